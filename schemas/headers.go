@@ -1,0 +1,28 @@
+package schemas
+
+// Headers of a dead letter. All values are text, UTF-8 and bounded. The first six are Kafka's own names (KIP-1191), so that
+// any tool that knows them can read our dead letters.
+const (
+	HeaderErrorsTopic         = "__dlq.errors.topic"
+	HeaderErrorsPartition     = "__dlq.errors.partition"
+	HeaderErrorsOffset        = "__dlq.errors.offset"
+	HeaderErrorsGroup         = "__dlq.errors.group"
+	HeaderErrorsDeliveryCount = "__dlq.errors.delivery.count"
+	HeaderErrorsMessage       = "__dlq.errors.message"
+
+	HeaderReason        = "balanceq-reason"
+	HeaderDetail        = "balanceq-detail"
+	HeaderRequestID     = "balanceq-request-id"
+	HeaderHTTPStatus    = "balanceq-http-status"
+	HeaderCMSReason     = "balanceq-cms-reason-code"
+	HeaderAttempts      = "balanceq-attempts"
+	HeaderFirstFailure  = "balanceq-first-failure"
+	HeaderLastFailure   = "balanceq-last-failure"
+	HeaderCorrelationID = "balanceq-correlation-id"
+	HeaderInstance      = "balanceq-instance"
+	HeaderVersion       = "balanceq-version"
+	HeaderReplayCount   = "balanceq-replay-count"
+)
+
+// MaxDetail bounds the text headers of a dead letter, in bytes.
+const MaxDetail = 1024

@@ -1,0 +1,51 @@
+package schemas
+
+import (
+	"strconv"
+	"time"
+)
+
+// Position names one record of one topic. It is the identity from which ids are derived when a request brings none.
+type Position struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// String returns "topic/partition/offset".
+func (p Position) String() string {
+	return p.Topic + "/" + strconv.Itoa(int(p.Partition)) + "/" + strconv.FormatInt(p.Offset, 10)
+}
+
+// Header is one Kafka record header. A nil Value is a null header value, which differs from an empty one.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Record is a Kafka record as it was read. Key and Value alias the fetch buffer and must not be changed; nil means null.
+type Record struct {
+	Position
+	Key     []byte
+	Value   []byte
+	Headers []Header
+	Time    time.Time
+}
+
+// Header returns the value of the last header of that name, as Kafka's own lastHeader does.
+func (r *Record) Header(name string) ([]byte, bool) {
+	for i := len(r.Headers) - 1; i >= 0; i-- {
+		if r.Headers[i].Key == name {
+			return r.Headers[i].Value, true
+		}
+	}
+	return nil, false
+}
+
+// Message is a record to be written: the producer adds nothing to it but the topic's partition.
+type Message struct {
+	Key     []byte
+	Value   []byte
+	Headers []Header
+	Time    time.Time
+}
