@@ -30,7 +30,10 @@ type Inquiry struct {
 
 	// What happened to it so far; the processor writes these.
 	Attempts     int       // CMS calls made for it, all of them
-	Counted      int       // failed attempts since the circuit breaker last closed
+	Counted      int       // failed attempts that count against it: the CMS answered others in between
 	FirstFailure time.Time // of an attempt; zero: none failed
 	LastFailure  time.Time
+
+	// Ticket is what the consumer knows the record by; nobody else looks into it.
+	Ticket any
 }

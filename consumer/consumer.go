@@ -1,0 +1,290 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+
+	"github.com/rs/zerolog"
+)
+
+// Start says where a group without a committed offset begins.
+type Start string
+
+// The starts.
+const (
+	Earliest Start = "earliest"
+	Latest   Start = "latest"
+)
+
+// Config sizes the consumer. Its memory is bounded by MaxInFlight, RunAhead and FetchBytes, not by the backlog.
+type Config struct {
+	Topic          string
+	Group          string
+	Start          Start
+	MaxInFlight    int           // requests being handled at a time, over all partitions
+	RunAhead       int           // records started but not yet committed or committable, over all partitions
+	FetchBytes     int           // of one fetch of one partition; two such chunks are held
+	CommitInterval time.Duration // what a kill -9 can repeat at most, besides what is in flight
+	SessionTimeout time.Duration // of the group: while draining, commits keep the member alive
+	DrainTimeout   time.Duration // how long partitions that are asked back may take to finish
+}
+
+const minWindow = 16 // of one partition, however many there are
+
+// Gate says whether requests can get a verdict at the moment.
+type Gate interface {
+	// Waiting returns why not ("" when they can), and a channel that is closed when that may have changed.
+	Waiting() (cause string, changed <-chan struct{})
+}
+
+// Observer hears what happens. Its methods are called on hot paths and must not block.
+type Observer interface {
+	// Settled is called when a record's outcome is durable. outcome is a result's outcome or "dead-letter".
+	Settled(outcome string, reason schemas.Reason)
+	// Committed is called after each commit; err is nil when it worked.
+	Committed(took time.Duration, err error)
+	// OffsetJumped is called when records between two offsets could not be read any more.
+	OffsetJumped(partition int32, from, to int64)
+}
+
+// Consumer reads one topic. Make it with New, start it with Run.
+type Consumer struct {
+	cfg      Config
+	wire     *kafkawire.Client // for offsets; the fetcher has its own
+	member   Membership
+	delivery Delivery
+	gate     Gate
+	log      zerolog.Logger
+	obs      Observer
+	lanes    *lanes
+	fetcher  *fetcher
+	work     context.Context // what handlers run under; outlives the intake by the drain
+	progress chan struct{}   // something finished while draining
+
+	commitMu   sync.Mutex   // one commit at a time: a later one must not be overtaken by an earlier one
+	lastCommit atomic.Int64 // when the last commit that worked was sent, Unix nanoseconds
+	refused    int          // commits that failed since then; guarded by commitMu
+
+	mu         sync.Mutex
+	partitions map[int32]*partition
+	joined     bool // some grant has been completed and not been given back
+}
+
+// Parts are what a consumer works with.
+type Parts struct {
+	Offsets  *kafkawire.Client // for offsets
+	Fetch    *kafkawire.Client // for fetching: its connections are busy with long polls
+	Member   Membership
+	Delivery Delivery
+	Handler  Handler
+	Gate     Gate
+	Log      zerolog.Logger
+	Observer Observer
+}
+
+// New makes a consumer that has not joined yet.
+func New(cfg Config, parts Parts) *Consumer {
+	c := &Consumer{
+		cfg: cfg, wire: parts.Offsets, member: parts.Member, delivery: parts.Delivery, gate: parts.Gate,
+		log: parts.Log, obs: parts.Observer,
+		lanes:      newLanes(parts.Handler, cfg.MaxInFlight),
+		progress:   make(chan struct{}, 1),
+		partitions: map[int32]*partition{},
+	}
+	c.fetcher = newFetcher(c, parts.Fetch)
+	return c
+}
+
+// Run consumes until ctx ends: then it drains what was started, commits, leaves the group and returns. The order of the
+// end matters: the group gives the partitions back first, which drains them while handlers, delivery and commits still
+// work; only then are handlers cancelled.
+func (c *Consumer) Run(ctx context.Context) error {
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	c.work = work
+	var wg sync.WaitGroup
+	wg.Go(func() { c.fetcher.run(work) })
+	wg.Go(func() { c.commitLoop(work) })
+	err := c.member.Join(ctx, c)
+	stopWork()
+	c.lanes.close()
+	wg.Wait()
+	if err != nil {
+		return fmt.Errorf("consuming %s: %w", c.cfg.Topic, err)
+	}
+	return nil
+}
+
+// Grant implements Owner: it looks up where to start and puts the partitions to work.
+func (c *Consumer) Grant(ctx context.Context, epoch Epoch, ids []int32) {
+	if len(ids) == 0 {
+		c.setJoined(true)
+		c.log.Warn().Str("topic", c.cfg.Topic).Msg("no partition is assigned to this instance: there are more instances than partitions")
+		return
+	}
+	committed, start, err := c.startOffsets(ctx, ids)
+	if err != nil {
+		return // asked back before we knew where to start
+	}
+	c.mu.Lock()
+	window := max(minWindow, c.cfg.RunAhead/(len(c.partitions)+len(ids)))
+	for _, id := range ids {
+		p := newPartition(c, id, epoch, start[id], committed[id], window)
+		run, stop := context.WithCancel(c.work)
+		p.stop = stop
+		c.partitions[id] = p
+		go p.dispatch(run)
+	}
+	c.joined = true
+	c.mu.Unlock()
+	c.fetcher.poke()
+}
+
+func (c *Consumer) setJoined(joined bool) {
+	c.mu.Lock()
+	c.joined = joined
+	c.mu.Unlock()
+}
+
+const startBackoff = 100 * time.Millisecond
+
+// startOffsets asks until it knows, or until the partitions are asked back: a guess would lose or repeat records.
+func (c *Consumer) startOffsets(ctx context.Context, ids []int32) (committed, start map[int32]int64, err error) {
+	for {
+		committed, start, err = c.lookUpOffsets(ctx, ids)
+		if err == nil || ctx.Err() != nil {
+			return committed, start, err
+		}
+		event := c.log.Debug()
+		if !kafkawire.Transient(err) {
+			event = c.log.Error()
+		}
+		event.Err(err).Str("group", c.cfg.Group).Msg("looking up where to start failed; trying again")
+		c.wire.Reset()
+		timer := time.NewTimer(startBackoff)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (c *Consumer) lookUpOffsets(ctx context.Context, ids []int32) (committed, start map[int32]int64, err error) {
+	committed, err = c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	start = maps.Clone(committed)
+	var fresh []int32
+	for id, offset := range committed {
+		if offset == kafkawire.NoOffset {
+			fresh = append(fresh, id)
+		}
+	}
+	if len(fresh) == 0 {
+		return committed, start, nil
+	}
+	at := kafkawire.Earliest
+	if c.cfg.Start == Latest {
+		at = kafkawire.Latest
+	}
+	resolved, err := c.wire.ListOffsets(ctx, c.cfg.Topic, fresh, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The first commit stores these even if nothing comes: a restart must not resolve "latest" again and skip what came
+	// in between.
+	maps.Copy(start, resolved)
+	return committed, start, nil
+}
+
+// quietDrain is how long a drain waits without any progress while no verdict can be had: what is on the wire ends by
+// then, and what waits for the CMS would wait for longer than anybody.
+const quietDrain = time.Second
+
+// Release implements Owner: it stops intake, lets everything that was started finish within the budget, and commits. What
+// was started must finish, not only what is being called: a hole in the finished offsets would repeat all that follows it.
+func (c *Consumer) Release(ids []int32) {
+	parts := c.drainStart(ids)
+	began := time.Now()
+	deadline := time.NewTimer(c.cfg.DrainTimeout)
+	defer deadline.Stop()
+	for drained(parts) > 0 {
+		quiet := time.NewTimer(quietDrain)
+		over := false
+		select {
+		case <-c.progress:
+		case <-deadline.C:
+			over = true
+		case <-quiet.C:
+			cause, _ := c.gate.Waiting()
+			over = cause != ""
+		}
+		quiet.Stop()
+		if over {
+			break
+		}
+	}
+	c.commit(c.work, parts, true)
+	left := drained(parts)
+	c.mu.Lock()
+	for _, p := range parts {
+		p.revoked.Store(true)
+		if c.partitions[p.id] == p {
+			delete(c.partitions, p.id)
+		}
+	}
+	c.joined = false
+	c.mu.Unlock()
+	c.log.Info().Ints32("partitions", ids).Dur("took", time.Since(began)).Int("unfinished", left).Msg("gave partitions back")
+}
+
+// drainStart stops fetching and dispatching the partitions and returns those that are held.
+func (c *Consumer) drainStart(ids []int32) []*partition {
+	var parts []*partition
+	for _, p := range c.held() {
+		if slices.Contains(ids, p.id) {
+			parts = append(parts, p)
+			p.mu.Lock()
+			p.draining = true
+			p.mu.Unlock()
+			p.stop()
+		}
+	}
+	for _, p := range parts {
+		<-p.stopped
+	}
+	return parts
+}
+
+// drained returns how many started records are unfinished.
+func drained(parts []*partition) int {
+	n := 0
+	for _, p := range parts {
+		n += p.open()
+	}
+	return n
+}
+
+func (c *Consumer) signalProgress() {
+	select {
+	case c.progress <- struct{}{}:
+	default:
+	}
+}
+
+// held returns the partitions at hand, draining ones included.
+func (c *Consumer) held() []*partition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.partitions))
+}

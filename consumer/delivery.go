@@ -1,0 +1,44 @@
+package consumer
+
+import (
+	"context"
+
+	"balanceq/schemas"
+)
+
+// Delivery decides when an outcome is durable and what is committed together with the offsets. At-least-once finishes a
+// record when the broker has acknowledged its outcome, and commits offsets on their own; exactly-once finishes it at once
+// and puts outcomes and offsets into one transaction.
+type Delivery interface {
+	// Deliver takes the outcome of a record. Each message of it is acknowledged once, from any goroutine, possibly before
+	// Deliver returns. It blocks while buffers are full; an error means that nothing was taken and that no
+	// acknowledgement follows.
+	Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error
+	// Commit makes the offsets permanent under the epoch, with whatever has to go with them.
+	Commit(ctx context.Context, epoch Epoch, offsets map[int32]int64) error
+}
+
+// Acknowledger is told that one message of an outcome counts as done. It is an alias, so that the producer can satisfy
+// Writer without knowing this package.
+type Acknowledger = interface{ Acknowledged() }
+
+// Writer is what AtLeastOnce needs of the producer.
+type Writer interface {
+	Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error
+}
+
+// AtLeastOnce is delivery by acknowledged writes: nothing is ever lost; what was acknowledged but not committed when a
+// process is killed comes again.
+type AtLeastOnce struct{ Writer Writer }
+
+var _ Delivery = AtLeastOnce{}
+
+// Deliver implements Delivery.
+func (d AtLeastOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error {
+	return d.Writer.Write(ctx, inq, out, ack)
+}
+
+// Commit implements Delivery.
+func (d AtLeastOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]int64) error {
+	return epoch.Commit(ctx, offsets)
+}

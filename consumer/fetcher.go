@@ -1,0 +1,201 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+)
+
+const (
+	// longPoll is how long a broker may wait for records when every partition takes part in the fetch.
+	longPoll = 250 * time.Millisecond
+	// shortPoll applies when some partitions are left out because they are full: a fetch cannot be taken back, and a long
+	// one would leave them dry when they have room again before it returns.
+	shortPoll = 10 * time.Millisecond
+
+	maxFetchBytes  = 16 << 20
+	fetchBackoff   = 50 * time.Millisecond
+	leaderInterval = 2 * time.Second
+)
+
+// fetcher runs one loop a leader, each with one fetch on the wire for all partitions that have room.
+type fetcher struct {
+	consumer *Consumer
+	wire     *kafkawire.Client
+
+	mu      sync.Mutex
+	leaders map[int32]int32 // by partition
+	loops   map[int32]chan struct{}
+	wg      sync.WaitGroup
+}
+
+func newFetcher(c *Consumer, wire *kafkawire.Client) *fetcher {
+	return &fetcher{consumer: c, wire: wire, leaders: map[int32]int32{}, loops: map[int32]chan struct{}{}}
+}
+
+// run keeps the leaders known and their loops running until ctx ends.
+func (f *fetcher) run(ctx context.Context) {
+	tick := time.NewTicker(leaderInterval)
+	defer tick.Stop()
+	for {
+		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
+			f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
+		}
+		select {
+		case <-ctx.Done():
+			f.wg.Wait()
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *fetcher) refresh(ctx context.Context) error {
+	leaders, _, err := f.wire.Leaders(ctx, f.consumer.cfg.Topic)
+	if err != nil {
+		f.wire.Reset()
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.leaders = leaders
+	for _, leader := range leaders {
+		if _, ok := f.loops[leader]; !ok && ctx.Err() == nil {
+			wake := make(chan struct{}, 1)
+			f.loops[leader] = wake
+			f.wg.Go(func() { f.loop(ctx, leader, wake) })
+		}
+	}
+	return nil
+}
+
+// poke tells the loops that a partition has room, or that there is a new one.
+func (f *fetcher) poke() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, wake := range f.loops {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// loop fetches from one leader until ctx ends.
+func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) {
+	for ctx.Err() == nil {
+		if cause, changed := f.consumer.gate.Waiting(); cause != "" {
+			select { // no verdict can be had: what would be fetched could only wait
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
+		partitions, offsets, complete := f.wanted(leader)
+		if len(offsets) == 0 {
+			select {
+			case <-ctx.Done():
+			case <-wake:
+			}
+			continue
+		}
+		limits := kafkawire.FetchLimits{MaxWait: shortPoll, MaxBytes: maxFetchBytes, PartitionMaxBytes: f.consumer.cfg.FetchBytes}
+		if complete {
+			limits.MaxWait = longPoll
+		}
+		fetched, err := f.wire.Fetch(ctx, leader, f.consumer.cfg.Topic, offsets, limits)
+		if err == nil {
+			err = f.accept(ctx, partitions, offsets, fetched)
+		}
+		if err != nil && ctx.Err() == nil {
+			f.recover(ctx, leader, err)
+		}
+	}
+}
+
+// wanted collects the leader's partitions that have room. complete says that none was left out.
+func (f *fetcher) wanted(leader int32) (partitions map[int32]*partition, offsets map[int32]int64, complete bool) {
+	partitions, offsets, complete = map[int32]*partition{}, map[int32]int64{}, true
+	held := f.consumer.held()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range held {
+		if of, known := f.leaders[p.id]; !known || of != leader {
+			continue
+		}
+		offset, ok := p.wanted()
+		if !ok {
+			complete = false
+			continue
+		}
+		partitions[p.id], offsets[p.id] = p, offset
+	}
+	return partitions, offsets, complete
+}
+
+// accept hands out what was fetched and returns the first error of a partition.
+func (f *fetcher) accept(ctx context.Context, partitions map[int32]*partition, offsets map[int32]int64, fetched []kafkawire.Fetched) error {
+	var first error
+	for i := range fetched {
+		r := &fetched[i]
+		p := partitions[r.Partition]
+		if errors.Is(r.Err, kafka.OffsetOutOfRange) {
+			r.Err = f.outOfRange(ctx, p, offsets[r.Partition])
+		}
+		if r.Err != nil && len(r.Records) == 0 {
+			first = errors.Join(first, r.Err)
+			continue
+		}
+		p.accept(r, offsets[r.Partition]) // with the good records before an error, if there is one
+	}
+	return first
+}
+
+// recover waits a little and looks for leaders afresh.
+func (f *fetcher) recover(ctx context.Context, leader int32, err error) {
+	event := f.consumer.log.Debug()
+	if !kafkawire.Transient(err) {
+		event = f.consumer.log.Error()
+	}
+	event.Err(err).Str("topic", f.consumer.cfg.Topic).Int32("broker", leader).Msg("fetching failed; trying again")
+	f.wire.Reset()
+	timer := time.NewTimer(fetchBackoff + rand.N(fetchBackoff))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
+			f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
+		}
+	}
+}
+
+// outOfRange goes on where the log begins when our offset was deleted by retention; when the log ends before it (the topic
+// was made anew, or an unclean election cut it), it goes on where a new group would start: repeated beats lost.
+func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked int64) error {
+	c := f.consumer
+	earliest, err := f.wire.ListOffsets(ctx, c.cfg.Topic, []int32{p.id}, kafkawire.Earliest)
+	if err != nil {
+		return err
+	}
+	to := earliest[p.id]
+	if asked > to && c.cfg.Start == Latest {
+		latest, err := f.wire.ListOffsets(ctx, c.cfg.Topic, []int32{p.id}, kafkawire.Latest)
+		if err != nil {
+			return err
+		}
+		to = latest[p.id]
+	}
+	if p.jump(asked, to) {
+		c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).Int64("offset", asked).Int64("continuing_at", to).
+			Msg("the log does not hold the next offset to read (deleted by retention, or the topic was made anew): requests may have been lost before they were read")
+		c.obs.OffsetJumped(p.id, asked, to)
+	}
+	return nil
+}

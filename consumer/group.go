@@ -1,0 +1,133 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
+)
+
+// GroupConfig says which group to join and how patient it is.
+type GroupConfig struct {
+	Group            string
+	Topic            string
+	SessionTimeout   time.Duration // a member that is not heard of for this long is dead; brokers refuse less than 6 s
+	RebalanceTimeout time.Duration // how long the group waits for members that drain
+}
+
+// Group is membership by kafka-go's ConsumerGroup: the classic protocol, eager, so every change stops all members once.
+// Its generations make the seam: kafka-go rejoins only after the functions started on a generation have returned, and
+// commits are still accepted until then.
+//
+// It must not share a group with members of other client libraries: kafka-go's subscription format is not read by them.
+type Group struct {
+	cfg      GroupConfig
+	settings kafkawire.Settings
+	log      zerolog.Logger
+}
+
+var _ Membership = (*Group)(nil)
+
+// NewGroup does not connect yet.
+func NewGroup(cfg GroupConfig, settings kafkawire.Settings, log zerolog.Logger) *Group {
+	return &Group{cfg: cfg, settings: settings, log: log}
+}
+
+const (
+	heartbeatsPerSession = 5
+	joinBackoff          = 500 * time.Millisecond // kafka-go's default of 5 s would be felt on every coordinator move
+	coordinatorTimeout   = 10 * time.Second       // one connection carries heartbeats and commits; less than this cuts slow commits
+	partitionWatch       = 5 * time.Second        // how soon added partitions are noticed
+)
+
+// Join implements Membership.
+func (g *Group) Join(ctx context.Context, owner Owner) error {
+	heard := &groupLog{log: g.log}
+	cg, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: g.cfg.Group, Brokers: g.settings.Brokers, Topics: []string{g.cfg.Topic}, Dialer: g.settings.Dialer(),
+		GroupBalancers:    []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}, kafka.RangeGroupBalancer{}},
+		HeartbeatInterval: g.cfg.SessionTimeout / heartbeatsPerSession, SessionTimeout: g.cfg.SessionTimeout,
+		RebalanceTimeout: g.cfg.RebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: coordinatorTimeout,
+		WatchPartitionChanges: true, PartitionWatchInterval: partitionWatch,
+		Logger: kafka.LoggerFunc(heard.debug), ErrorLogger: kafka.LoggerFunc(heard.warn),
+	})
+	if err != nil {
+		return fmt.Errorf("joining consumer group %s: %w", g.cfg.Group, err)
+	}
+	closed := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() { closed <- cg.Close() })
+	defer stop()
+	for {
+		// Somebody must sit in Next all the time, or the member stays out of the group. Close ends it.
+		generation, err := cg.Next(context.WithoutCancel(ctx))
+		if errors.Is(err, kafka.ErrGroupClosed) {
+			return g.left(<-closed)
+		}
+		if err != nil {
+			g.log.Warn().Err(err).Str("group", g.cfg.Group).Msg("joining the consumer group failed; trying again")
+			continue
+		}
+		partitions := g.assigned(generation)
+		g.log.Info().Str("group", g.cfg.Group).Int32("generation", generation.ID).Ints32("partitions", partitions).Msg("joined the consumer group")
+		generation.Start(func(held context.Context) {
+			owner.Grant(held, &generationEpoch{generation: generation, topic: g.cfg.Topic}, partitions)
+			<-held.Done()
+			owner.Release(partitions)
+		})
+	}
+}
+
+func (g *Group) left(err error) error {
+	if err != nil && !errors.Is(err, kafka.ErrGroupClosed) {
+		return fmt.Errorf("leaving consumer group %s: %w", g.cfg.Group, err)
+	}
+	return nil
+}
+
+func (g *Group) assigned(generation *kafka.Generation) []int32 {
+	var partitions []int32
+	for _, a := range generation.Assignments[g.cfg.Topic] {
+		partitions = append(partitions, int32(a.ID)) // never a.Offset: it comes from an OffsetFetch that hides open transactions
+	}
+	return partitions
+}
+
+// generationEpoch commits under one generation of the group.
+type generationEpoch struct {
+	generation *kafka.Generation
+	topic      string
+}
+
+// Commit implements Epoch. It is bounded by the coordinator connection's deadline rather than by ctx.
+func (e *generationEpoch) Commit(_ context.Context, offsets map[int32]int64) error {
+	m := make(map[int]int64, len(offsets))
+	for p, o := range offsets {
+		m[int(p)] = o
+	}
+	return e.generation.CommitOffsets(map[string]map[int]int64{e.topic: m})
+}
+
+// groupLog passes kafka-go's messages on. It is chatty: what it says of normal life is for debugging.
+type groupLog struct {
+	log    zerolog.Logger
+	warned atomic.Int64 // unix seconds of the last warning; an outage says the same thing twice a second
+}
+
+func (l *groupLog) debug(format string, args ...any) {
+	l.log.Debug().Msgf("kafka-go: "+format, args...)
+}
+
+func (l *groupLog) warn(format string, args ...any) {
+	now := time.Now().Unix()
+	if last := l.warned.Load(); now-last < 5 || !l.warned.CompareAndSwap(last, now) {
+		l.log.Debug().Msgf("kafka-go: "+format, args...)
+		return
+	}
+	l.log.Warn().Msgf("kafka-go: "+format, args...)
+}

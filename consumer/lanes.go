@@ -1,0 +1,172 @@
+package consumer
+
+import (
+	"context"
+	"sync"
+
+	"balanceq/schemas"
+)
+
+// Handler decides what becomes of the records of one lane.
+type Handler interface {
+	// Handle is called when records wait in the lane, never twice at a time for one lane. It takes some of them (Take) and
+	// settles each one it took. When ctx ends it may return without having settled them: they are read again later.
+	Handle(ctx context.Context, lane *Lane)
+}
+
+// HandlerFunc is a function that is a Handler.
+type HandlerFunc func(ctx context.Context, lane *Lane)
+
+// Handle implements Handler.
+func (f HandlerFunc) Handle(ctx context.Context, lane *Lane) { f(ctx, lane) }
+
+// Lane queues the requests of one contract, in the order in which they were read. Records that are not valid requests
+// share lane 0.
+type Lane struct {
+	contract int64
+	lanes    *lanes
+	waiting  []*item // guarded by lanes.mu
+}
+
+// Contract is the contract that the lane's records ask about; 0: they are not valid requests.
+func (l *Lane) Contract() int64 { return l.contract }
+
+// Take moves waiting records into dst, oldest first, as long as join agrees. It leaves out records whose partitions have
+// been given back meanwhile. join must be quick: it runs under the lanes' lock.
+func (l *Lane) Take(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry {
+	l.lanes.mu.Lock()
+	defer l.lanes.mu.Unlock()
+	n := 0
+	for ; n < len(l.waiting); n++ {
+		it := l.waiting[n]
+		if it.partition.revoked.Load() {
+			continue
+		}
+		if !join(&it.Inquiry) {
+			break
+		}
+		dst = append(dst, &it.Inquiry)
+	}
+	rest := copy(l.waiting, l.waiting[n:])
+	clear(l.waiting[rest:])
+	l.waiting = l.waiting[:rest]
+	return dst
+}
+
+// Live says whether a record taken from the lane is still ours; one whose partition was given back is to be dropped.
+func (l *Lane) Live(inq *schemas.Inquiry) bool {
+	it, ok := inq.Ticket.(*item)
+	return ok && !it.partition.revoked.Load()
+}
+
+// Settle hands in what became of a record taken from the lane. Outcomes of one lane are written in the order of Settle.
+func (l *Lane) Settle(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome) {
+	if it, ok := inq.Ticket.(*item); ok {
+		it.settle(ctx, out)
+	}
+}
+
+// lanes runs the handler on lanes with waiting records, on at most limit goroutines: that is the global in-flight limit.
+// Workers are kept, so that their grown stacks are too.
+type lanes struct {
+	handler Handler
+	limit   int
+
+	mu      sync.Mutex
+	work    sync.Cond       // signalled when ready grows or closing is set
+	open    map[int64]*Lane // lanes that are ready or being handled
+	ready   []*Lane
+	free    []*Lane // to use again
+	workers int
+	idle    int // workers in Wait that nobody has signalled yet
+	closing bool
+	wg      sync.WaitGroup
+}
+
+func newLanes(handler Handler, limit int) *lanes {
+	l := &lanes{handler: handler, limit: limit, open: map[int64]*Lane{}}
+	l.work.L = &l.mu
+	return l
+}
+
+// submit puts a record at the end of its lane.
+func (l *lanes) submit(ctx context.Context, it *item) {
+	contract := it.Request.ContractID
+	if it.Err != nil {
+		contract = 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lane, ok := l.open[contract]; ok {
+		lane.waiting = append(lane.waiting, it)
+		return
+	}
+	lane := l.newLane(contract)
+	lane.waiting = append(lane.waiting, it)
+	l.open[contract] = lane
+	l.ready = append(l.ready, lane)
+	switch {
+	case l.idle > 0:
+		// Counted here and not by the worker that wakes: two submits before it runs must wake two workers.
+		l.idle--
+		l.work.Signal()
+	case l.workers < l.limit && !l.closing:
+		l.workers++
+		l.wg.Go(func() { l.run(ctx) })
+	}
+}
+
+// newLane requires mu.
+func (l *lanes) newLane(contract int64) *Lane {
+	if n := len(l.free); n > 0 {
+		lane := l.free[n-1]
+		l.free = l.free[:n-1]
+		lane.contract = contract
+		return lane
+	}
+	return &Lane{contract: contract, lanes: l}
+}
+
+// run is one worker: it handles one ready lane after another. A lane that still has records goes to the end of the line,
+// so that a busy contract does not starve the others.
+func (l *lanes) run(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		for len(l.ready) == 0 && !l.closing {
+			l.idle++
+			l.work.Wait()
+		}
+		if l.closing {
+			l.workers--
+			return
+		}
+		lane := l.ready[0]
+		l.ready = l.ready[1:]
+		l.mu.Unlock()
+		l.handler.Handle(ctx, lane)
+		l.mu.Lock()
+		if len(lane.waiting) > 0 {
+			l.ready = append(l.ready, lane) // no signal: this worker looks next
+			continue
+		}
+		delete(l.open, lane.contract)
+		l.free = append(l.free, lane)
+	}
+}
+
+// close stops the workers after what they are doing; the context given to submit should have ended.
+func (l *lanes) close() {
+	l.mu.Lock()
+	l.closing = true
+	l.work.Broadcast()
+	l.mu.Unlock()
+	l.wg.Wait()
+}
+
+// load returns how many workers are busy and how many lanes wait for one.
+func (l *lanes) load() (busy, waiting int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.workers - l.idle, len(l.ready)
+}

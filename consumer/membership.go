@@ -1,0 +1,26 @@
+package consumer
+
+import "context"
+
+// Membership is a place in the consumer group. There is one file a kind.
+type Membership interface {
+	// Join takes the place and keeps it until ctx ends, then gives the partitions back and leaves the group. It calls
+	// owner from goroutines of its own, never two calls for the same partition at a time.
+	Join(ctx context.Context, owner Owner) error
+}
+
+// Owner is told which partitions it holds.
+type Owner interface {
+	// Grant hands over partitions under an epoch. ctx ends when they are asked back.
+	Grant(ctx context.Context, epoch Epoch, partitions []int32)
+	// Release asks partitions back. When it returns they are drained and committed as far as the budget allows, and the
+	// owner does not touch them any more.
+	Release(partitions []int32)
+}
+
+// Epoch is the right to commit, for as long as the partitions of one grant are held.
+type Epoch interface {
+	// Commit stores the next offset to read of each partition. It also keeps the member alive while it drains. An error
+	// leaves it open whether it was stored; offsets of another epoch are refused by the group, not by us.
+	Commit(ctx context.Context, offsets map[int32]int64) error
+}

@@ -1,0 +1,125 @@
+package kafkawire
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Settings say how to reach a cluster. They serve every connection of the process, kafka-go's own included.
+type Settings struct {
+	Brokers  []string // bootstrap addresses, host:port
+	ClientID string
+	TLS      *tls.Config    // nil: plain text
+	SASL     sasl.Mechanism // nil: none
+}
+
+// Dialer returns the settings in the form that kafka-go's ConsumerGroup wants.
+func (s Settings) Dialer() *kafka.Dialer {
+	return &kafka.Dialer{ClientID: s.ClientID, Timeout: dialTimeout, DualStack: true, TLS: s.TLS, SASLMechanism: s.SASL}
+}
+
+const (
+	dialTimeout = 5 * time.Second
+	callTimeout = 10 * time.Second
+	metadataTTL = 2 * time.Second // upper bound of how long a moved leader goes unnoticed without an error
+)
+
+// Client sends requests to brokers over connections of its own. It is safe for concurrent use. A connection carries one
+// request at a time, so a long poll should have a client to itself.
+type Client struct {
+	settings  Settings
+	transport *kafka.Transport
+	api       *kafka.Client
+	formatter *kmsg.RequestFormatter
+}
+
+// NewClient connects lazily. It keeps metadata of the given topics only, or of all where none is given.
+func NewClient(s Settings, topics ...string) *Client {
+	t := &kafka.Transport{
+		ClientID: s.ClientID, TLS: s.TLS, SASL: s.SASL,
+		DialTimeout: dialTimeout, IdleTimeout: 30 * time.Second,
+		MetadataTTL: metadataTTL, MetadataTopics: topics,
+	}
+	return &Client{
+		settings: s, transport: t,
+		api:       &kafka.Client{Addr: kafka.TCP(s.Brokers...), Transport: t, Timeout: callTimeout},
+		formatter: kmsg.NewRequestFormatter(kmsg.FormatterClientID(s.ClientID)),
+	}
+}
+
+// API is kafka-go's own client on the same connections, for administration.
+func (c *Client) API() *kafka.Client { return c.api }
+
+// Settings returns what the client was made with.
+func (c *Client) Settings() Settings { return c.settings }
+
+// Reset drops pooled connections and cached metadata. Call it after every failed request: kafka-go neither refreshes
+// metadata on NOT_LEADER nor notices that a restarted broker has left its pooled connections dead.
+func (c *Client) Reset() { c.transport.CloseIdleConnections() }
+
+// Close ends the client's connections and goroutines.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// Any sends a request to whichever broker is at hand.
+func (c *Client) Any(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	return c.roundTrip(ctx, &exchange{req: req, formatter: c.formatter})
+}
+
+// Broker sends a request to the broker of that node id.
+func (c *Client) Broker(ctx context.Context, id int32, req kmsg.Request) (kmsg.Response, error) {
+	return c.roundTrip(ctx, &brokerExchange{exchange{req: req, formatter: c.formatter}, id})
+}
+
+// Coordinator sends a request to the coordinator of a consumer group.
+func (c *Client) Coordinator(ctx context.Context, group string, req kmsg.Request) (kmsg.Response, error) {
+	return c.roundTrip(ctx, &groupExchange{exchange{req: req, formatter: c.formatter}, group})
+}
+
+func (c *Client) roundTrip(ctx context.Context, msg kafka.Request) (kmsg.Response, error) {
+	// A broker that hangs would block a pooled connection for ever: every call has a deadline.
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+	}
+	m, err := c.transport.RoundTrip(ctx, c.api.Addr, msg)
+	if err != nil {
+		return nil, err
+	}
+	answer, ok := m.(*answer)
+	if !ok {
+		return nil, fmt.Errorf("kafka: unexpected answer %T", m)
+	}
+	return answer.resp, nil
+}
+
+// Leaders returns the node id of each partition's leader; a partition without one is missing. The answer may be
+// metadataTTL old; after Reset it is fresh.
+func (c *Client) Leaders(ctx context.Context, topic string) (leaders map[int32]int32, partitions int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m, err := c.api.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading metadata of %s: %w", topic, err)
+	}
+	if len(m.Topics) != 1 {
+		return nil, 0, fmt.Errorf("reading metadata of %s: %w", topic, kafka.UnknownTopicOrPartition)
+	}
+	t := m.Topics[0]
+	if t.Error != nil {
+		return nil, 0, fmt.Errorf("reading metadata of %s: %w", topic, t.Error)
+	}
+	leaders = make(map[int32]int32, len(t.Partitions))
+	for _, p := range t.Partitions {
+		if p.Error == nil && p.Leader.Host != "" {
+			leaders[int32(p.ID)] = int32(p.Leader.ID)
+		}
+	}
+	return leaders, len(t.Partitions), nil
+}

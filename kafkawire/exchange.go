@@ -1,0 +1,116 @@
+package kafkawire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxResponse bounds what is allocated for one answer. The size field of something that is not a Kafka broker (an HTTP
+// server's "HTTP" reads as 1.2 GB) must not become an allocation.
+const maxResponse = 256 << 20
+
+// exchange is a request that kafka-go's Transport carries as is: the RawExchanger hook hands it the pooled connection
+// after dialling, TLS and SASL.
+type exchange struct {
+	req       kmsg.Request
+	formatter *kmsg.RequestFormatter
+}
+
+// answer is what an exchange returns through the Transport.
+type answer struct {
+	exchange
+	resp kmsg.Response
+}
+
+type brokerExchange struct {
+	exchange
+	broker int32
+}
+
+type groupExchange struct {
+	exchange
+	group string
+}
+
+var (
+	_ protocol.RawExchanger  = (*exchange)(nil)
+	_ protocol.BrokerMessage = (*brokerExchange)(nil)
+	_ protocol.GroupMessage  = (*groupExchange)(nil)
+)
+
+// Broker routes by node id.
+func (e *brokerExchange) Broker(c protocol.Cluster) (protocol.Broker, error) {
+	b, ok := c.Brokers[e.broker]
+	if !ok {
+		return b, fmt.Errorf("kafka: broker %d is not in the cluster's metadata", e.broker)
+	}
+	return b, nil
+}
+
+// Group routes to the group's coordinator.
+func (e *groupExchange) Group() string { return e.group }
+
+// ApiKey names the request (the spelling is kafka-go's).
+func (e *exchange) ApiKey() protocol.ApiKey { return protocol.ApiKey(e.req.Key()) } //nolint:revive // kafka-go's interface
+
+// Required says that this message always does its own exchange.
+func (e *exchange) Required(map[protocol.ApiKey]int16) bool { return true }
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// RawExchange writes the request and reads the answer. Connections carry one request at a time, so the correlation id only
+// guards against a stream that has lost its place.
+func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	const correlation = 0x62616c71
+	buf, _ := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	*buf = e.formatter.AppendRequest((*buf)[:0], e.req, correlation)
+	if _, err := rw.Write(*buf); err != nil {
+		return nil, err
+	}
+	var head [8]byte
+	if _, err := io.ReadFull(rw, head[:]); err != nil {
+		return nil, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size < 4 || size > maxResponse {
+		return nil, fmt.Errorf("kafka: answer of %d bytes: is this address a Kafka broker's?", size)
+	}
+	if id := binary.BigEndian.Uint32(head[4:]); id != correlation {
+		return nil, fmt.Errorf("kafka: answer to another request (correlation id %#x)", id)
+	}
+	body := make([]byte, size-4)
+	if _, err := io.ReadFull(rw, body); err != nil {
+		return nil, err
+	}
+	resp := e.req.ResponseKind()
+	resp.SetVersion(e.req.GetVersion())
+	if resp.IsFlexible() {
+		var err error
+		if body, err = skipTags(body); err != nil {
+			return nil, err
+		}
+	}
+	if err := resp.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("kafka: decoding the answer to request %d: %w", e.req.Key(), err)
+	}
+	return &answer{exchange: *e, resp: resp}, nil
+}
+
+// skipTags drops the tagged fields of a flexible response header (KIP-482).
+func skipTags(b []byte) ([]byte, error) {
+	c := cursor{b: b}
+	for n := c.uvarint(); n > 0 && !c.bad; n-- {
+		c.uvarint()
+		c.take(int(c.uvarint()))
+	}
+	if c.bad {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return c.b, nil
+}

@@ -1,0 +1,127 @@
+package kafkawire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// NoOffset is the committed offset of a partition for which the group has committed none.
+const NoOffset = -1
+
+// CommittedOffsets reads a group's committed offsets (OffsetFetch v7, require_stable, KIP-447). While a transaction over
+// an offset is still open it fails with UnstableOffsetCommit rather than return the offset from before it, which is what
+// kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the answer.
+func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, partitions []int32) (map[int32]int64, error) {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.Version = 7
+	req.Group = group
+	req.RequireStable = true
+	t := kmsg.NewOffsetFetchRequestTopic()
+	t.Topic, t.Partitions = topic, partitions
+	req.Topics = append(req.Topics, t)
+	resp, err := c.Coordinator(ctx, group, req)
+	if err != nil {
+		return nil, fmt.Errorf("reading committed offsets: %w", err)
+	}
+	r, ok := resp.(*kmsg.OffsetFetchResponse)
+	if !ok {
+		return nil, fmt.Errorf("kafka: unexpected answer %T", resp)
+	}
+	// A group that has never committed is no error here; the embedded broker says GROUP_ID_NOT_FOUND where Kafka says -1.
+	if err := codeError(r.ErrorCode); err != nil {
+		if !errors.Is(err, kafka.GroupIdNotFound) {
+			return nil, fmt.Errorf("reading committed offsets: %w", err)
+		}
+		return fill(partitions, NoOffset), nil
+	}
+	offsets := make(map[int32]int64, len(partitions))
+	for i := range r.Topics {
+		for _, p := range r.Topics[i].Partitions {
+			if p.ErrorCode != 0 {
+				return nil, fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
+			}
+			offsets[p.Partition] = p.Offset
+		}
+	}
+	if len(offsets) != len(partitions) {
+		return nil, fmt.Errorf("reading committed offsets: %d of %d partitions answered", len(offsets), len(partitions))
+	}
+	return offsets, nil
+}
+
+func fill(partitions []int32, offset int64) map[int32]int64 {
+	m := make(map[int32]int64, len(partitions))
+	for _, p := range partitions {
+		m[p] = offset
+	}
+	return m
+}
+
+// Times that ListOffsets knows besides real ones.
+const (
+	Earliest int64 = -2
+	Latest   int64 = -1 // with read-committed isolation: the last stable offset
+)
+
+// ListOffsets resolves a time (milliseconds, or Earliest or Latest) to offsets, asking each partition's leader
+// (ListOffsets v4, read-committed).
+func (c *Client) ListOffsets(ctx context.Context, topic string, partitions []int32, at int64) (map[int32]int64, error) {
+	leaders, _, err := c.Leaders(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	byLeader := map[int32][]int32{}
+	for _, p := range partitions {
+		leader, ok := leaders[p]
+		if !ok {
+			return nil, fmt.Errorf("listing offsets of %s/%d: %w", topic, p, kafka.LeaderNotAvailable)
+		}
+		byLeader[leader] = append(byLeader[leader], p)
+	}
+	offsets := make(map[int32]int64, len(partitions))
+	for leader, ps := range byLeader {
+		if err := c.listOffsets(ctx, leader, topic, ps, at, offsets); err != nil {
+			return nil, err
+		}
+	}
+	if len(offsets) != len(partitions) {
+		return nil, fmt.Errorf("listing offsets of %s: %d of %d partitions answered", topic, len(offsets), len(partitions))
+	}
+	return offsets, nil
+}
+
+func (c *Client) listOffsets(ctx context.Context, leader int32, topic string, partitions []int32, at int64, into map[int32]int64) error {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Version = 4
+	req.ReplicaID = -1
+	req.IsolationLevel = 1
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = topic
+	for _, partition := range partitions {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp = partition, at
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	resp, err := c.Broker(ctx, leader, req)
+	if err != nil {
+		return fmt.Errorf("listing offsets of %s: %w", topic, err)
+	}
+	r, ok := resp.(*kmsg.ListOffsetsResponse)
+	if !ok {
+		return fmt.Errorf("kafka: unexpected answer %T", resp)
+	}
+	for i := range r.Topics {
+		for _, p := range r.Topics[i].Partitions {
+			if p.ErrorCode != 0 {
+				return fmt.Errorf("listing offsets of %s/%d: %w", topic, p.Partition, codeError(p.ErrorCode))
+			}
+			into[p.Partition] = p.Offset
+		}
+	}
+	return nil
+}

@@ -1,0 +1,19 @@
+package kafkawire
+
+import (
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// Header is one record header; a nil Value is null.
+type Header = protocol.Header
+
+// Record is one record of a batch. Key, Value and header values alias the answer they were decoded from; nil is null.
+type Record struct {
+	Offset  int64
+	Time    time.Time
+	Key     []byte
+	Value   []byte
+	Headers []Header
+}

@@ -1,0 +1,55 @@
+package processor
+
+import (
+	"context"
+	"time"
+
+	"balanceq/schemas"
+)
+
+// newDeadLetter describes why a request is given up. g may be nil.
+func (p *Processor) newDeadLetter(inq *schemas.Inquiry, reason schemas.Reason, detail string, g *group) *schemas.DeadLetter {
+	d := &schemas.DeadLetter{
+		Record: inq.Record, Reason: reason, Detail: detail, RequestID: inq.Request.ID,
+		Attempts: inq.Attempts, FirstFailure: inq.FirstFailure, LastFailure: inq.LastFailure,
+	}
+	if g != nil && inq.Attempts > 0 {
+		d.CorrelationID = g.correlation
+	}
+	return d
+}
+
+// bury hands in a dead letter, but never while the breaker is open: during an outage the dead-letter topic stays silent,
+// and whoever finds a record there knows that it is about that record.
+//
+// The check and the time stamp stand side by side: the breaker may still open between them and the write, but then the
+// stamp is older than the opening.
+func (p *Processor) bury(ctx context.Context, lane Lane, inq *schemas.Inquiry, d *schemas.DeadLetter) {
+	for p.cms.BreakerOpen() {
+		_, changed := p.cms.Waiting()
+		if !p.cms.BreakerOpen() {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
+	d.DecidedAt = time.Now()
+	out := schemas.Outcome{DeadLetter: d}
+	if p.cfg.PublishFailures {
+		out.Result = &schemas.Result{
+			RequestID: d.RequestID, ContractID: inq.Request.ContractID, Outcome: schemas.OutcomeFailed, Reason: d.Reason,
+			MissingBalanceCodes: inq.Request.BalanceCodes, RetrievedAt: d.DecidedAt, CorrelationID: d.CorrelationID,
+			Source: inq.Record.Position,
+		}
+	}
+	event := p.log.Info()
+	if d.Reason == schemas.ReasonInternalError {
+		event = p.log.Error()
+	}
+	event.Stringer("record", inq.Record.Position).Str("request_id", schemas.Mask(d.RequestID)).Str("reason", string(d.Reason)).
+		Str("detail", schemas.Mask(d.Detail)).Int("attempts", d.Attempts).Msg("dead letter")
+	lane.Settle(ctx, inq, out)
+}

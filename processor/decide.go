@@ -1,0 +1,65 @@
+package processor
+
+import (
+	"balanceq/cmsclient"
+	"balanceq/schemas"
+)
+
+// action is what to do with a request whose call failed.
+type action int
+
+const (
+	retry      action = iota // ask again after a pause: the CMS works, this call did not
+	noVerdict                // nothing was learned about the request: it stays in its lane until calls go through again
+	askAlone                 // the call was shared: ask for each request by itself before any is blamed
+	deadLetter               // the request is answered by a dead letter
+)
+
+// failure is everything that the verdict on one request depends on.
+type failure struct {
+	class cmsclient.Class
+	// counted is how many failed attempts count against the request, this one included. An attempt counts only when the CMS
+	// gave somebody an answer since the request's previous attempt: a request that fails while nobody is answered cannot be
+	// told from an outage, and no outage may turn into dead letters.
+	counted       int
+	maxAttempts   int
+	breakerClosed bool // after this failure was reported to it
+	shared        bool // the call asked for other requests too
+}
+
+// decide is the one place where a failure becomes an outcome.
+func decide(f failure) (action, schemas.Reason) {
+	blame := func(reason schemas.Reason) (action, schemas.Reason) {
+		if f.shared {
+			return askAlone, ""
+		}
+		return deadLetter, reason
+	}
+	switch f.class {
+	case cmsclient.ContractNotFound:
+		return deadLetter, schemas.ReasonContractNotFound // the same for everyone who shared the call
+	case cmsclient.Rejected:
+		return blame(schemas.ReasonRequestRejected)
+	case cmsclient.Transient, cmsclient.Undecodable:
+		if !f.breakerClosed {
+			return noVerdict, ""
+		}
+		if f.counted < f.maxAttempts {
+			return retry, ""
+		}
+		if f.class == cmsclient.Undecodable {
+			return blame(schemas.ReasonUnexpectedResponse)
+		}
+		return blame(schemas.ReasonAttemptsExhausted)
+	case cmsclient.Throttled:
+		return noVerdict, ""
+	case cmsclient.Halting:
+		// Keys, entitlement, address: nothing in the data is wrong. Unless everybody else is answered again and again: then
+		// it is this request that something on the way refuses, and it must not hold up its partition for ever.
+		if f.counted < f.maxAttempts || !f.breakerClosed {
+			return noVerdict, ""
+		}
+		return blame(schemas.ReasonRequestRejected)
+	}
+	return noVerdict, ""
+}

@@ -1,0 +1,104 @@
+package processor
+
+import (
+	"slices"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/schemas"
+
+	"github.com/google/uuid"
+)
+
+// group is the requests of one contract that share a call. It may grow until the call is sent, never after: no answer is
+// older than its question.
+type group struct {
+	contract    int64
+	requests    []*schemas.Inquiry
+	codes       []string // the union of what they ask for
+	correlation string
+	limit       int // requests
+}
+
+func newGroup(contract int64, limit int) *group {
+	return &group{contract: contract, limit: limit, correlation: uuid.NewString()}
+}
+
+// join adds a request if there is room for it and its codes.
+func (g *group) join(inq *schemas.Inquiry) bool {
+	if len(g.requests) == 0 {
+		g.codes = inq.Request.BalanceCodes // not copied: it is cloned when somebody joins
+		g.requests = append(g.requests, inq)
+		return true
+	}
+	if len(g.requests) >= g.limit {
+		return false
+	}
+	union := slices.Clone(g.codes)
+	for _, code := range inq.Request.BalanceCodes {
+		if !slices.Contains(union, code) {
+			union = append(union, code)
+		}
+	}
+	if len(union) > schemas.MaxBalanceCodes {
+		return false
+	}
+	g.codes = union
+	g.requests = append(g.requests, inq)
+	return true
+}
+
+func (g *group) shared() bool { return len(g.requests) > 1 }
+
+// keep drops the requests that keep refuses, and their codes.
+func (g *group) keep(keep func(*schemas.Inquiry) bool) {
+	all := g.requests
+	kept := make([]*schemas.Inquiry, 0, len(all))
+	for _, inq := range all {
+		if keep(inq) {
+			kept = append(kept, inq)
+		}
+	}
+	if len(kept) == len(all) {
+		return
+	}
+	g.requests, g.codes = nil, nil
+	for _, inq := range kept {
+		g.join(inq)
+	}
+}
+
+// deadline is the earliest of the group; zero: there is none.
+func (g *group) deadline() time.Time {
+	var earliest time.Time
+	for _, inq := range g.requests {
+		if d := inq.Request.Deadline; !d.IsZero() && (earliest.IsZero() || d.Before(earliest)) {
+			earliest = d
+		}
+	}
+	return earliest
+}
+
+// result picks a request's own codes out of the answer to the group.
+func (g *group) result(inq *schemas.Inquiry, answer cmsclient.Answer) *schemas.Result {
+	r := &schemas.Result{
+		RequestID: inq.Request.ID, ContractID: g.contract, Outcome: schemas.OutcomeComplete,
+		Balances: answer.Balances, RetrievedAt: answer.RetrievedAt,
+		CorrelationID: g.correlation, CMSCorrelationID: answer.CMSCorrelationID, Source: inq.Record.Position,
+	}
+	if g.shared() {
+		r.Balances = nil
+		for _, b := range answer.Balances {
+			if slices.Contains(inq.Request.BalanceCodes, b.Code) {
+				r.Balances = append(r.Balances, b)
+			}
+		}
+	}
+	for _, code := range inq.Request.BalanceCodes {
+		if !slices.ContainsFunc(r.Balances, func(b schemas.Balance) bool { return b.Code == code }) {
+			r.MissingBalanceCodes = append(r.MissingBalanceCodes, code)
+			r.Outcome = schemas.OutcomePartial
+		}
+	}
+	return r
+}

@@ -1,0 +1,250 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/schemas"
+
+	"github.com/rs/zerolog"
+)
+
+// Lane is the queue of one contract's requests.
+type Lane interface {
+	// Contract is 0 for the lane of records that are not valid requests.
+	Contract() int64
+	// Take moves waiting requests into dst, oldest first, as long as join agrees.
+	Take(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry
+	// Live says whether a request that was taken is still ours to answer.
+	Live(inq *schemas.Inquiry) bool
+	// Settle hands in the outcome of a request that was taken.
+	Settle(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome)
+}
+
+// Config says how hard to try.
+type Config struct {
+	MaxAttempts       int // failed attempts that count (see failure.counted) before a dead letter
+	BackoffInitial    time.Duration
+	BackoffMax        time.Duration
+	Coalesce          bool // requests of a contract that wait together share a call
+	PublishFailures   bool // a dead letter also publishes a result with outcome "failed"
+	RefuseCardNumbers bool // a contract id that looks like a card number is an invalid request
+}
+
+// maxShared bounds how many requests one answer may have to be written for, while others wait.
+const maxShared = 256
+
+// Processor answers requests. It is safe for concurrent use, one Handle a lane at a time.
+type Processor struct {
+	cfg      Config
+	cms      *cmsclient.Client
+	log      zerolog.Logger
+	answered atomic.Int64 // when the CMS last gave anybody an answer, Unix nanoseconds
+}
+
+// New returns a processor that asks cms.
+func New(cfg Config, cms *cmsclient.Client, log zerolog.Logger) *Processor {
+	cfg.MaxAttempts = max(1, cfg.MaxAttempts)
+	return &Processor{cfg: cfg, cms: cms, log: log}
+}
+
+// Handle answers some of the requests that wait in a lane. It returns when each one it took is settled, or when ctx ends:
+// then those without an outcome are left as they are, to be read again.
+func (p *Processor) Handle(ctx context.Context, lane Lane) {
+	if lane.Contract() == 0 {
+		p.refuse(ctx, lane)
+		return
+	}
+	limit := 1
+	if p.cfg.Coalesce {
+		limit = maxShared
+	}
+	g := newGroup(lane.Contract(), limit)
+	defer p.recover(ctx, lane, g)
+	if alone := p.answer(ctx, lane, g, lane.Take); alone {
+		for _, inq := range g.requests {
+			single := newGroup(lane.Contract(), 1)
+			single.join(inq)
+			p.answer(ctx, lane, single, takeNone)
+		}
+	}
+}
+
+// retryAfter is how long the CMS asked this request to wait. A 429 asks all of them, and Admit sees to that.
+func retryAfter(err error) time.Duration {
+	var cms *cmsclient.Error
+	if errors.As(err, &cms) && cms.Class != cmsclient.Throttled {
+		return cms.RetryAfter
+	}
+	return 0
+}
+
+type take func(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry
+
+func takeNone(dst []*schemas.Inquiry, _ func(*schemas.Inquiry) bool) []*schemas.Inquiry { return dst }
+
+// answer asks the CMS until every request of the group is settled. It returns true when the requests that are left in the
+// group have to be asked for one by one.
+func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) (alone bool) {
+	var backoff *cmsclient.Backoff
+	for {
+		call, err := p.cms.Admit(ctx)
+		if err != nil {
+			return false
+		}
+		// Whoever waits in the lane now joins this call; it has not been sent yet.
+		more(nil, g.join)
+		p.drop(ctx, lane, g)
+		if len(g.requests) == 0 {
+			call.Release()
+			return false
+		}
+		answer, err := p.ask(ctx, call, g)
+		if err == nil {
+			p.settle(ctx, lane, g, answer)
+			return false
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if p.judge(ctx, lane, g, err) {
+			return true
+		}
+		if len(g.requests) == 0 {
+			return false
+		}
+		if backoff == nil {
+			backoff = cmsclient.NewBackoff(p.cfg.BackoffInitial, p.cfg.BackoffMax)
+		}
+		if !p.wait(ctx, backoff.Next(retryAfter(err)), g.deadline()) {
+			return false
+		}
+	}
+}
+
+func (p *Processor) ask(ctx context.Context, call *cmsclient.Call, g *group) (cmsclient.Answer, error) {
+	for _, inq := range g.requests {
+		inq.Attempts++
+	}
+	return call.Get(ctx, cmsclient.Query{ContractID: g.contract, Codes: g.codes, CorrelationID: g.correlation})
+}
+
+// settle hands in the results.
+func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsclient.Answer) {
+	p.answered.Store(time.Now().UnixNano())
+	for _, inq := range g.requests {
+		lane.Settle(ctx, inq, schemas.Outcome{Result: g.result(inq, answer)})
+	}
+	g.requests = nil
+}
+
+// judge settles those of the group that a failed call dooms, and keeps the others. It returns true when they have to be
+// asked for one by one.
+func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error) (alone bool) {
+	now := time.Now()
+	var cms *cmsclient.Error
+	if !errors.As(err, &cms) {
+		// The client refused to send it: our own mistake, but not one that asking again would mend.
+		p.log.Error().Err(err).Msg("the CMS client refused a request")
+		g.keep(func(inq *schemas.Inquiry) bool {
+			p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInternalError, err.Error(), g))
+			return false
+		})
+		return false
+	}
+	if cms.Class == cmsclient.ContractNotFound || cms.Class == cmsclient.Rejected {
+		p.answered.Store(now.UnixNano())
+	}
+	closed := p.cms.Status().Breaker == "closed"
+	shared := g.shared()
+	g.keep(func(inq *schemas.Inquiry) bool {
+		p.count(inq, now)
+		act, reason := decide(failure{
+			class: cms.Class, counted: inq.Counted, maxAttempts: p.cfg.MaxAttempts, breakerClosed: closed, shared: shared,
+		})
+		switch act {
+		case deadLetter:
+			d := p.newDeadLetter(inq, reason, cms.Error(), g)
+			d.HTTPStatus, d.CMSReasonCode = cms.Status, cms.ReasonCode
+			p.bury(ctx, lane, inq, d)
+			return false
+		case askAlone:
+			alone = true
+		case retry, noVerdict:
+		}
+		return true
+	})
+	return alone
+}
+
+// count notes a failed attempt. It counts against the request when it is the first one, or when the CMS answered somebody
+// since the one before.
+func (p *Processor) count(inq *schemas.Inquiry, now time.Time) {
+	if inq.FirstFailure.IsZero() {
+		inq.FirstFailure = now
+		inq.Counted = 1
+	} else if p.answered.Load() > inq.LastFailure.UnixNano() {
+		inq.Counted++
+	}
+	inq.LastFailure = now
+}
+
+// drop settles requests that may not be asked for (any more) and leaves out those that are not ours any more.
+func (p *Processor) drop(ctx context.Context, lane Lane, g *group) {
+	now := time.Now()
+	g.keep(func(inq *schemas.Inquiry) bool {
+		switch deadline := inq.Request.Deadline; {
+		case !lane.Live(inq):
+			return false
+		case p.cfg.RefuseCardNumbers && schemas.LooksLikeCardNumber(inq.Request.ContractID):
+			p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInvalidRequest,
+				"contractId: looks like a card number, which this service is configured to refuse; send the contract's CMS id", g))
+			return false
+		case !deadline.IsZero() && !now.Before(deadline):
+			p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonExpired,
+				fmt.Sprintf("deadline: %s passed before the CMS could be asked", deadline.UTC().Format(time.RFC3339Nano)), g))
+			return false
+		}
+		return true
+	})
+}
+
+// refuse buries the records of lane 0.
+func (p *Processor) refuse(ctx context.Context, lane Lane) {
+	all := func(*schemas.Inquiry) bool { return true }
+	for _, inq := range lane.Take(nil, all) {
+		p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInvalidRequest, inq.Err.Error(), nil))
+	}
+}
+
+// wait pauses, but not past the deadline. It is false when ctx ended.
+func (p *Processor) wait(ctx context.Context, d time.Duration, deadline time.Time) bool {
+	if !deadline.IsZero() {
+		d = max(0, min(d, time.Until(deadline)))
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// recover turns a panic into dead letters, so that a record that provokes one cannot do so for ever.
+func (p *Processor) recover(ctx context.Context, lane Lane, g *group) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	p.log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).Int("requests", len(g.requests)).Msg("a panic while handling requests")
+	for _, inq := range g.requests {
+		p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInternalError, "the service failed while handling this request; its log has the details", g))
+	}
+}

@@ -1,0 +1,207 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+
+	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
+)
+
+// Config says where to write and how much memory to use for it.
+type Config struct {
+	Results     string // topic
+	DeadLetters string // topic
+	Origin      schemas.Origin
+	// BufferBytes bounds what waits to be acknowledged; Write blocks while it is used up. One message is always let in.
+	BufferBytes int
+	// BatchBytes bounds one batch of several records; a larger single record makes a batch of its own.
+	BatchBytes int
+}
+
+// Limits that are nobody's business but the wire's.
+const (
+	defaultBatchBytes = 512 << 10
+	maxRequestBytes   = 8 << 20 // of one produce request, over all its partitions
+	minBackoff        = 10 * time.Millisecond
+	maxBackoff        = 2 * time.Second
+	tooLargeBackoff   = 5 * time.Second // only an operator can help
+)
+
+// Ack is told once that a message is in the log of all in-sync replicas. It is called from the producer's own goroutine
+// and must not block.
+type Ack = interface{ Acknowledged() }
+
+// Observer hears of writes that had to be repeated. Its methods are called without any lock held.
+type Observer interface {
+	WriteFailed(topic string, partition int32, err error)
+}
+
+// Producer writes messages in the order in which Write was called for their partition. It is safe for concurrent use.
+type Producer struct {
+	cfg  Config
+	wire *kafkawire.Client
+	log  zerolog.Logger
+	obs  Observer
+
+	ctx    context.Context // ends when Close gives up
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	space    sync.Cond // signalled when buffered falls
+	buffered int       // bytes that were written and are not acknowledged
+	closed   bool
+	topics   map[string]*topic
+	senders  map[int32]*sender // by leader
+	failing  failure
+}
+
+// topic is one topic's partitions, as many as keys are hashed over.
+type topic struct {
+	name   string
+	queues []*queue
+	ids    []int // 0…len(queues)-1, in the form that the balancer wants
+}
+
+// queueOf picks the partition that Java's default partitioner gives the key, so that streams can be joined on it.
+func (t *topic) queueOf(key []byte) *queue {
+	return t.queues[kafka.Murmur2Balancer{Consistent: true}.Balance(kafka.Message{Key: key}, t.ids...)]
+}
+
+// failure is the oldest write that is being repeated.
+type failure struct {
+	queue *queue
+	since time.Time
+	err   error
+}
+
+// New reads the layout of both topics and starts; it fails when a topic does not exist.
+func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Logger, obs Observer) (*Producer, error) {
+	if cfg.BatchBytes <= 0 {
+		cfg.BatchBytes = defaultBatchBytes
+	}
+	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}}
+	p.space.L = &p.mu
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	for _, name := range []string{cfg.Results, cfg.DeadLetters} {
+		p.topics[name] = &topic{name: name}
+	}
+	if err := p.refresh(ctx); err != nil {
+		p.cancel()
+		return nil, err
+	}
+	p.wg.Go(p.watchLayout)
+	return p, nil
+}
+
+// errClosed is returned by Write after Close.
+var errClosed = errors.New("the producer is closed")
+
+// Write queues the outcome of one record: its result, its dead letter, or both. ack is called once for each of them. It
+// blocks while the buffer is full and fails only when ctx ends or the producer is closed; nothing is queued then.
+func (p *Producer) Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Ack) error {
+	if out.DeadLetter != nil {
+		// The source's partition, so that dead letters of one partition stay together and in order.
+		if err := p.write(ctx, p.cfg.DeadLetters, out.DeadLetter.Message(p.cfg.Origin), inq.Record.Partition, ack); err != nil {
+			return fmt.Errorf("writing a dead letter to %s: %w", p.cfg.DeadLetters, err)
+		}
+	}
+	if out.Result != nil {
+		m := out.Result.Message(inq.Record.Key)
+		if err := p.write(ctx, p.cfg.Results, m, hashed, ack); err != nil {
+			return fmt.Errorf("writing a result to %s: %w", p.cfg.Results, err)
+		}
+	}
+	return nil
+}
+
+// hashed asks for the partition that the key's hash gives.
+const hashed = -1
+
+func (p *Producer) write(ctx context.Context, name string, m schemas.Message, partition int32, ack Ack) error {
+	e := newEntry(m, ack)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.waitForSpace(ctx, e.size); err != nil {
+		return err
+	}
+	t := p.topics[name]
+	q := t.queues[max(0, int(partition))%len(t.queues)]
+	if partition == hashed {
+		q = t.queueOf(m.Key)
+	}
+	q.pending = append(q.pending, e)
+	p.buffered += e.size
+	p.schedule(q)
+	return nil
+}
+
+// waitForSpace requires mu. A message larger than the whole buffer goes in when the buffer is empty.
+func (p *Producer) waitForSpace(ctx context.Context, size int) error {
+	if !p.closed && (p.buffered == 0 || p.buffered+size <= p.cfg.BufferBytes) {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.space.Broadcast()
+	})
+	defer stop()
+	for !p.closed && ctx.Err() == nil && p.buffered > 0 && p.buffered+size > p.cfg.BufferBytes {
+		p.space.Wait()
+	}
+	if p.closed {
+		return errClosed
+	}
+	return ctx.Err()
+}
+
+// Status describes the producer for metrics and health.
+type Status struct {
+	Buffered int           // bytes waiting to be acknowledged
+	Failing  error         // why the oldest repeated write fails; nil when none does
+	Since    time.Duration // how long it has been failing
+}
+
+// Status returns a snapshot.
+func (p *Producer) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{Buffered: p.buffered, Failing: p.failing.err}
+	if s.Failing != nil {
+		s.Since = time.Since(p.failing.since)
+	}
+	return s
+}
+
+// Close waits until everything queued is acknowledged or ctx ends, then stops. What is left is dropped: its records were
+// never acknowledged, so their offsets are not committed and they come again.
+func (p *Producer) Close(ctx context.Context) error {
+	p.mu.Lock()
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.space.Broadcast()
+	})
+	for p.buffered > 0 && ctx.Err() == nil {
+		p.space.Wait()
+	}
+	stop()
+	left := p.buffered
+	p.closed = true
+	p.space.Broadcast()
+	p.mu.Unlock()
+	p.cancel()
+	p.wg.Wait()
+	if left > 0 {
+		return fmt.Errorf("closing the producer: %d bytes were not acknowledged in time; their requests will be read again", left)
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// sender writes to one leader: one request at a time, carrying a batch of every queue that has something to say.
+type sender struct {
+	leader int32
+	ready  []*queue // in the order in which they became ready; guarded by Producer.mu
+	wake   chan struct{}
+}
+
+// schedule hands a queue with something to send to its leader's sender. It requires mu.
+func (p *Producer) schedule(q *queue) {
+	if q.busy || q.leader == noLeader || (len(q.pending) == 0 && len(q.entries) == 0) {
+		return
+	}
+	q.busy = true
+	s := p.senders[q.leader]
+	if s == nil {
+		s = &sender{leader: q.leader, wake: make(chan struct{}, 1)}
+		p.senders[q.leader] = s
+		p.wg.Go(func() { p.send(s) })
+	}
+	s.ready = append(s.ready, q)
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is awake already and will look again
+	}
+}
+
+// send is the loop of one sender.
+func (p *Producer) send(s *sender) {
+	var queues []*queue
+	var batches []*kafkawire.Batch
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-s.wake:
+		}
+		for {
+			queues = p.take(s, queues[:0])
+			if len(queues) == 0 {
+				break
+			}
+			batches = batches[:0]
+			for _, q := range queues {
+				if p.prepare(q) {
+					batches = append(batches, &q.batch)
+				}
+			}
+			var err error
+			if len(batches) > 0 {
+				err = p.wire.Produce(p.ctx, s.leader, batches)
+			}
+			if p.ctx.Err() != nil {
+				return
+			}
+			p.settle(queues, err)
+		}
+	}
+}
+
+// take collects ready queues up to the size of a request and cuts a batch for each that has none under way.
+func (p *Producer) take(s *sender, into []*queue) []*queue {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	size, n := 0, 0
+	for ; n < len(s.ready) && (n == 0 || size < maxRequestBytes); n++ {
+		q := s.ready[n]
+		if len(q.entries) == 0 {
+			q.cut()
+			q.batch.Bytes = q.batch.Bytes[:0]
+		}
+		for i := range q.entries {
+			size += q.entries[i].size
+		}
+		into = append(into, q)
+	}
+	s.ready = append(s.ready[:0], s.ready[n:]...)
+	return into
+}
+
+// prepare makes sure that the batch under way is encoded. It fails when no producer id can be had; the queue's Err says why.
+func (p *Producer) prepare(q *queue) bool {
+	if !q.hasID {
+		id, err := p.wire.NewProducerID(p.ctx)
+		if err != nil {
+			q.batch.Err = err
+			return false
+		}
+		q.id, q.hasID, q.sequence = id, true, 0
+		q.batch.Bytes = q.batch.Bytes[:0]
+	}
+	if len(q.batch.Bytes) == 0 {
+		q.encode(time.Now())
+	}
+	return true
+}
+
+// settle acts on the answer to each queue's batch. callErr is the failure of the whole request: then nobody knows what was
+// applied, and everything is sent again as it was.
+func (p *Producer) settle(queues []*queue, callErr error) {
+	reset := callErr != nil
+	for _, q := range queues {
+		err := q.batch.Err
+		if err == nil {
+			err = callErr
+		}
+		// DUPLICATE_SEQUENCE_NUMBER: an earlier try did reach the log.
+		if err == nil || errors.Is(err, kafka.DuplicateSequenceNumber) {
+			p.acknowledge(q)
+			continue
+		}
+		reset = true
+		p.repeat(q, err)
+	}
+	if reset {
+		p.wire.Reset()
+	}
+}
+
+// acknowledge ends the batch under way and lets the queue go on.
+func (p *Producer) acknowledge(q *queue) {
+	size := 0
+	for i := range q.entries {
+		size += q.entries[i].size
+		q.entries[i].ack.Acknowledged()
+	}
+	q.sequence = kafkawire.NextSequence(q.sequence, len(q.entries))
+	if q.failures > 0 {
+		p.log.Info().Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures+1).Msg("writing works again")
+	}
+	q.failures = 0
+	clear(q.entries)
+	q.entries = q.entries[:0]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failing.queue == q {
+		p.failing = failure{}
+	}
+	p.buffered -= size
+	p.space.Broadcast()
+	q.busy = false
+	p.schedule(q)
+}
+
+// repeat keeps the batch and sends it again after a pause, for ever: dropping it would lose records, skipping it would
+// reorder them. Meanwhile the buffer fills, Write blocks and consumption stands still.
+func (p *Producer) repeat(q *queue, err error) {
+	q.failures++
+	pause := min(minBackoff<<min(q.failures-1, 10), maxBackoff)
+	tooLarge := kafkawire.TooLarge(err)
+	switch {
+	case tooLarge && len(q.entries) > 1:
+		pause = 0
+	case tooLarge:
+		pause = tooLargeBackoff
+	case kafkawire.ProducerStateLost(err):
+		// The batch may be in the log already or not; nobody can tell any more. A new id sends it again: repeated beats lost.
+		q.hasID = false
+	}
+	p.complain(q, err, tooLarge)
+	p.mu.Lock()
+	if tooLarge && len(q.entries) > 1 {
+		q.split()
+	}
+	if p.failing.queue == nil {
+		p.failing = failure{queue: q, since: time.Now()}
+	}
+	if p.failing.queue == q {
+		p.failing.err = err
+	}
+	p.mu.Unlock()
+	q.batch.Err = nil
+	p.obs.WriteFailed(q.topic, q.partition, err)
+	p.retryAfter(q, pause)
+}
+
+// complain logs the first failure of a batch and then every doubling, so that an outage does not fill the disk.
+func (p *Producer) complain(q *queue, err error, tooLarge bool) {
+	if n := q.failures; n&(n-1) != 0 {
+		return
+	}
+	event := p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)
+	switch {
+	case tooLarge && len(q.entries) == 1:
+		event.Int("bytes", q.entries[0].size).
+			Msg("a message is larger than the topic allows; raise max.message.bytes of the topic: nothing else is written to this partition until then")
+	case tooLarge:
+		event.Msg("a batch is larger than the topic allows; sending smaller ones")
+	default:
+		event.Msg("writing failed; the same batch is sent again until it is acknowledged")
+	}
+}
+
+// retryAfter brings the queue back to its (perhaps new) leader's sender after a pause; while there is no leader it keeps
+// looking for one.
+func (p *Producer) retryAfter(q *queue, pause time.Duration) {
+	p.wg.Go(func() {
+		for {
+			timer := time.NewTimer(pause)
+			select {
+			case <-p.ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			p.refreshOrLog()
+			p.mu.Lock()
+			if q.leader != noLeader {
+				q.busy = false
+				p.schedule(q)
+				p.mu.Unlock()
+				return
+			}
+			p.mu.Unlock()
+			pause = min(max(2*pause, minBackoff), maxBackoff)
+		}
+	})
+}
+
+// layoutInterval is how long a new partition or an unknown leader may go unnoticed.
+const layoutInterval = 5 * time.Second
+
+// watchLayout notices added partitions and leaders that were unknown.
+func (p *Producer) watchLayout() {
+	tick := time.NewTicker(layoutInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-tick.C:
+			p.refreshOrLog()
+		}
+	}
+}
+
+func (p *Producer) refreshOrLog() {
+	if err := p.refresh(p.ctx); err != nil && p.ctx.Err() == nil {
+		p.log.Debug().Err(err).Msg("reading the layout of the topics failed")
+	}
+}
+
+// refresh reads partitions and leaders of both topics.
+func (p *Producer) refresh(ctx context.Context) error {
+	for _, name := range []string{p.cfg.Results, p.cfg.DeadLetters} {
+		leaders, partitions, err := p.wire.Leaders(ctx, name)
+		if err != nil {
+			p.wire.Reset()
+			return err
+		}
+		p.mu.Lock()
+		t := p.topics[name]
+		for len(t.queues) < partitions {
+			t.ids = append(t.ids, len(t.queues))
+			t.queues = append(t.queues, newQueue(name, int32(len(t.queues)), p.cfg.BatchBytes))
+		}
+		for _, q := range t.queues {
+			leader, ok := leaders[q.partition]
+			if !ok {
+				leader = noLeader
+			}
+			if q.leader != leader {
+				q.leader = leader
+				p.schedule(q)
+			}
+		}
+		p.mu.Unlock()
+	}
+	return nil
+}
