@@ -45,9 +45,12 @@ type Gate interface {
 	Waiting() (cause string, changed <-chan struct{})
 }
 
+// OutcomeDeadLetter is the outcome of a record that was dead-lettered, as observers see it.
+const OutcomeDeadLetter = "dead-letter"
+
 // Observer hears what happens. Its methods are called on hot paths and must not block.
 type Observer interface {
-	// Settled is called when a record's outcome is durable. outcome is a result's outcome or "dead-letter".
+	// Settled is called when a record's outcome is durable. outcome is a result's outcome, or OutcomeDeadLetter.
 	Settled(outcome string, reason schemas.Reason)
 	// Committed is called after each commit; err is nil when it worked.
 	Committed(took time.Duration, err error)

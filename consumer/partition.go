@@ -34,7 +34,7 @@ func (it *item) settle(ctx context.Context, out schemas.Outcome) {
 		n++
 	}
 	if out.DeadLetter != nil {
-		it.outcome, it.reason = "dead-letter", out.DeadLetter.Reason
+		it.outcome, it.reason = OutcomeDeadLetter, out.DeadLetter.Reason
 		n++
 	}
 	it.writes.Store(n)

@@ -16,9 +16,7 @@ import (
 
 // Config says where to write and how much memory to use for it.
 type Config struct {
-	Results     string // topic
-	DeadLetters string // topic
-	Origin      schemas.Origin
+	Topics []string // that Write may be called with
 	// BufferBytes bounds what waits to be acknowledged; Write blocks while it is used up. One message is always let in.
 	BufferBytes int
 	// BatchBytes bounds one batch of several records; a larger single record makes a batch of its own.
@@ -82,7 +80,7 @@ type failure struct {
 	err   error
 }
 
-// New reads the layout of both topics and starts; it fails when a topic does not exist.
+// New reads the layout of the topics and starts; it fails when one does not exist.
 func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Logger, obs Observer) (*Producer, error) {
 	if cfg.BatchBytes <= 0 {
 		cfg.BatchBytes = defaultBatchBytes
@@ -90,7 +88,7 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}}
 	p.space.L = &p.mu
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	for _, name := range []string{cfg.Results, cfg.DeadLetters} {
+	for _, name := range cfg.Topics {
 		p.topics[name] = &topic{name: name}
 	}
 	if err := p.refresh(ctx); err != nil {
@@ -104,37 +102,22 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 // errClosed is returned by Write after Close.
 var errClosed = errors.New("the producer is closed")
 
-// Write queues the outcome of one record: its result, its dead letter, or both. ack is called once for each of them. It
-// blocks while the buffer is full and fails only when ctx ends or the producer is closed; nothing is queued then.
-func (p *Producer) Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Ack) error {
-	if out.DeadLetter != nil {
-		// The source's partition, so that dead letters of one partition stay together and in order.
-		if err := p.write(ctx, p.cfg.DeadLetters, out.DeadLetter.Message(p.cfg.Origin), inq.Record.Partition, ack); err != nil {
-			return fmt.Errorf("writing a dead letter to %s: %w", p.cfg.DeadLetters, err)
-		}
-	}
-	if out.Result != nil {
-		m := out.Result.Message(inq.Record.Key)
-		if err := p.write(ctx, p.cfg.Results, m, hashed, ack); err != nil {
-			return fmt.Errorf("writing a result to %s: %w", p.cfg.Results, err)
-		}
-	}
-	return nil
-}
+// Keyed asks for the partition that the key's hash gives.
+const Keyed = -1
 
-// hashed asks for the partition that the key's hash gives.
-const hashed = -1
-
-func (p *Producer) write(ctx context.Context, name string, m schemas.Message, partition int32, ack Ack) error {
+// Write queues a message for one of the configured topics. partition is Keyed or a number, taken modulo the topic's
+// partitions. ack is called once. It blocks while the buffer is full and fails only when ctx ends or the producer is
+// closed; nothing is queued then.
+func (p *Producer) Write(ctx context.Context, topic string, partition int32, m schemas.Message, ack Ack) error {
 	e := newEntry(m, ack)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.waitForSpace(ctx, e.size); err != nil {
-		return err
+		return fmt.Errorf("writing to %s: %w", topic, err)
 	}
-	t := p.topics[name]
+	t := p.topics[topic]
 	q := t.queues[max(0, int(partition))%len(t.queues)]
-	if partition == hashed {
+	if partition == Keyed {
 		q = t.queueOf(m.Key)
 	}
 	q.pending = append(q.pending, e)

@@ -251,9 +251,9 @@ func (p *Producer) refreshOrLog() {
 	}
 }
 
-// refresh reads partitions and leaders of both topics.
+// refresh reads partitions and leaders of the topics.
 func (p *Producer) refresh(ctx context.Context) error {
-	for _, name := range []string{p.cfg.Results, p.cfg.DeadLetters} {
+	for _, name := range p.cfg.Topics {
 		leaders, partitions, err := p.wire.Leaders(ctx, name)
 		if err != nil {
 			p.wire.Reset()

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/cmd/internal/service"
+	"balanceq/telemetry"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) runCommand() *cobra.Command {
+	return configured(&cobra.Command{
+		Use: "run", Short: "Answer requests until stopped", Args: noArguments,
+		Long: `Reads requests, asks the CMS and publishes results and dead letters until it is stopped.
+
+SIGTERM or Ctrl-C drains: what was started is finished and committed within shutdown.timeout.
+A second signal ends the program at once; what was under way is then read again.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := p.load(cmd)
+			if err != nil {
+				return err
+			}
+			if err := loaded.Config.ValidateRun(); err != nil {
+				return usageError{err}
+			}
+			log, err := p.logger(loaded)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if err := service.Preflight(ctx, loaded.Config, log); err != nil {
+				return fmt.Errorf("checking before the start: %w", err)
+			}
+			s, err := service.New(ctx, loaded.Config, versionText(), log)
+			if err != nil {
+				return err
+			}
+			return s.Run(ctx)
+		},
+	})
+}
+
+// logger makes the log and writes the configuration's warnings to it.
+func (p *program) logger(loaded *config.Loaded) (zerolog.Logger, error) {
+	log, err := telemetry.NewLogger(p.err, loaded.Config.Log.Level, loaded.Config.Log.Format)
+	if err != nil {
+		return log, usageError{err}
+	}
+	for _, w := range loaded.Warnings {
+		log.Warn().Msg(w)
+	}
+	return log, nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/cmd/internal/service"
+	"balanceq/kafkawire"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) topicsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "topics", Short: "Create or check the three topics", Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.topicsCreate(), p.topicsCheck())
+	return cmd
+}
+
+// requestMaxBytes is the limit that requests get: a request of schemas.MaxRequestSize with key and headers.
+const requestMaxBytes = 1<<20 + 64<<10
+
+func (p *program) topicsCreate() *cobra.Command {
+	partitions, replication := 0, 0
+	cmd := configured(&cobra.Command{
+		Use: "create", Short: "Create the topics that do not exist yet", Args: noArguments,
+		Long: `Creates the three topics where they do not exist yet; existing ones are left as they are.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := p.load(cmd)
+			if err != nil {
+				return err
+			}
+			if partitions < 1 {
+				return usageError{fmt.Errorf("--partitions: %d partitions; give at least 1", partitions)}
+			}
+			return p.createTopics(cmd, loaded.Config, partitions, replication)
+		},
+	})
+	cmd.Flags().IntVar(&partitions, "partitions", 12, "partitions of each topic; they bound the number of instances")
+	cmd.Flags().IntVar(&replication, "replication", -1, "copies of each partition; -1 takes the cluster's default")
+	return cmd
+}
+
+func (p *program) createTopics(cmd *cobra.Command, cfg config.Config, partitions, replication int) error {
+	settings, err := service.KafkaSettings(cfg)
+	if err != nil {
+		return err
+	}
+	client := kafkawire.NewClient(settings)
+	defer client.Close()
+	limit := func(bytes int) map[string]string { return map[string]string{"max.message.bytes": strconv.Itoa(bytes)} }
+	for _, t := range []kafkawire.Topic{
+		{Name: cfg.Topics.Requests, Configs: limit(requestMaxBytes)},
+		{Name: cfg.Topics.Results},
+		{Name: cfg.Topics.DeadLetters, Configs: limit(requestMaxBytes + service.DeadLetterHeadroom)},
+	} {
+		t.Partitions, t.ReplicationFactor = partitions, replication
+		existed, err := client.CreateTopic(cmd.Context(), t)
+		if err != nil {
+			return err
+		}
+		done := fmt.Sprintf("created with %d partitions", partitions)
+		if existed {
+			done = "exists, left as it is"
+		}
+		if _, err := fmt.Fprintf(p.out, "%s: %s\n", t.Name, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) topicsCheck() *cobra.Command {
+	return configured(&cobra.Command{
+		Use: "check", Short: "Check that the topics exist and fit together", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := p.load(cmd)
+			if err != nil {
+				return err
+			}
+			log, err := p.logger(loaded)
+			if err != nil {
+				return err
+			}
+			findings, err := service.CheckTopics(cmd.Context(), loaded.Config, log)
+			if err != nil {
+				return err
+			}
+			if len(findings) == 0 {
+				_, err := fmt.Fprintln(p.out, "the topics are good")
+				return err
+			}
+			var all []error
+			for _, f := range findings {
+				all = append(all, errors.New(f.String()))
+			}
+			return errors.Join(all...)
+		},
+	})
+}

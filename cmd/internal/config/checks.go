@@ -1,0 +1,141 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// checkPrintable refuses what gets into a setting by accident only: line ends, spaces around it, broken encodings.
+func checkPrintable(s string) error {
+	switch {
+	case !utf8.ValidString(s):
+		return errors.New("is not valid UTF-8; write it again")
+	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return errors.New("contains a line end or another unprintable character; remove it")
+	case strings.TrimSpace(s) != s:
+		return errors.New("has spaces around it; remove them")
+	}
+	return nil
+}
+
+// checkSecret says nothing of the secret but that it cannot be right.
+func checkSecret(s Secret) error {
+	if t := s.Reveal(); !utf8.ValidString(t) || strings.ContainsFunc(t, unicode.IsControl) {
+		return errors.New("contains a control character or is not valid UTF-8; write it again")
+	}
+	return nil
+}
+
+// checkName accepts what names a group, a client or an instance: one word that fits a text header.
+func checkName(s string) error {
+	switch {
+	case s == "":
+		return errors.New("is empty; write a name")
+	case len(s) > 249:
+		return errors.New("is too long; write at most 249 characters")
+	case strings.ContainsAny(s, " "):
+		return fmt.Errorf("%q contains a space; write it without", s)
+	}
+	return nil
+}
+
+// checkInstance lets an empty one pass, which means the host name.
+func checkInstance(s string) error {
+	if s == "" {
+		return nil
+	}
+	return checkName(s)
+}
+
+// checkTopic applies Kafka's own rule (org.apache.kafka.common.internals.Topic): 1 to 249 of a-z A-Z 0-9 . _ -, and
+// neither "." nor "..".
+func checkTopic(s string) error {
+	legal := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
+	}
+	switch {
+	case s == "":
+		return errors.New("is empty; write a topic's name")
+	case len(s) > 249:
+		return errors.New("is too long; Kafka allows 249 characters")
+	case s == "." || s == ".." || strings.ContainsFunc(s, func(r rune) bool { return !legal(r) }):
+		return fmt.Errorf("%q is not a topic's name; use letters, digits, dots, underscores and dashes", s)
+	}
+	return nil
+}
+
+func checkBrokers(brokers []string) error {
+	if len(brokers) == 0 {
+		return errors.New("is empty; write at least one broker, for example kafka-1:9092")
+	}
+	for _, b := range brokers {
+		if strings.Contains(b, "@") {
+			return errors.New("contains a user or password; remove it and use the keys of kafka.sasl")
+		}
+		if host, port, ok := splitHostPort(b); !ok || host == "" || port == 0 {
+			return fmt.Errorf("%q is not host:port; write for example kafka-1:9092, without a scheme", b)
+		}
+	}
+	return nil
+}
+
+// checkURL accepts an absolute http or https address with nothing behind its path. Its errors never repeat the address,
+// which may hold credentials.
+func checkURL(s string) error {
+	if s == "" {
+		return nil // only run needs one: ValidateRun
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return errors.New("is not a URL; write for example https://sandbox.api.mastercard.com/global-processing/core")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("does not start with https:// or http://; write the whole address")
+	case u.Hostname() == "":
+		return errors.New("names no host; write for example https://sandbox.api.mastercard.com/global-processing/core")
+	case u.User != nil:
+		return errors.New("contains a user or password; remove everything up to the @")
+	case u.RawQuery != "" || u.ForceQuery:
+		return errors.New("contains a query; remove the ? and what follows")
+	case strings.Contains(s, "#"):
+		return errors.New("contains a fragment; remove the # and what follows")
+	}
+	if u.Port() != "" {
+		if _, _, ok := splitHostPort(u.Host); !ok {
+			return errors.New("has a port above 65535; correct it")
+		}
+	} else if strings.HasSuffix(u.Host, ":") {
+		return errors.New("ends its host with a colon; write the port or remove the colon")
+	}
+	return nil
+}
+
+// splitHostPort takes host:port with a numeric port; the host may be empty.
+func splitHostPort(s string) (host string, port uint16, ok bool) {
+	host, digits, err := net.SplitHostPort(s)
+	if err != nil || strings.ContainsAny(host, " /@,") {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil {
+		return "", 0, false
+	}
+	return host, uint16(n), true
+}
+
+// isLoopback says whether a host name or address never leaves this machine; RFC 6761 reserves localhost for that.
+func isLoopback(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,158 @@
+package config
+
+import "time"
+
+// Config holds every setting. Load fills it; the table in keys.go says what each field means, its default and its limits.
+type Config struct {
+	Kafka    Kafka
+	Topics   Topics
+	CMS      CMS
+	Consumer Consumer
+	Producer Producer
+	Delivery string // DeliveryAtLeastOnce
+	Results  Results
+	Requests Requests
+	Instance string // never empty after Load
+	HTTP     HTTP
+	Log      Log
+	Shutdown Shutdown
+}
+
+// Kafka says how to reach the cluster and how to take part in the consumer group.
+type Kafka struct {
+	Brokers          []string // host:port each, at least one
+	Group            string
+	Start            string // StartEarliest or StartLatest
+	ClientID         string
+	SessionTimeout   time.Duration
+	RebalanceTimeout time.Duration
+	TLS              TLS
+	SASL             SASL
+}
+
+// TLS holds the settings of encrypted connections to Kafka. The files are PEM; empty means none.
+type TLS struct {
+	Enabled  bool
+	CAFile   string // empty: the system's authorities
+	CertFile string
+	KeyFile  string
+}
+
+// SASL holds the credentials for Kafka.
+type SASL struct {
+	Mechanism    string // one of the SASL constants
+	Username     string
+	Password     Secret // after Load: also when it came from PasswordFile
+	PasswordFile string
+}
+
+// Topics names the three topics.
+type Topics struct {
+	Requests    string
+	Results     string
+	DeadLetters string
+}
+
+// CMS says how to call the CMS and how to treat its failures.
+type CMS struct {
+	URL              string // absolute http(s) base URL; empty: not set
+	MaxInFlight      int    // calls
+	Timeout          time.Duration
+	Coalesce         bool
+	MaxAttempts      int
+	Backoff          Backoff
+	Breaker          Breaker
+	CoolDown         time.Duration
+	ProbeInterval    time.Duration
+	MaxResponseBytes int64
+}
+
+// Backoff bounds the wait between the attempts of one request.
+type Backoff struct {
+	Initial time.Duration
+	Max     time.Duration
+}
+
+// Breaker holds the circuit breaker's settings.
+type Breaker struct {
+	Window       time.Duration
+	MinCalls     int
+	FailureRatio float64 // above 0, at most 1
+	OpenTime     time.Duration
+}
+
+// Consumer bounds what is read ahead and says how often progress is committed.
+type Consumer struct {
+	CommitInterval time.Duration
+	RunAhead       int   // records per partition
+	FetchBytes     int64 // per partition and fetch
+}
+
+// Producer bounds what waits to be written.
+type Producer struct {
+	BufferBytes int64
+}
+
+// Results says what is published besides the answers.
+type Results struct {
+	PublishFailures bool
+}
+
+// Requests says which valid requests are refused.
+type Requests struct {
+	RefuseCardNumbers bool
+}
+
+// HTTP is about balanceq's own HTTP server.
+type HTTP struct {
+	Listen string // host:port; empty: switched off
+}
+
+// Log is about logging.
+type Log struct {
+	Level  string // trace, debug, info, warn or error
+	Format string // LogFormatAuto, LogFormatJSON or LogFormatText
+}
+
+// Shutdown is about stopping.
+type Shutdown struct {
+	Timeout time.Duration
+}
+
+// Values of kafka.start.
+const (
+	StartEarliest = "earliest"
+	StartLatest   = "latest"
+)
+
+// Values of kafka.sasl.mechanism; all but none are the names registered with IANA, in lower case.
+const (
+	SASLNone        = "none"
+	SASLPlain       = "plain"
+	SASLScramSHA256 = "scram-sha-256"
+	SASLScramSHA512 = "scram-sha-512"
+)
+
+// Values of delivery. DeliveryExactlyOnce is known and refused.
+const (
+	DeliveryAtLeastOnce = "at-least-once"
+	DeliveryExactlyOnce = "exactly-once"
+)
+
+// Values of log.format. LogFormatAuto is text when standard error is a terminal, else JSON.
+const (
+	LogFormatAuto = "auto"
+	LogFormatJSON = "json"
+	LogFormatText = "text"
+)
+
+// Default returns the configuration that no flag, variable or file has touched. Its Instance is empty: Load fills in the
+// host name.
+func Default() Config {
+	var c Config
+	for i := range keys {
+		// The tests set every default, so none can fail to parse.
+		_ = keys[i].bind(&c).set(keys[i].def)
+	}
+	return c
+}

@@ -1,0 +1,35 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// environment returns our variables among environ, which holds NAME=value as os.Environ does. The last of a name counts.
+func environment(environ []string) map[string]string {
+	variables := map[string]string{}
+	for _, entry := range environ {
+		if name, v, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, envPrefix) {
+			variables[name] = v
+		}
+	}
+	return variables
+}
+
+// foreign matches variables that start like ours and are not: those that Kubernetes sets in every pod for a service
+// called balanceq or balanceq-something (its documentation: "Environment variables"), and those of our own tests.
+var foreign = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_|$)` +
+	`|^BALANCEQ_TEST_|^BALANCEQ_REQUIRE_CONTAINERS$`)
+
+// unknownVariable returns a warning about a variable that looks like ours, or "". It cannot be an error: what else is in
+// the environment is not always up to us. The value is left out, it may be a secret.
+func unknownVariable(name string) string {
+	if foreign.MatchString(name) {
+		return ""
+	}
+	known := []string{envName(fileFlag)}
+	for i := range keys {
+		known = append(known, keys[i].env())
+	}
+	return visible(name) + ": unknown variable, ignored; " + suggestion(name, known)
+}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/spf13/pflag"
+)
+
+// originDefault is the origin of a key that nothing has set.
+const originDefault = "default"
+
+// Loaded is a valid configuration and where it came from.
+type Loaded struct {
+	Config Config
+	// Warnings are worth a line in the log, in the form of problems: `key: what; what to do`.
+	Warnings []string
+
+	origins map[string]string // by key
+}
+
+// Origin says where a key's value came from: "--kafka.group", "BALANCEQ_KAFKA_GROUP", "balanceq.yaml:3", for a secret the
+// key of its file, or "default". It is empty for a key that does not exist.
+func (l *Loaded) Origin(name string) string {
+	if origin, ok := l.origins[name]; ok {
+		return origin
+	}
+	if lookup(name) == nil {
+		return ""
+	}
+	return originDefault
+}
+
+// Load puts the configuration together from the defaults, the file that --config or BALANCEQ_CONFIG names, the variables
+// in environ (NAME=value, as from os.Environ) and the flags of fs (after Register and Parse; nil: none), each winning
+// over the ones before it. The error joins everything that is wrong in any of them; see Config.Validate for what is checked.
+// Whether there is a CMS to call is only checked by Config.ValidateRun.
+func Load(fs *pflag.FlagSet, environ []string) (*Loaded, error) {
+	l := &loader{Loaded: Loaded{Config: Default(), origins: map[string]string{}}}
+	variables := environment(environ)
+
+	l.applyFile(filePath(fs, variables))
+	l.applyEnvironment(variables)
+	l.applyFlags(fs)
+	l.readSecretFiles()
+	l.nameInstance()
+
+	if err := join(append(l.problems, l.validate()...)); err != nil {
+		return nil, err
+	}
+	for _, p := range l.Config.warnings() {
+		l.Warnings = append(l.Warnings, l.locate(p).Error())
+	}
+	return &l.Loaded, nil
+}
+
+// loader collects settings and problems, one source after the other.
+type loader struct {
+	Loaded
+	problems []problem
+}
+
+// filePath returns the configuration file's path; empty means there is none.
+func filePath(fs *pflag.FlagSet, variables map[string]string) string {
+	if fs != nil {
+		if f := fs.Lookup(fileFlag); f != nil && f.Changed {
+			return f.Value.String()
+		}
+	}
+	return variables[envName(fileFlag)]
+}
+
+func (l *loader) applyFile(path string) {
+	if path == "" {
+		return
+	}
+	data, err := readFile(path)
+	if err != nil {
+		l.problems = append(l.problems, problem{keys: []string{fileFlag},
+			text: fmt.Sprintf("reading configuration file: %v; check --config and %s", err, envName(fileFlag))})
+		return
+	}
+	settings, problems := parseFile(path, data)
+	l.problems = append(l.problems, problems...)
+	for _, s := range settings {
+		l.apply(s)
+	}
+}
+
+func (l *loader) applyEnvironment(variables map[string]string) {
+	for i := range keys {
+		k := &keys[i]
+		if v, ok := variables[k.env()]; ok {
+			l.apply(setting{key: k, text: v, origin: k.env()})
+			delete(variables, k.env())
+		}
+	}
+	delete(variables, envName(fileFlag))
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		if warning := unknownVariable(name); warning != "" {
+			l.Warnings = append(l.Warnings, warning)
+		}
+	}
+}
+
+func (l *loader) applyFlags(fs *pflag.FlagSet) {
+	if fs == nil {
+		return
+	}
+	for i := range keys {
+		k := &keys[i]
+		if f := fs.Lookup(k.name); f != nil && f.Changed && !k.secret() {
+			l.apply(setting{key: k, text: f.Value.String(), origin: "--" + k.name})
+		}
+	}
+}
+
+// apply sets one key. A value of the wrong type is a problem even if a later source replaces it.
+func (l *loader) apply(s setting) {
+	v := s.key.bind(&l.Config)
+	if err := v.set(s.text); err != nil {
+		l.problems = append(l.problems, problem{[]string{s.key.name}, wrongType(s.key, v, s.text), []string{s.origin}})
+		return
+	}
+	l.origins[s.key.name] = s.origin
+}
+
+// readSecretFiles sets the secrets for which a file is named.
+func (l *loader) readSecretFiles() {
+	for i := range keys {
+		k := &keys[i]
+		if !k.secret() {
+			continue
+		}
+		fileKey := lookup(k.name + "-file")
+		path := fileKey.bind(&l.Config).String()
+		if path == "" {
+			continue
+		}
+		secret := k.bind(&l.Config)
+		if secret.String() != "" {
+			l.problems = append(l.problems, l.locate(problem{keys: []string{k.name, fileKey.name},
+				text: "is given, and so is " + fileKey.name + "; unset one of them"}))
+			continue
+		}
+		data, err := readFile(path)
+		text := fmt.Sprintf("reading secret: %v; name a file that this process may read", err)
+		if err == nil {
+			if err = secret.set(string(data)); err == nil && secret.String() != "" {
+				l.origins[k.name] = fileKey.name
+				continue
+			}
+			text = "the file is empty; write the secret into it"
+		}
+		l.problems = append(l.problems, l.locate(problem{keys: []string{fileKey.name}, text: text}))
+	}
+}
+
+// nameInstance fills in the one default that is not a constant.
+func (l *loader) nameInstance() {
+	if l.Config.Instance != "" {
+		return
+	}
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		l.problems = append(l.problems, problem{keys: []string{"instance"},
+			text: "the host name is not known; set an instance name, for example balanceq-0"})
+		return
+	}
+	l.Config.Instance = name
+}
+
+// validate checks the configuration as far as it could be read: what follows from a default that stands in for an
+// unreadable value would only confuse.
+func (l *loader) validate() []problem {
+	unreadable := map[string]bool{}
+	for _, p := range l.problems {
+		for _, name := range p.keys {
+			unreadable[name] = true
+		}
+	}
+	var problems []problem
+	for _, p := range l.Config.problems() {
+		if !slices.ContainsFunc(p.keys, func(name string) bool { return unreadable[name] }) {
+			problems = append(problems, l.locate(p))
+		}
+	}
+	return problems
+}
+
+// locate adds where the values came from.
+func (l *loader) locate(p problem) problem {
+	for _, name := range p.keys {
+		if origin := l.Origin(name); origin != originDefault && !slices.Contains(p.origins, origin) {
+			p.origins = append(p.origins, origin)
+		}
+	}
+	return p
+}

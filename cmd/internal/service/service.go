@@ -1,0 +1,164 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/cmsclient"
+	"balanceq/consumer"
+	"balanceq/kafkawire"
+	"balanceq/processor"
+	"balanceq/producer"
+	"balanceq/schemas"
+	"balanceq/telemetry"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+)
+
+// Service is one instance of balanceq.
+type Service struct {
+	cfg      config.Config
+	log      zerolog.Logger
+	registry *prometheus.Registry
+	metrics  *telemetry.Metrics
+	cms      *cmsclient.Client
+	wires    []*kafkawire.Client
+	producer *producer.Producer
+	consumer *consumer.Consumer
+	server   *telemetry.Server // nil: http.listen is off
+}
+
+// New connects to Kafka and builds the pipeline; it has not joined the group yet. Preflight should have passed. A Service
+// that is not run must be closed.
+func New(ctx context.Context, cfg config.Config, version string, log zerolog.Logger) (*Service, error) {
+	settings, err := KafkaSettings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.metrics = telemetry.NewMetrics(s.registry, log)
+	if s.cms, err = cmsclient.New(cmsConfig(cfg, version), s.metrics); err != nil {
+		return nil, err
+	}
+	wire := func(topics ...string) *kafkawire.Client {
+		w := kafkawire.NewClient(settings, topics...)
+		s.wires = append(s.wires, w)
+		return w
+	}
+	outcomes := producer.Outcomes{
+		Results: cfg.Topics.Results, DeadLetters: cfg.Topics.DeadLetters,
+		Origin: schemas.Origin{Group: cfg.Kafka.Group, Instance: cfg.Instance, Version: version},
+	}
+	s.producer, err = producer.New(ctx, producer.Config{Topics: outcomes.Topics(), BufferBytes: int(cfg.Producer.BufferBytes)},
+		wire(outcomes.Topics()...), log, s.metrics)
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	outcomes.Producer = s.producer
+	s.consumer = consumer.New(consumerConfig(cfg), consumer.Parts{
+		Offsets: wire(cfg.Topics.Requests), Fetch: wire(cfg.Topics.Requests),
+		Member:   consumer.NewGroup(groupConfig(cfg), settings, log),
+		Delivery: consumer.AtLeastOnce{Writer: outcomes},
+		Handler:  s.handler(),
+		Gate:     s.cms, Log: log, Observer: s.metrics,
+	})
+	if err := s.listen(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Service) handler() consumer.Handler {
+	p := processor.New(processor.Config{
+		MaxAttempts: s.cfg.CMS.MaxAttempts, BackoffInitial: s.cfg.CMS.Backoff.Initial, BackoffMax: s.cfg.CMS.Backoff.Max,
+		Coalesce: s.cfg.CMS.Coalesce, PublishFailures: s.cfg.Results.PublishFailures, RefuseCardNumbers: s.cfg.Requests.RefuseCardNumbers,
+	}, s.cms, s.log)
+	return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) { p.Handle(ctx, lane) })
+}
+
+func (s *Service) listen() error {
+	sources := s.Sources()
+	if err := telemetry.RegisterGauges(s.registry, sources); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	if s.cfg.HTTP.Listen == "" {
+		return nil
+	}
+	server, err := telemetry.Listen(s.cfg.HTTP.Listen, s.registry, sources)
+	if err != nil {
+		return err
+	}
+	s.server = server
+	return nil
+}
+
+// Sources give snapshots of the running parts.
+func (s *Service) Sources() telemetry.Sources {
+	return telemetry.Sources{Consumer: s.consumer.Status, Producer: s.producer.Status, CMS: s.cms.Status}
+}
+
+// HTTPAddr is the address of the HTTP server; "" without one.
+func (s *Service) HTTPAddr() string {
+	if s.server == nil {
+		return ""
+	}
+	return s.server.Addr()
+}
+
+// Run works until ctx ends or something fails that cannot be waited out, and stops in the order in which records flow: the
+// consumer drains, commits and leaves; then the producer writes what is left; the HTTP server is the last, so that the end
+// can still be scraped.
+func (s *Service) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var serving sync.WaitGroup
+	if s.server != nil {
+		serving.Go(func() {
+			if err := s.server.Serve(); err != nil {
+				stop(err)
+			}
+		})
+	}
+	s.log.Info().Str("http", s.HTTPAddr()).Str("requests", s.cfg.Topics.Requests).Str("results", s.cfg.Topics.Results).
+		Str("deadletters", s.cfg.Topics.DeadLetters).Str("group", s.cfg.Kafka.Group).Msg("starting")
+	err := s.consumer.Run(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	err = errors.Join(err, s.Close())
+	serving.Wait()
+	s.log.Info().Msg("stopped")
+	return err
+}
+
+// flushTimeout is what is kept of the shutdown budget for writes that the drain has left behind, and for the HTTP server.
+const flushTimeout = 2 * time.Second
+
+// Close releases everything; it is safe after Run and after a failed New.
+func (s *Service) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	var err error
+	if s.producer != nil {
+		err = s.producer.Close(ctx)
+	}
+	if s.cms != nil {
+		s.cms.Close()
+	}
+	for _, w := range s.wires {
+		w.Close()
+	}
+	if s.server != nil {
+		err = errors.Join(err, s.server.Shutdown(ctx))
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package service
+
+import (
+	"fmt"
+	"time"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/cmsclient"
+	"balanceq/consumer"
+	"balanceq/kafkawire"
+)
+
+// KafkaSettings turns the configuration into connection settings; it reads the TLS files.
+func KafkaSettings(cfg config.Config) (kafkawire.Settings, error) {
+	k := cfg.Kafka
+	s := kafkawire.Settings{Brokers: k.Brokers, ClientID: k.ClientID}
+	var err error
+	if k.TLS.Enabled {
+		if s.TLS, err = (kafkawire.TLSFiles{CA: k.TLS.CAFile, Cert: k.TLS.CertFile, Key: k.TLS.KeyFile}).Load(); err != nil {
+			return s, err
+		}
+	}
+	if s.SASL, err = kafkawire.SASL(k.SASL.Mechanism, k.SASL.Username, k.SASL.Password.Reveal()); err != nil {
+		return s, fmt.Errorf("preparing the Kafka login: %w", err)
+	}
+	return s, nil
+}
+
+func cmsConfig(cfg config.Config, version string) cmsclient.Config {
+	c := cmsclient.DefaultConfig()
+	c.URL = cfg.CMS.URL
+	c.MaxInFlight = cfg.CMS.MaxInFlight
+	c.Timeout = cfg.CMS.Timeout
+	c.MaxResponseBytes = cfg.CMS.MaxResponseBytes
+	c.Breaker = cmsclient.BreakerConfig{
+		Window: cfg.CMS.Breaker.Window, OpenTime: cfg.CMS.Breaker.OpenTime,
+		MinCalls: uint32(cfg.CMS.Breaker.MinCalls), FailureRatio: cfg.CMS.Breaker.FailureRatio,
+	}
+	c.CoolDown = cfg.CMS.CoolDown
+	c.MaxCoolDown = max(c.MaxCoolDown, cfg.CMS.CoolDown)
+	c.ProbeInterval = cfg.CMS.ProbeInterval
+	c.UserAgent = "balanceq/" + version
+	return c
+}
+
+func groupConfig(cfg config.Config) consumer.GroupConfig {
+	return consumer.GroupConfig{
+		Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests,
+		SessionTimeout: cfg.Kafka.SessionTimeout, RebalanceTimeout: cfg.Kafka.RebalanceTimeout,
+	}
+}
+
+func consumerConfig(cfg config.Config) consumer.Config {
+	return consumer.Config{
+		Topic: cfg.Topics.Requests, Group: cfg.Kafka.Group, Start: consumer.Start(cfg.Kafka.Start),
+		MaxInFlight: cfg.CMS.MaxInFlight, RunAhead: cfg.Consumer.RunAhead, FetchBytes: int(cfg.Consumer.FetchBytes),
+		CommitInterval: cfg.Consumer.CommitInterval, SessionTimeout: cfg.Kafka.SessionTimeout,
+		DrainTimeout: drainTimeout(cfg),
+	}
+}
+
+// drainTimeout is how long partitions may take to finish: one call to the CMS and a little, but within the shutdown
+// budget, and well before the group would throw the instance out.
+func drainTimeout(cfg config.Config) time.Duration {
+	budget := cfg.Shutdown.Timeout - flushTimeout
+	return max(time.Second, min(budget, cfg.CMS.Timeout+5*time.Second, cfg.Kafka.RebalanceTimeout/2))
+}

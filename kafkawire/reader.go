@@ -1,0 +1,144 @@
+package kafkawire
+
+import (
+	"context"
+	"maps"
+	"time"
+)
+
+// Reader reads all partitions of a topic without a group, for tools: it follows the topic, or stops where it ended when
+// reading began.
+type Reader struct {
+	Client *Client
+	Topic  string
+	// From is Earliest, Latest or a time in milliseconds.
+	From int64
+	// ToEnd stops at the end of the topic as it was at the start instead of following it.
+	ToEnd bool
+	// Ready, if set, is called once the starting offsets are known: what is written afterwards will be read.
+	Ready func()
+}
+
+const readerBackoff = 200 * time.Millisecond
+
+var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 8 << 20, PartitionMaxBytes: 1 << 20}
+
+// Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
+// returns false. Errors that pass by themselves are waited out; its own error is one that does not, or ctx's.
+func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record) bool) error {
+	offsets, err := r.start(ctx, r.From)
+	if err != nil {
+		return err
+	}
+	var ends map[int32]int64
+	if r.ToEnd {
+		if ends, err = r.start(ctx, Latest); err != nil {
+			return err
+		}
+	}
+	if r.Ready != nil {
+		r.Ready()
+	}
+	for ctx.Err() == nil {
+		for p, end := range ends {
+			if offsets[p] >= end {
+				delete(offsets, p)
+			}
+		}
+		if len(offsets) == 0 {
+			return nil
+		}
+		goOn, err := r.round(ctx, offsets, each)
+		if err != nil && !Transient(err) {
+			return err
+		}
+		if err != nil {
+			r.pause(ctx)
+		}
+		if !goOn {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// start resolves a time to offsets; -1 (nothing after that time) becomes the end.
+func (r Reader) start(ctx context.Context, at int64) (map[int32]int64, error) {
+	for {
+		offsets, err := r.resolve(ctx, at)
+		if err == nil || !Transient(err) || ctx.Err() != nil {
+			return offsets, err
+		}
+		r.pause(ctx)
+	}
+}
+
+func (r Reader) resolve(ctx context.Context, at int64) (map[int32]int64, error) {
+	_, n, err := r.Client.Leaders(ctx, r.Topic)
+	if err != nil {
+		return nil, err
+	}
+	partitions := make([]int32, n)
+	for i := range partitions {
+		partitions[i] = int32(i)
+	}
+	offsets, err := r.Client.ListOffsets(ctx, r.Topic, partitions, at)
+	if err != nil || at < 0 {
+		return offsets, err
+	}
+	ends, err := r.Client.ListOffsets(ctx, r.Topic, partitions, Latest)
+	if err != nil {
+		return nil, err
+	}
+	for p, offset := range offsets {
+		if offset < 0 {
+			offsets[p] = ends[p]
+		}
+	}
+	return offsets, nil
+}
+
+// round fetches once from every leader and moves offsets on.
+func (r Reader) round(ctx context.Context, offsets map[int32]int64, each func(int32, *Record) bool) (goOn bool, err error) {
+	leaders, _, err := r.Client.Leaders(ctx, r.Topic)
+	if err != nil {
+		return true, err
+	}
+	byLeader := map[int32]map[int32]int64{}
+	for p, offset := range offsets {
+		leader := leaders[p]
+		if byLeader[leader] == nil {
+			byLeader[leader] = map[int32]int64{}
+		}
+		byLeader[leader][p] = offset
+	}
+	for leader, wanted := range byLeader {
+		fetched, err := r.Client.Fetch(ctx, leader, r.Topic, maps.Clone(wanted), readerLimits)
+		if err != nil {
+			return true, err
+		}
+		for i := range fetched {
+			f := &fetched[i]
+			for j := range f.Records {
+				if !each(f.Partition, &f.Records[j]) {
+					return false, nil
+				}
+			}
+			offsets[f.Partition] = f.Next
+			if f.Err != nil {
+				return true, f.Err
+			}
+		}
+	}
+	return true, nil
+}
+
+func (r Reader) pause(ctx context.Context) {
+	r.Client.Reset()
+	timer := time.NewTimer(readerBackoff)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,178 @@
+package schemas
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Origin says which program gave the record up.
+type Origin struct {
+	Group    string // consumer group
+	Instance string // one of the group's members, e.g. the host name
+	Version  string // of the program
+}
+
+// deadLetterHeaders are the names that only the newest dead letter may set. HeaderReplayCount is not among them: a replay
+// writes it, and it must survive the next failure, or a record could go round for ever without anyone noticing.
+var deadLetterHeaders = map[string]bool{
+	HeaderErrorsTopic: true, HeaderErrorsPartition: true, HeaderErrorsOffset: true, HeaderErrorsGroup: true,
+	HeaderErrorsDeliveryCount: true, HeaderErrorsMessage: true,
+	HeaderReason: true, HeaderDetail: true, HeaderRequestID: true, HeaderHTTPStatus: true, HeaderCMSReason: true,
+	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true,
+	HeaderInstance: true, HeaderVersion: true,
+}
+
+// Message returns the dead letter as a record: the original key, value and headers byte for byte and in order, except
+// headers of an earlier dead-lettering; then our own. Those are text: UTF-8 without control characters, at most MaxDetail
+// bytes, card numbers masked. What is absent has no header.
+func (d *DeadLetter) Message(origin Origin) Message {
+	rec := d.Record
+	h := make(headerList, 0, len(rec.Headers)+len(deadLetterHeaders))
+	for _, original := range rec.Headers {
+		if !deadLetterHeaders[original.Key] {
+			h = append(h, original)
+		}
+	}
+	message := string(d.Reason)
+	if d.Detail != "" {
+		message += ": " + d.Detail
+	}
+	h.exact(HeaderErrorsTopic, cleanText(rec.Topic))
+	h.exact(HeaderErrorsPartition, strconv.Itoa(int(rec.Partition)))
+	h.exact(HeaderErrorsOffset, strconv.FormatInt(rec.Offset, 10))
+	h.text(HeaderErrorsGroup, origin.Group)
+	h.exact(HeaderErrorsDeliveryCount, strconv.Itoa(max(1, d.Attempts)))
+	h.text(HeaderErrorsMessage, message)
+
+	h.text(HeaderReason, string(d.Reason))
+	h.text(HeaderDetail, d.Detail)
+	h.text(HeaderRequestID, d.RequestID)
+	if d.HTTPStatus != 0 {
+		h.exact(HeaderHTTPStatus, strconv.Itoa(d.HTTPStatus))
+	}
+	h.text(HeaderCMSReason, d.CMSReasonCode)
+	h.exact(HeaderAttempts, strconv.Itoa(d.Attempts))
+	h.time(HeaderFirstFailure, d.FirstFailure)
+	h.time(HeaderLastFailure, d.LastFailure)
+	h.text(HeaderCorrelationID, d.CorrelationID)
+	h.text(HeaderInstance, origin.Instance)
+	h.text(HeaderVersion, origin.Version)
+	return Message{Key: rec.Key, Value: rec.Value, Headers: h, Time: d.DecidedAt}
+}
+
+// headerList grows by one text header at a time.
+type headerList []Header
+
+// exact adds a value that must be read back as it is: a position or a count has no card number in it.
+func (h *headerList) exact(name, value string) {
+	if value != "" {
+		*h = append(*h, Header{Key: name, Value: []byte(value)})
+	}
+}
+
+func (h *headerList) text(name, value string) { h.exact(name, headerText(value)) }
+
+func (h *headerList) time(name string, t time.Time) {
+	if !t.IsZero() {
+		h.exact(name, string(appendTime(nil, t)))
+	}
+}
+
+// headerText makes s fit for a text header, and for a terminal: clean, masked, and cut to MaxDetail in this order, because
+// cleaning could join what masking looks at and a cut could hide it.
+func headerText(s string) string { return cut(Mask(cleanRunes(s)), MaxDetail) }
+
+// cleanText is headerText without masking.
+func cleanText(s string) string { return cut(cleanRunes(s), MaxDetail) }
+
+// cleanRunes replaces what is not UTF-8 by U+FFFD, and every character without a glyph (control and format characters,
+// line separators) by a space.
+func cleanRunes(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsGraphic(c) {
+			return c
+		}
+		return ' '
+	}, s) // strings.Map turns invalid bytes into U+FFFD by itself
+}
+
+// DeadLetterInfo is what the headers of a dead letter say. Zero values are absent.
+type DeadLetterInfo struct {
+	Source        Position // of the original record; valid only if HasSource
+	HasSource     bool
+	Origin        Origin
+	Reason        Reason // possibly one that this version does not know, or "" in a record of another writer
+	Detail        string // in a record of another writer: its message
+	RequestID     string
+	HTTPStatus    int
+	CMSReasonCode string
+	Attempts      int // in a record of another writer: its delivery count
+	FirstFailure  time.Time
+	LastFailure   time.Time
+	CorrelationID string
+	ReplayCount   int // how often the record has been replayed
+}
+
+// ReadDeadLetter reads the headers of a dead letter, ours or another writer's that knows Kafka's names only (KIP-1191). It is
+// tolerant: what cannot be read counts as absent. All text is cleaned and masked as if we had written it, so it can be shown.
+func ReadDeadLetter(rec *Record) DeadLetterInfo {
+	info := DeadLetterInfo{
+		Origin: Origin{
+			Group:    headerString(rec, HeaderErrorsGroup),
+			Instance: headerString(rec, HeaderInstance),
+			Version:  headerString(rec, HeaderVersion),
+		},
+		Reason:        Reason(headerString(rec, HeaderReason)),
+		Detail:        headerString(rec, HeaderDetail),
+		RequestID:     headerString(rec, HeaderRequestID),
+		CMSReasonCode: headerString(rec, HeaderCMSReason),
+		FirstFailure:  headerTime(rec, HeaderFirstFailure),
+		LastFailure:   headerTime(rec, HeaderLastFailure),
+		CorrelationID: headerString(rec, HeaderCorrelationID),
+	}
+	status, _ := headerInt(rec, HeaderHTTPStatus, 32)
+	info.HTTPStatus = int(status)
+	replays, _ := headerInt(rec, HeaderReplayCount, 32)
+	info.ReplayCount = int(replays)
+
+	attempts, ok := headerInt(rec, HeaderAttempts, 32)
+	if !ok {
+		attempts, _ = headerInt(rec, HeaderErrorsDeliveryCount, 32)
+	}
+	info.Attempts = int(attempts)
+	if info.Detail == "" && info.Reason == "" {
+		info.Detail = headerString(rec, HeaderErrorsMessage)
+	}
+
+	topic, _ := rec.Header(HeaderErrorsTopic)
+	partition, gotPartition := headerInt(rec, HeaderErrorsPartition, 32)
+	offset, gotOffset := headerInt(rec, HeaderErrorsOffset, 64)
+	if len(topic) > 0 && gotPartition && gotOffset {
+		info.Source = Position{Topic: cleanText(string(topic)), Partition: int32(partition), Offset: offset}
+		info.HasSource = true
+	}
+	return info
+}
+
+func headerString(rec *Record, name string) string {
+	value, _ := rec.Header(name)
+	return headerText(string(value))
+}
+
+// headerInt reads a non-negative number of at most that many bits.
+func headerInt(rec *Record, name string, bits int) (int64, bool) {
+	value, _ := rec.Header(name)
+	n, err := strconv.ParseInt(string(value), 10, bits)
+	if err != nil || n < 0 {
+		return 0, false
+	}
+	return n, true
+}
+
+func headerTime(rec *Record, name string) time.Time {
+	value, _ := rec.Header(name)
+	t, _ := parseTime(value)
+	return t
+}

@@ -1,0 +1,163 @@
+package schemas
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+var requestMembers = []string{"contractId", "balanceCodes", "requestId", "deadline"}
+
+// What to send instead, at the end of a message.
+const (
+	wantRequest    = `a JSON object with contractId and balanceCodes`
+	wantContractID = `a number or a string of digits, 1 to 999999999999999999`
+	wantCodes      = `an array of 1 to 100 balance codes`
+	wantCode       = `a string of 1 to 32 characters`
+	wantRequestID  = `a string of 1 to 256 bytes, or leave it out`
+	wantDeadline   = `a string such as "2026-01-31T12:00:00Z", or leave it out`
+)
+
+// RequestError says why a record is not a valid request. Its text is for the team that sent the record: printable, bounded,
+// and without card numbers.
+type RequestError struct {
+	Field   string // a member ("contractId", "balanceCodes[3]"), a header ("content-type"), or "value": the whole record value
+	Problem string // what is wrong with it and what to send instead
+}
+
+// Error returns "field: problem".
+func (e *RequestError) Error() string { return e.Field + ": " + e.Problem }
+
+// DecodeRequest reads a request strictly from a record's value: plain JSON, or a CloudEvents 1.x event in binary or structured
+// mode. Unknown members are ignored, but must be sound JSON. The members requestId and deadline may be null, which means absent.
+//
+// The error is a *RequestError: about the text if that is not sound JSON, else about the first thing that is wrong. Even then the Request has an ID: requestId if it
+// could be read, else the CloudEvents id if it is fit to be one, else the record's position.
+func DecodeRequest(rec *Record) (Request, error) {
+	var r requestReader
+	r.record(rec)
+	if r.request.ID == "" {
+		r.request.ID = r.eventID
+	}
+	if r.request.ID == "" {
+		r.request.ID = rec.Position.String()
+	}
+	if r.err != nil {
+		return r.request, r.err
+	}
+	return r.request, nil
+}
+
+// requestReader reads one record. A member with a wrong value does not end the reading, so that the requestId behind it is
+// still found; broken JSON does.
+type requestReader struct {
+	*decoder
+	request  Request
+	eventID  string // of the CloudEvents envelope, if fit to be a request id
+	err      *RequestError
+	gotID    bool // contractId is there, right or wrong
+	gotCodes bool
+	misnamed [2]string // members that differ from contractId and balanceCodes in case only
+}
+
+// fail keeps the first problem.
+func (r *requestReader) fail(field, problem string) {
+	if r.err == nil {
+		r.err = &RequestError{Field: field, Problem: problem}
+	}
+}
+
+func (r *requestReader) record(rec *Record) {
+	form := r.form(rec)
+	switch {
+	case form == formUnreadable:
+		return
+	case rec.Value == nil:
+		r.fail("value", "is null; send "+wantRequest)
+		return
+	case len(rec.Value) == 0:
+		r.fail("value", "is empty; send "+wantRequest)
+		return
+	case len(rec.Value) > MaxRequestSize:
+		r.fail("value", "has "+strconv.Itoa(len(rec.Value))+" bytes; send at most "+strconv.Itoa(MaxRequestSize))
+		return
+	}
+	if form == formStructured {
+		r.text("value", rec.Value, "/data", r.envelope)
+	} else {
+		r.text("value", rec.Value, "", func() error { return r.object("value") })
+	}
+	if !r.gotID {
+		r.missing("contractId", r.misnamed[0], wantContractID)
+	}
+	if !r.gotCodes {
+		r.missing("balanceCodes", r.misnamed[1], wantCodes)
+	}
+}
+
+// text reads a whole JSON text, called whole in messages, in which the request is the object at root.
+func (r *requestReader) text(whole string, text []byte, root jsontext.Pointer, read func() error) {
+	outer := r.decoder
+	r.decoder = openDecoder(text)
+	err := read()
+	if err == nil {
+		err = r.end()
+	}
+	if err != nil {
+		problem := explain(err)
+		if name, object, ok := duplicate(err); ok && object == root && slices.Contains(requestMembers, name) {
+			whole, problem = name, "appears twice; send it once"
+			if name == "requestId" {
+				r.request.ID = "" // neither is the one
+			}
+		}
+		r.err = &RequestError{Field: whole, Problem: problem} // weighs more than what a member says: 007 is not 0
+	}
+	r.close()
+	r.decoder = outer
+}
+
+func (r *requestReader) missing(field, misnamed, want string) {
+	problem := "is missing; send " + want
+	if misnamed != "" {
+		problem += " (" + quote([]byte(misnamed)) + " is another member: names are case-sensitive)"
+	}
+	r.fail(field, problem)
+}
+
+// wrongKind skips a value of a kind that field cannot have.
+func (r *requestReader) wrongKind(field, want string) error {
+	kind := r.kind()
+	if err := r.skip(); err != nil {
+		return err
+	}
+	r.fail(field, "is "+kindName(kind)+"; send "+want)
+	return nil
+}
+
+// object reads the request itself; field is its name in a message.
+func (r *requestReader) object(field string) error {
+	if r.kind() != '{' {
+		return r.wrongKind(field, wantRequest)
+	}
+	return r.members(func(name []byte) error {
+		switch string(name) {
+		case "contractId":
+			return r.contractID()
+		case "balanceCodes":
+			return r.balanceCodes()
+		case "requestId":
+			return r.requestID()
+		case "deadline":
+			return r.deadline()
+		}
+		if bytes.EqualFold(name, []byte("contractId")) {
+			r.misnamed[0] = string(name)
+		} else if bytes.EqualFold(name, []byte("balanceCodes")) {
+			r.misnamed[1] = string(name)
+		}
+		return r.skip()
+	})
+}

@@ -1,0 +1,118 @@
+package telemetry
+
+import (
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/consumer"
+	"balanceq/producer"
+	"balanceq/schemas"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/rs/zerolog"
+)
+
+// Metrics counts what happens. It is the observer of the consumer, the producer and the CMS client, and it logs what an
+// operator must not miss.
+type Metrics struct {
+	log         zerolog.Logger
+	records     *prometheus.CounterVec
+	calls       *prometheus.CounterVec
+	durations   *prometheus.HistogramVec
+	transitions *prometheus.CounterVec
+	commits     *prometheus.CounterVec
+	commitTime  prometheus.Histogram
+	retries     *prometheus.CounterVec
+	jumps       prometheus.Counter
+}
+
+var (
+	_ consumer.Observer  = (*Metrics)(nil)
+	_ producer.Observer  = (*Metrics)(nil)
+	_ cmsclient.Observer = (*Metrics)(nil)
+)
+
+// latencies suit a GET that should take milliseconds and is given up after seconds.
+var latencies = []float64{.001, .0025, .005, .01, .02, .03, .05, .075, .1, .2, .5, 1, 2, 5, 10, 40}
+
+// NewMetrics registers the counters.
+func NewMetrics(reg prometheus.Registerer, log zerolog.Logger) *Metrics {
+	f := promauto.With(reg)
+	m := &Metrics{
+		log: log,
+		records: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_records_total",
+			Help: "Requests answered, by outcome (complete, partial, dead-letter) and the dead letter's reason."}, []string{"outcome", "reason"}),
+		calls: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_cms_calls_total",
+			Help: "Calls to the CMS by what came back."}, []string{"class"}),
+		durations: f.NewHistogramVec(prometheus.HistogramOpts{Name: "balanceq_cms_call_duration_seconds",
+			Help: "Duration of one call to the CMS.", Buckets: latencies}, []string{"class"}),
+		transitions: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_breaker_transitions_total",
+			Help: "Changes of the circuit breaker's state."}, []string{"from", "to"}),
+		commits: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_commits_total",
+			Help: "Offset commits by result (ok, failed)."}, []string{"result"}),
+		commitTime: f.NewHistogram(prometheus.HistogramOpts{Name: "balanceq_commit_duration_seconds",
+			Help: "Duration of an offset commit.", Buckets: latencies}),
+		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_write_retries_total",
+			Help: "Writes of results and dead letters that had to be repeated."}, []string{"topic"}),
+		jumps: f.NewCounter(prometheus.CounterOpts{Name: "balanceq_offset_jumps_total",
+			Help: "Times that the request log did not hold the next offset: requests may have been deleted unread."}),
+	}
+	for _, outcome := range []string{schemas.OutcomeComplete, schemas.OutcomePartial} {
+		m.records.WithLabelValues(outcome, "")
+	}
+	for _, reason := range schemas.Reasons {
+		m.records.WithLabelValues(consumer.OutcomeDeadLetter, string(reason))
+	}
+	return m
+}
+
+// Settled implements consumer.Observer.
+func (m *Metrics) Settled(outcome string, reason schemas.Reason) {
+	m.records.WithLabelValues(outcome, string(reason)).Inc()
+}
+
+// Committed implements consumer.Observer.
+func (m *Metrics) Committed(took time.Duration, err error) {
+	if err != nil {
+		m.commits.WithLabelValues("failed").Inc()
+		return
+	}
+	m.commits.WithLabelValues("ok").Inc()
+	m.commitTime.Observe(took.Seconds())
+}
+
+// OffsetJumped implements consumer.Observer.
+func (m *Metrics) OffsetJumped(int32, int64, int64) { m.jumps.Inc() }
+
+// WriteFailed implements producer.Observer.
+func (m *Metrics) WriteFailed(topic string, _ int32, _ error) { m.retries.WithLabelValues(topic).Inc() }
+
+// Called implements cmsclient.Observer.
+func (m *Metrics) Called(class string, d time.Duration) {
+	m.calls.WithLabelValues(class).Inc()
+	m.durations.WithLabelValues(class).Observe(d.Seconds())
+}
+
+// BreakerChanged implements cmsclient.Observer.
+func (m *Metrics) BreakerChanged(from, to string) {
+	m.transitions.WithLabelValues(from, to).Inc()
+	event, text := m.log.Warn(), "the circuit breaker opened: the CMS fails, so consumption pauses; nothing is dead-lettered meanwhile"
+	switch to {
+	case "half-open":
+		event, text = m.log.Info(), "the circuit breaker is half-open: waiting requests probe the CMS"
+	case "closed":
+		event, text = m.log.Info(), "the circuit breaker closed: consumption goes on"
+	}
+	event.Str("from", from).Str("to", to).Msg(text)
+}
+
+// Halted implements cmsclient.Observer.
+func (m *Metrics) Halted(err error) {
+	m.log.Error().Err(err).Msg("halted: the CMS refuses this service, not its requests; consumption pauses and goes on by itself when this is mended")
+}
+
+// Resumed implements cmsclient.Observer.
+func (m *Metrics) Resumed() {
+	m.log.Info().Msg("the CMS answers again: no longer halted")
+}

@@ -1,0 +1,90 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Health is what /readyz says. Waiting for the CMS is ready: a restart could not mend it.
+type Health struct {
+	Ready         bool       `json:"ready"`
+	Why           string     `json:"why,omitempty"`     // why not ready
+	Waiting       string     `json:"waiting,omitempty"` // breaker, throttled or halted: why no request is answered now
+	Halted        string     `json:"halted,omitempty"`  // what to mend
+	Breaker       string     `json:"breaker"`
+	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
+	WritesFailing string     `json:"writesFailing,omitempty"`
+	Partitions    int        `json:"partitions"`
+	InFlight      int        `json:"inFlight"`
+	Lag           int64      `json:"lag"`
+}
+
+// health reads the snapshots.
+func (s Sources) health() Health {
+	c, cms, p := s.Consumer(), s.CMS(), s.Producer()
+	h := Health{
+		Ready: c.Joined, Waiting: cms.Cause, Halted: cms.HaltedError, Breaker: cms.Breaker,
+		Partitions: len(c.Partitions), InFlight: c.InFlight,
+	}
+	if !h.Ready {
+		h.Why = "not a member of the consumer group at the moment"
+	}
+	if !cms.CoolDownUntil.IsZero() {
+		h.CoolDownUntil = &cms.CoolDownUntil
+	}
+	if p.Failing != nil {
+		h.WritesFailing = fmt.Sprintf("for %s: %v", p.Since.Round(time.Second), p.Failing)
+	}
+	for _, part := range c.Partitions {
+		h.Lag += part.Lag()
+	}
+	return h
+}
+
+// Server serves /metrics, /livez and /readyz.
+type Server struct {
+	http     *http.Server
+	listener net.Listener
+}
+
+// Listen binds the address, so that a port that is taken is an error at start and not a line in the log.
+func Listen(address string, reg prometheus.Gatherer, sources Sources) (*Server, error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("http.listen: %w; choose another address, or off to serve nothing", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		h := sources.health()
+		w.Header().Set("Content-Type", "application/json")
+		if !h.Ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(h) // the client has gone: nothing to tell, nobody to tell it to
+	})
+	return &Server{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil
+}
+
+// Addr is the address that is listened on.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Serve blocks until Shutdown.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving %s: %w", s.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown ends Serve.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
