@@ -30,11 +30,13 @@ type RequestError struct {
 // Error returns "field: problem".
 func (e *RequestError) Error() string { return e.Field + ": " + e.Problem }
 
-// DecodeRequest reads a request strictly from a record's value: plain JSON, or a CloudEvents 1.x event in binary or structured
-// mode. Unknown members are ignored, but must be sound JSON. The members requestId and deadline may be null, which means absent.
+// DecodeRequest reads a request strictly from a record's value: plain JSON, or a CloudEvents 1.x event in binary or
+// structured mode. Unknown members are ignored, but must be sound JSON. requestId and deadline may be null, which means
+// absent. Nothing in the Request aliases the record.
 //
-// The error is a *RequestError: about the text if that is not sound JSON, else about the first thing that is wrong. Even then the Request has an ID: requestId if it
-// could be read, else the CloudEvents id if it is fit to be one, else the record's position.
+// The error is a *RequestError: about the text if that is not sound JSON, else about the first thing that is wrong. Even
+// then the Request has an ID: requestId if it could be read, else the CloudEvents id if it is fit to be one, else the
+// record's position.
 func DecodeRequest(rec *Record) (Request, error) {
 	var r requestReader
 	r.record(rec)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,7 +50,7 @@ func (s Sources) health() Health {
 	return h
 }
 
-// Server serves /metrics, /livez and /readyz.
+// Server serves /metrics, /livez, /readyz, and Go's profiles under /debug/pprof/.
 type Server struct {
 	http     *http.Server
 	listener net.Listener
@@ -72,6 +73,8 @@ func Listen(address string, reg prometheus.Gatherer, sources Sources) (*Server, 
 		}
 		_ = json.NewEncoder(w).Encode(h) // the client has gone: nothing to tell, nobody to tell it to
 	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // goroutine dumps among them
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	return &Server{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil
 }
 

@@ -1,0 +1,44 @@
+// Package cmssim simulates one operation of the Mastercard Processing Core API, getContractBalances
+// (GET {base}/contracts/{contract_id}/balances?balance_codes=A,B), for staging, tests, the demo and benchmarks. It answers
+// as the OpenAPI document 1.1.2 and the sandbox's test cases say, and fails on command.
+//
+// # Answers
+//
+// The operation is served under /global-processing/core and at the root. Any other path is the gateway's 404, any other
+// method a 405. Every answer carries an opaque X-MC-Correlation-ID. Wordings that the API's pages do not show (405, 429,
+// 5xx, a bad code) are ours; Recoverable is always false, as in Mastercard's own samples, even for 429 and 500. The request
+// needs no Authorization: signatures are not checked, and answers are not encrypted.
+//
+// # The book
+//
+// Balances are a function of contract id and code: no state, the same in every process, whatever the seed.
+//
+//	70001         the sandbox's contract: AVAILABLE and BLOCKED only, with the documented values
+//	404…          ids that start with 404 do not exist: 404 CONTRACT_DOES_NOT_EXIST
+//	204…          ids that start with 204 exist but hold no balance: 200 with an empty list, as a card contract may
+//	999…          ids that start with 999 hold extremes: 18-digit ids, amounts of 18 integer and 4 fraction digits
+//	all others    every code in Codes; mixed currencies with 0 to 4 decimals, some negative or zero, and a few balances
+//	              without value, without currency or without both
+//
+// # Faults
+//
+// Faults are an ordered list of rules; the first that matches a call takes it. They come from AddFault, or from another
+// process through the control endpoint:
+//
+//	POST   /_sim/faults        {"effect":"status","status":503,"count":20}
+//	                           {"effect":"status","status":429,"retryAfter":2,"match":{"percent":10}}
+//	                           {"effect":"hang","match":{"contracts":[70001]},"for":"30s"}
+//	                           {"outage":"30s"}   or   {"outage":"30s","effect":"reset"}
+//	GET    /_sim/faults        the rules, how often each was used and what is left of it
+//	DELETE /_sim/faults[/{id}] removes one or all; calls that already hang go on hanging
+//	POST   /_sim/latency       {"latency":"20ms","jitter":"10ms"}
+//	GET    /_sim/stats         counters; ?by=contract adds calls by contract (only where calls are recorded)
+//	POST   /_sim/reset         no faults, counters at zero, latency as configured
+//
+// A call passes these stages:
+//
+//	capacity limit (429) -> first matching fault -> latency and jitter, plus the fault's delay -> effect or answer
+//
+// Two traps when counting: net/http's Transport silently repeats a GET whose reused connection was reset before the first
+// byte, so one client call may use up two resets; and "every" counts the calls that reach its rule, not all calls.
+package cmssim
