@@ -1,0 +1,63 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS       := -s -w -X main.version=$(VERSION)
+# The race detector needs a C compiler; without one the tests run without it.
+RACE          := $(if $(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),-race,)
+GO            ?= go
+GOLANGCI      ?= golangci-lint
+COMPOSE       ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+FUZZTIME      ?= 10s
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+demo: ## Watch the whole thing work, in under a minute, with nothing but Go
+	@$(GO) run ./cmd/balanceq-demo
+
+test: ## Run every test: against Kafka in a container where there is an engine, else an embedded broker
+	$(if $(RACE),,@echo "no C compiler: the race detector is off")
+	$(GO) test $(RACE) -shuffle=on -timeout 15m ./...
+
+test-integration: ## Only the tests that talk to a broker
+	$(GO) test $(RACE) -count=1 -shuffle=on -timeout 15m ./internal/kafkatest ./kafkawire ./producer ./consumer ./cmd/balanceq
+
+build: ## Build the programs into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+image: ## Build the container image balanceq:local
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/ ./cmd/balanceq ./cmd/cms-sim
+	docker build -t balanceq:local .
+
+up: image ## Start Kafka, the simulator and balanceq with compose
+	$(COMPOSE) up -d
+	@echo
+	@echo "Kafka 127.0.0.1:9092   simulator 127.0.0.1:8090   balanceq http://127.0.0.1:8080/readyz"
+	@echo "Send a request:  go run ./cmd/balanceq request --contract 70001 --codes AVAILABLE,BLOCKED --wait"
+
+down: ## Stop what make up started, and delete its data
+	$(COMPOSE) down -v
+
+check: lint test ## Everything that has to be green before a commit
+
+lint: ## Static checks
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GOLANGCI) run
+
+fuzz: ## Fuzz every decoder for FUZZTIME each
+	@set -e; $(GO) list ./... | while read -r pkg; do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+bench: build ## Measure the program against an embedded broker (BROKERS=… for a real one)
+	$(GO) run ./internal/bench --latency 0  $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./internal/bench --latency 20ms $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./internal/bench --mode rate --rate 300 $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./internal/bench --mode rate --rate 2000 $(if $(BROKERS),--brokers $(BROKERS))
+
+docs: ## Bring the generated parts of the README up to date
+	$(GO) test ./cmd/balanceq -run TestREADME -update
+
+.PHONY: help demo test test-integration build image up down check lint fuzz bench docs
