@@ -36,7 +36,11 @@ type Service struct {
 
 // New connects to Kafka and builds the pipeline; it has not joined the group yet. Preflight should have passed. A Service
 // that is not run must be closed.
-func New(ctx context.Context, cfg config.Config, version string, log zerolog.Logger) (*Service, error) {
+func New(ctx context.Context, cfg config.Config, version string, log zerolog.Logger, opts ...Option) (*Service, error) {
+	var chosen options
+	for _, opt := range opts {
+		opt(&chosen)
+	}
 	settings, err := KafkaSettings(cfg)
 	if err != nil {
 		return nil, err
@@ -44,7 +48,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.metrics = telemetry.NewMetrics(s.registry, log)
-	if s.cms, err = cmsclient.New(cmsConfig(cfg, version), s.metrics); err != nil {
+	if s.cms, err = cmsclient.New(cmsConfig(cfg, version), append(observers{s.metrics}, chosen.watchers...)); err != nil {
 		return nil, err
 	}
 	wire := func(topics ...string) *kafkawire.Client {

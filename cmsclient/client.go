@@ -1,0 +1,201 @@
+package cmsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"balanceq/schemas"
+)
+
+// Client asks the CMS. It is safe for concurrent use.
+type Client struct {
+	cfg       Config
+	obs       Observer
+	base      url.URL // without a trailing slash
+	template  http.Request
+	shared    sharedHeaders
+	transport http.RoundTripper
+	gate      *gate
+	bodies    sync.Pool // of *body
+}
+
+// Query is what to ask.
+type Query struct {
+	ContractID    int64    // schemas.MinContractID to schemas.MaxContractID
+	Codes         []string // 1 to schemas.MaxBalanceCodes, none empty
+	CorrelationID string   // sent as Correlation-Id: 1 to 128 visible ASCII characters
+}
+
+// Answer is a 2xx of the CMS.
+type Answer struct {
+	Balances         []schemas.Balance // of the codes asked for that the CMS has, in its order; may be empty
+	RetrievedAt      time.Time         // when the answer's header came
+	CMSCorrelationID string            // X-MC-Correlation-ID, opaque; "": none
+}
+
+// New returns a client. It connects to nothing. A nil obs is a NopObserver; errors are those of Config.Validate.
+func New(cfg Config, obs Observer) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	base, err := cfg.baseURL()
+	if err != nil {
+		return nil, err
+	}
+	base.Path = strings.TrimRight(base.Path, "/")
+	base.RawPath = strings.TrimRight(base.RawPath, "/")
+	if obs == nil {
+		obs = NopObserver{}
+	}
+	c := &Client{
+		cfg:       cfg,
+		obs:       obs,
+		base:      *base,
+		template:  requestTemplate(base.Host),
+		shared:    newSharedHeaders(cfg.UserAgent),
+		transport: cfg.Transport,
+		gate:      newGate(cfg, obs),
+	}
+	c.bodies.New = func() any { return newBody() }
+	if c.transport == nil {
+		c.transport = newTransport(cfg)
+	}
+	return c, nil
+}
+
+// Close closes the idle connections. No Admit or Get may be running or follow.
+func (c *Client) Close() {
+	c.gate.mu.Lock()
+	c.gate.closed = true
+	c.gate.pump() // stops the timer
+	c.gate.unlock()
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// Admit waits until a call may be made: while the breaker is open, or half-open with its probe under way, in a cool-down
+// after a 429, while halted, and while MaxInFlight calls are under way. Its only error is ctx's. The caller must end the
+// call with Get or Release: a probe that never ends keeps all others waiting.
+func (c *Client) Admit(ctx context.Context) (*Call, error) {
+	p, err := c.gate.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Call{client: c, permit: p}, nil
+}
+
+// Call is the permission to make one call. It belongs to one goroutine.
+type Call struct {
+	client *Client
+	permit permit // without a done: ended
+}
+
+// Release ends a call that was not made; the breaker counts nothing. After Get or Release it does nothing, so it can be
+// deferred right after Admit.
+func (call *Call) Release() {
+	call.end(errNotSent)
+}
+
+func (call *Call) end(err error) {
+	if p := call.permit; p.done != nil {
+		call.permit = permit{}
+		call.client.gate.finish(p, err)
+	}
+}
+
+// Get makes one HTTP attempt and ends the call. (On a kept-alive connection that the CMS closed in the same moment,
+// net/http sends the same request once more on another one.)
+//
+// The error is an *Error, or ctx's error when the caller's own ctx ended first, or says that the query cannot be asked at
+// all; nothing was sent then.
+func (call *Call) Get(ctx context.Context, q Query) (Answer, error) {
+	if call.permit.done == nil {
+		return Answer{}, errors.New("getting balances: the call has ended: ask for another one with Admit")
+	}
+	if err := q.validate(); err != nil {
+		call.Release()
+		return Answer{}, fmt.Errorf("getting balances: %w", err)
+	}
+	c := call.client
+	start := time.Now()
+	answer, status, err := c.attempt(ctx, q)
+	call.end(err)
+	c.obs.Called(callClass(status, err), time.Since(start))
+	return answer, err
+}
+
+func (q Query) validate() error {
+	switch {
+	case q.ContractID < schemas.MinContractID || q.ContractID > schemas.MaxContractID:
+		return errors.New("the contract id is out of range")
+	case len(q.Codes) == 0 || len(q.Codes) > schemas.MaxBalanceCodes:
+		return fmt.Errorf("%d balance codes: 1 to %d can be asked for", len(q.Codes), schemas.MaxBalanceCodes)
+	case !visibleASCII(q.CorrelationID, maxCorrelationID, false):
+		return fmt.Errorf("the correlation id is not 1 to %d visible ASCII characters", maxCorrelationID)
+	}
+	for _, code := range q.Codes {
+		if code == "" {
+			return errors.New("a balance code is empty")
+		}
+	}
+	return nil
+}
+
+// attempt makes the round trip within the attempt's own time limit. The status is 0 when no answer came.
+func (c *Client) attempt(ctx context.Context, q Query) (_ Answer, status int, _ error) {
+	limited, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+
+	resp, err := c.transport.RoundTrip(c.request(limited, q))
+	if err != nil {
+		return Answer{}, 0, c.incomplete(ctx, nil, err)
+	}
+	defer resp.Body.Close()
+	answer := Answer{RetrievedAt: time.Now(), CMSCorrelationID: cmsCorrelationID(resp.Header)}
+
+	b := c.bodies.Get().(*body)
+	defer func() {
+		if b.reset() {
+			c.bodies.Put(b)
+		}
+	}()
+	readErr := b.read(resp.Body, c.cfg.MaxResponseBytes)
+	if resp.StatusCode/100 == 2 {
+		answer.Balances, err = c.decode(ctx, resp, b, q.Codes, readErr)
+	} else {
+		err = c.refused(ctx, resp, b, readErr)
+	}
+	if err != nil {
+		return Answer{}, resp.StatusCode, err
+	}
+	return answer, resp.StatusCode, nil
+}
+
+// decode reads the balances out of a 2xx.
+func (c *Client) decode(ctx context.Context, resp *http.Response, b *body, codes []string, readErr error) (
+	[]schemas.Balance, error,
+) {
+	if readErr != nil && !errors.Is(readErr, errTooLarge) {
+		return nil, c.incomplete(ctx, resp, readErr)
+	}
+	err := readErr
+	if err == nil {
+		var balances []schemas.Balance
+		if balances, err = decodeBalances(b.decoder(), codes); err == nil {
+			return balances, nil
+		}
+	}
+	if endsEarly(err) && closeDelimited(resp) {
+		return nil, c.incomplete(ctx, resp, err)
+	}
+	e := newError(Undecodable, resp)
+	e.Err = err
+	return nil, e
+}

@@ -1,0 +1,113 @@
+package cmsclient
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Config says how to reach the CMS and when to leave it alone. Start from DefaultConfig; Validate names the keys.
+type Config struct {
+	URL              string        // cms.url: base address, http or https, may have a path; no query, no user info
+	MaxInFlight      int           // cms.max-in-flight: calls, and so connections, at the same time
+	Timeout          time.Duration // cms.timeout: one attempt, from waiting for a connection to the body's last byte
+	MaxResponseBytes int64         // cms.max-response-bytes: of a body
+	Breaker          BreakerConfig
+	CoolDown         time.Duration     // cms.cool-down: pause after a 429 without Retry-After; doubles while they go on
+	MaxCoolDown      time.Duration     // cms.max-cool-down: the most it doubles to; Retry-After has its own limit, 5 minutes
+	ProbeInterval    time.Duration     // cms.probe-interval: between two probes while halted
+	UserAgent        string            // cms.user-agent
+	Transport        http.RoundTripper // makes the round trip; nil: a pooled HTTP/1.1 transport of the client's own
+}
+
+// BreakerConfig says when the circuit breaker opens and for how long.
+type BreakerConfig struct {
+	Window       time.Duration // cms.breaker.window: calls that started longer ago do not count
+	OpenTime     time.Duration // cms.breaker.open-time: from opening to the first probe
+	MinCalls     uint32        // cms.breaker.min-calls: fewer finished calls in the window never open it
+	FailureRatio float64       // cms.breaker.failure-ratio: above 0, at most 1; failures among the finished calls
+}
+
+// DefaultConfig returns the defaults; only the URL is missing.
+func DefaultConfig() Config {
+	return Config{
+		MaxInFlight:      256,
+		Timeout:          5 * time.Second,
+		MaxResponseBytes: 1 << 20,
+		Breaker: BreakerConfig{
+			Window:       30 * time.Second,
+			OpenTime:     10 * time.Second,
+			MinCalls:     20,
+			FailureRatio: 0.5,
+		},
+		CoolDown:      time.Second,
+		MaxCoolDown:   time.Minute,
+		ProbeInterval: 30 * time.Second,
+		UserAgent:     "balanceq",
+	}
+}
+
+// Validate returns everything that is wrong, joined; each error names its key and how to mend it, and repeats no address.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	if _, err := c.baseURL(); err != nil {
+		errs = append(errs, err)
+	}
+	check(c.MaxInFlight >= 1, "cms.max-in-flight is %d: set at least 1", c.MaxInFlight)
+	check(c.Timeout >= time.Millisecond, "cms.timeout is %v: set at least 1ms", c.Timeout)
+	check(c.MaxResponseBytes >= 1024, "cms.max-response-bytes is %d: set at least 1024", c.MaxResponseBytes)
+
+	b := c.Breaker
+	// The breaker counts a call in the part of the window in which it started. A window shorter than the calls would forget
+	// the timeouts before they are reported, and never open.
+	check(b.Window >= 2*c.Timeout && b.Window >= minWindow,
+		"cms.breaker.window is %v: set at least twice cms.timeout (%v) and %v", b.Window, c.Timeout, minWindow)
+	check(b.OpenTime >= time.Millisecond, "cms.breaker.open-time is %v: set at least 1ms", b.OpenTime)
+	check(b.MinCalls >= 1, "cms.breaker.min-calls is 0: set at least 1")
+	check(b.FailureRatio > 0 && b.FailureRatio <= 1, "cms.breaker.failure-ratio is %v: set above 0, at most 1", b.FailureRatio)
+
+	check(c.CoolDown >= time.Millisecond, "cms.cool-down is %v: set at least 1ms", c.CoolDown)
+	check(c.MaxCoolDown >= c.CoolDown, "cms.max-cool-down is %v: set at least cms.cool-down (%v)", c.MaxCoolDown, c.CoolDown)
+	check(c.ProbeInterval >= time.Millisecond, "cms.probe-interval is %v: set at least 1ms", c.ProbeInterval)
+	check(visibleASCII(c.UserAgent, 256, true), "cms.user-agent: set 1 to 256 ASCII characters")
+	return errors.Join(errs...)
+}
+
+// baseURL parses the URL. Its errors do not quote it: a mistyped address may hold a password.
+func (c Config) baseURL() (*url.URL, error) {
+	if c.URL == "" {
+		return nil, errors.New("cms.url is not set: give the base address of the CMS, " +
+			"for example https://sandbox.api.mastercard.com/global-processing/core")
+	}
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil:
+		return nil, errors.New("cms.url is not a URL: give the base address of the CMS, like https://host/path")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("cms.url must start with https:// or http://")
+	case u.Hostname() == "":
+		return nil, errors.New("cms.url has no host: give the base address of the CMS, like https://host/path")
+	case u.User != nil:
+		return nil, errors.New("cms.url must not hold a user name or password: remove what is before the @")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("cms.url must not have a query or a fragment: remove what follows ? or #")
+	}
+	return u, nil
+}
+
+// visibleASCII reports whether s can be a header's value: 1 to limit visible ASCII characters, and spaces where allowed.
+func visibleASCII(s string, limit int, spaces bool) bool {
+	for _, b := range []byte(s) {
+		if (b <= ' ' || b > '~') && !(b == ' ' && spaces) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= limit
+}

@@ -1,0 +1,229 @@
+package cmsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Class says what a failed call means. The set is closed.
+type Class string
+
+// The classes.
+const (
+	// Rejected: the CMS itself says that the request is wrong (400). Asking again cannot help.
+	Rejected Class = "rejected"
+	// ContractNotFound: the CMS itself says that there is no such contract (404 CONTRACT_DOES_NOT_EXIST).
+	ContractNotFound Class = "contract-not-found"
+	// Transient: no complete answer came (network, timeout, cut short), or 408 or 5xx. Asking again may help.
+	Transient Class = "transient"
+	// Throttled: 429.
+	Throttled Class = "throttled"
+	// Halting: we are refused for something that no request can be blamed for: keys, entitlement, address, a redirect.
+	Halting Class = "halting"
+	// Undecodable: a complete 2xx whose body breaks the contract or is over the size limit.
+	Undecodable Class = "undecodable"
+)
+
+// Error is a failed call. Its texts are safe to log and to publish: bounded, valid UTF-8, without addresses and secrets.
+type Error struct {
+	Class            Class
+	Status           int           // HTTP status; 0: no answer came
+	Source           string        // of the CMS's error body: "Gateway" or "MASTERCARD PROCESSING"; "": none
+	ReasonCode       string        // the same
+	Description      string        // the same, redacted, at most 512 bytes
+	RetryAfter       time.Duration // the CMS's wish, at most 5 minutes; 0: none
+	CMSCorrelationID string        // X-MC-Correlation-ID; "": none
+	Err              error         // the cause, or what to mend; may be nil
+}
+
+// Error returns one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("cms: " + string(e.Class))
+	if e.Status != 0 {
+		b.WriteString(", status " + strconv.Itoa(e.Status))
+	}
+	if e.ReasonCode != "" {
+		b.WriteString(" " + e.ReasonCode)
+	}
+	if e.Source != "" {
+		b.WriteString(" from " + e.Source)
+	}
+	if e.Description != "" {
+		b.WriteString(": " + e.Description)
+	}
+	if e.Err != nil {
+		b.WriteString(": " + redact(e.Err.Error(), maxDescription))
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause. It never is a context error: a timeout of the attempt is the CMS's, not the caller's.
+func (e *Error) Unwrap() error { return e.Err }
+
+func newError(class Class, resp *http.Response) *Error {
+	return &Error{
+		Class:            class,
+		Status:           resp.StatusCode,
+		RetryAfter:       retryAfter(resp.Header, time.Now()),
+		CMSCorrelationID: cmsCorrelationID(resp.Header),
+	}
+}
+
+// refused translates an answer that is not a 2xx.
+func (c *Client) refused(ctx context.Context, resp *http.Response, b *body, readErr error) error {
+	if readErr != nil && ended(ctx) != nil {
+		return ended(ctx)
+	}
+	var cms cmsError
+	known := false
+	if readErr == nil {
+		cms, known = decodeErrors(b.decoder(lenient...))
+	}
+	e := newError(classify(resp.StatusCode, cms, known), resp)
+	e.Source, e.ReasonCode, e.Description = cms.Source, cms.ReasonCode, cms.Description
+	switch {
+	case readErr != nil && !errors.Is(readErr, errTooLarge) && bodyDecides(resp.StatusCode):
+		// What was cut off could have said that the request is to blame. Ask again.
+		return c.incomplete(ctx, resp, readErr)
+	case e.Class == Halting:
+		e.Err = advice(resp.StatusCode)
+	}
+	return e
+}
+
+func bodyDecides(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusNotFound
+}
+
+// classify is the one place that decides what a status means. known says whether there is an error body as the CMS and
+// Mastercard's gateway write it. Its Recoverable member is ignored on purpose: it is optional, and Mastercard's own samples
+// say false on a 429 and a 500.
+//
+// The rule for what is not listed: blame a request only when the CMS itself does. A dead letter for every request because
+// of a proxy's 400 would be far worse than calls that wait until somebody looks.
+func classify(status int, cms cmsError, known bool) Class {
+	fromCMS := known && !strings.EqualFold(cms.Source, "Gateway")
+	switch {
+	case status == http.StatusBadRequest && fromCMS:
+		return Rejected
+	case status == http.StatusNotFound && fromCMS && cms.ReasonCode == "CONTRACT_DOES_NOT_EXIST":
+		return ContractNotFound
+	case status == http.StatusTooManyRequests:
+		return Throttled
+	case status == http.StatusRequestTimeout, status >= 500:
+		return Transient
+	}
+	return Halting
+}
+
+// advice says what to look at when we are refused.
+func advice(status int) error {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return errors.New("access refused: check the keys and their expiry, and that the operation is enabled for this issuer")
+	case status == http.StatusNotFound:
+		return errors.New("wrong path or no entitlement: check cms.url and that the project may use this API")
+	case status/100 == 3:
+		return errors.New("redirects are not followed: set cms.url to the final address")
+	}
+	return errors.New("not an answer about this request: check cms.url, the keys and any proxy in between")
+}
+
+// incomplete translates the lack of a complete answer. resp is nil when not even its header came.
+func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error) error {
+	if end := ended(ctx); end != nil {
+		return end
+	}
+	e := &Error{Class: Transient}
+	if resp != nil {
+		e = newError(Transient, resp)
+	}
+	var netErr net.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		e.Err = &timeoutError{c.cfg.Timeout}
+	case errors.Is(err, context.Canceled):
+		e.Err = fmt.Errorf("no complete answer: %v", err) //nolint:errorlint // not the caller's context: it must not look like it
+	default:
+		e.Err = fmt.Errorf("no complete answer: %w", err)
+	}
+	return e
+}
+
+// timeoutError is the end of an attempt's time. It does not wrap context.DeadlineExceeded, which callers take for the end
+// of their own context.
+type timeoutError struct{ limit time.Duration }
+
+func (e *timeoutError) Error() string { return "no complete answer within " + e.limit.String() }
+
+// ended returns the caller's context error. A dialer gives up at the context's deadline by a clock of its own, which may be
+// just before the context ends, so a deadline that has passed counts, too.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// maxRetryAfter bounds what we let the CMS ask for.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfter reads Retry-After, seconds or a date (RFC 9110 §10.2.3); 0: absent, unreadable or over.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := h.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}
+
+// callClass is the class for Observer.Called.
+func callClass(status int, err error) string {
+	if err != nil && (status == 0 || status/100 == 2) {
+		return failureClass(err)
+	}
+	switch {
+	case status == http.StatusTooManyRequests:
+		return Call429
+	case status/100 == 2:
+		return Call2xx
+	case status/100 == 3:
+		return Call3xx
+	case status/100 == 4:
+		return Call4xx
+	case status/100 == 5:
+		return Call5xx
+	}
+	return CallOther
+}
+
+// failureClass is callClass where the status is not what went wrong.
+func failureClass(err error) string {
+	var e *Error
+	var timeout *timeoutError
+	switch {
+	case !errors.As(err, &e):
+		return CallCancelled
+	case e.Class == Undecodable:
+		return CallUndecodable
+	case errors.As(err, &timeout):
+		return CallTimeout
+	}
+	return CallNetwork
+}

@@ -1,0 +1,265 @@
+package kafkatest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
+	"github.com/testcontainers/testcontainers-go/wait"
+)
+
+const (
+	engineTimeout = 5 * time.Second // to answer at all; a machine without an engine must not wait
+	pullTimeout   = 5 * time.Minute
+	stopTimeout   = 30 * time.Second // of a clean stop
+)
+
+// engine is a container engine that answers. Whoever used it closes its idle connections with client.Close, which does not
+// end the client: they would count as leaked goroutines.
+type engine struct {
+	provider *testcontainers.DockerProvider
+	client   client.APIClient // the provider's, for what testcontainers cannot do
+	host     string           // where its mapped ports are reached
+}
+
+// findEngine looks where testcontainers looks: DOCKER_HOST, the default sockets, ~/.testcontainers.properties. It differs in
+// one thing: a DOCKER_HOST that does not answer is the end of the search, as it is for docker's own commands.
+func findEngine(ctx context.Context) (*engine, error) {
+	if _, set := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !set {
+		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // read once, at first use
+			return nil, fmt.Errorf("switching off testcontainers' reaper: %w", err)
+		}
+	}
+	silent := log.NewNoopLogger()
+	log.SetDefault(silent)
+
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
+	defer cancel()
+	if err := engineAnswers(ctx); err != nil {
+		return nil, fmt.Errorf("no container engine answers: %w", err)
+	}
+	provider, err := testcontainers.NewDockerProvider(testcontainers.WithLogger(silent))
+	if err != nil {
+		return nil, fmt.Errorf("opening container engine: %w", err)
+	}
+	defer provider.Close()
+	host, err := provider.DaemonHost(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("finding the container engine's host (TESTCONTAINERS_HOST_OVERRIDE sets it): %w", err)
+	}
+	if host == "localhost" {
+		host = loopback // the port is bound there only, and "localhost" may be ::1 first
+	}
+	return &engine{provider: provider, client: provider.Client(), host: host}, nil
+}
+
+func engineAnswers(ctx context.Context) error {
+	if os.Getenv(client.EnvOverrideHost) != "" {
+		named, err := client.New(client.FromEnv)
+		if err != nil {
+			return err
+		}
+		if err := ping(ctx, named); err != nil {
+			return err
+		}
+	}
+	found, err := testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return err
+	}
+	return ping(ctx, found)
+}
+
+func ping(ctx context.Context, cl client.APIClient) error {
+	defer cl.Close()
+	_, err := cl.Ping(ctx, client.PingOptions{})
+	return err
+}
+
+// obtain makes sure that the engine has the image. A failed pull is not retried: the caller has a fallback.
+func (e *engine) obtain(ctx context.Context, image string) error {
+	defer e.client.Close()
+	if _, err := e.client.ImageInspect(ctx, image); err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	pull, err := e.client.ImagePull(ctx, image, client.ImagePullOptions{})
+	if err == nil {
+		err = pull.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("image %s cannot be had: %w", image, err)
+	}
+	return nil
+}
+
+// containerServer is a broker in a container with a fixed host port, which a restart keeps.
+type containerServer struct {
+	engine *engine
+	image  string
+	port   int
+	id     string // empty until created
+}
+
+var _ server = (*containerServer)(nil)
+
+const listenPort = "9092/tcp"
+
+// env configures one KRaft node. One KAFKA_ variable replaces all of the image's defaults, so it is the whole of it.
+// Transaction markers travel over the inter-broker listener, which therefore has an address that is valid inside.
+func (s *containerServer) env() map[string]string {
+	advertised := fmt.Sprintf("PLAINTEXT://%s:%d,BROKER://localhost:19092", s.engine.host, s.port)
+	return map[string]string{
+		"KAFKA_NODE_ID":                          "1",
+		"KAFKA_PROCESS_ROLES":                    "broker,controller",
+		"KAFKA_CONTROLLER_QUORUM_VOTERS":         "1@localhost:9093",
+		"KAFKA_CONTROLLER_LISTENER_NAMES":        "CONTROLLER",
+		"KAFKA_INTER_BROKER_LISTENER_NAME":       "BROKER",
+		"KAFKA_LISTENERS":                        "PLAINTEXT://:9092,BROKER://localhost:19092,CONTROLLER://localhost:9093",
+		"KAFKA_ADVERTISED_LISTENERS":             advertised,
+		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP":   "PLAINTEXT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"KAFKA_LOG_DIRS":                         "/tmp/kafka-logs",
+		"KAFKA_AUTO_CREATE_TOPICS_ENABLE":        "false",
+		"KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+
+		// One node: nothing to replicate to, and few partitions of the internal topics start fast.
+		"KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR":         "1",
+		"KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS":             "4",
+		"KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+		"KAFKA_TRANSACTION_STATE_LOG_MIN_ISR":            "1",
+		"KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS":     "4",
+
+		// The official image starts with a heap of 1 GB. A test is over before the second compiler pays.
+		"KAFKA_HEAP_OPTS":            "-Xms128M -Xmx512M",
+		"KAFKA_JVM_PERFORMANCE_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+
+		// A killed broker may come back after this session.
+		"KAFKA_BROKER_SESSION_TIMEOUT_MS":    "3000",
+		"KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
+	}
+}
+
+// start creates and starts the container, or starts the stopped one again. What it made before it failed is for remove.
+func (s *containerServer) start(ctx context.Context) error {
+	defer s.engine.client.Close()
+	if s.id != "" {
+		_, err := s.engine.client.ContainerStart(ctx, s.id, client.ContainerStartOptions{})
+		return err
+	}
+	created, err := s.engine.provider.CreateContainer(ctx, testcontainers.ContainerRequest{
+		Image:        s.image,
+		Env:          s.env(),
+		ExposedPorts: []string{listenPort},
+		WaitingFor:   wait.ForLog("Kafka Server started").WithStartupTimeout(startTimeout),
+		HostConfigModifier: func(config *container.HostConfig) {
+			config.PortBindings = network.PortMap{network.MustParsePort(listenPort): {s.binding()}}
+		},
+	})
+	if created != nil {
+		s.id = created.GetContainerID()
+		if reaperErr := watch.add(s.id); err == nil {
+			err = reaperErr
+		}
+	}
+	if err == nil {
+		err = created.Start(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("starting container of %s: %w%s", s.image, err, s.lastLog())
+}
+
+// binding binds the host port on loopback where the engine is on this machine, and on all addresses where it is not.
+func (s *containerServer) binding() network.PortBinding {
+	binding := network.PortBinding{HostPort: strconv.Itoa(s.port)}
+	if addr, err := netip.ParseAddr(s.engine.host); err == nil && addr.IsLoopback() {
+		binding.HostIP = addr
+	}
+	return binding
+}
+
+func (s *containerServer) stop(ctx context.Context, kill bool) error {
+	defer s.engine.client.Close()
+	if !kill {
+		seconds := int(stopTimeout.Seconds())
+		_, err := s.engine.client.ContainerStop(ctx, s.id, client.ContainerStopOptions{Timeout: &seconds})
+		return err
+	}
+	if _, err := s.engine.client.ContainerKill(ctx, s.id, client.ContainerKillOptions{Signal: "KILL"}); err != nil {
+		return err
+	}
+	// The engine answers before the process is gone, and starting it then would do nothing.
+	return poll(ctx, func(ctx context.Context) error {
+		inspected, err := s.engine.client.ContainerInspect(ctx, s.id, client.ContainerInspectOptions{})
+		if err == nil && inspected.Container.State.Running {
+			err = errors.New("container still runs")
+		}
+		return err
+	})
+}
+
+func (s *containerServer) pause(ctx context.Context) error {
+	defer s.engine.client.Close()
+	_, err := s.engine.client.ContainerPause(ctx, s.id, client.ContainerPauseOptions{})
+	return err
+}
+
+func (s *containerServer) resume(ctx context.Context) error {
+	defer s.engine.client.Close()
+	_, err := s.engine.client.ContainerUnpause(ctx, s.id, client.ContainerUnpauseOptions{})
+	return err
+}
+
+func (s *containerServer) remove(ctx context.Context) error {
+	if s.id == "" {
+		return nil
+	}
+	if err := s.engine.removeContainer(ctx, s.id); err != nil {
+		return err
+	}
+	watch.drop(s.id)
+	s.id = ""
+	return nil
+}
+
+func (e *engine) removeContainer(ctx context.Context, id string) error {
+	defer e.client.Close()
+	_, err := e.client.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	if err != nil {
+		return fmt.Errorf("removing container %.12s: %w", id, err)
+	}
+	return nil
+}
+
+// lastLog returns the end of the container's log, to be appended to an error: why a JVM gave up is only there.
+func (s *containerServer) lastLog() string {
+	if s.id == "" {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"}
+	stream, err := s.engine.client.ContainerLogs(ctx, s.id, options)
+	if err != nil {
+		return ""
+	}
+	defer stream.Close()
+	var lines bytes.Buffer
+	if _, err := stdcopy.StdCopy(&lines, &lines, stream); err != nil || lines.Len() == 0 {
+		return ""
+	}
+	return "\nthe last lines of its log:\n" + lines.String()
+}

@@ -1,0 +1,58 @@
+package kafkatest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// embeddedServer is kfake with its data on disk, so that it can be stopped and started again on the same port.
+type embeddedServer struct {
+	port    int
+	dir     string // empty until the first start
+	cluster *kfake.Cluster
+}
+
+var _ server = (*embeddedServer)(nil)
+
+func (s *embeddedServer) start(context.Context) error {
+	if s.dir == "" {
+		dir, err := os.MkdirTemp("", "kafkatest-")
+		if err != nil {
+			return fmt.Errorf("making data directory: %w", err)
+		}
+		s.dir = dir
+	}
+	cluster, err := kfake.NewCluster(kfake.Ports(s.port), kfake.DataDir(s.dir))
+	if err != nil {
+		return fmt.Errorf("starting embedded broker: %w", err)
+	}
+	s.cluster = cluster
+	return nil
+}
+
+// stop is always clean: a broker in our own process cannot be killed.
+func (s *embeddedServer) stop(context.Context, bool) error {
+	if s.cluster != nil {
+		s.cluster.Close()
+		s.cluster = nil
+	}
+	return nil
+}
+
+var errCannotPause = errors.New("the embedded broker cannot be paused")
+
+func (s *embeddedServer) pause(context.Context) error  { return errCannotPause }
+func (s *embeddedServer) resume(context.Context) error { return errCannotPause }
+
+func (s *embeddedServer) remove(ctx context.Context) error {
+	err := s.stop(ctx, false)
+	if s.dir != "" {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+		s.dir = ""
+	}
+	return err
+}

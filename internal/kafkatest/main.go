@@ -1,0 +1,142 @@
+package kafkatest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// startTimeout bounds the start of one broker: a JVM on a busy machine is slow.
+const startTimeout = 2 * time.Minute
+
+// Option changes what Main does.
+type Option func(*settings)
+
+type settings struct{ leaks []goleak.Option }
+
+// Leaks adds options to the check for leaked goroutines that Main does after the last test.
+func Leaks(options ...goleak.Option) Option {
+	return func(s *settings) { s.leaks = append(s.leaks, options...) }
+}
+
+// Main runs the tests of a package with one shared broker, stops everything that was started, fails the run if goroutines
+// leaked, and exits the process. It is the whole of a TestMain.
+func Main(m *testing.M, options ...Option) {
+	var s settings
+	for _, option := range options {
+		option(&s)
+	}
+	code := Run(m)
+	if code == 0 {
+		if err := goleak.Find(s.leaks...); err != nil {
+			fmt.Fprintln(os.Stderr, "kafkatest: goroutines leaked:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Run is Main without the check for leaks and without the exit, for a TestMain with more to do. It returns the exit code.
+func Run(m *testing.M) int {
+	chosen, err := choose(context.Background(), os.Getenv)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "kafkatest: no broker:", err)
+		return 1
+	}
+	current = &session{choice: chosen}
+	if chosen.kind != KindExternal {
+		if current.port, err = freePort(); err != nil {
+			fmt.Fprintln(os.Stderr, "kafkatest: no broker:", err)
+			return 1
+		}
+	}
+	fmt.Println(chosen.line(chosen.brokersAt(current.port)))
+	code := m.Run()
+	if err := current.close(); err != nil {
+		fmt.Fprintln(os.Stderr, "kafkatest: stopping the broker:", err)
+		code = max(code, 1)
+	}
+	return code
+}
+
+// session is one run of a package's tests. Run sets it before any test starts and nothing replaces it.
+var current *session
+
+type session struct {
+	choice choice
+	port   int // announced for the shared broker; 0 for an external one
+
+	once   sync.Once
+	broker *Broker
+	err    error
+}
+
+// Shared returns the package's broker and starts it if this is the first call. It panics, which ends the run, where
+// TestMain did not call Main or Run, and where the chosen broker does not start.
+func Shared() *Broker {
+	s := current
+	if s == nil {
+		panic("kafkatest: no broker: call kafkatest.Main(m) in TestMain")
+	}
+	s.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+		defer cancel()
+		s.broker, s.err = launch(ctx, s.choice, s.port)
+		if s.err == nil && s.port != 0 && s.broker.port != s.port {
+			fmt.Println(s.choice.line(s.broker.addrs) + " (the port announced was taken meanwhile)")
+		}
+	})
+	if s.err != nil {
+		panic(fmt.Sprintf("kafkatest: starting the shared broker: %v", s.err))
+	}
+	return s.broker
+}
+
+// New starts a broker that belongs to one test, which may stop, restart or pause it; it is removed when the test ends. The
+// test is skipped where BALANCEQ_TEST_BROKERS names a cluster, which has no brokers to give away.
+func New(tb testing.TB) *Broker {
+	tb.Helper()
+	if current == nil {
+		tb.Fatal("kafkatest: no broker: call kafkatest.Main(m) in TestMain")
+	}
+	if current.choice.kind == KindExternal {
+		tb.Skip("kafkatest: needs a broker of its own, but " + envBrokers + " names a shared cluster")
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout)
+	defer cancel()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal("kafkatest: ", err)
+	}
+	broker, err := launch(ctx, current.choice, port)
+	if err != nil {
+		tb.Fatal("kafkatest: starting a broker: ", err)
+	}
+	broker.own = true
+	tb.Cleanup(func() {
+		if err := broker.remove(); err != nil {
+			tb.Error("kafkatest: removing the broker: ", err)
+		}
+	})
+	return broker
+}
+
+// close removes the shared broker and waits for the reaper, so that the process leaves nothing behind.
+func (s *session) close() error {
+	s.once.Do(func() {}) // from here on nothing starts a broker
+	var err error
+	if s.broker != nil {
+		err = s.broker.remove()
+	}
+	watch.close()
+	if s.choice.engine != nil {
+		err = errors.Join(err, s.choice.engine.client.Close())
+	}
+	return err
+}
