@@ -32,8 +32,8 @@ type gate struct {
 	halted    error         // nil: not halted
 	probeAt   time.Time     // while halted: the next probe
 
-	cause   string        // as last announced
-	changed chan struct{} // closed when cause changes
+	blocked string        // the cause why no call at all can be made, as last announced
+	changed chan struct{} // closed when blocked changes
 	timer   *time.Timer   // wakes the gate at wakeAt
 	wakeAt  time.Time     // zero: the timer is off
 	closed  bool
@@ -99,7 +99,7 @@ func (g *gate) admit(ctx context.Context) (permit, error) {
 		g.settle(p, errNotSent)
 	default:
 		g.waiters.Remove(place)
-		g.pump() // the cause may have changed: while half-open it depends on somebody waiting
+		g.pump()
 	}
 	g.unlock()
 	return permit{}, ctx.Err()

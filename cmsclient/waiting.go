@@ -13,11 +13,11 @@ const (
 	CauseHalted    = "halted"    // the CMS refuses us: one probe per interval until somebody mends it
 )
 
-// refresh announces a changed cause and sets the timer. It requires mu.
+// refresh announces a change of what blocks all calls, and sets the timer. It requires mu.
 func (g *gate) refresh(now time.Time) {
 	state := g.breaker.State()
-	if cause := g.causeNow(now, state); cause != g.cause {
-		g.cause = cause
+	if cause := g.blockedNow(now, state); cause != g.blocked {
+		g.blocked = cause
 		close(g.changed)
 		g.changed = make(chan struct{})
 	}
@@ -47,18 +47,30 @@ func (g *gate) refresh(now time.Time) {
 	}
 }
 
-// causeNow says why a new caller would have to wait; "": it would not, or not for the CMS's sake. It requires mu.
+// blockedNow says why no call at all can be made now; "" when one may be made, be it only a probe. It requires mu.
 //
-// Where a probe is due and nobody waits to make it, the answer is "": the consumer must fetch again to bring a record to
-// probe with.
-func (g *gate) causeNow(now time.Time, state gobreaker.State) string {
-	waiting := g.waiters.Len() > 0
+// A half-open breaker does not block, however many wait: if all of those that wait are requests that the CMS fails on,
+// only a fresh one can close the breaker, and it has to be fetched first.
+func (g *gate) blockedNow(now time.Time, state gobreaker.State) string {
 	switch {
-	case g.halted != nil && (waiting || now.Before(g.probeAt)):
+	case g.halted != nil && now.Before(g.probeAt):
 		return CauseHalted
 	case now.Before(g.coolUntil):
 		return CauseThrottled
-	case state == gobreaker.StateOpen, state == gobreaker.StateHalfOpen && waiting:
+	case state == gobreaker.StateOpen:
+		return CauseBreaker
+	}
+	return ""
+}
+
+// causeNow says what keeps calls from flowing freely; "": nothing. It requires mu.
+func (g *gate) causeNow(now time.Time) string {
+	switch {
+	case g.halted != nil:
+		return CauseHalted
+	case now.Before(g.coolUntil):
+		return CauseThrottled
+	case g.breaker.State() != gobreaker.StateClosed:
 		return CauseBreaker
 	}
 	return ""
@@ -74,7 +86,7 @@ func later(a, b time.Time) time.Time {
 // Status is a snapshot for health pages and metrics.
 type Status struct {
 	Breaker       string    // "closed", "open" or "half-open"
-	Cause         string    // as in Waiting
+	Cause         string    // what keeps calls from flowing freely, a half-open breaker included; "": nothing
 	HaltedError   string    // what to mend; "": not halted
 	CoolDownUntil time.Time // zero: no cool-down
 	InFlight      int       // calls admitted and not ended
@@ -89,7 +101,7 @@ func (c *Client) Status() Status {
 	g.pump()
 	s := Status{
 		Breaker:  g.breaker.State().String(),
-		Cause:    g.cause,
+		Cause:    g.causeNow(time.Now()),
 		InFlight: g.inFlight,
 		Queued:   g.waiters.Len(),
 	}
@@ -102,15 +114,14 @@ func (c *Client) Status() Status {
 	return s
 }
 
-// Waiting says why calls do not go through: one of the Cause constants, or "" when they do. The channel is closed when that
-// changes. While a probe is due and nobody is in Admit to make it, it says "", so that whoever pauses its intake by Waiting
-// brings a record to probe with.
+// Waiting says why no call can be made: one of the Cause constants, or "" when one can. The channel is closed when that
+// changes. When it is time for a probe it says "", so that whoever pauses its intake by Waiting brings records to probe with.
 func (c *Client) Waiting() (cause string, changed <-chan struct{}) {
 	g := c.gate
 	g.mu.Lock()
 	defer g.unlock()
 	g.pump()
-	return g.cause, g.changed
+	return g.blocked, g.changed
 }
 
 // BreakerOpen reports whether the circuit breaker is open: not closed, not half-open.

@@ -63,6 +63,7 @@ func (g *Group) Join(ctx context.Context, owner Owner) error {
 	closed := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() { closed <- cg.Close() })
 	defer stop()
+	var trouble time.Time // since when joining fails; zero: it works
 	for {
 		// Somebody must sit in Next all the time, or the member stays out of the group. Close ends it.
 		generation, err := cg.Next(context.WithoutCancel(ctx))
@@ -70,9 +71,10 @@ func (g *Group) Join(ctx context.Context, owner Owner) error {
 			return g.left(<-closed)
 		}
 		if err != nil {
-			g.log.Warn().Err(err).Str("group", g.cfg.Group).Msg("joining the consumer group failed; trying again")
+			g.refused(err, &trouble)
 			continue
 		}
+		trouble = time.Time{}
 		partitions := g.assigned(generation)
 		g.log.Info().Str("group", g.cfg.Group).Int32("generation", generation.ID).Ints32("partitions", partitions).Msg("joined the consumer group")
 		generation.Start(func(held context.Context) {
@@ -83,6 +85,21 @@ func (g *Group) Join(ctx context.Context, owner Owner) error {
 	}
 }
 
+// normalTrouble is how long joining may fail without anything being wrong: the first use of a group, a coordinator that
+// moves, a broker that starts.
+const normalTrouble = 5 * time.Second
+
+func (g *Group) refused(err error, since *time.Time) {
+	if since.IsZero() {
+		*since = time.Now()
+	}
+	event := g.log.Debug()
+	if !kafkawire.Transient(err) || time.Since(*since) > normalTrouble {
+		event = g.log.Warn()
+	}
+	event.Err(err).Str("group", g.cfg.Group).Msg("joining the consumer group failed; trying again")
+}
+
 func (g *Group) left(err error) error {
 	if err != nil && !errors.Is(err, kafka.ErrGroupClosed) {
 		return fmt.Errorf("leaving consumer group %s: %w", g.cfg.Group, err)
@@ -91,7 +108,7 @@ func (g *Group) left(err error) error {
 }
 
 func (g *Group) assigned(generation *kafka.Generation) []int32 {
-	var partitions []int32
+	partitions := make([]int32, 0, len(generation.Assignments[g.cfg.Topic]))
 	for _, a := range generation.Assignments[g.cfg.Topic] {
 		partitions = append(partitions, int32(a.ID)) // never a.Offset: it comes from an OffsetFetch that hides open transactions
 	}

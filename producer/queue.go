@@ -44,7 +44,6 @@ type queue struct {
 	sequence int32
 	limit    int // bytes of a batch; halved when the topic takes no more
 	failures int // of the batch under way
-	retryAt  time.Time
 }
 
 const noLeader = -1

@@ -45,8 +45,7 @@ type books struct {
 }
 
 // blur is taken off both ends of a span: the observer hears of a change a moment after it, and a dead letter's time is
-// read a moment after its decision and cut to milliseconds. Deadlines do not come into it: an open breaker stays open for
-// seconds.
+// read a moment after its decision and cut to milliseconds. Against the seconds that the breaker stays open it is nothing.
 const blur = 25 * time.Millisecond
 
 // report is what the checks found.
@@ -99,12 +98,15 @@ func (b books) check() *report {
 	if b.published != len(b.requests) {
 		r.problems = append(r.problems, fmt.Sprintf("the broker acknowledged %d requests, but the topic holds %d", b.published, len(b.requests)))
 	}
-	for what, n := range map[string]int{
-		"lost": r.lost, "repeated": r.repeated, "unknown": r.unknown, "out of order": r.disorder, "answered wrongly": r.wrong,
-		"dead-lettered while the breaker was open": r.whileOpen,
+	for _, sort := range []struct {
+		n    int
+		what string
+	}{
+		{r.unknown, "unknown"}, {r.lost, "lost"}, {r.repeated, "repeated"}, {r.wrong, "answered wrongly"},
+		{r.disorder, "out of order"}, {r.whileOpen, "dead-lettered while the breaker was open"},
 	} {
-		if n > shown {
-			r.problems = append(r.problems, fmt.Sprintf("… %d in all are %s", n, what))
+		if sort.n > shown {
+			r.problems = append(r.problems, fmt.Sprintf("… %d in all are %s", sort.n, sort.what))
 		}
 	}
 	return r

@@ -63,8 +63,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 	s.producer, err = producer.New(ctx, producer.Config{Topics: outcomes.Topics(), BufferBytes: int(cfg.Producer.BufferBytes)},
 		wire(outcomes.Topics()...), log, s.metrics)
 	if err != nil {
-		s.Close()
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	outcomes.Producer = s.producer
 	s.consumer = consumer.New(consumerConfig(cfg), consumer.Parts{
@@ -75,8 +74,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 		Gate:     s.cms, Log: log, Observer: s.metrics,
 	})
 	if err := s.listen(); err != nil {
-		s.Close()
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }

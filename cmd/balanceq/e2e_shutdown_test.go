@@ -1,0 +1,92 @@
+package main_test
+
+import (
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"balanceq/cmssim"
+)
+
+// SIGTERM with hundreds of requests under way: they are finished and committed, so the next instance repeats nothing.
+func TestStopsInMidFlight(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3, cmssim.Config{Latency: 30 * time.Millisecond, Jitter: 25 * time.Millisecond})
+	r.Send(asks(1500, 300, 2000)...)
+	for round := range int64(3) {
+		in := r.StartReady("--cms.max-in-flight=32")
+		r.AwaitWritten(r.results, 200+300*round)
+		if h, _ := in.Health(); h.InFlight == 0 {
+			t.Error("nothing was under way when the instance was stopped")
+		}
+		in.Stop()
+		if len(in.Logs("stopped")) != 1 {
+			t.Error("the instance did not say that it stopped")
+		}
+	}
+	if n := r.written(r.results); n >= int64(len(r.sent)) {
+		t.Fatalf("all %d requests were answered before the last stop", n)
+	}
+	r.StartReady()
+	r.AwaitCommitted()
+	r.Ledger().WantExactlyOnce()
+}
+
+// During an outage nothing can be finished: the instance gives what it has back, within its budget.
+func TestStopsDuringOutage(t *testing.T) {
+	t.Parallel()
+	faults := map[string]cmssim.Fault{
+		"refused": {Effect: cmssim.EffectStatus, Status: http.StatusServiceUnavailable},
+		"hanging": {Effect: cmssim.EffectHang},
+		"halted":  {Effect: cmssim.EffectStatus, Status: http.StatusUnauthorized},
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2, cmssim.Config{})
+			r.sim.AddFault(fault)
+			r.Send(asks(200, 50, 3000)...)
+			const budget = 10 * time.Second
+			in := r.StartReady("--cms.timeout=3s", "--shutdown.timeout="+budget.String())
+			in.eventually("calls were made", func() bool { return r.sim.Stats().Calls > 0 })
+			if took := in.Stop(); took > budget {
+				t.Errorf("stopping took %v, more than shutdown.timeout", took)
+			}
+			if n := r.written(r.deadletters); n != 0 {
+				t.Errorf("%d dead letters in an outage", n)
+			}
+			r.sim.ClearFaults()
+			r.StartReady()
+			r.AwaitCommitted()
+			l := r.Ledger()
+			l.WantExactlyOnce()
+			l.WantNoDeadLetters()
+		})
+	}
+}
+
+// A second signal does not wait for anything.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, cmssim.Config{})
+	r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectHang})
+	r.Send(asks(10, 10, 4000)...)
+	const hang = 10 * time.Minute
+	in := r.StartReady("--cms.timeout="+hang.String(), "--cms.breaker.window=30m", "--shutdown.timeout=20m", "--kafka.rebalance-timeout=40m")
+	in.eventually("calls hang", func() bool { return r.sim.Stats().InFlight > 0 })
+	in.signal(syscall.SIGTERM)
+	in.eventually("the first signal was heard", func() bool {
+		select {
+		case <-in.exited:
+			t.Fatal("the first signal ended the program while calls were under way")
+		default:
+		}
+		in.signal(syscall.SIGTERM)
+		return true
+	})
+	state := in.wait(patience)
+	if status, ok := state.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v, not by the second signal", state)
+	}
+}

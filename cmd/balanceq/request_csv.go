@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"balanceq/schemas"
+
+	"github.com/agnivade/levenshtein"
+)
+
+// csvColumns are the columns that a file may have: the members of a request.
+var csvColumns = []string{"contractId", "balanceCodes", "requestId", "deadline"}
+
+// maxRecord bounds one request of the input in bytes, so that a quote that is never closed does not read a whole file into
+// memory. It is a little more than the largest valid request, so that one that is too large can be tried out.
+const maxRecord = schemas.MaxRequestSize + 64<<10
+
+// csvSource reads RFC 4180, with a header line.
+type csvSource struct {
+	csv     *csv.Reader
+	limit   *recordLimit
+	o       *requestOptions
+	columns map[string]int // index by name; nil: the header has not been read
+}
+
+func newCSVSource(r io.Reader, o *requestOptions) *csvSource {
+	limit := &recordLimit{r: skipByteOrderMark(r)}
+	s := &csvSource{csv: csv.NewReader(limit), limit: limit, o: o}
+	s.csv.FieldsPerRecord = -1 // checked here, with a better message
+	s.csv.TrimLeadingSpace = true
+	s.csv.ReuseRecord = true
+	return s
+}
+
+func (s *csvSource) next() (entry, error) {
+	if s.columns == nil {
+		if err := s.readHeader(); err != nil {
+			return entry{}, err
+		}
+	}
+	fields, line, err := s.readRecord()
+	if err != nil {
+		return entry{}, err
+	}
+	where := "line " + strconv.Itoa(line)
+	if len(fields) != len(s.columns) {
+		return entry{}, &badRequest{where, fmt.Sprintf("has %d columns and the header %d; put cells with commas into quotes",
+			len(fields), len(s.columns))}
+	}
+	cell := func(name string) string {
+		i, ok := s.columns[name]
+		if !ok {
+			return ""
+		}
+		return strings.TrimSpace(strings.Clone(fields[i]))
+	}
+	d := draft{contractID: cell("contractId"), codes: splitCodes(cell("balanceCodes")), id: cell("requestId"), deadline: cell("deadline")}
+	if d.id == "" && s.o.wait {
+		d.id = newRequestID()
+	}
+	e, err := d.entry(where)
+	if bad, ok := errors.AsType[*schemas.RequestError](err); ok && !s.o.noValidate {
+		column, _, _ := strings.Cut(bad.Field, "[")
+		return e, &badRequest{where + ", column " + column, bad.Problem}
+	}
+	return e, nil
+}
+
+// splitCodes splits at what no balance code may hold or nobody would write into one.
+func splitCodes(cell string) []string {
+	return strings.FieldsFunc(cell, func(r rune) bool { return r == '|' || r == ',' || r == ' ' || r == '\t' })
+}
+
+// readRecord returns the fields, valid until the next call, and the line on which they begin.
+func (s *csvSource) readRecord() (fields []string, line int, err error) {
+	s.limit.left = maxRecord
+	fields, err = s.csv.Read()
+	if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
+		where, problem := fmt.Sprintf("line %d, column %d", syntax.Line, syntax.Column), syntax.Err.Error()
+		if errors.Is(err, csv.ErrQuote) && syntax.StartLine != syntax.Line {
+			problem += fmt.Sprintf(" (the line began on line %d)", syntax.StartLine)
+		}
+		return nil, 0, &badRequest{where, problem}
+	}
+	if errors.Is(err, errRecordTooLong) {
+		line, _ := s.csv.FieldPos(0)
+		return nil, 0, fmt.Errorf("after line %d: %w", line, err)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	line, _ = s.csv.FieldPos(0)
+	return fields, line, nil
+}
+
+// readHeader's errors end the input: without a header no line can be read.
+func (s *csvSource) readHeader() error {
+	header, line, err := s.readRecord()
+	if errors.Is(err, io.EOF) {
+		return errors.New("has no lines; begin with the header contractId,balanceCodes")
+	}
+	if err != nil {
+		return fmt.Errorf("reading the header: %s", err) //nolint:errorlint // a bad header cannot be skipped like a bad line
+	}
+	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
+		return fmt.Errorf("line %d: the columns are separated by something other than commas; save the file with commas", line)
+	}
+	columns := map[string]int{}
+	for i, name := range header {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(csvColumns, name) {
+			return fmt.Errorf("line %d: unknown column %q; %s", line, shorten(name), suggestColumn(name))
+		}
+		if _, twice := columns[name]; twice {
+			return fmt.Errorf("line %d: column %s is there twice; remove one", line, name)
+		}
+		columns[name] = i
+	}
+	for _, name := range csvColumns[:2] {
+		if _, ok := columns[name]; !ok && !s.o.noValidate {
+			return fmt.Errorf("line %d: column %s is missing; the header is contractId,balanceCodes and, if wanted, requestId and deadline",
+				line, name)
+		}
+	}
+	s.columns = columns
+	return nil
+}
+
+func suggestColumn(name string) string {
+	best, distance := "", len(name)/2+1
+	for _, known := range csvColumns {
+		if d := levenshtein.ComputeDistance(strings.ToLower(shorten(name)), strings.ToLower(known)); d < distance {
+			best, distance = known, d
+		}
+	}
+	if best == "" {
+		return "the columns are " + strings.Join(csvColumns, ", ")
+	}
+	return "did you mean " + best + "?"
+}
+
+// shorten cuts what would fill the screen.
+func shorten(s string) string {
+	const most = 60
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return s
+}
+
+var errRecordTooLong = fmt.Errorf("a line is longer than %d bytes; is a quote not closed?", maxRecord)
+
+// recordLimit fails when more is read than one record may take.
+type recordLimit struct {
+	r    io.Reader
+	left int
+}
+
+func (l *recordLimit) Read(b []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, errRecordTooLong
+	}
+	n, err := l.r.Read(b)
+	l.left -= n
+	return n, err
+}

@@ -1,0 +1,88 @@
+package kafkawire
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// within bounds what a test waits for before it says what it saw.
+const within = 30 * time.Second
+
+// wire returns a client of the given brokers that is closed with the test.
+func wire(tb testing.TB, brokers []string, topics ...string) *Client {
+	tb.Helper()
+	c := NewClient(Settings{Brokers: brokers, ClientID: "wire-test"}, topics...)
+	tb.Cleanup(c.Close)
+	return c
+}
+
+// embedded starts an in-process cluster whose faults the test controls.
+func embedded(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
+	tb.Helper()
+	cluster, err := kfake.NewCluster(opts...)
+	if err != nil {
+		tb.Fatalf("starting kfake: %v", err)
+	}
+	tb.Cleanup(cluster.Close)
+	return cluster
+}
+
+// oracle is franz-go's client, which shares no code with ours but the message codec.
+func oracle(tb testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
+	tb.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...)}, opts...)...)
+	if err != nil {
+		tb.Fatalf("making a kgo client: %v", err)
+	}
+	tb.Cleanup(cl.Close)
+	return cl
+}
+
+func deadline(tb testing.TB) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
+// leaderOf waits for the leader of partition 0; a topic just made may not have one yet.
+func leaderOf(tb testing.TB, c *Client, topic string) int32 {
+	tb.Helper()
+	var leader int32
+	kafkatest.Eventually(tb, within, "a leader of "+topic, func() bool {
+		leaders, _, err := c.Leaders(tb.Context(), topic)
+		if err != nil {
+			c.Reset()
+			return false
+		}
+		var ok bool
+		leader, ok = leaders[0]
+		return ok
+	})
+	return leader
+}
+
+// describe makes records comparable: null differs from empty.
+func describe(r *Record) string {
+	s := fmt.Sprintf("%d@%d %s=%s", r.Offset, r.Time.UnixMilli(), nullable(r.Key), nullable(r.Value))
+	for _, h := range r.Headers {
+		s += fmt.Sprintf(" %q:%s", h.Key, nullable(h.Value))
+	}
+	return s
+}
+
+func nullable(b []byte) string {
+	if b == nil {
+		return "null"
+	}
+	return fmt.Sprintf("%q", b)
+}

@@ -1,0 +1,100 @@
+package processor
+
+import (
+	"testing"
+
+	"balanceq/cmsclient"
+	"balanceq/schemas"
+)
+
+var classes = []cmsclient.Class{
+	cmsclient.Rejected, cmsclient.ContractNotFound, cmsclient.Transient, cmsclient.Throttled, cmsclient.Halting, cmsclient.Undecodable,
+}
+
+// The table of what happens when. Attempts are "counted of 5".
+func TestDecide(t *testing.T) {
+	const closed, alone = true, false
+	tests := map[string]struct {
+		failure failure
+		want    action
+		reason  schemas.Reason
+	}{
+		"400": {failure{cmsclient.Rejected, 1, 5, closed, alone}, deadLetter, schemas.ReasonRequestRejected},
+		"400 by the probe that closes the breaker": {failure{cmsclient.Rejected, 1, 5, !closed, alone}, deadLetter, schemas.ReasonRequestRejected},
+		"400, shared":               {failure{cmsclient.Rejected, 1, 5, closed, !alone}, askAlone, ""},
+		"400, shared, not closed":   {failure{cmsclient.Rejected, 1, 5, !closed, !alone}, askAlone, ""},
+		"404 of the CMS":            {failure{cmsclient.ContractNotFound, 1, 5, closed, alone}, deadLetter, schemas.ReasonContractNotFound},
+		"404 of the CMS, shared":    {failure{cmsclient.ContractNotFound, 1, 5, closed, !alone}, deadLetter, schemas.ReasonContractNotFound},
+		"404, not closed":           {failure{cmsclient.ContractNotFound, 1, 5, !closed, alone}, deadLetter, schemas.ReasonContractNotFound},
+		"5xx, attempts left":        {failure{cmsclient.Transient, 4, 5, closed, alone}, retry, ""},
+		"5xx, attempts left, share": {failure{cmsclient.Transient, 4, 5, closed, !alone}, retry, ""},
+		"5xx, attempts used up":     {failure{cmsclient.Transient, 5, 5, closed, alone}, deadLetter, schemas.ReasonAttemptsExhausted},
+		"5xx, used up, shared":      {failure{cmsclient.Transient, 5, 5, closed, !alone}, askAlone, ""},
+		"5xx, used up, not closed":  {failure{cmsclient.Transient, 5, 5, !closed, alone}, noVerdict, ""},
+		"5xx, not closed":           {failure{cmsclient.Transient, 1, 5, !closed, alone}, noVerdict, ""},
+		"bad 2xx, attempts left":    {failure{cmsclient.Undecodable, 4, 5, closed, alone}, retry, ""},
+		"bad 2xx, used up":          {failure{cmsclient.Undecodable, 5, 5, closed, alone}, deadLetter, schemas.ReasonUnexpectedResponse},
+		"bad 2xx, used up, shared":  {failure{cmsclient.Undecodable, 5, 5, closed, !alone}, askAlone, ""},
+		"bad 2xx, not closed":       {failure{cmsclient.Undecodable, 9, 5, !closed, alone}, noVerdict, ""},
+		"429":                       {failure{cmsclient.Throttled, 1, 5, closed, alone}, noVerdict, ""},
+		"429 for ever":              {failure{cmsclient.Throttled, 99, 5, closed, alone}, noVerdict, ""},
+		"403":                       {failure{cmsclient.Halting, 1, 5, closed, alone}, noVerdict, ""},
+		"403, one attempt allowed":  {failure{cmsclient.Halting, 1, 1, closed, alone}, noVerdict, ""},
+		"403, used up, not closed":  {failure{cmsclient.Halting, 9, 5, !closed, alone}, noVerdict, ""},
+		"403 while all others are answered": {failure{cmsclient.Halting, 5, 5, closed, alone}, deadLetter, schemas.ReasonRequestRejected},
+		"the same, shared":                  {failure{cmsclient.Halting, 5, 5, closed, !alone}, askAlone, ""},
+		"a class from the future":           {failure{"new", 99, 5, closed, alone}, noVerdict, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, reason := decide(test.failure)
+			if got != test.want || reason != test.reason {
+				t.Errorf("decide(%+v) = %v %q, want %v %q", test.failure, got, reason, test.want, test.reason)
+			}
+		})
+	}
+}
+
+func TestDecideInvariants(t *testing.T) {
+	for _, class := range classes {
+		for counted := range 8 {
+			for maxAttempts := 1; maxAttempts < 8; maxAttempts++ {
+				for flags := range 4 {
+					f := failure{class: class, counted: counted, maxAttempts: maxAttempts, breakerClosed: flags&1 == 0, shared: flags&2 == 0}
+					checkInvariants(t, f)
+				}
+			}
+		}
+	}
+}
+
+func checkInvariants(t *testing.T, f failure) {
+	t.Helper()
+	got, reason := decide(f)
+	bad := func(rule string) { t.Errorf("decide(%+v) = %v %q: %s", f, got, reason, rule) }
+	aboutTheData := f.class == cmsclient.ContractNotFound || f.class == cmsclient.Rejected
+	if (got == deadLetter) != (reason != "") {
+		bad("a reason goes with a dead letter, and only with that")
+	}
+	if got == deadLetter && !f.breakerClosed && !aboutTheData {
+		bad("an outage buries nothing")
+	}
+	if (got == deadLetter || got == askAlone) && f.class == cmsclient.Throttled {
+		bad("429 is nobody's fault")
+	}
+	if got == deadLetter && f.shared && f.class != cmsclient.ContractNotFound {
+		bad("who shares a call is not blamed for it")
+	}
+	if got == askAlone && !f.shared {
+		bad("it is alone")
+	}
+	if got == deadLetter && !aboutTheData && f.counted < f.maxAttempts {
+		bad("there are attempts left")
+	}
+	if (got == deadLetter || got == askAlone) && f.class == cmsclient.Halting && f.counted < 2 {
+		bad("one refusal says nothing while nobody else was answered since")
+	}
+	if got == noVerdict && aboutTheData {
+		bad("the CMS has given its verdict")
+	}
+}

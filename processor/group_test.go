@@ -1,0 +1,106 @@
+package processor
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/schemas"
+
+	"pgregory.net/rapid"
+)
+
+// However requests join and leave: the codes are exactly the union, there are at most 100, and each answer holds its own.
+func TestGroup(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.IntRange(1, 6).Draw(t, "limit")
+		g := newGroup(7, limit)
+		var joined []*schemas.Inquiry
+		for offset := range int64(rapid.IntRange(1, 10).Draw(t, "requests")) {
+			codes := rapid.SliceOfNDistinct(rapid.IntRange(0, 149), 1, 100, rapid.ID).Draw(t, "codes")
+			inq := request(7, offset, names(codes)...)
+			before := slices.Clone(inq.Request.BalanceCodes)
+			fits := len(joined) < limit && (len(joined) == 0 || len(union(append(slices.Clone(joined), inq))) <= schemas.MaxBalanceCodes)
+			if g.join(inq) != fits {
+				t.Fatalf("join = %v, want %v", !fits, fits)
+			}
+			if fits {
+				joined = append(joined, inq)
+			}
+			if !slices.Equal(before, inq.Request.BalanceCodes) {
+				t.Fatal("join changed the request's codes")
+			}
+			checkGroup(t, g, joined)
+		}
+		drop := rapid.Uint16().Draw(t, "drop")
+		keep := func(inq *schemas.Inquiry) bool { return drop>>inq.Record.Offset&1 == 0 }
+		g.keep(keep)
+		checkGroup(t, g, slices.DeleteFunc(joined, func(inq *schemas.Inquiry) bool { return !keep(inq) }))
+	})
+}
+
+func names(codes []int) []string {
+	list := make([]string, len(codes))
+	for i, c := range codes {
+		list[i] = fmt.Sprintf("C%03d", c)
+	}
+	return list
+}
+
+func union(inqs []*schemas.Inquiry) []string {
+	var all []string
+	for _, inq := range inqs {
+		all = append(all, inq.Request.BalanceCodes...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func checkGroup(t *rapid.T, g *group, want []*schemas.Inquiry) {
+	if !slices.Equal(g.requests, want) {
+		t.Fatalf("the group holds %d requests, want %d", len(g.requests), len(want))
+	}
+	if !slices.Equal(slices.Sorted(slices.Values(g.codes)), union(want)) {
+		t.Fatalf("codes %v are not the union", g.codes)
+	}
+	// The CMS has every other code.
+	answer := cmsclient.Answer{RetrievedAt: time.Now()}
+	for i, code := range g.codes {
+		if i%2 == 0 {
+			answer.Balances = append(answer.Balances, schemas.Balance{Code: code})
+		}
+	}
+	for _, inq := range g.requests {
+		r := g.result(inq, answer)
+		var codes []string
+		for _, b := range r.Balances {
+			codes = append(codes, b.Code)
+		}
+		codes = append(codes, r.MissingBalanceCodes...)
+		if !slices.Equal(slices.Sorted(slices.Values(codes)), union([]*schemas.Inquiry{inq})) {
+			t.Fatalf("answer %v to a request for %v", codes, inq.Request.BalanceCodes)
+		}
+		if (r.Outcome == schemas.OutcomePartial) != (len(r.MissingBalanceCodes) > 0) {
+			t.Fatalf("outcome %s with %d missing", r.Outcome, len(r.MissingBalanceCodes))
+		}
+	}
+}
+
+func TestGroupDeadline(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	g := newGroup(7, 9)
+	for i, deadline := range []time.Time{{}, at.Add(time.Hour), at, {}, at.Add(time.Minute)} {
+		inq := request(7, int64(i))
+		inq.Request.Deadline = deadline
+		g.join(inq)
+	}
+	if got := g.deadline(); !got.Equal(at) {
+		t.Errorf("deadline = %v, want the earliest, %v", got, at)
+	}
+	g.keep(func(inq *schemas.Inquiry) bool { return inq.Request.Deadline.IsZero() })
+	if got := g.deadline(); !got.IsZero() {
+		t.Errorf("deadline = %v, want none", got)
+	}
+}
