@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"balanceq/kafkawire"
@@ -48,14 +47,15 @@ const (
 
 // Join implements Membership.
 func (g *Group) Join(ctx context.Context, owner Owner) error {
-	heard := &groupLog{log: g.log}
+	// kafka-go reports normal life as errors; what matters comes back from Next or ends a generation, and is logged there.
+	heard := kafka.LoggerFunc(func(format string, args ...any) { g.log.Debug().Msgf("kafka-go: "+format, args...) })
 	cg, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: g.cfg.Group, Brokers: g.settings.Brokers, Topics: []string{g.cfg.Topic}, Dialer: g.settings.Dialer(),
 		GroupBalancers:    []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}, kafka.RangeGroupBalancer{}},
 		HeartbeatInterval: g.cfg.SessionTimeout / heartbeatsPerSession, SessionTimeout: g.cfg.SessionTimeout,
 		RebalanceTimeout: g.cfg.RebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: coordinatorTimeout,
 		WatchPartitionChanges: true, PartitionWatchInterval: partitionWatch,
-		Logger: kafka.LoggerFunc(heard.debug), ErrorLogger: kafka.LoggerFunc(heard.warn),
+		Logger: heard, ErrorLogger: heard,
 	})
 	if err != nil {
 		return fmt.Errorf("joining consumer group %s: %w", g.cfg.Group, err)
@@ -128,23 +128,4 @@ func (e *generationEpoch) Commit(_ context.Context, offsets map[int32]int64) err
 		m[int(p)] = o
 	}
 	return e.generation.CommitOffsets(map[string]map[int]int64{e.topic: m})
-}
-
-// groupLog passes kafka-go's messages on. It is chatty: what it says of normal life is for debugging.
-type groupLog struct {
-	log    zerolog.Logger
-	warned atomic.Int64 // unix seconds of the last warning; an outage says the same thing twice a second
-}
-
-func (l *groupLog) debug(format string, args ...any) {
-	l.log.Debug().Msgf("kafka-go: "+format, args...)
-}
-
-func (l *groupLog) warn(format string, args ...any) {
-	now := time.Now().Unix()
-	if last := l.warned.Load(); now-last < 5 || !l.warned.CompareAndSwap(last, now) {
-		l.log.Debug().Msgf("kafka-go: "+format, args...)
-		return
-	}
-	l.log.Warn().Msgf("kafka-go: "+format, args...)
 }

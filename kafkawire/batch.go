@@ -23,6 +23,7 @@ const (
 	batchHead     = 61
 
 	attrCodec         = 0x07
+	attrAppendTime    = 1 << 3 // the records' time is the batch's latest (message.timestamp.type=LogAppendTime)
 	attrTransactional = 1 << 4
 	attrControl       = 1 << 5
 )

@@ -131,7 +131,7 @@ func TestBatchesOfOthers(t *testing.T) {
 			records[i].Offset = base + int64(delta)
 			r := kmsg.Record{TimestampDelta64: records[i].Time.UnixMilli() - first, OffsetDelta: delta, Key: records[i].Key, Value: records[i].Value}
 			for _, h := range records[i].Headers {
-				r.Headers = append(r.Headers, kmsg.RecordHeader{Key: h.Key, Value: h.Value})
+				r.Headers = append(r.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
 			}
 			r.Length = int32(len(r.AppendTo(nil)) - 1) // a length of 0 takes one byte
 			body = r.AppendTo(body)

@@ -1,21 +1,15 @@
 package kafkawire
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
+	"math"
 	"slices"
 	"time"
-
-	"github.com/segmentio/kafka-go/compress"
 )
-
-// maxInflated bounds one decompressed batch: a few kilobytes of zstd can stand for gigabytes.
-const maxInflated = 128 << 20
 
 // Aborted is a transaction that a producer gave up: its records from FirstOffset to its abort marker do not count.
 type Aborted struct {
@@ -23,54 +17,90 @@ type Aborted struct {
 	FirstOffset int64
 }
 
+// ErrCorrupt is wrapped by the errors of DecodeBatches. Asking again does not help: the log says the same for ever.
+var ErrCorrupt = errors.New("undecodable record batch")
+
 // DecodeBatches decodes what a fetch returned for one partition, as a read-committed consumer must see it: without control
 // records, without records of aborted transactions, without what lies below from (brokers return whole batches). next is
 // the offset to fetch from afterwards; it moves past everything that was left out, so a stretch of nothing but control
 // records or compacted-away records does not hold the reader up. A batch cut off at the end is left for the next fetch.
 //
-// On an error, records and next cover the good batches before it.
+// Offsets ascend and lie below next. On an error, which wraps ErrCorrupt, records and next cover the good batches before it.
 func DecodeBatches(b []byte, from int64, aborted []Aborted) (records []Record, next int64, err error) {
 	next = from
 	aborts := newAborts(aborted)
 	records = make([]Record, 0, countRecords(b))
-	for len(b) >= batchHead {
-		size := 12 + int(binary.BigEndian.Uint32(b[atLength:]))
-		if size > len(b) || size < batchHead {
-			if size < batchHead {
-				return records, next, fmt.Errorf("kafka: record batch of %d bytes at offset %d", size, next)
+	for {
+		batch, err := cutBatch(b)
+		if batch == nil && err == nil {
+			return records, next, nil
+		}
+		var h head
+		good := len(records)
+		if err == nil {
+			b = b[len(batch):]
+			if h = readHead(batch); h.last < from && h.last >= h.base {
+				continue
 			}
-			break
+			records, err = decodeBatch(records, h, batch[batchHead:], from, next, &aborts)
 		}
-		batch := b[:size:size]
-		b = b[size:]
-		if err := checkBatch(batch); err != nil {
-			return records, next, err
-		}
-		h := readHead(batch)
-		if h.last < from {
-			continue
-		}
-		switch {
-		case h.attributes&attrControl != 0:
-			aborts.marker(h, batch[batchHead:])
-		case h.attributes&attrTransactional != 0 && aborts.covers(h):
-		default:
-			if records, err = appendRecords(records, h, batch[batchHead:], from); err != nil {
-				return records, next, fmt.Errorf("decoding the batch at offset %d: %w", h.base, err)
-			}
+		if err != nil {
+			return records[:good], next, err
 		}
 		next = h.last + 1
 	}
-	return records, next, nil
+}
+
+// cutBatch returns the first batch, nil where it is not there in full.
+func cutBatch(b []byte) ([]byte, error) {
+	if len(b) <= atMagic {
+		return nil, nil
+	}
+	be := binary.BigEndian
+	offset, length := int64(be.Uint64(b)), int(int32(be.Uint32(b[atLength:])))
+	switch size := 12 + length; {
+	case b[atMagic] != 2:
+		return nil, fmt.Errorf("%w at offset %d: format %d: only format 2 (Kafka 0.11 and newer) can be read", ErrCorrupt, offset, b[atMagic])
+	case size < batchHead:
+		return nil, fmt.Errorf("%w at offset %d: %d bytes long", ErrCorrupt, offset, size)
+	case size > len(b):
+		return nil, nil
+	case crc32.Checksum(b[atAttributes:size], castagnoli) != be.Uint32(b[atCRC:]):
+		return nil, fmt.Errorf("%w at offset %d: wrong checksum", ErrCorrupt, offset)
+	default:
+		return b[:size:size], nil
+	}
+}
+
+// decodeBatch appends the records of one batch that count, from the given offset on. next is where the batch before ended.
+func decodeBatch(dst []Record, h head, body []byte, from, next int64, aborts *aborts) ([]Record, error) {
+	if h.base < 0 || h.last < h.base || h.last == math.MaxInt64 || h.count < 0 || h.base < next && next > from {
+		return dst, fmt.Errorf("%w at offset %d: %d records up to offset %d after offset %d", ErrCorrupt, h.base, h.count, h.last, next)
+	}
+	if h.attributes&attrTransactional != 0 {
+		aborts.enter(h.last)
+	}
+	switch {
+	case h.attributes&attrControl != 0:
+		aborts.marker(h, body)
+		return dst, nil
+	case h.attributes&attrTransactional != 0 && aborts.open[h.producerID]:
+		return dst, nil
+	}
+	dst, err := appendRecords(dst, h, body, from)
+	if err != nil {
+		return dst, fmt.Errorf("%w at offset %d: %w", ErrCorrupt, h.base, err)
+	}
+	return dst, nil
 }
 
 // head is the part of a batch header that decoding needs.
 type head struct {
-	base, last int64
-	attributes uint16
-	firstTime  int64
-	producerID int64
-	count      int
+	base, last         int64
+	attributes         uint16
+	firstTime, maxTime int64 // milliseconds
+	producerID         int64
+	count              int
 }
 
 func readHead(b []byte) head {
@@ -80,34 +110,28 @@ func readHead(b []byte) head {
 		base: base, last: base + int64(int32(be.Uint32(b[atLastDelta:]))),
 		attributes: be.Uint16(b[atAttributes:]),
 		firstTime:  int64(be.Uint64(b[atFirstTime:])),
+		maxTime:    int64(be.Uint64(b[atMaxTime:])),
 		producerID: int64(be.Uint64(b[atProducerID:])),
 		count:      int(int32(be.Uint32(b[atCount:]))),
 	}
 }
 
-func checkBatch(b []byte) error {
-	offset := int64(binary.BigEndian.Uint64(b))
-	if b[atMagic] != 2 {
-		return fmt.Errorf("kafka: record batch of format %d at offset %d: only format 2 (Kafka 0.11 and newer) can be read", b[atMagic], offset)
-	}
-	if crc32.Checksum(b[atAttributes:], castagnoli) != binary.BigEndian.Uint32(b[atCRC:]) {
-		return fmt.Errorf("kafka: record batch at offset %d has a wrong checksum", offset)
-	}
-	return nil
-}
+// minRecord is the smallest record: seven lengths, deltas and counts of a byte each.
+const minRecord = 7
 
-// countRecords sizes the result; a lying count costs at most one slot for each byte there is.
+// countRecords sizes the result. A lying count costs no more than as many records as there is room for; those of a batch
+// that shrank by more than that through compression make the result grow.
 func countRecords(b []byte) int {
-	n, all := 0, len(b)
-	for len(b) >= batchHead {
+	n, room := 0, len(b)/minRecord
+	for len(b) >= batchHead && n < room {
 		size := 12 + int(binary.BigEndian.Uint32(b[atLength:]))
 		if size > len(b) || size < batchHead {
 			break
 		}
-		n += int(min(binary.BigEndian.Uint32(b[atCount:]), uint32(size)))
+		n += int(binary.BigEndian.Uint32(b[atCount:]))
 		b = b[size:]
 	}
-	return min(n, all)
+	return min(n, room)
 }
 
 // aborts tells which transactional batches to leave out (KIP-98): a producer enters at its transaction's first offset and
@@ -126,12 +150,13 @@ func newAborts(list []Aborted) aborts {
 	return aborts{pending: sorted, open: make(map[int64]bool, len(sorted))}
 }
 
-func (a *aborts) covers(h head) bool {
-	for len(a.pending) > 0 && a.pending[0].FirstOffset <= h.last {
+// enter lets the transactions in that began at or before that offset. A marker needs that as much as data does: a fetch
+// that begins with the marker still has the transaction in its list, and the producer's next one must not be taken for it.
+func (a *aborts) enter(last int64) {
+	for len(a.pending) > 0 && a.pending[0].FirstOffset <= last {
 		a.open[a.pending[0].ProducerID] = true
 		a.pending = a.pending[1:]
 	}
-	return a.open[h.producerID]
 }
 
 // marker reads the key of a control record: version, then type (0 abort, 1 commit).
@@ -146,59 +171,54 @@ func (a *aborts) marker(h head, body []byte) {
 	}
 }
 
-var errShortBatch = errors.New("the batch is shorter than its records")
+var errRecords = errors.New("the records do not agree with the batch's head or their own lengths")
 
 func appendRecords(dst []Record, h head, body []byte, from int64) ([]Record, error) {
-	if codec := compress.Compression(h.attributes & attrCodec); codec != 0 {
-		var err error
-		if body, err = inflate(codec, body); err != nil {
-			return dst, err
-		}
+	body, err := inflate(h.attributes&attrCodec, body, maxInflated)
+	if err != nil {
+		return dst, err
 	}
 	c := cursor{b: body}
+	before := int64(-1)
 	for range h.count {
 		size := c.varint()
 		if size < 0 || size > int64(len(c.b)) {
-			return dst, errShortBatch
+			return dst, errRecords
 		}
 		rc := cursor{b: c.take(int(size))}
-		r := Record{}
-		rc.take(1) // attributes, unused
-		r.Time = time.UnixMilli(h.firstTime + rc.varint())
-		r.Offset = h.base + rc.varint()
-		r.Key = rc.varbytes()
-		r.Value = rc.varbytes()
-		if n := rc.varint(); n > 0 && n <= int64(len(rc.b)) {
-			r.Headers = make([]Header, n)
-			for i := range r.Headers {
-				r.Headers[i] = Header{Key: string(rc.varbytes()), Value: rc.varbytes()}
-			}
+		r, delta := decodeRecord(&rc, h)
+		if rc.bad || delta <= before || delta > h.last-h.base {
+			return dst, errRecords
 		}
-		if rc.bad {
-			return dst, errShortBatch
-		}
+		before = delta
 		if r.Offset >= from {
 			dst = append(dst, r)
 		}
 	}
+	if c.bad || len(c.b) > 0 {
+		return dst, errRecords
+	}
 	return dst, nil
 }
 
-func inflate(codec compress.Compression, b []byte) ([]byte, error) {
-	c := codec.Codec()
-	if c == nil {
-		return nil, fmt.Errorf("unknown compression codec %d", codec)
+func decodeRecord(c *cursor, h head) (r Record, offsetDelta int64) {
+	c.take(1) // attributes, unused
+	r.Time = time.UnixMilli(h.firstTime + c.varint())
+	if h.attributes&attrAppendTime != 0 {
+		r.Time = time.UnixMilli(h.maxTime)
 	}
-	r := c.NewReader(bytes.NewReader(b))
-	defer func() { _ = r.Close() }() // gives the codec back to its pool; reading has already told what there is to tell
-	var out bytes.Buffer
-	out.Grow(4 * len(b))
-	n, err := io.Copy(&out, io.LimitReader(r, maxInflated+1))
-	if err != nil {
-		return nil, fmt.Errorf("decompressing with %s: %w", codec, err)
+	offsetDelta = c.varint()
+	r.Offset = h.base + offsetDelta
+	r.Key = c.varbytes()
+	r.Value = c.varbytes()
+	switch n := c.varint(); {
+	case n < 0 || n > int64(len(c.b))/2: // a header takes two bytes at least
+		c.bad = true
+	case n > 0:
+		r.Headers = make([]Header, n)
+		for i := range r.Headers {
+			r.Headers[i] = Header{Key: string(c.varbytes()), Value: c.varbytes()}
+		}
 	}
-	if n > maxInflated {
-		return nil, fmt.Errorf("decompressing with %s: more than %d MiB in one batch", codec, maxInflated>>20)
-	}
-	return out.Bytes(), nil
+	return r, offsetDelta
 }

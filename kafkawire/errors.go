@@ -11,7 +11,7 @@ import (
 func Transient(err error) bool {
 	var ke kafka.Error
 	if !errors.As(err, &ke) {
-		return err != nil
+		return err != nil && !errors.Is(err, ErrCorrupt)
 	}
 	switch ke {
 	case kafka.UnknownTopicOrPartition, // metadata lags behind a creation or a broker's start

@@ -86,3 +86,21 @@ func nullable(b []byte) string {
 	}
 	return fmt.Sprintf("%q", b)
 }
+
+// fetchAll fetches partition 0 from its beginning until there are n records.
+func fetchAll(tb testing.TB, c *Client, topic string, n int) []Record {
+	tb.Helper()
+	var records []Record
+	next := int64(0)
+	kafkatest.Eventually(tb, within, fmt.Sprintf("%d records of %s", n, topic), func() bool {
+		fetched, err := c.Fetch(tb.Context(), leaderOf(tb, c, topic), topic, map[int32]int64{0: next},
+			FetchLimits{MaxWait: 100 * time.Millisecond, MaxBytes: 1 << 20, PartitionMaxBytes: 1 << 18})
+		if err != nil || len(fetched) != 1 || fetched[0].Err != nil {
+			c.Reset()
+			return false
+		}
+		records, next = append(records, fetched[0].Records...), fetched[0].Next
+		return len(records) >= n
+	})
+	return records
+}

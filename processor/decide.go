@@ -18,9 +18,9 @@ const (
 // failure is everything that the verdict on one request depends on.
 type failure struct {
 	class cmsclient.Class
-	// counted is how many failed attempts count against the request, this one included. An attempt counts only when the CMS
-	// gave somebody an answer since the request's previous attempt: a request that fails while nobody is answered cannot be
-	// told from an outage, and no outage may turn into dead letters.
+	// counted is how many failed attempts count against the request, this one included. After the first one, an attempt counts
+	// only when the CMS answered a call that was sent since the request's previous attempt failed: a request that fails while
+	// nobody is answered cannot be told from an outage, and no outage may turn into dead letters.
 	counted       int
 	maxAttempts   int
 	breakerClosed bool // after this failure was reported to it
@@ -55,8 +55,9 @@ func decide(f failure) (action, schemas.Reason) {
 		return noVerdict, ""
 	case cmsclient.Halting:
 		// Keys, entitlement, address: nothing in the data is wrong. Unless everybody else is answered again and again: then
-		// it is this request that something on the way refuses, and it must not hold up its partition for ever.
-		if f.counted < f.maxAttempts || !f.breakerClosed {
+		// it is this request that something on the way refuses, and it must not hold up its partition for ever. The first
+		// refusal is no such sign, however few attempts are allowed.
+		if f.counted < max(2, f.maxAttempts) || !f.breakerClosed {
 			return noVerdict, ""
 		}
 		return blame(schemas.ReasonRequestRejected)

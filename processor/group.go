@@ -52,19 +52,22 @@ func (g *group) shared() bool { return len(g.requests) > 1 }
 
 // keep drops the requests that keep refuses, and their codes.
 func (g *group) keep(keep func(*schemas.Inquiry) bool) {
-	all := g.requests
+	all, i := g.requests, 0
 	kept := make([]*schemas.Inquiry, 0, len(all))
-	for _, inq := range all {
-		if keep(inq) {
-			kept = append(kept, inq)
+	defer func() {
+		kept = append(kept, all[i:]...) // if keep panicked: those it has refused by then are settled and must stay out
+		if len(kept) == len(all) {
+			return
 		}
-	}
-	if len(kept) == len(all) {
-		return
-	}
-	g.requests, g.codes = nil, nil
-	for _, inq := range kept {
-		g.join(inq)
+		g.requests, g.codes = nil, nil
+		for _, inq := range kept {
+			g.join(inq)
+		}
+	}()
+	for ; i < len(all); i++ {
+		if keep(all[i]) {
+			kept = append(kept, all[i])
+		}
 	}
 }
 
@@ -79,14 +82,14 @@ func (g *group) deadline() time.Time {
 	return earliest
 }
 
-// result picks a request's own codes out of the answer to the group.
-func (g *group) result(inq *schemas.Inquiry, answer cmsclient.Answer) *schemas.Result {
+// result picks a request's own codes out of the answer to the group; shared says that there may be others.
+func (g *group) result(inq *schemas.Inquiry, answer cmsclient.Answer, shared bool) *schemas.Result {
 	r := &schemas.Result{
 		RequestID: inq.Request.ID, ContractID: g.contract, Outcome: schemas.OutcomeComplete,
 		Balances: answer.Balances, RetrievedAt: answer.RetrievedAt,
 		CorrelationID: g.correlation, CMSCorrelationID: answer.CMSCorrelationID, Source: inq.Record.Position,
 	}
-	if g.shared() {
+	if shared {
 		r.Balances = nil
 		for _, b := range answer.Balances {
 			if slices.Contains(inq.Request.BalanceCodes, b.Code) {

@@ -73,7 +73,7 @@ func checkGroup(t *rapid.T, g *group, want []*schemas.Inquiry) {
 		}
 	}
 	for _, inq := range g.requests {
-		r := g.result(inq, answer)
+		r := g.result(inq, answer, g.shared())
 		var codes []string
 		for _, b := range r.Balances {
 			codes = append(codes, b.Code)

@@ -44,7 +44,7 @@ type Processor struct {
 	cfg      Config
 	cms      *cmsclient.Client
 	log      zerolog.Logger
-	answered atomic.Int64 // when the CMS last gave anybody an answer, Unix nanoseconds
+	answered atomic.Int64 // when the latest call that the CMS answered was sent, Unix nanoseconds
 }
 
 // New returns a processor that asks cms.
@@ -65,7 +65,6 @@ func (p *Processor) Handle(ctx context.Context, lane Lane) {
 		limit = maxShared
 	}
 	g := newGroup(lane.Contract(), limit)
-	defer p.recover(ctx, lane, g)
 	if alone := p.answer(ctx, lane, g, lane.Take); alone {
 		for _, inq := range g.requests {
 			single := newGroup(lane.Contract(), 1)
@@ -91,28 +90,25 @@ func takeNone(dst []*schemas.Inquiry, _ func(*schemas.Inquiry) bool) []*schemas.
 // answer asks the CMS until every request of the group is settled. It returns true when the requests that are left in the
 // group have to be asked for one by one.
 func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) (alone bool) {
+	defer p.recover(ctx, lane, g)
 	var backoff *cmsclient.Backoff
 	for {
 		call, err := p.cms.Admit(ctx)
 		if err != nil {
 			return false
 		}
-		// Whoever waits in the lane now joins this call; it has not been sent yet.
-		more(nil, g.join)
-		p.drop(ctx, lane, g)
+		answer, sent, err := p.ask(ctx, lane, g, call, more)
 		if len(g.requests) == 0 {
-			call.Release()
 			return false
 		}
-		answer, err := p.ask(ctx, call, g)
 		if err == nil {
-			p.settle(ctx, lane, g, answer)
+			p.settle(ctx, lane, g, answer, sent)
 			return false
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		if p.judge(ctx, lane, g, err) {
+		if p.judge(ctx, lane, g, err, sent) {
 			return true
 		}
 		if len(g.requests) == 0 {
@@ -127,25 +123,48 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 	}
 }
 
-func (p *Processor) ask(ctx context.Context, call *cmsclient.Call, g *group) (cmsclient.Answer, error) {
+// ask makes one call, unless nobody is left in the group to ask for. sent is when it was made.
+func (p *Processor) ask(ctx context.Context, lane Lane, g *group, call *cmsclient.Call, more take) (_ cmsclient.Answer, sent time.Time, _ error) {
+	// Also when something panics: a permit that nobody ends keeps others waiting, a half-open breaker's everybody.
+	defer call.Release()
+	// Whoever waits in the lane now joins this call; it has not been sent yet.
+	more(nil, g.join)
+	p.drop(ctx, lane, g)
+	if len(g.requests) == 0 {
+		return cmsclient.Answer{}, time.Time{}, nil
+	}
 	for _, inq := range g.requests {
 		inq.Attempts++
 	}
-	return call.Get(ctx, cmsclient.Query{ContractID: g.contract, Codes: g.codes, CorrelationID: g.correlation})
+	sent = time.Now()
+	answer, err := call.Get(ctx, cmsclient.Query{ContractID: g.contract, Codes: g.codes, CorrelationID: g.correlation})
+	return answer, sent, err
 }
 
 // settle hands in the results.
-func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsclient.Answer) {
-	p.answered.Store(time.Now().UnixNano())
-	for _, inq := range g.requests {
-		lane.Settle(ctx, inq, schemas.Outcome{Result: g.result(inq, answer)})
+func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsclient.Answer, sent time.Time) {
+	p.noteAnswer(sent)
+	all, shared := g.requests, g.shared()
+	for i, inq := range all {
+		lane.Settle(ctx, inq, schemas.Outcome{Result: g.result(inq, answer, shared)})
+		g.requests = all[i+1:] // one by one: if something panics, those that are settled must not be buried too
 	}
-	g.requests = nil
+}
+
+// noteAnswer notes that the CMS answered a call sent at that time. What counts is when it was sent: answers to calls from
+// before an outage, or from before a key expired, may come in long after the first call has failed, and prove nothing about
+// those made since.
+func (p *Processor) noteAnswer(sent time.Time) {
+	for at := sent.UnixNano(); ; {
+		if last := p.answered.Load(); last >= at || p.answered.CompareAndSwap(last, at) {
+			return
+		}
+	}
 }
 
 // judge settles those of the group that a failed call dooms, and keeps the others. It returns true when they have to be
 // asked for one by one.
-func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error) (alone bool) {
+func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, sent time.Time) (alone bool) {
 	now := time.Now()
 	var cms *cmsclient.Error
 	if !errors.As(err, &cms) {
@@ -158,7 +177,7 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error) (
 		return false
 	}
 	if cms.Class == cmsclient.ContractNotFound || cms.Class == cmsclient.Rejected {
-		p.answered.Store(now.UnixNano())
+		p.noteAnswer(sent)
 	}
 	closed := p.cms.Status().Breaker == "closed"
 	shared := g.shared()
@@ -182,8 +201,8 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error) (
 	return alone
 }
 
-// count notes a failed attempt. It counts against the request when it is the first one, or when the CMS answered somebody
-// since the one before.
+// count notes a failed attempt. It counts against the request when it is the first one, or when the CMS answered a call
+// that was sent since the one before failed.
 func (p *Processor) count(inq *schemas.Inquiry, now time.Time) {
 	if inq.FirstFailure.IsZero() {
 		inq.FirstFailure = now

@@ -136,7 +136,7 @@ func (p *Producer) acknowledge(q *queue) {
 		q.entries[i].ack.Acknowledged()
 	}
 	q.sequence = kafkawire.NextSequence(q.sequence, len(q.entries))
-	if q.failures > 0 {
+	if q.failures >= worthSaying {
 		p.log.Info().Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures+1).Msg("writing works again")
 	}
 	q.failures = 0
@@ -185,9 +185,15 @@ func (p *Producer) repeat(q *queue, err error) {
 	p.retryAfter(q, pause)
 }
 
-// complain logs the first failure of a batch and then every doubling, so that an outage does not fill the disk.
+// worthSaying is how many failures of a batch are told to people: elections and brokers that start cause a few.
+const worthSaying = 4
+
+// complain logs failures of a batch at every doubling, so that an outage does not fill the disk.
 func (p *Producer) complain(q *queue, err error, tooLarge bool) {
 	if n := q.failures; n&(n-1) != 0 {
+		return
+	}
+	if q.failures < worthSaying && kafkawire.Transient(err) {
 		return
 	}
 	event := p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)

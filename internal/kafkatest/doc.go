@@ -32,6 +32,7 @@
 //
 //   - No container outlives the test process, however that ends (see reaper.go), so testcontainers' own reaper, an image of
 //     its own, is switched off unless TESTCONTAINERS_RYUK_DISABLED is set.
-//   - kfake ends the process on an API key it does not know and has no crash to offer: there a kill is a clean stop.
+//   - kfake ends the process on an API key it does not know, takes topic settings that it does not know, and has no crash
+//     to offer: there a kill is a clean stop.
 //   - After kill -9 KRaft refuses the broker's new registration for broker.session.timeout.ms, hence 3 s here and not 9 s.
 package kafkatest

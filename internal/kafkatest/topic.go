@@ -76,6 +76,9 @@ func (b *Broker) EndOffsets(tb testing.TB, topic string) map[int32]int64 {
 }
 
 func createRequest(topic string, partitions int, configs []string) (*kmsg.CreateTopicsRequest, error) {
+	if partitions < 1 {
+		return nil, fmt.Errorf("%d partitions: a topic has at least 1", partitions)
+	}
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic = topic
 	t.NumPartitions = int32(partitions)
@@ -105,7 +108,7 @@ func create(ctx context.Context, cl *kgo.Client, req *kmsg.CreateTopicsRequest) 
 		err := kerr.ErrorForCode(t.ErrorCode)
 		switch {
 		case err == nil || errors.Is(err, kerr.TopicAlreadyExists):
-		case errors.Is(err, kerr.InvalidConfig) || errors.Is(err, kerr.InvalidPartitions):
+		case errors.Is(err, kerr.InvalidConfig):
 			return final{fmt.Errorf("%w %s", err, deref(t.ErrorMessage))}
 		default:
 			return fmt.Errorf("%w %s", err, deref(t.ErrorMessage))

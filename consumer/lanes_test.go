@@ -1,0 +1,239 @@
+package consumer
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"balanceq/schemas"
+)
+
+// record makes an item of a contract; its offset tells it from others.
+func record(p *partition, contract, offset int64) *item {
+	it := &item{partition: p}
+	it.record.Offset = offset
+	it.Record, it.Ticket = &it.record, it
+	it.Request.ContractID = contract
+	return it
+}
+
+func takeAll(*schemas.Inquiry) bool { return true }
+
+// Many contracts, many writers, handlers that take as many as they like: each contract's records come in order, one handler
+// at a time, at most limit of them together, and none is forgotten.
+func TestLanesKeepOrder(t *testing.T) {
+	const writers, contracts, each, limit = 8, 5, 400, 4
+	var (
+		handled, running, most atomic.Int64
+		busy                   [writers * contracts]atomic.Bool
+		next                   [writers * contracts]int64 // guarded by busy
+		all                    = make(chan struct{})
+	)
+	handle := func(_ context.Context, lane *Lane) {
+		i := lane.Contract() - 1
+		if !busy[i].CompareAndSwap(false, true) {
+			t.Errorf("contract %d is handled twice at a time", lane.Contract())
+		}
+		if n := running.Add(1); n > limit {
+			t.Errorf("%d handlers at a time", n)
+		} else if n > most.Load() {
+			most.Store(n)
+		}
+		left := rand.IntN(4) + 1
+		took := lane.Take(nil, func(*schemas.Inquiry) bool { left--; return left >= 0 })
+		for _, inq := range took {
+			if inq.Record.Offset != next[i] {
+				t.Errorf("contract %d: record %d came when %d was next", lane.Contract(), inq.Record.Offset, next[i])
+			}
+			next[i]++
+		}
+		running.Add(-1)
+		busy[i].Store(false)
+		if handled.Add(int64(len(took))) == writers*contracts*each {
+			close(all)
+		}
+	}
+	l := newLanes(HandlerFunc(handle), limit)
+	p := &partition{}
+	for w := range writers {
+		go func() {
+			for offset := range int64(each) {
+				for _, c := range rand.Perm(contracts) {
+					l.submit(t.Context(), record(p, int64(w*contracts+c+1), offset))
+				}
+			}
+		}()
+	}
+	<-all
+	l.close()
+	if most.Load() < 2 {
+		t.Errorf("at most %d handlers ran at a time: nothing was concurrent", most.Load())
+	}
+	if len(l.open) != 0 || len(l.ready) != 0 || l.workers != 0 {
+		t.Errorf("%d open lanes, %d ready, %d workers at the end", len(l.open), len(l.ready), l.workers)
+	}
+}
+
+// A lane that always has more work must let the others in.
+func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
+	var l *lanes
+	p := &partition{}
+	var rounds atomic.Int64
+	done := make(chan int64, 10)
+	l = newLanes(HandlerFunc(func(ctx context.Context, lane *Lane) {
+		lane.Take(nil, takeAll)
+		if lane.Contract() == 1 {
+			rounds.Add(1)
+			if ctx.Err() == nil {
+				l.submit(ctx, record(p, 1, 0)) // there is always another one
+			}
+			return
+		}
+		done <- rounds.Load()
+	}), 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	l.submit(ctx, record(p, 1, 0))
+	for contract := range int64(10) {
+		l.submit(ctx, record(p, contract+2, 0))
+	}
+	for range 10 {
+		<-done
+	}
+	cancel()
+	l.close()
+}
+
+// Wake-ups: whenever n lanes become ready while workers are idle, going idle or busy, n workers run, up to the limit. The
+// handlers of a round wait for one another, so that one lost wake-up stops everything, which the bubble notices.
+func TestLanesLoseNoWakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 6
+		p := &partition{}
+		var barrier atomic.Pointer[sync.WaitGroup]
+		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
+			lane.Take(nil, takeAll)
+			wg := barrier.Load()
+			wg.Done()
+			wg.Wait()
+		}), limit)
+		for round := range 3000 {
+			n := rand.IntN(limit) + 1
+			var wg sync.WaitGroup
+			wg.Add(n)
+			barrier.Store(&wg)
+			for i := range n {
+				l.submit(t.Context(), record(p, int64(i+1), 0))
+			}
+			wg.Wait()
+			if round%2 == 0 { // else submit while the workers are on their way back
+				synctest.Wait()
+				if busy, waiting := l.load(); busy != 0 || waiting != 0 {
+					t.Fatalf("%d busy, %d waiting when there is nothing to do", busy, waiting)
+				}
+				if l.workers > limit || l.idle != l.workers {
+					t.Fatalf("%d workers, %d idle", l.workers, l.idle)
+				}
+			} else {
+				waitEmpty(l)
+			}
+		}
+		l.close()
+	})
+}
+
+// waitEmpty waits until no lane is open: the same contract cannot run twice in the next round's barrier otherwise.
+func waitEmpty(l *lanes) {
+	for {
+		l.mu.Lock()
+		n := len(l.open)
+		l.mu.Unlock()
+		if n == 0 {
+			return
+		}
+	}
+}
+
+// Bursts of submits without any wait in between: all are handled, whoever sleeps at that moment.
+func TestLanesHandleBursts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &partition{}
+		var handled atomic.Int64
+		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
+			handled.Add(int64(len(lane.Take(nil, takeAll))))
+		}), 3)
+		want := int64(0)
+		for range 2000 {
+			n := rand.Int64N(12)
+			for i := range n {
+				l.submit(t.Context(), record(p, i%7+1, i))
+			}
+			want += n
+			if rand.IntN(2) == 0 {
+				synctest.Wait() // nothing moves any more: what is not handled now never will be
+				if got := handled.Load(); got != want {
+					t.Fatalf("%d of %d records are handled", got, want)
+				}
+			}
+		}
+		l.close()
+	})
+}
+
+func TestTake(t *testing.T) {
+	l := newLanes(nil, 1)
+	lane := l.newLane(7)
+	ours, theirs := &partition{}, &partition{}
+	for offset := range int64(8) {
+		p := ours
+		if offset%3 == 1 {
+			p = theirs
+		}
+		lane.waiting = append(lane.waiting, record(p, 7, offset))
+	}
+	theirs.revoked.Store(true) // offsets 1, 4 and 7
+	offsets := func(inqs []*schemas.Inquiry) []int64 {
+		var list []int64
+		for _, inq := range inqs {
+			list = append(list, inq.Record.Offset)
+		}
+		return list
+	}
+	first := lane.Take(nil, func(inq *schemas.Inquiry) bool { return inq.Record.Offset < 3 })
+	if got := offsets(first); !slices.Equal(got, []int64{0, 2}) {
+		t.Errorf("took %v, want 0 and 2", got)
+	}
+	if got := lane.Take(nil, func(*schemas.Inquiry) bool { return false }); len(got) != 0 {
+		t.Errorf("took %v although nobody may join", offsets(got))
+	}
+	rest := lane.Take(first[:1], takeAll)
+	if got := offsets(rest); !slices.Equal(got, []int64{0, 3, 5, 6}) {
+		t.Errorf("took %v, want 0 (taken before), 3, 5 and 6", got)
+	}
+	if got := lane.Take(nil, takeAll); len(got) != 0 || len(lane.waiting) != 0 {
+		t.Errorf("took %v of an empty lane", offsets(got))
+	}
+	if !lane.Live(rest[1]) || lane.Live(&record(theirs, 7, 9).Inquiry) || lane.Live(&schemas.Inquiry{}) {
+		t.Error("Live must hold for what is ours, and for that only")
+	}
+}
+
+// Records that are not valid requests share lane 0, whatever contract they seem to ask for.
+func TestInvalidRecordsGoToLane0(t *testing.T) {
+	p := &partition{}
+	got := make(chan int64, 1)
+	l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
+		lane.Take(nil, takeAll)
+		got <- lane.Contract()
+	}), 1)
+	bad := record(p, 7, 0)
+	bad.Err = &schemas.RequestError{}
+	l.submit(t.Context(), bad)
+	if contract := <-got; contract != 0 {
+		t.Errorf("lane %d", contract)
+	}
+	l.close()
+}

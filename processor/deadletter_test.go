@@ -1,0 +1,341 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/schemas"
+)
+
+func TestContractNotFound(t *testing.T) {
+	answer := func(context.Context, call) (*http.Response, error) { return refusal(404, "CONTRACT_DOES_NOT_EXIST") }
+	inWorld(t, answer, nil, func(t *testing.T, w *world) {
+		w.lane(7).submit(request(7, 1, "A"), request(7, 2, "B"))
+		settled := w.await(2, time.Minute)
+		wantSummary(t, settled, "1 contract-not-found, 2 contract-not-found")
+		if n := len(w.sent()); n != 1 {
+			t.Errorf("%d calls: there is nothing to ask again", n)
+		}
+		for _, s := range settled {
+			d := s.out.DeadLetter
+			if s.out.Result != nil || d.Record != s.inq.Record || d.RequestID != s.inq.Request.ID || d.Attempts != 1 ||
+				d.HTTPStatus != 404 || d.CMSReasonCode != "CONTRACT_DOES_NOT_EXIST" || d.CorrelationID != w.sent()[0].correlation ||
+				d.FirstFailure.IsZero() || d.LastFailure.IsZero() || d.DecidedAt.IsZero() {
+				t.Errorf("dead letter %+v", d)
+			}
+		}
+	})
+}
+
+// A 400 on a shared call blames nobody: each is asked for alone, and only the guilty one is a dead letter.
+func TestSharedCallRejected(t *testing.T) {
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		if slices.Contains(c.codes, "BAD") {
+			return refusal(400, "INVALID_BALANCE_CODE")
+		}
+		return balances(c)
+	}
+	inWorld(t, answer, nil, func(t *testing.T, w *world) {
+		l := w.lane(7)
+		l.submit(request(7, 1, "A"), request(7, 2, "B", "BAD"), request(7, 3, "C"))
+		settled := w.await(3, time.Minute)
+		wantSummary(t, settled, "1 complete, 2 request-rejected, 3 complete")
+		if d := settled[1].out.DeadLetter; d.HTTPStatus != 400 || d.CMSReasonCode != "INVALID_BALANCE_CODE" || d.Attempts != 2 {
+			t.Errorf("dead letter %+v", d)
+		}
+		if n := len(w.sent()); n != 4 {
+			t.Errorf("%d calls, want one shared and three alone", n)
+		}
+		l.submit(request(7, 4, "D"), request(7, 5, "E"))
+		wantSummary(t, w.await(5, time.Minute)[3:], "4 complete, 5 complete")
+		if n := len(w.sent()); n != 5 {
+			t.Errorf("%d calls: later requests share again", n)
+		}
+	})
+}
+
+// A request that keeps failing while others are answered is given up; while nobody else is asked for, it waits for ever.
+func TestAttemptsExhausted(t *testing.T) {
+	tests := map[string]struct {
+		failing cms
+		reason  string
+	}{
+		"500":     {func(context.Context, call) (*http.Response, error) { return reply(500, "") }, "attempts-exhausted"},
+		"network": {func(context.Context, call) (*http.Response, error) { return nil, errors.New("reset") }, "attempts-exhausted"},
+		"timeout": {func(ctx context.Context, _ call) (*http.Response, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, "attempts-exhausted"},
+		"no JSON": {func(context.Context, call) (*http.Response, error) { return reply(200, "<html>") }, "unexpected-response"},
+		"refused": {func(context.Context, call) (*http.Response, error) { return reply(403, "") }, "request-rejected"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			answer := func(ctx context.Context, c call) (*http.Response, error) {
+				if c.contract == 13 {
+					return test.failing(ctx, c)
+				}
+				return balances(c)
+			}
+			calm := func(_ *Config, cms *cmsclient.Config) {
+				cms.Breaker.MinCalls, cms.ProbeInterval = 1000, 500*time.Millisecond
+			}
+			inWorld(t, answer, calm, func(t *testing.T, w *world) {
+				w.lane(13).submit(request(13, 0))
+				pass(time.Hour)
+				wantSummary(t, w.outcomes(), "")
+
+				other := w.lane(7)
+				for i := range int64(100) {
+					other.submit(request(7, 1+i))
+					pass(time.Second)
+				}
+				settled := w.await(101, time.Minute)
+				at := slices.IndexFunc(settled, func(s settlement) bool { return s.inq.Record.Offset == 0 })
+				wantSummary(t, settled[at:at+1], "0 "+test.reason)
+				if at < 3 {
+					t.Errorf("given up after %d answers to others", at)
+				}
+				if d := settled[at].out.DeadLetter; d.Attempts < 5 || !d.LastFailure.After(d.FirstFailure) || d.Detail == "" {
+					t.Errorf("dead letter %+v", d)
+				}
+			})
+		})
+	}
+}
+
+func TestExpired(t *testing.T) {
+	t.Run("before the call", func(t *testing.T) {
+		inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
+			late, inTime := request(7, 1), request(7, 2)
+			late.Request.Deadline = time.Now()
+			inTime.Request.Deadline = time.Now().Add(time.Second)
+			w.lane(7).submit(late, inTime)
+			settled := w.await(2, time.Minute)
+			wantSummary(t, settled, "1 expired, 2 complete")
+			if d := settled[0].out.DeadLetter; d.Attempts != 0 || d.CorrelationID != "" || !strings.HasPrefix(d.Detail, "deadline: ") {
+				t.Errorf("dead letter %+v", d)
+			}
+			if n := len(w.sent()); n != 1 {
+				t.Errorf("%d calls", n)
+			}
+		})
+	})
+	t.Run("between attempts", func(t *testing.T) {
+		answer := func(_ context.Context, c call) (*http.Response, error) {
+			if slices.Contains(c.codes, "SLOW") {
+				return reply(503, "", "Retry-After", "3600")
+			}
+			return balances(c)
+		}
+		inWorld(t, answer, nil, func(t *testing.T, w *world) {
+			inq, other := request(7, 1, "SLOW"), request(7, 2)
+			inq.Request.Deadline = time.Now().Add(time.Minute)
+			w.lane(7).submit(inq, other)
+			settled := w.await(2, time.Hour)
+			wantSummary(t, settled, "1 expired, 2 complete")
+			if at := settled[0].at; !at.Equal(inq.Request.Deadline) {
+				t.Errorf("given up at %v, the deadline is %v", at, inq.Request.Deadline)
+			}
+			if d := settled[0].out.DeadLetter; d.Attempts != 1 || d.FirstFailure.IsZero() {
+				t.Errorf("dead letter %+v", d)
+			}
+		})
+	})
+	t.Run("while the breaker is open", func(t *testing.T) {
+		down := true
+		answer := func(_ context.Context, c call) (*http.Response, error) {
+			if down {
+				return reply(503, "")
+			}
+			return balances(c)
+		}
+		inWorld(t, answer, nil, func(t *testing.T, w *world) {
+			for i := range int64(30) {
+				inq := request(i+1, i)
+				inq.Request.Deadline = time.Now().Add(time.Minute)
+				w.lane(i + 1).submit(inq)
+			}
+			pass(time.Hour)
+			down = false
+			for _, s := range w.await(30, time.Hour) {
+				if s.out.DeadLetter == nil || s.out.DeadLetter.Reason != schemas.ReasonExpired {
+					t.Errorf("offset %d: %s", s.inq.Record.Offset, describe(s.out))
+				}
+			}
+		})
+	})
+}
+
+func TestInvalidRequests(t *testing.T) {
+	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
+		bad := func(offset int64) *schemas.Inquiry {
+			inq := request(0, offset)
+			inq.Request.BalanceCodes = nil
+			inq.Err = errors.New("contractId: is missing")
+			return inq
+		}
+		w.lane(0).submit(bad(1), bad(2))
+		settled := w.await(2, time.Minute)
+		wantSummary(t, settled, "1 invalid-request, 2 invalid-request")
+		if d := settled[0].out.DeadLetter; d.Detail != "contractId: is missing" || d.RequestID != "r1" || d.Attempts != 0 || d.HTTPStatus != 0 {
+			t.Errorf("dead letter %+v", d)
+		}
+		if len(w.sent()) != 0 {
+			t.Error("the CMS was asked")
+		}
+	})
+}
+
+func TestRefuseCardNumbers(t *testing.T) {
+	const card = 4111_1111_1111_1111
+	refuse := func(cfg *Config, _ *cmsclient.Config) { cfg.RefuseCardNumbers = true }
+	inWorld(t, atOnce, refuse, func(t *testing.T, w *world) {
+		w.lane(card).submit(request(card, 1))
+		w.lane(card + 1).submit(request(card+1, 2))
+		settled := w.await(2, time.Minute)
+		slices.SortFunc(settled, func(a, b settlement) int { return int(a.inq.Record.Offset - b.inq.Record.Offset) })
+		wantSummary(t, settled, "1 invalid-request, 2 complete")
+		if d := settled[0].out.DeadLetter; !strings.HasPrefix(d.Detail, "contractId: ") || strings.Contains(d.Detail+w.log(), "4111111111111111") {
+			t.Errorf("detail %q, log %s", d.Detail, w.log())
+		}
+		if sent := w.sent(); len(sent) != 1 || sent[0].contract != card+1 {
+			t.Errorf("sent %v", sent)
+		}
+	})
+	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
+		w.lane(card).submit(request(card, 1))
+		wantSummary(t, w.await(1, time.Minute), "1 complete")
+	})
+}
+
+func TestPublishFailures(t *testing.T) {
+	answer := func(context.Context, call) (*http.Response, error) { return refusal(404, "CONTRACT_DOES_NOT_EXIST") }
+	publish := func(cfg *Config, _ *cmsclient.Config) { cfg.PublishFailures = true }
+	inWorld(t, answer, publish, func(t *testing.T, w *world) {
+		inq := request(7, 1, "A", "B")
+		w.lane(7).submit(inq)
+		out := w.await(1, time.Minute)[0].out
+		if out.DeadLetter == nil || out.Result == nil {
+			t.Fatalf("outcome %+v, want both", out)
+		}
+		r := out.Result
+		if r.Outcome != schemas.OutcomeFailed || r.Reason != schemas.ReasonContractNotFound || r.RequestID != "r1" || r.ContractID != 7 ||
+			len(r.Balances) != 0 || !slices.Equal(r.MissingBalanceCodes, inq.Request.BalanceCodes) || r.Source != inq.Record.Position ||
+			r.CorrelationID != out.DeadLetter.CorrelationID || !r.RetrievedAt.Equal(out.DeadLetter.DecidedAt) {
+			t.Errorf("result %+v", r)
+		}
+	})
+}
+
+// What breaks while one request is handled ends that request, and nothing else.
+func TestPanics(t *testing.T) {
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		if slices.Contains(c.codes, "POISON") {
+			panic("secret of the stack")
+		}
+		return balances(c)
+	}
+	one := func(cfg *Config, cms *cmsclient.Config) { cms.MaxInFlight = 1 }
+	inWorld(t, answer, one, func(t *testing.T, w *world) {
+		l := w.lane(7)
+		l.submit(request(7, 1, "POISON"))
+		settled := w.await(1, time.Minute)
+		wantSummary(t, settled, "1 internal-error")
+		if d := settled[0].out.DeadLetter; strings.Contains(d.Detail, "secret") || strings.Contains(d.Detail, ".go") {
+			t.Errorf("the dead letter tells too much: %q", d.Detail)
+		}
+		if log := w.log(); !strings.Contains(log, "secret of the stack") || !strings.Contains(log, "deadletter_test.go") {
+			t.Errorf("the log does not hold the stack: %s", log)
+		}
+		// Its permit was the only one.
+		l.submit(request(7, 2))
+		wantSummary(t, w.await(2, time.Minute)[1:], "2 complete")
+	})
+}
+
+// The breaker's probe must end even when it breaks, or nobody will ever be asked for again.
+func TestPanicOfAProbe(t *testing.T) {
+	state := "down"
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		switch {
+		case state == "down":
+			return reply(503, "")
+		case c.contract == 13:
+			state = "up"
+			panic("probe")
+		}
+		return balances(c)
+	}
+	inWorld(t, answer, func(_ *Config, cms *cmsclient.Config) { cms.Breaker.MinCalls = 1 }, func(t *testing.T, w *world) {
+		w.lane(13).submit(request(13, 0))
+		pass(time.Second)
+		state = "poison"
+		w.await(1, time.Minute)
+		w.lane(7).submit(request(7, 1))
+		wantSummary(t, w.await(2, time.Minute), "0 internal-error, 1 complete")
+	})
+}
+
+// Requests of a shared call that have their answers must not get another one when a later one of them breaks something.
+func TestPanicAfterSomeAreSettled(t *testing.T) {
+	t.Run("asked for one by one", func(t *testing.T) {
+		answer := func(_ context.Context, c call) (*http.Response, error) {
+			switch {
+			case len(c.codes) > 1:
+				return refusal(400, "INVALID_BALANCE_CODE")
+			case c.codes[0] == "POISON":
+				panic("poison")
+			}
+			return balances(c)
+		}
+		inWorld(t, answer, nil, func(t *testing.T, w *world) {
+			w.lane(7).submit(request(7, 1, "A"), request(7, 2, "POISON"), request(7, 3, "B"))
+			wantSummary(t, w.await(3, time.Minute), "1 complete, 2 internal-error, 3 complete")
+		})
+	})
+	t.Run("writing results", func(t *testing.T) {
+		inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
+			l := w.lane(7)
+			l.onSettle = func(inq *schemas.Inquiry, out schemas.Outcome) {
+				if inq.Record.Offset == 2 && out.Result != nil {
+					panic("cannot encode this one")
+				}
+			}
+			l.submit(request(7, 1, "A"), request(7, 2, "B"), request(7, 3, "C"))
+			settled := w.await(3, time.Minute)
+			wantSummary(t, settled[:2], "1 complete, 2 internal-error")
+		})
+	})
+	t.Run("writing dead letters", func(t *testing.T) {
+		answer := func(context.Context, call) (*http.Response, error) { return refusal(404, "CONTRACT_DOES_NOT_EXIST") }
+		inWorld(t, answer, nil, func(t *testing.T, w *world) {
+			l := w.lane(7)
+			l.onSettle = func(inq *schemas.Inquiry, out schemas.Outcome) {
+				if inq.Record.Offset == 2 && out.DeadLetter.Reason == schemas.ReasonContractNotFound {
+					panic("cannot encode this one")
+				}
+			}
+			l.submit(request(7, 1, "A"), request(7, 2, "B"), request(7, 3, "C"))
+			wantSummary(t, w.await(3, time.Minute)[:2], "1 contract-not-found, 2 internal-error")
+		})
+	})
+}
+
+// The client refuses what cannot be asked. That is a mistake of ours, and asking again would not mend it.
+func TestRequestsThatCannotBeAsked(t *testing.T) {
+	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
+		w.lane(7).submit(request(7, 1, ""))
+		settled := w.await(1, time.Minute)
+		wantSummary(t, settled, "1 internal-error")
+		if d := settled[0].out.DeadLetter; !strings.Contains(d.Detail, "balance code is empty") || len(w.sent()) != 0 {
+			t.Errorf("dead letter %+v, sent %v", d, w.sent())
+		}
+	})
+}
