@@ -47,12 +47,38 @@ func (f *fetcher) run(ctx context.Context) {
 		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
 			f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
 		}
+		if cause, _ := f.consumer.gate.Waiting(); cause != "" {
+			f.learnEnds(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			f.wg.Wait()
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// learnEnds asks where the partitions end. Fetches say so too, but during a pause there are none, and a lag that stands
+// still while requests pile up would deceive whoever watches it.
+func (f *fetcher) learnEnds(ctx context.Context) {
+	held := f.consumer.held()
+	if len(held) == 0 {
+		return
+	}
+	ids := make([]int32, 0, len(held))
+	for _, p := range held {
+		ids = append(ids, p.id)
+	}
+	ends, err := f.wire.ListOffsets(ctx, f.consumer.cfg.Topic, ids, kafkawire.Latest)
+	if err != nil {
+		f.consumer.log.Debug().Err(err).Msg("looking for the ends of the partitions failed")
+		return
+	}
+	for _, p := range held {
+		p.mu.Lock()
+		p.stable = max(p.stable, ends[p.id])
+		p.mu.Unlock()
 	}
 }
 

@@ -16,8 +16,10 @@ import (
 	"balanceq/schemas"
 
 	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 )
 
@@ -133,15 +135,15 @@ func requests(from, n int) []string {
 
 // fakeEpoch remembers what was committed under it.
 type fakeEpoch struct {
-	fail func() error // nil: none
+	before func(offsets map[int32]int64) error // called first; an error is the commit's
 
 	mu      sync.Mutex
 	history []map[int32]int64
 }
 
 func (e *fakeEpoch) Commit(_ context.Context, offsets map[int32]int64) error {
-	if e.fail != nil {
-		if err := e.fail(); err != nil {
+	if e.before != nil {
+		if err := e.before(offsets); err != nil {
 			return err
 		}
 	}
@@ -167,6 +169,39 @@ func (e *fakeEpoch) commits() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.history)
+}
+
+// storeOffsets commits for the group as somebody who is no member of it.
+func storeOffsets(c *kfake.Cluster, offsets map[int32]int64) error {
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	defer wire.Close()
+	topic := kmsg.NewOffsetCommitRequestTopic()
+	topic.Topic = testTopic
+	for partition, offset := range offsets {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation = 7, testGroup, -1
+	req.Topics = append(req.Topics, topic)
+	resp, err := wire.Coordinator(context.Background(), testGroup, req)
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.(*kmsg.OffsetCommitResponse).Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// brokerEpoch stores what is committed under it on the broker, too.
+func brokerEpoch(c *kfake.Cluster) *fakeEpoch {
+	return &fakeEpoch{before: func(offsets map[int32]int64) error { return storeOffsets(c, offsets) }}
 }
 
 // fakeMember is a membership that does what the test says.
@@ -313,6 +348,8 @@ type rig struct {
 	delivery *fakeDelivery
 	gate     *fakeGate
 	observer *fakeObserver
+	offsets  *kafkawire.Client
+	fetch    *kafkawire.Client
 	stop     func() error // ends Run and returns its error
 }
 
@@ -330,27 +367,33 @@ func testConfig() Config {
 	}
 }
 
-// start runs a consumer until the test ends.
+// start runs a consumer until the test ends. Its partitions come from the test.
 func start(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config)) *rig {
+	t.Helper()
+	member := &fakeMember{owner: make(chan Owner, 1)}
+	r := startMember(t, cluster, handler, change, member)
+	r.owner = <-member.owner
+	return r
+}
+
+func startMember(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), member Membership) *rig {
 	t.Helper()
 	cfg := testConfig()
 	if change != nil {
 		change(&cfg)
 	}
 	r := &rig{t: t, cluster: cluster, delivery: &fakeDelivery{}, gate: newFakeGate(), observer: &fakeObserver{}}
-	member := &fakeMember{owner: make(chan Owner, 1)}
-	offsets, fetch := kafkawire.NewClient(settings(cluster), testTopic), kafkawire.NewClient(settings(cluster), testTopic)
+	r.offsets, r.fetch = kafkawire.NewClient(settings(cluster), testTopic), kafkawire.NewClient(settings(cluster), testTopic)
 	r.Consumer = New(cfg, Parts{
-		Offsets: offsets, Fetch: fetch, Member: member, Delivery: r.delivery, Handler: handler, Gate: r.gate,
-		Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel), Observer: r.observer,
+		Offsets: r.offsets, Fetch: r.fetch, Member: member, Delivery: r.delivery, Handler: handler, Gate: r.gate,
+		Log: zerolog.Nop(), Observer: r.observer,
 	})
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
-	r.owner = <-member.owner
 	r.stop = sync.OnceValue(func() error {
-		defer fetch.Close()
-		defer offsets.Close()
+		defer r.fetch.Close()
+		defer r.offsets.Close()
 		cancel()
 		select {
 		case err := <-ended:
@@ -367,6 +410,18 @@ func start(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change fun
 	return r
 }
 
+// committed is what the broker has for the group.
+func (r *rig) committed(partition int32) int64 {
+	r.t.Helper()
+	offsets, err := r.offsets.CommittedOffsets(context.Background(), testGroup, testTopic, []int32{partition})
+	if err != nil {
+		r.t.Logf("reading the committed offset: %v", err)
+		r.offsets.Reset()
+		return kafkawire.NoOffset
+	}
+	return offsets[partition]
+}
+
 // grant hands partitions over and takes them back when the test ends, if it has not done so itself.
 func (r *rig) grant(partitions ...int32) *fakeEpoch {
 	r.t.Helper()
@@ -377,7 +432,7 @@ func (r *rig) grant(partitions ...int32) *fakeEpoch {
 
 func (r *rig) grantUnder(epoch *fakeEpoch, partitions ...int32) {
 	r.t.Helper()
-	r.owner.Grant(r.t.Context(), epoch, partitions)
+	r.owner.Grant(context.Background(), epoch, partitions)
 	r.t.Cleanup(func() {
 		r.gate.set("over") // whatever hangs does not have to end
 		r.owner.Release(partitions)

@@ -132,7 +132,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	s.log.Info().Str("http", s.HTTPAddr()).Str("requests", s.cfg.Topics.Requests).Str("results", s.cfg.Topics.Results).
 		Str("deadletters", s.cfg.Topics.DeadLetters).Str("group", s.cfg.Kafka.Group).Msg("starting")
-	err := s.consumer.Run(ctx)
+	err := s.consume(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
 	}
@@ -140,6 +140,27 @@ func (s *Service) Run(ctx context.Context) error {
 	serving.Wait()
 	s.log.Info().Msg("stopped")
 	return err
+}
+
+// consume runs the consumer, and after the order to stop waits for it no longer than the shutdown budget: a broker that is
+// gone must not keep the process from ending. What was not committed then is read again.
+func (s *Service) consume(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- s.consumer.Run(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	budget := time.NewTimer(max(s.cfg.Shutdown.Timeout/2, s.cfg.Shutdown.Timeout-flushTimeout))
+	defer budget.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-budget.C:
+		return fmt.Errorf("stopping: not drained and out of the group within shutdown.timeout (%v); what is unfinished will be read again",
+			s.cfg.Shutdown.Timeout)
+	}
 }
 
 // flushTimeout is what is kept of the shutdown budget for writes that the drain has left behind, and for the HTTP server.

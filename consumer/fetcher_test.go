@@ -1,0 +1,175 @@
+package consumer
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"balanceq/schemas"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// countingGate counts how often it is asked: the fetcher asks before every fetch.
+type countingGate struct {
+	*fakeGate
+	asked atomic.Int64
+}
+
+func (g *countingGate) Waiting() (string, <-chan struct{}) {
+	defer g.asked.Add(1)
+	return g.fakeGate.Waiting()
+}
+
+// While no verdict can be had nothing is fetched: what would come could only wait.
+func TestClosedGateStopsFetching(t *testing.T) {
+	c := broker(t, 1)
+	var fetches atomic.Int64
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Count: -1, Observe: true, When: func(kmsg.Request) bool {
+		fetches.Add(1)
+		return true
+	}})
+	r := start(t, c, answerAll, nil)
+	gate := &countingGate{fakeGate: r.gate}
+	r.Consumer.gate = gate // no partition is granted yet, so nobody asks it yet but the fetcher's loop
+	epoch := r.grant(0)
+	for round := range 3 {
+		produce(t, c, 0, requests(10*round+1, 5)...)
+		eventually(t, "the records are committed", func() bool { return epoch.offset(0) == int64(5*round+5) })
+
+		gate.set("breaker")
+		asked := gate.asked.Load()
+		eventually(t, "the fetcher has seen it", func() bool { return gate.asked.Load() > asked })
+		before := fetches.Load()
+		for range 20 { // wakes the fetcher each time
+			asked := gate.asked.Load()
+			gate.set("breaker")
+			eventually(t, "the fetcher has looked again", func() bool { return gate.asked.Load() > asked })
+		}
+		if n := fetches.Load(); n != before {
+			t.Errorf("round %d: %d fetches while the gate was closed", round, n-before)
+		}
+		gate.set("")
+		eventually(t, "it fetches again", func() bool { return fetches.Load() > before })
+	}
+}
+
+// head is a handler that keeps the records of contract 1 until it is let go, and answers all others at once.
+type head struct{ free chan struct{} }
+
+func (h head) handle(ctx context.Context, lane *Lane) {
+	inqs := lane.Take(nil, takeAll)
+	if lane.Contract() == 1 {
+		select {
+		case <-h.free:
+		case <-ctx.Done():
+			return
+		}
+	}
+	for _, inq := range inqs {
+		lane.Settle(ctx, inq, schemas.Outcome{Result: &schemas.Result{}})
+	}
+}
+
+// One slow record lets its partition run ahead by the window and no further, with two fetched chunks at most; other
+// partitions do not feel it.
+func TestWindow(t *testing.T) {
+	const each = 400
+	c := broker(t, 2)
+	for i := range each / 4 { // many small batches, so that a fetch cannot bring everything
+		produce(t, c, 0, requests(4*i+1, 4)...)
+	}
+	produce(t, c, 1, requests(1000, each)...)
+	h := head{make(chan struct{})}
+	r := start(t, c, h.handle, func(cfg *Config) { cfg.RunAhead, cfg.FetchBytes = 64, 1000 }) // 32 each
+	epoch := r.grant(0, 1)
+	const window = 32
+	eventually(t, "the other partition is done", func() bool { return epoch.offset(1) == each })
+	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == window })
+	produce(t, c, 1, requests(2000, each)...) // all that, and no more of the first one
+	eventually(t, "the other partition goes on", func() bool { return epoch.offset(1) == 2*each })
+
+	if n := len(r.delivery.offsets(0)); n != window-1 {
+		t.Errorf("%d records are answered behind the slow one, want %d", n, window-1)
+	}
+	if p, _ := r.partition(0); p.Open != window || p.Next != 0 || epoch.offset(0) != 0 {
+		t.Errorf("status %+v, committed %d", p, epoch.offset(0))
+	}
+	for _, p := range r.held() {
+		p.mu.Lock()
+		if p.id == 0 && p.fetchNext > window+3*20 { // a chunk is about 15 records here
+			t.Errorf("fetched up to %d", p.fetchNext)
+		}
+		p.mu.Unlock()
+	}
+	close(h.free)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == each })
+	got := r.delivery.offsets(0)
+	slices.Sort(got)
+	if !slices.Equal(got, sequence(0, each)) {
+		t.Errorf("%d records were answered, want each of %d once", len(got), each)
+	}
+	if settled, _, _ := r.observer.seen(); settled != 3*each {
+		t.Errorf("%d settled", settled)
+	}
+}
+
+// No fetch error loses or repeats a record.
+func TestFetchErrors(t *testing.T) {
+	tests := map[string]kfake.Fault{
+		"partition": {Topic: testTopic, Partitions: []int32{0}, Err: kerr.NotLeaderForPartition},
+		"storage":   {Topic: testTopic, Err: kerr.KafkaStorageError},
+		"unknown":   {Topic: testTopic, Err: kerr.UnknownServerError},
+		"top level": {TopLevel: true, Err: kerr.UnknownServerError},
+	}
+	for name, fault := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := broker(t, 2)
+			fault.Keys, fault.Count = []kmsg.Key{kmsg.Fetch}, 3
+			r := start(t, c, answerAll, nil)
+			epoch := r.grant(0, 1)
+			for round := range int64(3) {
+				handle := c.Fault(fault)
+				produce(t, c, 0, requests(1, 10)...)
+				produce(t, c, 1, requests(20, 10)...)
+				eventually(t, "all is committed", func() bool {
+					return epoch.offset(0) == 10*(round+1) && epoch.offset(1) == 10*(round+1)
+				})
+				handle.Remove()
+			}
+			for id := range int32(2) {
+				got := r.delivery.offsets(id)
+				slices.Sort(got)
+				if !slices.Equal(got, sequence(0, 30)) {
+					t.Errorf("partition %d: answered %v", id, got)
+				}
+			}
+		})
+	}
+}
+
+// A leader that moves to a broker from which nothing was fetched so far: that broker's loop must be woken.
+func TestLeaderMoves(t *testing.T) {
+	c := broker(t, 2, kfake.NumBrokers(2))
+	first := c.LeaderFor(testTopic, 0)
+	second := 1 - first
+	if err := c.MoveTopicPartition(testTopic, 1, second); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, c, answerAll, nil)
+	epoch := r.grant(0) // the other partition belongs to somebody else
+	for i := range int64(6) {
+		produce(t, c, 0, requests(1, 1)...)
+		eventually(t, "the record is committed", func() bool { return epoch.offset(0) == i+1 })
+		first, second = second, first
+		if err := c.MoveTopicPartition(testTopic, 0, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.delivery.offsets(0); !slices.Equal(got, sequence(0, 6)) {
+		t.Errorf("answered %v", got)
+	}
+}
