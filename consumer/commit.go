@@ -24,6 +24,22 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 func (c *Consumer) commit(ctx context.Context, parts []*partition, force bool) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
+	c.commitLocked(ctx, parts, force)
+}
+
+// commitAndRevoke commits partitions for the last time. It is one step: between the two, a commit that waits for the mutex
+// would take the partitions along once more, and be on its way when their next owner has already moved on.
+func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition) {
+	c.commitMu.Lock()
+	defer c.commitMu.Unlock()
+	c.commitLocked(ctx, parts, true)
+	for _, p := range parts {
+		p.revoked.Store(true)
+	}
+}
+
+// commitLocked requires commitMu.
+func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force bool) {
 	overdue := time.Since(time.Unix(0, c.lastCommit.Load())) > c.cfg.SessionTimeout/3
 	offsets := map[Epoch]map[int32]int64{}
 	committing := map[int32]*partition{}

@@ -237,16 +237,15 @@ func (c *Consumer) Release(ids []int32) {
 			break
 		}
 	}
-	c.commit(c.work, parts, true)
+	c.commitAndRevoke(c.work, parts)
 	left := drained(parts)
 	c.mu.Lock()
 	for _, p := range parts {
-		p.revoked.Store(true)
 		if c.partitions[p.id] == p {
 			delete(c.partitions, p.id)
 		}
 	}
-	c.joined = false
+	c.joined = len(c.partitions) > 0
 	c.mu.Unlock()
 	c.log.Info().Ints32("partitions", ids).Dur("took", time.Since(began)).Int("unfinished", left).Msg("gave partitions back")
 }

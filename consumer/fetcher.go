@@ -98,6 +98,7 @@ func (f *fetcher) refresh(ctx context.Context) error {
 			f.wg.Go(func() { f.loop(ctx, leader, wake) })
 		}
 	}
+	f.wakeLoops() // a partition may have come to a leader whose loop sleeps because it had none
 	return nil
 }
 
@@ -105,6 +106,11 @@ func (f *fetcher) refresh(ctx context.Context) error {
 func (f *fetcher) poke() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.wakeLoops()
+}
+
+// wakeLoops requires mu.
+func (f *fetcher) wakeLoops() {
 	for _, wake := range f.loops {
 		select {
 		case wake <- struct{}{}:

@@ -64,11 +64,18 @@ func (g *Group) Join(ctx context.Context, owner Owner) error {
 	stop := context.AfterFunc(ctx, func() { closed <- cg.Close() })
 	defer stop()
 	var trouble time.Time // since when joining fails; zero: it works
+	// Closed when the function of the latest generation has returned. kafka-go waits for that itself, except when the
+	// generation ended before its function was started (a slow log is enough): then the next one could be granted the same
+	// partitions before they were given back.
+	over := make(chan struct{})
+	close(over)
 	for {
 		// Somebody must sit in Next all the time, or the member stays out of the group. Close ends it.
 		generation, err := cg.Next(context.WithoutCancel(ctx))
 		if errors.Is(err, kafka.ErrGroupClosed) {
-			return g.left(<-closed)
+			err = <-closed
+			<-over
+			return g.left(err)
 		}
 		if err != nil {
 			g.refused(err, &trouble)
@@ -77,7 +84,11 @@ func (g *Group) Join(ctx context.Context, owner Owner) error {
 		trouble = time.Time{}
 		partitions := g.assigned(generation)
 		g.log.Info().Str("group", g.cfg.Group).Int32("generation", generation.ID).Ints32("partitions", partitions).Msg("joined the consumer group")
+		before, now := over, make(chan struct{})
+		over = now
 		generation.Start(func(held context.Context) {
+			defer close(now)
+			<-before
 			owner.Grant(held, &generationEpoch{generation: generation, topic: g.cfg.Topic}, partitions)
 			<-held.Done()
 			owner.Release(partitions)

@@ -46,6 +46,9 @@ func NewClient(s Settings, topics ...string) *Client {
 		DialTimeout: dialTimeout, IdleTimeout: 30 * time.Second,
 		MetadataTTL: metadataTTL, MetadataTopics: topics,
 	}
+	if s.TLS == nil { // a TLS handshake tells by itself what is no broker
+		t.Dial = dialGuarded
+	}
 	return &Client{
 		settings: s, transport: t,
 		api:       &kafka.Client{Addr: kafka.TCP(s.Brokers...), Transport: t, Timeout: callTimeout},
@@ -68,26 +71,34 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Any sends a request to whichever broker is at hand.
 func (c *Client) Any(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	return c.roundTrip(ctx, &exchange{req: req, formatter: c.formatter})
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return c.roundTrip(ctx, &exchange{ctx, req, c.formatter})
 }
 
 // Broker sends a request to the broker of that node id.
 func (c *Client) Broker(ctx context.Context, id int32, req kmsg.Request) (kmsg.Response, error) {
-	return c.roundTrip(ctx, &brokerExchange{exchange{req: req, formatter: c.formatter}, id})
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return c.roundTrip(ctx, &brokerExchange{exchange{ctx, req, c.formatter}, id})
 }
 
 // Coordinator sends a request to the coordinator of a consumer group.
 func (c *Client) Coordinator(ctx context.Context, group string, req kmsg.Request) (kmsg.Response, error) {
-	return c.roundTrip(ctx, &groupExchange{exchange{req: req, formatter: c.formatter}, group})
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return c.roundTrip(ctx, &groupExchange{exchange{ctx, req, c.formatter}, group})
+}
+
+// bounded gives every call a deadline: a broker that hangs would block it for ever.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, callTimeout)
 }
 
 func (c *Client) roundTrip(ctx context.Context, msg kafka.Request) (kmsg.Response, error) {
-	// A broker that hangs would block a pooled connection for ever: every call has a deadline.
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-	}
 	m, err := c.transport.RoundTrip(ctx, c.api.Addr, msg)
 	if err != nil {
 		return nil, err

@@ -1,10 +1,12 @@
 package kafkawire
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,6 +19,7 @@ const maxResponse = 256 << 20
 // exchange is a request that kafka-go's Transport carries as is: the RawExchanger hook hands it the pooled connection
 // after dialling, TLS and SASL.
 type exchange struct {
+	ctx       context.Context // of the caller
 	req       kmsg.Request
 	formatter *kmsg.RequestFormatter
 }
@@ -65,7 +68,24 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b 
 
 // RawExchange writes the request and reads the answer. Connections carry one request at a time, so the correlation id only
 // guards against a stream that has lost its place.
+//
+// kafka-go knows deadlines but does not look at cancellation: without help, a caller that gave up would leave a goroutine
+// and a connection waiting for a broker that may never answer. The help: as ctx ends, the connection's deadline passes.
+// That may happen just as the answer is complete; then the connection must not go back to the pool with that deadline on
+// it, and an error is what keeps it out. Nobody waits for the answer any more.
 func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if conn, ok := rw.(interface{ SetDeadline(time.Time) error }); ok {
+		stop := context.AfterFunc(e.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+		resp, err := e.converse(rw)
+		if !stop() && err == nil {
+			err = context.Cause(e.ctx)
+		}
+		return resp, err
+	}
+	return e.converse(rw)
+}
+
+func (e *exchange) converse(rw io.ReadWriter) (protocol.Message, error) {
 	const correlation = 0x62616c71
 	buf, _ := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
@@ -73,15 +93,18 @@ func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if _, err := rw.Write(*buf); err != nil {
 		return nil, err
 	}
-	var head [8]byte
+	var head [4]byte
 	if _, err := io.ReadFull(rw, head[:]); err != nil {
 		return nil, err
 	}
 	size := binary.BigEndian.Uint32(head[:])
-	if size < 4 || size > maxResponse {
-		return nil, fmt.Errorf("kafka: answer of %d bytes: is this address a Kafka broker's?", size)
+	if err := checkSize(size); err != nil {
+		return nil, err
 	}
-	if id := binary.BigEndian.Uint32(head[4:]); id != correlation {
+	if _, err := io.ReadFull(rw, head[:]); err != nil {
+		return nil, err
+	}
+	if id := binary.BigEndian.Uint32(head[:]); id != correlation {
 		return nil, fmt.Errorf("kafka: answer to another request (correlation id %#x)", id)
 	}
 	body := make([]byte, size-4)
@@ -100,6 +123,13 @@ func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 		return nil, fmt.Errorf("kafka: decoding the answer to request %d: %w", e.req.Key(), err)
 	}
 	return &answer{exchange: *e, resp: resp}, nil
+}
+
+func checkSize(size uint32) error {
+	if size < 4 || size > maxResponse {
+		return fmt.Errorf("kafka: answer of %d bytes: is this address a Kafka broker's?", size)
+	}
+	return nil
 }
 
 // skipTags drops the tagged fields of a flexible response header (KIP-482).

@@ -2,8 +2,12 @@ package kafkawire
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // reseal repairs the checksums of whatever batches b holds, so that fuzzing gets past them.
@@ -34,24 +38,35 @@ func FuzzDecodeBatches(f *testing.F) {
 			return
 		}
 		for _, b := range [][]byte{b, reseal(b)} {
-			records, next, err := DecodeBatches(b, from, []Aborted{{ProducerID: producer, FirstOffset: first}})
-			if next < from {
-				t.Fatalf("next %d is before %d", next, from)
-			}
-			floor := from
-			for i := range records {
-				if o := records[i].Offset; o < floor || o >= next {
-					t.Fatalf("record %d has offset %d, not from %d to %d (error %v)", i, o, floor, next, err)
-				}
-				floor = records[i].Offset + 1
-			}
-			// What was consumed stays consumed: going on from next repeats nothing.
-			again, after, _ := DecodeBatches(b, next, nil)
-			if len(again) > 0 && err == nil && again[0].Offset < next || after < next {
-				t.Fatalf("going on from %d: %d records, next %d", next, len(again), after)
+			if why := brokenOffsets(b, from, []Aborted{{ProducerID: producer, FirstOffset: first}}); why != "" {
+				t.Fatal(why)
 			}
 		}
 	})
+}
+
+// brokenOffsets says what is wrong about the offsets of what DecodeBatches returns; "" is nothing.
+func brokenOffsets(b []byte, from int64, aborted []Aborted) string {
+	records, next, err := DecodeBatches(b, from, aborted)
+	if next < from {
+		return fmt.Sprintf("next %d is before %d", next, from)
+	}
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err.Error()
+	}
+	floor := from
+	for i := range records {
+		if o := records[i].Offset; o < floor || o >= next {
+			return fmt.Sprintf("record %d has offset %d, which is not in %d…%d (error %v)", i, o, floor, next-1, err)
+		}
+		floor = records[i].Offset + 1
+	}
+	// What was consumed stays consumed: going on from next repeats nothing and does not go back.
+	again, after, _ := DecodeBatches(b, next, aborted)
+	if len(again) > 0 && again[0].Offset < next || after < next {
+		return fmt.Sprintf("going on from %d: %d records, next %d", next, len(again), after)
+	}
+	return ""
 }
 
 func FuzzCursor(f *testing.F) {
@@ -98,6 +113,31 @@ func FuzzSkipTags(f *testing.F) {
 		}
 		if err == nil && len(rest) == len(b) {
 			t.Fatalf("%x: nothing was read", b)
+		}
+	})
+}
+
+// Batches with right checksums and arbitrary lies in their fields: what comes out still keeps to the offsets.
+func TestDecodeForgedBatches(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var b []byte
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			f := theirs{
+				base:       rapid.OneOf(rapid.Int64Range(-2, 20), rapid.Int64()).Draw(t, "base"),
+				last:       rapid.OneOf(rapid.Int32Range(-2, 5), rapid.Int32()).Draw(t, "last"),
+				count:      rapid.OneOf(rapid.Int32Range(-1, 4), rapid.Int32()).Draw(t, "count"),
+				attributes: rapid.SampledFrom([]uint16{0, 0, attrTransactional, attrTransactional | attrControl, 1, 2, 3, 4, 5}).Draw(t, "attributes"),
+				producer:   rapid.Int64Range(-1, 2).Draw(t, "producer"),
+			}
+			for range rapid.IntRange(0, 4).Draw(t, "records") {
+				f.body = appendRecord(f.body, &Record{Value: []byte("x")}, 0, rapid.Int64Range(-1, 5).Draw(t, "delta"))
+			}
+			f.body = append(f.body, rapid.SliceOfN(rapid.Byte(), 0, 5).Draw(t, "rubbish")...)
+			b = append(b, f.encode()...)
+		}
+		aborted := []Aborted{{ProducerID: 1, FirstOffset: rapid.Int64Range(-1, 20).Draw(t, "aborted from")}}
+		if why := brokenOffsets(b, rapid.Int64Range(0, 20).Draw(t, "from"), aborted); why != "" {
+			t.Fatal(why)
 		}
 	})
 }

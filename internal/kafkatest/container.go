@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"strconv"
@@ -25,13 +26,15 @@ const (
 	stopTimeout   = 30 * time.Second // of a clean stop
 )
 
-// engine is a container engine that answers. Whoever used it closes its idle connections with client.Close, which does not
-// end the client: they would count as leaked goroutines.
+// engine is a container engine that answers. Whoever used it calls closeIdle.
 type engine struct {
 	provider *testcontainers.DockerProvider
 	client   client.APIClient // the provider's, for what testcontainers cannot do
 	host     string           // where its mapped ports are reached
 }
+
+// closeIdle closes the client's idle connections, which would count as leaked goroutines. The client stays usable.
+func closeIdle(cl io.Closer) { _ = cl.Close() }
 
 // findEngine looks where testcontainers looks: DOCKER_HOST, the default sockets, ~/.testcontainers.properties. It differs in
 // one thing: a DOCKER_HOST that does not answer is the end of the search, as it is for docker's own commands.
@@ -53,7 +56,7 @@ func findEngine(ctx context.Context) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening container engine: %w", err)
 	}
-	defer provider.Close()
+	defer closeIdle(provider)
 	host, err := provider.DaemonHost(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("finding the container engine's host (TESTCONTAINERS_HOST_OVERRIDE sets it): %w", err)
@@ -82,14 +85,14 @@ func engineAnswers(ctx context.Context) error {
 }
 
 func ping(ctx context.Context, cl client.APIClient) error {
-	defer cl.Close()
+	defer closeIdle(cl)
 	_, err := cl.Ping(ctx, client.PingOptions{})
 	return err
 }
 
 // obtain makes sure that the engine has the image. A failed pull is not retried: the caller has a fallback.
 func (e *engine) obtain(ctx context.Context, image string) error {
-	defer e.client.Close()
+	defer closeIdle(e.client)
 	if _, err := e.client.ImageInspect(ctx, image); err == nil {
 		return nil
 	}
@@ -153,7 +156,7 @@ func (s *containerServer) env() map[string]string {
 
 // start creates and starts the container, or starts the stopped one again. What it made before it failed is for remove.
 func (s *containerServer) start(ctx context.Context) error {
-	defer s.engine.client.Close()
+	defer closeIdle(s.engine.client)
 	if s.id != "" {
 		_, err := s.engine.client.ContainerStart(ctx, s.id, client.ContainerStartOptions{})
 		return err
@@ -192,7 +195,7 @@ func (s *containerServer) binding() network.PortBinding {
 }
 
 func (s *containerServer) stop(ctx context.Context, kill bool) error {
-	defer s.engine.client.Close()
+	defer closeIdle(s.engine.client)
 	if !kill {
 		seconds := int(stopTimeout.Seconds())
 		_, err := s.engine.client.ContainerStop(ctx, s.id, client.ContainerStopOptions{Timeout: &seconds})
@@ -212,13 +215,13 @@ func (s *containerServer) stop(ctx context.Context, kill bool) error {
 }
 
 func (s *containerServer) pause(ctx context.Context) error {
-	defer s.engine.client.Close()
+	defer closeIdle(s.engine.client)
 	_, err := s.engine.client.ContainerPause(ctx, s.id, client.ContainerPauseOptions{})
 	return err
 }
 
 func (s *containerServer) resume(ctx context.Context) error {
-	defer s.engine.client.Close()
+	defer closeIdle(s.engine.client)
 	_, err := s.engine.client.ContainerUnpause(ctx, s.id, client.ContainerUnpauseOptions{})
 	return err
 }
@@ -236,7 +239,7 @@ func (s *containerServer) remove(ctx context.Context) error {
 }
 
 func (e *engine) removeContainer(ctx context.Context, id string) error {
-	defer e.client.Close()
+	defer closeIdle(e.client)
 	_, err := e.client.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil {
 		return fmt.Errorf("removing container %.12s: %w", id, err)
@@ -256,7 +259,7 @@ func (s *containerServer) lastLog() string {
 	if err != nil {
 		return ""
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }()
 	var lines bytes.Buffer
 	if _, err := stdcopy.StdCopy(&lines, &lines, stream); err != nil || lines.Len() == 0 {
 		return ""

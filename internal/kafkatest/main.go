@@ -2,7 +2,6 @@ package kafkatest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -136,7 +135,7 @@ func (s *session) close() error {
 	}
 	watch.close()
 	if s.choice.engine != nil {
-		err = errors.Join(err, s.choice.engine.client.Close())
+		closeIdle(s.choice.engine.client)
 	}
 	return err
 }

@@ -1,0 +1,358 @@
+package kafkawire
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fakeBroker knows enough of the protocol for kafka-go to use it (ApiVersions, Metadata) and leaves every other request to
+// the test.
+type fakeBroker struct {
+	addr    *net.TCPAddr
+	answer  func(conn net.Conn, key, version int16, correlation uint32)
+	serving sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	data  atomic.Int32 // connections that carried a request of the test's
+}
+
+func startFake(tb testing.TB, answer func(conn net.Conn, key, version int16, correlation uint32)) *fakeBroker {
+	tb.Helper()
+	l := listen(tb)
+	f := &fakeBroker{addr: l.Addr().(*net.TCPAddr), answer: answer, conns: map[net.Conn]bool{}}
+	f.serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f.mu.Lock()
+			f.conns[conn] = true
+			f.mu.Unlock()
+			f.serving.Go(func() { f.serve(conn) })
+		}
+	})
+	tb.Cleanup(func() {
+		_ = l.Close()
+		f.mu.Lock()
+		for conn := range f.conns {
+			_ = conn.Close()
+		}
+		f.mu.Unlock()
+		f.serving.Wait()
+	})
+	return f
+}
+
+func listen(tb testing.TB) net.Listener {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
+}
+
+func (f *fakeBroker) open() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.conns)
+}
+
+func (f *fakeBroker) serve(conn net.Conn) {
+	defer func() {
+		_ = conn.Close()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.conns, conn)
+	}()
+	fresh := true
+	for {
+		head := make([]byte, 12)
+		if _, err := io.ReadFull(conn, head); err != nil {
+			return
+		}
+		if _, err := io.CopyN(io.Discard, conn, int64(be.Uint32(head))-8); err != nil {
+			return
+		}
+		key, version, correlation := int16(be.Uint16(head[4:])), int16(be.Uint16(head[6:])), be.Uint32(head[8:])
+		switch key {
+		case int16(kmsg.ApiVersions):
+			resp := kmsg.NewPtrApiVersionsResponse()
+			resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: 3, MaxVersion: 1}, {ApiKey: 18}, {ApiKey: 22, MaxVersion: 1}}
+			reply(conn, correlation, resp.AppendTo(nil))
+		case int16(kmsg.Metadata):
+			resp := kmsg.NewPtrMetadataResponse()
+			resp.Version = version
+			resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 0, Host: f.addr.IP.String(), Port: int32(f.addr.Port)}}
+			reply(conn, correlation, resp.AppendTo(nil))
+		default:
+			if fresh {
+				f.data.Add(1)
+				fresh = false
+			}
+			f.answer(conn, key, version, correlation)
+		}
+	}
+}
+
+func (f *fakeBroker) client(tb testing.TB) *Client {
+	tb.Helper()
+	return wire(tb, []string{f.addr.String()})
+}
+
+func frame(size, correlation uint32, body []byte) []byte {
+	b := binary.BigEndian.AppendUint32(nil, size)
+	return append(binary.BigEndian.AppendUint32(b, correlation), body...)
+}
+
+func reply(conn net.Conn, correlation uint32, body []byte) {
+	_, _ = conn.Write(frame(uint32(len(body)+4), correlation, body))
+}
+
+func producerIDAnswer() []byte {
+	resp := kmsg.NewPtrInitProducerIDResponse()
+	resp.Version, resp.ProducerID, resp.ProducerEpoch = 1, 77, 3
+	return resp.AppendTo(nil)
+}
+
+// An answer that makes no sense is a clear error, soon, without a big allocation, and the connection is not used again.
+func TestExchangeGarbage(t *testing.T) {
+	cases := map[string]struct {
+		write  func(correlation uint32) []byte
+		hangUp bool // closes after it; else the connection stays open and silent
+		want   string
+	}{
+		"HTTP":                    {func(uint32) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }, false, "is this address a Kafka broker's?"},
+		"TLS alert":               {func(uint32) []byte { return []byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x16, 0x00} }, true, "is this address a Kafka broker's?"},
+		"size 0":                  {func(uint32) []byte { return []byte{0, 0, 0, 0} }, false, "answer of 0 bytes"},
+		"size 3":                  {func(uint32) []byte { return []byte{0, 0, 0, 3, 1, 2, 3} }, false, "answer of 3 bytes"},
+		"size over the limit":     {func(c uint32) []byte { return frame(maxResponse+1, c, nil) }, false, "answer of 268435457 bytes"},
+		"size negative":           {func(c uint32) []byte { return frame(0xffffffff, c, nil) }, false, "is this address a Kafka broker's?"},
+		"other correlation id":    {func(c uint32) []byte { return frame(18, c+1, producerIDAnswer()) }, false, "another request"},
+		"hangs up":                {func(uint32) []byte { return nil }, true, "EOF"},
+		"hangs up in the size":    {func(uint32) []byte { return []byte{0, 0} }, true, "EOF"},
+		"hangs up after the head": {func(c uint32) []byte { return frame(100, c, nil) }, true, "EOF"},
+		"hangs up in the body":    {func(c uint32) []byte { return frame(100, c, producerIDAnswer()) }, true, "EOF"},
+		"body too short":          {func(c uint32) []byte { return frame(8, c, []byte{0, 0, 0, 0}) }, false, "decoding the answer to request 22"},
+		"hangs":                   {func(uint32) []byte { return nil }, false, ""},
+		"hangs in the body":       {func(c uint32) []byte { return frame(100, c, []byte{1}) }, false, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int32
+			broker := startFake(t, func(conn net.Conn, _, _ int16, correlation uint32) {
+				if calls.Add(1) > 1 {
+					reply(conn, correlation, producerIDAnswer())
+					return
+				}
+				_, _ = conn.Write(c.write(correlation))
+				if c.hangUp {
+					_ = conn.Close()
+				}
+			})
+			client := broker.client(t)
+			if _, err := client.Any(deadline(t), metadataRequest()); err != nil { // connected, so that only the exchange counts
+				t.Fatal(err)
+			}
+			patience := within
+			if strings.HasPrefix(name, "hangs") && !c.hangUp {
+				patience = 300 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			var err error
+			var took time.Duration
+			n := allocated(func() {
+				began := time.Now()
+				_, err = client.NewProducerID(ctx)
+				took = time.Since(began)
+			})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+			if !Transient(err) {
+				t.Errorf("%v is not transient: the next connection may work", err)
+			}
+			if n > 8<<20 {
+				t.Errorf("it allocated %d MiB", n>>20)
+			}
+			if took > patience/2+500*time.Millisecond {
+				t.Errorf("it took %v", took)
+			}
+			if id, err := client.NewProducerID(deadline(t)); err != nil || id != (ProducerID{ID: 77, Epoch: 3}) {
+				t.Errorf("the call after it: %v, error %v", id, err)
+			}
+			if got := broker.data.Load(); got != 2 {
+				t.Errorf("%d connections carried the two requests: the bad one was used again", got)
+			}
+		})
+	}
+}
+
+func metadataRequest() kmsg.Request {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 1
+	return req
+}
+
+// A caller that gives up (shutdown) gets its connection closed, instead of leaving it to wait for the broker.
+func TestExchangeCancelled(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	broker := startFake(t, func(net.Conn, int16, int16, uint32) { asked <- struct{}{} })
+	client := broker.client(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := client.NewProducerID(ctx)
+		failed <- err
+	}()
+	<-asked
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want cancelled", err)
+	}
+	client.Close()
+	kafkatest.Eventually(t, callTimeout/2, "all connections are closed", func() bool { return broker.open() == 0 })
+}
+
+// Cancelling as the answer comes in must not spoil the connection for whoever uses it next.
+func TestExchangeCancelledTooLate(t *testing.T) {
+	broker := startFake(t, func(conn net.Conn, _, _ int16, correlation uint32) { reply(conn, correlation, producerIDAnswer()) })
+	client := broker.client(t)
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		_, _ = client.NewProducerID(ctx)
+		if _, err := client.NewProducerID(deadline(t)); err != nil {
+			t.Fatalf("the call after a cancelled one: %v", err)
+		}
+	}
+}
+
+// Not a Kafka broker at all: the very first exchange is kafka-go's own.
+func TestNotABroker(t *testing.T) {
+	for name, c := range map[string]struct {
+		greeting string
+		hangUp   bool
+	}{
+		"HTTP": {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n400 Bad Request", true}, "closes": {"", true}, "SSH": {"SSH-2.0-OpenSSH_9.6\r\n", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t)
+			var serving sync.WaitGroup
+			serving.Go(func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = io.WriteString(conn, c.greeting)
+					_, _ = conn.Read(make([]byte, 100))
+					_ = conn.Close()
+				}
+			})
+			defer serving.Wait()
+			defer func() { _ = l.Close() }()
+			client := wire(t, []string{l.Addr().String()})
+			var err error
+			if n := allocated(func() { _, err = client.NewProducerID(deadline(t)) }); n > 8<<20 {
+				t.Errorf("it allocated %d MiB", n>>20)
+			}
+			if err == nil {
+				t.Error("no error")
+			}
+			if _, _, err := client.Leaders(deadline(t), "topic"); err == nil {
+				t.Error("Leaders: no error")
+			}
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	l := listen(t)
+	addr := l.Addr().String()
+	_ = l.Close()
+	client := wire(t, []string{addr})
+	if _, err := client.NewProducerID(deadline(t)); err == nil || !Transient(err) {
+		t.Errorf("error %v, want a transient one", err)
+	}
+	if _, err := client.Broker(deadline(t), 5, metadataRequest()); err == nil || !Transient(err) {
+		t.Errorf("a broker that nobody knows: error %v, want a transient one", err)
+	}
+}
+
+func TestTransient(t *testing.T) {
+	wrapped := func(e error) error { return fmt.Errorf("doing something: %w", e) }
+	cases := map[string]struct {
+		err                       error
+		transient, lost, tooLarge bool
+	}{
+		"nil":                           {nil, false, false, false},
+		"connection":                    {io.ErrUnexpectedEOF, true, false, false},
+		"deadline":                      {context.DeadlineExceeded, true, false, false},
+		"NOT_LEADER":                    {kafka.NotLeaderForPartition, true, false, false},
+		"LEADER_NOT_AVAILABLE":          {kafka.LeaderNotAvailable, true, false, false},
+		"UNKNOWN_TOPIC":                 {kafka.UnknownTopicOrPartition, true, false, false},
+		"REQUEST_TIMED_OUT":             {kafka.RequestTimedOut, true, false, false},
+		"BROKER_NOT_AVAILABLE":          {kafka.BrokerNotAvailable, true, false, false},
+		"REPLICA_NOT_AVAILABLE":         {kafka.ReplicaNotAvailable, true, false, false},
+		"NETWORK":                       {kafka.NetworkException, true, false, false},
+		"COORDINATOR_LOAD":              {kafka.GroupLoadInProgress, true, false, false},
+		"COORDINATOR_NOT_AVAILABLE":     {kafka.GroupCoordinatorNotAvailable, true, false, false},
+		"NOT_COORDINATOR":               {kafka.NotCoordinatorForGroup, true, false, false},
+		"NOT_ENOUGH_REPLICAS":           {kafka.NotEnoughReplicas, true, false, false},
+		"NOT_ENOUGH_REPLICAS_AFTER":     {kafka.NotEnoughReplicasAfterAppend, true, false, false},
+		"STORAGE":                       {kafka.KafkaStorageError, true, false, false},
+		"UNSTABLE_OFFSET_COMMIT":        {kafka.UnstableOffsetCommit, true, false, false},
+		"OFFSET_OUT_OF_RANGE":           {kafka.OffsetOutOfRange, false, false, false},
+		"TOPIC_AUTHORIZATION_FAILED":    {kafka.TopicAuthorizationFailed, false, false, false},
+		"SASL_AUTHENTICATION_FAILED":    {kafka.SASLAuthenticationFailed, false, false, false},
+		"UNKNOWN_MEMBER_ID":             {kafka.UnknownMemberId, false, false, false},
+		"OUT_OF_ORDER_SEQUENCE":         {kafka.OutOfOrderSequenceNumber, false, true, false},
+		"UNKNOWN_PRODUCER_ID":           {kafka.UnknownProducerId, false, true, false},
+		"INVALID_PRODUCER_EPOCH":        {kafka.InvalidProducerEpoch, false, true, false},
+		"PRODUCER_FENCED":               {kafka.ProducerFenced, false, true, false},
+		"DUPLICATE_SEQUENCE":            {kafka.DuplicateSequenceNumber, false, false, false},
+		"MESSAGE_TOO_LARGE":             {kafka.MessageSizeTooLarge, false, false, true},
+		"RECORD_LIST_TOO_LARGE":         {kafka.RecordListTooLarge, false, false, true},
+		"UNKNOWN_SERVER_ERROR":          {kafka.Unknown, false, false, false},
+		"a code newer than this client": {kafka.Error(9999), false, false, false},
+		"corrupt":                       {ErrCorrupt, false, false, false},
+	}
+	for name, c := range cases {
+		for _, err := range []error{c.err, wrapped(c.err)} {
+			if c.err == nil {
+				err = nil
+			}
+			if got := Transient(err); got != c.transient {
+				t.Errorf("%s: Transient is %t", name, got)
+			}
+			if got := ProducerStateLost(err); got != c.lost {
+				t.Errorf("%s: ProducerStateLost is %t", name, got)
+			}
+			if got := TooLarge(err); got != c.tooLarge {
+				t.Errorf("%s: TooLarge is %t", name, got)
+			}
+		}
+	}
+	if codeError(0) != nil || !errors.Is(codeError(6), kafka.NotLeaderForPartition) {
+		t.Error("codeError")
+	}
+}
