@@ -13,17 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// countingGate counts how often it is asked: the fetcher asks before every fetch.
-type countingGate struct {
-	*fakeGate
-	asked atomic.Int64
-}
-
-func (g *countingGate) Waiting() (string, <-chan struct{}) {
-	defer g.asked.Add(1)
-	return g.fakeGate.Waiting()
-}
-
 // While no verdict can be had nothing is fetched: what would come could only wait.
 func TestClosedGateStopsFetching(t *testing.T) {
 	c := broker(t, 1)
@@ -33,26 +22,26 @@ func TestClosedGateStopsFetching(t *testing.T) {
 		return true
 	}})
 	r := start(t, c, answerAll, nil)
-	gate := &countingGate{fakeGate: r.gate}
-	r.Consumer.gate = gate // no partition is granted yet, so nobody asks it yet but the fetcher's loop
 	epoch := r.grant(0)
+	// looks closes the gate, again and again, until the fetcher has looked at it n times.
+	looks := func(n int64) {
+		t.Helper()
+		until := r.gate.asked.Load() + n
+		eventually(t, "the fetcher looks at the gate", func() bool {
+			r.gate.set("breaker")
+			return r.gate.asked.Load() >= until
+		})
+	}
 	for round := range 3 {
 		produce(t, c, 0, requests(10*round+1, 5)...)
 		eventually(t, "the records are committed", func() bool { return epoch.offset(0) == int64(5*round+5) })
-
-		gate.set("breaker")
-		asked := gate.asked.Load()
-		eventually(t, "the fetcher has seen it", func() bool { return gate.asked.Load() > asked })
+		looks(5) // more than once by the loop that fetches, which does not look while it does
 		before := fetches.Load()
-		for range 20 { // wakes the fetcher each time
-			asked := gate.asked.Load()
-			gate.set("breaker")
-			eventually(t, "the fetcher has looked again", func() bool { return gate.asked.Load() > asked })
-		}
+		looks(30)
 		if n := fetches.Load(); n != before {
 			t.Errorf("round %d: %d fetches while the gate was closed", round, n-before)
 		}
-		gate.set("")
+		r.gate.set("")
 		eventually(t, "it fetches again", func() bool { return fetches.Load() > before })
 	}
 }

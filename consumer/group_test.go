@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
 	"balanceq/schemas"
 
 	"github.com/rs/zerolog"
@@ -87,12 +86,7 @@ func TestMembersShareAndHandOver(t *testing.T) {
 			t.Errorf("partition %d: %d answers to %d requests", id, len(got), len(want))
 		}
 	}
-	wire := kafkawire.NewClient(settings(c), testTopic)
-	defer wire.Close()
-	offsets, err := wire.CommittedOffsets(t.Context(), testGroup, testTopic, []int32{0, 1, 2, 3})
-	if err != nil {
-		t.Fatal(err)
-	}
+	offsets := committed(t, c, 0, 1, 2, 3)
 	for id, offset := range offsets {
 		if offset != int64(written/partitions) {
 			t.Errorf("partition %d: committed %d of %d", id, offset, written/partitions)
@@ -166,8 +160,8 @@ func TestLeavingDrains(t *testing.T) {
 	if n := r.delivery.count(); n != 16 {
 		t.Errorf("%d are answered, want those that were started", n)
 	}
-	if got := r.committed(0); got != 16 {
-		t.Errorf("committed %d", got)
+	if got := committed(t, c, 0); got[0] != 16 {
+		t.Errorf("committed %d", got[0])
 	}
 	if info := c.GroupInfo(testGroup); info != nil && len(info.Members) != 0 {
 		t.Errorf("%d members are left", len(info.Members))

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -217,6 +218,7 @@ func (m *fakeMember) Join(ctx context.Context, owner Owner) error {
 
 // fakeGate is closed by the test.
 type fakeGate struct {
+	asked   atomic.Int64 // how often
 	mu      sync.Mutex
 	cause   string
 	changed chan struct{}
@@ -225,6 +227,7 @@ type fakeGate struct {
 func newFakeGate() *fakeGate { return &fakeGate{changed: make(chan struct{})} }
 
 func (g *fakeGate) Waiting() (string, <-chan struct{}) {
+	defer g.asked.Add(1)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.cause, g.changed
@@ -410,7 +413,19 @@ func startMember(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, chan
 	return r
 }
 
-// committed is what the broker has for the group.
+// committed is what the broker has for the group, whether or not a consumer runs.
+func committed(t *testing.T, c *kfake.Cluster, partitions ...int32) map[int32]int64 {
+	t.Helper()
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	defer wire.Close()
+	offsets, err := wire.CommittedOffsets(t.Context(), testGroup, testTopic, partitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return offsets
+}
+
+// committed is the same while the consumer runs, for conditions that are looked at again and again.
 func (r *rig) committed(partition int32) int64 {
 	r.t.Helper()
 	offsets, err := r.offsets.CommittedOffsets(context.Background(), testGroup, testTopic, []int32{partition})

@@ -1,6 +1,7 @@
 package kafkawire
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -81,6 +82,8 @@ func decodePartition(p *kmsg.FetchResponseTopicPartition, from int64) Fetched {
 	for _, a := range p.AbortedTransactions {
 		aborted = append(aborted, Aborted{ProducerID: a.ProducerID, FirstOffset: a.FirstOffset})
 	}
-	f.Records, f.Next, f.Err = DecodeBatches(p.RecordBatches, from, aborted)
+	// A copy, because records alias what they are decoded from: one that waits long must not pin the answer of all the
+	// other partitions too.
+	f.Records, f.Next, f.Err = DecodeBatches(bytes.Clone(p.RecordBatches), from, aborted)
 	return f
 }

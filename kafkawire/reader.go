@@ -2,8 +2,10 @@ package kafkawire
 
 import (
 	"context"
-	"maps"
+	"fmt"
 	"time"
+
+	"github.com/segmentio/kafka-go"
 )
 
 // Reader reads all partitions of a topic without a group, for tools: it follows the topic, or stops where it ended when
@@ -48,7 +50,7 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 		if len(offsets) == 0 {
 			return nil
 		}
-		goOn, err := r.round(ctx, offsets, each)
+		goOn, err := r.round(ctx, offsets, ends, each)
 		if err != nil && !Transient(err) {
 			return err
 		}
@@ -98,28 +100,37 @@ func (r Reader) resolve(ctx context.Context, at int64) (map[int32]int64, error) 
 	return offsets, nil
 }
 
-// round fetches once from every leader and moves offsets on.
-func (r Reader) round(ctx context.Context, offsets map[int32]int64, each func(int32, *Record) bool) (goOn bool, err error) {
+// round fetches once from every leader and moves offsets on. What a fetch brings from beyond a partition's end is left out.
+func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, each func(int32, *Record) bool) (goOn bool, err error) {
 	leaders, _, err := r.Client.Leaders(ctx, r.Topic)
 	if err != nil {
 		return true, err
 	}
+	var unled error // of a partition without a leader; the others are read all the same
 	byLeader := map[int32]map[int32]int64{}
 	for p, offset := range offsets {
-		leader := leaders[p]
+		leader, ok := leaders[p]
+		if !ok {
+			unled = fmt.Errorf("reading %s/%d: %w", r.Topic, p, kafka.LeaderNotAvailable)
+			continue
+		}
 		if byLeader[leader] == nil {
 			byLeader[leader] = map[int32]int64{}
 		}
 		byLeader[leader][p] = offset
 	}
 	for leader, wanted := range byLeader {
-		fetched, err := r.Client.Fetch(ctx, leader, r.Topic, maps.Clone(wanted), readerLimits)
+		fetched, err := r.Client.Fetch(ctx, leader, r.Topic, wanted, readerLimits)
 		if err != nil {
 			return true, err
 		}
 		for i := range fetched {
 			f := &fetched[i]
+			end, bounded := ends[f.Partition]
 			for j := range f.Records {
+				if bounded && f.Records[j].Offset >= end {
+					break
+				}
 				if !each(f.Partition, &f.Records[j]) {
 					return false, nil
 				}
@@ -130,7 +141,7 @@ func (r Reader) round(ctx context.Context, offsets map[int32]int64, each func(in
 			}
 		}
 	}
-	return true, nil
+	return true, unled
 }
 
 func (r Reader) pause(ctx context.Context) {

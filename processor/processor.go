@@ -182,7 +182,7 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 	closed := p.cms.Status().Breaker == "closed"
 	shared := g.shared()
 	g.keep(func(inq *schemas.Inquiry) bool {
-		p.count(inq, now)
+		p.count(inq, cms.Class, now)
 		act, reason := decide(failure{
 			class: cms.Class, counted: inq.Counted, maxAttempts: p.cfg.MaxAttempts, breakerClosed: closed, shared: shared,
 		})
@@ -202,13 +202,13 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 }
 
 // count notes a failed attempt. It counts against the request when it is the first one, or when the CMS answered a call
-// that was sent since the one before failed.
-func (p *Processor) count(inq *schemas.Inquiry, now time.Time) {
+// that was sent since the one before failed. A 429 says nothing about a request and never counts.
+func (p *Processor) count(inq *schemas.Inquiry, class cmsclient.Class, now time.Time) {
+	if class != cmsclient.Throttled && (inq.Counted == 0 || p.answered.Load() > inq.LastFailure.UnixNano()) {
+		inq.Counted++
+	}
 	if inq.FirstFailure.IsZero() {
 		inq.FirstFailure = now
-		inq.Counted = 1
-	} else if p.answered.Load() > inq.LastFailure.UnixNano() {
-		inq.Counted++
 	}
 	inq.LastFailure = now
 }

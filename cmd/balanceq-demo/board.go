@@ -86,6 +86,7 @@ func (b *board) waiting(k kind) int {
 // counts is what a board says at one moment.
 type counts struct {
 	requests    int
+	lag         int // requests without an answer
 	results     int
 	outcomes    map[string]int
 	deadLetters int
@@ -96,7 +97,7 @@ type counts struct {
 func (b *board) counts(now time.Time) counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := counts{requests: b.requests, outcomes: maps.Clone(b.outcomes), reasons: maps.Clone(b.reasons)}
+	c := counts{requests: b.requests, lag: len(b.open), outcomes: maps.Clone(b.outcomes), reasons: maps.Clone(b.reasons)}
 	for _, n := range b.outcomes {
 		c.results += n
 	}

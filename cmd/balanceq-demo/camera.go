@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"balanceq/cmsclient"
-	"balanceq/telemetry"
 )
 
 // snapshot is all that a view shows, at one moment.
@@ -16,7 +15,6 @@ type snapshot struct {
 	byStatus                                          map[int]int64
 	broken                                            int64 // calls without an answer
 	requestRate, callRate, resultRate, deadLetterRate float64
-	lag                                               int64
 	breaker                                           string
 	openFor                                           time.Duration // the breaker, in all
 	coolDown                                          time.Duration // what is left of it; 0: none
@@ -24,19 +22,19 @@ type snapshot struct {
 
 // camera takes snapshots; one goroutine at a time.
 type camera struct {
-	demo    *demo
-	sources telemetry.Sources
-	began   time.Time
+	demo  *demo
+	cms   func() cmsclient.Status
+	began time.Time
 
 	requests, calls, results, deadLetters meter
 }
 
 func newCamera(d *demo, now time.Time) *camera {
-	return &camera{demo: d, sources: d.stage.service.Sources(), began: now}
+	return &camera{demo: d, cms: d.stage.service.Sources().CMS, began: now}
 }
 
 func (c *camera) take(now time.Time) snapshot {
-	cms, consumer, sim := c.sources.CMS(), c.sources.Consumer(), c.demo.stage.sim.Simulator().Stats()
+	cms, sim := c.cms(), c.demo.stage.sim.Simulator().Stats()
 	s := snapshot{
 		act: int(c.demo.act.Load()), elapsed: now.Sub(c.began), counts: c.demo.board.counts(now),
 		calls: int(sim.Calls), byStatus: sim.ByStatus, broken: sim.Unanswered,
@@ -44,9 +42,6 @@ func (c *camera) take(now time.Time) snapshot {
 	}
 	if cms.Cause == cmsclient.CauseThrottled {
 		s.coolDown = cms.CoolDownUntil.Sub(now)
-	}
-	for _, p := range consumer.Partitions {
-		s.lag += p.Lag()
 	}
 	s.requestRate, s.callRate = c.requests.rate(now, s.requests), c.calls.rate(now, s.calls)
 	s.resultRate, s.deadLetterRate = c.results.rate(now, s.results), c.deadLetters.rate(now, s.deadLetters)

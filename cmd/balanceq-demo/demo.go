@@ -31,6 +31,7 @@ var errBooks = errors.New("the books do not balance")
 
 // perform runs the demo from the first start to the last stop.
 func perform(ctx context.Context, out io.Writer, v view, keep bool) (err error) {
+	_, _ = fmt.Fprintln(out, "Starting an embedded broker, a simulated CMS and balanceq …")
 	s, err := openStage(ctx)
 	defer func() {
 		failed := err != nil && ctx.Err() == nil
@@ -82,7 +83,8 @@ func (d *demo) run(ctx context.Context, v view, keep bool) (*report, error) {
 		})
 	}
 	crew.Go(func() { d.traffic.run(running) })
-	crew.Go(func() { v.show(running, newCamera(d, time.Now()).take) })
+	c := newCamera(d, time.Now())
+	crew.Go(func() { v.show(running, c.take) })
 
 	err := d.play(ctx)
 	published, closing := d.traffic.close()
@@ -115,6 +117,7 @@ func (d *demo) check(ctx context.Context, published int) (*report, error) {
 
 // linger says how to use what is running, and waits for Ctrl-C.
 func (d *demo) linger(ctx context.Context, out io.Writer) error {
+	d.stage.sim.Simulator().ClearFaults() // the failing contracts' too: who tries it out makes faults of their own
 	printInvitation(out, d.stage)
 	select {
 	case <-ctx.Done():

@@ -21,7 +21,7 @@ func (v plainView) show(ctx context.Context, take func(time.Time) snapshot) {
 	act, last := -1, time.Now()
 	for now := last; ; {
 		if s := take(now); s.act != act {
-			act, last = s.act, now
+			act = s.act
 			_, _ = fmt.Fprintf(v.out, "\n%s: %s\nLook at: %s\n", story[act].name, story[act].says, story[act].watch)
 		} else if now.Sub(last) >= plainEvery {
 			last = last.Add(plainEvery)

@@ -32,7 +32,7 @@ const (
 	widest    = 100
 )
 
-// screen draws a snapshot for a terminal of that width: 22 lines, none of which reaches the last column.
+// screen draws a snapshot for a terminal of that width: at most 24 lines, none of which reaches the last column.
 func (p painter) screen(s snapshot, terminal int) string {
 	width := min(max(terminal-1, narrowest), widest)
 	act := story[s.act]
@@ -43,9 +43,9 @@ func (p painter) screen(s snapshot, terminal int) string {
 		" " + name + "  " + act.says,
 		" " + p.faint.Render("Look at: "+act.watch),
 		"",
-		p.flow(s, width-1),
+		p.flow(s, width),
 		"",
-		p.breaker(s),
+		p.breaker(s, width),
 		" latency   " + p.latency(s),
 		"",
 		p.acts(s, width),
@@ -67,7 +67,7 @@ func (p painter) title(s snapshot, width int) string {
 	if left == 0 {
 		text = fmt.Sprintf("%.0f s, nearly done", s.elapsed.Seconds())
 	}
-	right := p.good.Render(strings.Repeat("━", done)) + p.faint.Render(strings.Repeat("━", bar-done)+"  "+text)
+	right := p.good.Render(strings.Repeat("━", done)) + p.faint.Render(strings.Repeat("─", bar-done)+"  "+text)
 	return spread(" "+p.bold.Render("balanceq demo"), right, width)
 }
 
@@ -79,41 +79,51 @@ func spread(left, right string, width int) string {
 
 // flow is the picture: requests → CMS → results and dead letters.
 func (p painter) flow(s snapshot, width int) string {
-	const arrow = 5
-	inner := width - 2*arrow - 3*2 // three borders
-	left, middle := inner*28/100, inner*28/100
+	inner := width - 1 - 2*arrowWidth - 3*2 // without margin, arrows and three borders
+	left, middle := inner*28/100, inner*30/100
 	right := inner - left - middle
-	calls := p.callsBox(s, middle)
-	height := lipgloss.Height(calls)
-	answers := lipgloss.JoinVertical(lipgloss.Left, p.resultsBox(s, right), p.deadLettersBox(s, right))
+	results, dead := p.resultsBox(s, right), p.deadLettersBox(s, right)
+	height := lipgloss.Height(results) + lipgloss.Height(dead)
+	toResults, toDead := lipgloss.Height(results)/2, lipgloss.Height(results)+lipgloss.Height(dead)/2
 	return lipgloss.JoinHorizontal(lipgloss.Top,
-		" ", p.requestsBox(s, left, height), p.arrows(s, height, 2), calls, p.arrows(s, height, 2, 7), answers)
+		" ", p.requestsBox(s, left, height), p.arrows(s, height, toResults), p.callsBox(s, middle, height),
+		p.arrows(s, height, toResults, toDead), lipgloss.JoinVertical(lipgloss.Left, results, dead))
 }
 
-// arrows draws arrows of five columns at the given lines; broken ones where no call goes through.
+const arrowWidth = 3
+
+// arrows draws arrows at the given lines; broken or barred ones where no call goes through.
 func (p painter) arrows(s snapshot, height int, at ...int) string {
 	lines := make([]string, height)
 	for i := range lines {
-		lines[i] = strings.Repeat(" ", 5)
+		lines[i] = strings.Repeat(" ", arrowWidth)
 	}
 	for _, i := range at {
-		if lines[i] = " ──▶ "; s.breaker == breakerOpen {
-			lines[i] = p.bad.Render(" ╌╳╌ ")
+		switch {
+		case s.breaker == breakerOpen:
+			lines[i] = p.bad.Render("╌╳╌")
+		case s.coolDown > 0:
+			lines[i] = p.warn.Render("─║ ")
+		default:
+			lines[i] = "──▶"
 		}
 	}
 	return strings.Join(lines, "\n")
 }
 
 func (p painter) requestsBox(s snapshot, width, height int) string {
-	lag := p.number("waiting (lag)", int(s.lag), width)
+	lag := p.number("lag", s.lag, width)
 	if s.lag > rate {
 		lag = p.warn.Render(lag)
 	}
-	lines := []string{p.head("requests", s.requests, s.requestRate, width), "", lag, p.bar(int(s.lag), width)}
-	return p.frame(width, height, lines)
+	return p.frame(width, height, []string{
+		p.head("requests", s.requestRate, width),
+		p.number("published", s.requests, width),
+		"", lag, p.bar(s.lag, width), "", "lag: not yet", "answered",
+	})
 }
 
-// fullBar is the lag at which the bar is full: what an outage of the story piles up, and a little more.
+// fullBar is the lag at which the bar is full: what the outage piles up, and a little more.
 const fullBar = rate * 8
 
 func (p painter) bar(n, width int) string {
@@ -122,41 +132,41 @@ func (p painter) bar(n, width int) string {
 	return p.warn.Render(strings.Repeat("█", filled)) + p.faint.Render(strings.Repeat("░", inner-filled))
 }
 
-func (p painter) callsBox(s snapshot, width int) string {
+func (p painter) callsBox(s snapshot, width, height int) string {
 	var serverErrors int64
 	for status, n := range s.byStatus {
 		if status >= 500 {
 			serverErrors += n
 		}
 	}
-	return p.frame(width, 0, []string{
-		p.head("CMS calls", s.calls, s.callRate, width), "",
-		p.number("200 answered", int(s.byStatus[200]), width),
-		p.number("404 no contract", int(s.byStatus[404]), width),
-		p.number("429 slow down", int(s.byStatus[429]), width),
+	return p.frame(width, height, []string{
+		p.head("CMS calls", s.callRate, width),
+		p.number("made", s.calls, width), "",
+		p.number("200 ok", int(s.byStatus[200]), width),
+		p.number("404 unknown", int(s.byStatus[404]), width),
+		p.number("429 wait", int(s.byStatus[429]), width),
 		p.number("5xx failed", int(serverErrors), width),
 		p.number("broken off", int(s.broken), width),
-		"", "",
 	})
 }
 
 func (p painter) resultsBox(s snapshot, width int) string {
 	return p.frame(width, 0, []string{
-		p.head("results", s.results, s.resultRate, width),
-		p.number("complete", s.outcomes[schemas.OutcomeComplete], width),
-		p.number("partial", s.outcomes[schemas.OutcomePartial], width),
+		p.head("results "+thousands(s.results), s.resultRate, width),
+		p.number(schemas.OutcomeComplete, s.outcomes[schemas.OutcomeComplete], width),
+		p.number(schemas.OutcomePartial, s.outcomes[schemas.OutcomePartial], width),
 	})
 }
 
-// deadLettersBox has a line for each reason that the story provokes; another one would be seen in the total.
+// deadLettersBox has a line for each reason that the story provokes; others would be seen in the total.
 func (p painter) deadLettersBox(s snapshot, width int) string {
-	return p.frame(width, 0, []string{
-		p.head("dead letters", s.deadLetters, s.deadLetterRate, width),
-		p.number(string(schemas.ReasonInvalidRequest), s.reasons[schemas.ReasonInvalidRequest], width),
-		p.number(string(schemas.ReasonContractNotFound), s.reasons[schemas.ReasonContractNotFound], width) + "",
-		p.number(string(schemas.ReasonExpired)+", "+string(schemas.ReasonAttemptsExhausted),
-			s.reasons[schemas.ReasonExpired]+s.reasons[schemas.ReasonAttemptsExhausted], width),
-	})
+	lines := []string{p.head("dead letters "+thousands(s.deadLetters), s.deadLetterRate, width)}
+	for _, k := range kinds {
+		if reason := k.want().reason; reason != "" {
+			lines = append(lines, p.number(string(reason), s.reasons[reason], width))
+		}
+	}
+	return p.frame(width, 0, lines)
 }
 
 // frame draws a box around lines; width is that of text and padding, height that of the whole box, 0 for as needed.
@@ -168,9 +178,9 @@ func (p painter) frame(width, height int, lines []string) string {
 	return style.Render(strings.Join(lines, "\n"))
 }
 
-// head is a box's first line: what it counts, how many, and how many a second.
-func (p painter) head(name string, n int, perSec float64, width int) string {
-	return spread(p.bold.Render(name+" "+thousands(n)), p.faint.Render(fmt.Sprintf("%.0f/s", perSec)), width-2)
+// head is a box's first line: what it counts, and how many a second.
+func (p painter) head(name string, perSec float64, width int) string {
+	return spread(p.bold.Render(name), p.faint.Render(fmt.Sprintf("%.0f/s", perSec)), width-2)
 }
 
 func (p painter) number(name string, n, width int) string {
@@ -187,21 +197,21 @@ func thousands(n int) string {
 }
 
 // breaker says in what state the breaker is and what that means.
-func (p painter) breaker(s snapshot) string {
+func (p painter) breaker(s snapshot, width int) string {
 	style, text := p.good, "calls go through"
 	switch {
 	case s.coolDown > 0:
-		style, text = p.warn, "but the CMS said 429: all calls pause, "+seconds(s.coolDown)+" more"
+		style, text = p.warn, "the CMS said 429: all calls pause "+seconds(s.coolDown)+" more"
 	case s.breaker == breakerOpen:
 		style, text = p.bad, "consumption pauses; nothing is dead-lettered"
 	case s.breaker == breakerHalfOpen:
 		style, text = p.warn, "one waiting request probes the CMS"
 	}
 	line := " breaker   " + style.Render("● "+strings.ToUpper(s.breaker)) + "  " + text
-	if s.openFor > 0 {
-		line += p.faint.Render("  (open for " + seconds(s.openFor) + " so far)")
+	if s.openFor == 0 {
+		return line
 	}
-	return line
+	return spread(line, p.faint.Render("open "+seconds(s.openFor)), width)
 }
 
 func (p painter) latency(s snapshot) string {

@@ -20,8 +20,9 @@ type phase struct {
 const (
 	rate      = 300 // requests a second
 	drainRate = 20  // while the last failing requests use up their attempts
-	// drainLimit is how long the last answers may take; what has none then is missing in the books.
-	drainLimit = 15 * time.Second
+	// The last answers may take drainLimit, and the next one drainStall; what has none then is missing in the books.
+	drainLimit = time.Minute
+	drainStall = 10 * time.Second
 	outageTime = 6 * time.Second
 	retryAfter = 2 // seconds
 )
@@ -36,7 +37,7 @@ var (
 var story = []phase{
 	{
 		name: "normal", lasts: 6 * time.Second,
-		says:  "300 requests a second. One in seven is partial, wrong, late or hopeless.",
+		says:  "300 requests a second, one in seven with something wrong.",
 		watch: "each request becomes one result or one dead letter.",
 		begin: func(s *stage, t *traffic) {
 			s.sim.Simulator().AddFault(cmssim.Fault{
@@ -47,7 +48,7 @@ var story = []phase{
 	},
 	{
 		name: "outage", lasts: outageTime,
-		says:  "The CMS is down: 503 or a broken connection. Requests keep coming.",
+		says:  "The CMS is down (503, broken connections); requests go on.",
 		watch: "the breaker opens, the lag grows, and dead letters stop.",
 		begin: func(s *stage, _ *traffic) {
 			sim := s.sim.Simulator()
@@ -57,12 +58,12 @@ var story = []phase{
 	},
 	{
 		name: "recovery", lasts: 7 * time.Second,
-		says:  "The CMS is back. A waiting request probes it, and the breaker closes.",
+		says:  "The CMS is back: a request probes it, the breaker closes.",
 		watch: "the backlog drains: the lag falls back to zero.",
 	},
 	{
 		name: "throttled", lasts: 5 * time.Second,
-		says:  "The CMS says 429 with Retry-After: 2, for a moment.",
+		says:  "For a moment the CMS says 429, Retry-After: 2.",
 		watch: "all calls pause together; the breaker stays closed.",
 		begin: func(s *stage, _ *traffic) {
 			s.sim.Simulator().AddFault(cmssim.Fault{
@@ -72,20 +73,20 @@ var story = []phase{
 	},
 	{
 		name:  "drain",
-		says:  "The traffic ends. A trickle goes on until the last attempts are used up.",
-		watch: "lag and open requests go to zero.",
+		says:  "The traffic ends; the last requests are answered.",
+		watch: "the lag goes to zero.",
 		begin: func(_ *stage, t *traffic) { t.pace(drainRate, true) },
 	},
 	{
 		name:  "check",
-		says:  "The service stops; the topics are read from start to end and compared.",
+		says:  "The service stops; the topics are read and compared.",
 		watch: "the summary that follows.",
 	},
 }
 
 // expected is about how long all of it takes; the acts without a length take a few seconds.
 func expected() time.Duration {
-	sum := 4 * time.Second
+	sum := 2 * time.Second
 	for _, p := range story {
 		sum += p.lasts
 	}
@@ -111,8 +112,16 @@ func (d *demo) play(ctx context.Context) error {
 // answered (else it could not be told from an outage), so a little good traffic goes on until the failing ones are done.
 func (d *demo) drain(ctx context.Context) error {
 	d.begin(actDrain)
+	limit := time.Now().Add(drainLimit)
 	for _, last := range []kind{failing, anyKind} {
-		err := d.stage.wait(ctx, drainLimit, func() bool { return d.board.waiting(last) == 0 })
+		least, moved := d.board.waiting(last), time.Now()
+		err := d.stage.wait(ctx, time.Until(limit), func() bool {
+			n := d.board.waiting(last)
+			if n < least {
+				least, moved = n, time.Now()
+			}
+			return n == 0 || time.Since(moved) > drainStall
+		})
 		if err != nil && !errors.Is(err, errBudget) {
 			return err
 		}

@@ -15,7 +15,7 @@ func printSummary(out io.Writer, r *report) {
 	_, _ = fmt.Fprintln(out, "\nWhat the topics say, read from start to end:")
 	_, _ = fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "  kind\tpublished\tresults\tdead letters\tshould be\t")
+	_, _ = fmt.Fprintln(w, "  kind\tpublished\tresults\tdead letters\t")
 	total := row{deadLetters: map[schemas.Reason]int{}}
 	for _, k := range kinds {
 		row := r.rows[k]
@@ -23,7 +23,7 @@ func printSummary(out io.Writer, r *report) {
 		if row.wrong > 0 {
 			verdict = fmt.Sprintf("WRONG: %d", row.wrong)
 		}
-		_, _ = fmt.Fprintf(w, "  %s\t%9d\t%7d\t%s\t%s\t%s\n", k, row.published, row.results, deadLetterText(row.deadLetters), k.want(), verdict)
+		_, _ = fmt.Fprintf(w, "  %s\t%9d\t%7d\t%s\t%s\n", k, row.published, row.results, deadLetterText(row.deadLetters), verdict)
 		total.published += row.published
 		total.results += row.results
 		for reason, n := range row.deadLetters {
@@ -34,7 +34,7 @@ func printSummary(out io.Writer, r *report) {
 	for _, n := range total.deadLetters {
 		sum += n
 	}
-	_, _ = fmt.Fprintf(w, "  all\t%9d\t%7d\t%d\t\t\n", total.published, total.results, sum)
+	_, _ = fmt.Fprintf(w, "  all\t%9d\t%7d\t%d\t\n", total.published, total.results, sum)
 	_ = w.Flush()
 	_, _ = fmt.Fprintln(out)
 	if r.balances() {

@@ -92,6 +92,7 @@ func (m *mix) next(now time.Time, onlyGood bool) (request, schemas.Message) {
 		q.contract = failingContracts[m.random.IntN(len(failingContracts))]
 	case expired:
 		body.Deadline = now.Add(-time.Minute)
+	case good, malformed: // any contract, codes that it has
 	}
 	if body.BalanceCodes == nil {
 		first := m.random.IntN(len(cmssim.Codes) - 3)

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,8 +12,10 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// Outages of every kind, under traffic: the breaker opens, fetching pauses, nothing is blamed on requests, and everything
-// is answered once the CMS works again.
+const reopened = `balanceq_breaker_transitions_total{from="half-open",to="open"}`
+
+// Outages of every kind, under traffic: the breaker opens, no more is started than may run ahead, nothing is blamed on requests,
+// and everything is answered once the CMS works again.
 func TestBreakerBlamesNoRequest(t *testing.T) {
 	t.Parallel()
 	outages := map[string]cmssim.Fault{
@@ -25,31 +28,22 @@ func TestBreakerBlamesNoRequest(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 2, cmssim.Config{Latency: 5 * time.Millisecond})
 			r.Send(asks(100, 20, 6000)...)
-			in := r.StartReady("--cms.timeout=500ms", "--cms.max-attempts=3", "--cms.backoff.initial=10ms", "--cms.backoff.max=50ms")
+			const runAhead = 64
+			in := r.StartReady("--cms.timeout=500ms", "--cms.max-attempts=3", "--cms.backoff.initial=10ms", "--cms.backoff.max=50ms",
+				"--cms.max-in-flight=32", "--consumer.run-ahead="+strconv.Itoa(runAhead))
 			r.AwaitCommitted()
 
 			r.sim.AddFault(outage)
-			r.Send(asks(40, 20, 6000)...)
-			const opened = `balanceq_breaker_transitions_total{from="half-open",to="open"}`
-			in.eventually("probes have failed", func() bool { return in.Metrics()[opened] >= 2 })
-
-			// A fetch that was on the wire when the breaker opened has returned by now, so nothing new is started any more.
-			started := in.Metrics().sum("balanceq_partition_open")
-			invalid := r.Send(kafka.Message{Value: []byte(`{"contractId":`)})[0]
-			r.Send(asks(500, 60, 6000)...)
-			probes := in.Metrics()[opened]
-			in.eventually("more probes have failed", func() bool { return in.Metrics()[opened] >= probes+2 })
-			m := in.Metrics()
-			if got := m.sum("balanceq_partition_open"); got > started || started > 40 {
-				t.Errorf("%v requests are started while no call is possible, after %v", got, started)
+			invalid := r.Send(append(asks(40, 20, 6000), kafka.Message{Value: []byte(`{"contractId":`)})...)[40]
+			in.eventually("probes have failed", func() bool { return in.Metrics()[reopened] >= 2 })
+			r.Send(asks(1000, 60, 6000)...)
+			probes := in.Metrics()[reopened]
+			in.eventually("more probes have failed", func() bool { return in.Metrics()[reopened] >= probes+3 })
+			if got := in.Metrics().sum("balanceq_partition_open"); got > runAhead {
+				t.Errorf("%v requests were started while no call is possible; consumer.run-ahead is %d", got, runAhead)
 			}
-			if h, status := in.Health(); status != http.StatusOK || h.Breaker == "closed" || h.Halted != "" {
+			if h, status := in.Health(); status != http.StatusOK || h.Breaker == "closed" || h.Waiting != "breaker" || h.Halted != "" {
 				t.Errorf("/readyz is %d: %+v", status, h)
-			}
-			in.eventually("/readyz says what it waits for", func() bool { h, _ := in.Health(); return h.Waiting == "breaker" })
-			in.eventually("the breaker is seen open", func() bool { return in.Metrics()[`balanceq_breaker_state{state="open"}`] == 1 })
-			if n := r.written(r.deadletters); n != 0 {
-				t.Errorf("%d dead letters while the breaker is open", n)
 			}
 
 			r.sim.ClearFaults()
@@ -66,23 +60,52 @@ func TestBreakerBlamesNoRequest(t *testing.T) {
 	}
 }
 
+// While the breaker is open nothing is fetched: what comes stays in Kafka, where others can see it as lag.
+func TestFetchingPausesWhileOpen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, cmssim.Config{})
+	r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusServiceUnavailable})
+	in := r.StartReady("--cms.breaker.open-time=4s")
+	r.Send(asks(10, 10, 6300)...)
+	in.eventually("the breaker opens", func() bool { return in.Metrics()[`balanceq_breaker_state{state="open"}`] == 1 })
+	openFor := func(d time.Duration) {
+		in.eventually("the breaker is open for "+d.String(), func() bool {
+			opened := in.Logs("the circuit breaker opened")
+			return time.Since(opened[len(opened)-1].time()) > d
+		})
+	}
+	openFor(500 * time.Millisecond) // a fetch that was on the wire has returned: it takes 250 ms at most
+	r.Send(kafka.Message{Value: []byte("{")})
+	r.Send(asks(100, 10, 6300)...)
+	openFor(2 * time.Second)
+	m := in.Metrics()
+	if len(in.Logs("half-open")) > 0 {
+		t.Skip("the machine is too slow for this: the breaker is not open any more")
+	}
+	if got := m.sum("balanceq_partition_open"); got > 10 {
+		t.Errorf("%v requests are started, 100 of them while the breaker is open", got)
+	}
+	if n := r.written(r.deadletters); n != 0 {
+		t.Errorf("%d dead letters while the breaker is open", n)
+	}
+	r.sim.ClearFaults()
+	r.AwaitCommitted()
+	r.Ledger().WantExactlyOnce()
+}
+
 // Invalid records need no CMS, but a dead letter must never be stamped with a time at which the breaker was open: whoever
 // looks for the victims of an outage would find them.
 func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{})
-	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.breaker.open-time=100ms")
-	const closed = `balanceq_breaker_transitions_total{from="half-open",to="closed"}`
-	for round := range 4 {
-		r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusBadGateway, Count: 30})
-		for range 10 {
-			r.Send(ask(6100, "AVAILABLE"), kafka.Message{Value: []byte("{")}, ask(6101, "DUE"), kafka.Message{Value: []byte("[]")}, ask(6102, "OVL"))
-			r.Send(asks(10, 10, 6200)...)
+	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.timeout=500ms", "--cms.breaker.window=1s")
+	for range 4 {
+		r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusBadGateway, Count: 40})
+		for range 5 {
+			invalid := []kafka.Message{{Value: []byte("{")}, ask(6100, "AVAILABLE"), {Value: []byte("[]")}, {Value: nil}, ask(6101, "DUE"), {}}
+			r.Send(append(invalid, asks(20, 20, 6200)...)...)
 		}
 		r.AwaitCommitted()
-		if got := in.Metrics()[closed]; got < float64(round) {
-			t.Errorf("the breaker closed only %v times", got)
-		}
 	}
 	l := r.Ledger()
 	l.WantExactlyOnce()
@@ -95,7 +118,8 @@ func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
 // wantNoneStampedWhileOpen compares the dead letters' times (milliseconds) with the log's messages about the breaker.
 func (in *instance) wantNoneStampedWhileOpen(l *ledger) {
 	in.t.Helper()
-	const slack = 5 * time.Millisecond
+	// The message is written after the change, and a dead letter after its look at the breaker, on a machine that may be slow.
+	const slack = 100 * time.Millisecond
 	var opened time.Time
 	periods := 0
 	for _, line := range in.Logs("the circuit breaker") {

@@ -14,37 +14,47 @@ import (
 
 // A kill -9 loses nothing. It repeats what was answered and not yet committed, and that is bounded:
 //
-//   - what was answered since the last commit was sent: the commit interval, and the time the commit before it took, which
-//     delays the next one. Measured: the most results in any window of that length;
-//   - what was answered behind a request that was not: as lanes are served in order and none is slow here, at most about
-//     what is answered while one call is under way: the in-flight limit, twice (calls, and their writes).
+//   - what was answered since the last commit was sent: the commit interval, and the time a commit takes, which delays the
+//     next one. Measured: the most results in any window of that length;
+//   - what was answered behind a request that was not. As lanes are served in turn and none is slow here, that is at most
+//     about what is answered while one call is under way: twice the in-flight limit (calls, and their writes);
+//   - with cms.coalesce a request is answered together with an earlier one of its contract, however many others lie between
+//     them: up to consumer.run-ahead.
 func TestKillRepeatsLittle(t *testing.T) {
 	t.Parallel()
-	const inFlight, interval = 16, 100 * time.Millisecond
-	r := newRig(t, 2, cmssim.Config{Latency: 20 * time.Millisecond, Jitter: 10 * time.Millisecond})
-	r.Send(asks(3000, 500, 5000)...)
-	repeated, bound := 0, 0
-	for round := range int64(3) {
-		in := r.StartReady("--cms.max-in-flight="+strconv.Itoa(inFlight), "--consumer.commit-interval="+interval.String())
-		r.AwaitWritten(r.results, r.written(r.results)+300)
-		window := interval + longestCommit(in.Metrics())
-		in.Kill()
-		// What the next instance repeats is known from here on: results of offsets that were not committed.
-		repeats := r.uncommittedResults()
-		limit := r.Ledger().mostResultsWithin(window) + 2*inFlight
-		if repeats > limit {
-			t.Errorf("round %d: %d results are to be repeated, more than %d (window %v)", round, repeats, limit, window)
-		}
-		repeated, bound = repeated+repeats, bound+limit
+	const inFlight, interval, runAhead = 16, 100 * time.Millisecond, 512
+	for name, coalesce := range map[string]bool{"single": false, "coalesced": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2, cmssim.Config{Latency: 20 * time.Millisecond, Jitter: 10 * time.Millisecond})
+			r.Send(asks(3000, 500, 5000)...)
+			repeats, bound := 0, 0
+			for round := range 3 {
+				in := r.StartReady("--cms.max-in-flight="+strconv.Itoa(inFlight), "--consumer.commit-interval="+interval.String(),
+					"--consumer.run-ahead="+strconv.Itoa(runAhead), "--cms.coalesce="+strconv.FormatBool(coalesce))
+				r.AwaitWritten(r.results, r.written(r.results)+300)
+				window := interval + longestCommit(in.Metrics())
+				in.Kill()
+				got := r.uncommittedResults()
+				limit := r.Ledger().mostResultsWithin(window) + 2*inFlight
+				if coalesce {
+					limit += runAhead
+				}
+				if got > limit {
+					t.Errorf("kill %d: %d results are to be repeated, more than %d (window %v)", round, got, limit, window)
+				}
+				repeats, bound = repeats+got, bound+limit
+			}
+			r.StartReady()
+			r.AwaitCommitted()
+			l := r.Ledger()
+			l.WantNothingLost()
+			if got := l.Repeated(); got > repeats {
+				t.Errorf("%d results were repeated; by the commits it should be at most %d", got, repeats)
+			}
+			t.Logf("3 kills repeated %d of %d results; the bound is %d", l.Repeated(), len(r.sent), bound)
+		})
 	}
-	r.StartReady()
-	r.AwaitCommitted()
-	l := r.Ledger()
-	l.WantNothingLost()
-	if got := l.Repeated(); got != repeated {
-		t.Errorf("%d results were repeated; by the commits it should be %d", got, repeated)
-	}
-	t.Logf("3 kills repeated %d of %d results; the bound is %d", repeated, len(r.sent), bound)
 }
 
 // uncommittedResults counts the results of requests at or above the committed offsets. No instance may be running.
@@ -96,4 +106,3 @@ func longestCommit(m metrics) time.Duration {
 	}
 	return time.Duration(longest * float64(time.Second))
 }
-

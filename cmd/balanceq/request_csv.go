@@ -27,6 +27,7 @@ type csvSource struct {
 	limit   *recordLimit
 	o       *requestOptions
 	columns map[string]int // index by name; nil: the header has not been read
+	line    int            // on which the last record began
 }
 
 func newCSVSource(r io.Reader, o *requestOptions) *csvSource {
@@ -44,11 +45,11 @@ func (s *csvSource) next() (entry, error) {
 			return entry{}, err
 		}
 	}
-	fields, line, err := s.readRecord()
+	fields, err := s.readRecord()
 	if err != nil {
 		return entry{}, err
 	}
-	where := "line " + strconv.Itoa(line)
+	where := "line " + strconv.Itoa(s.line)
 	if len(fields) != len(s.columns) {
 		return entry{}, &badRequest{where, fmt.Sprintf("has %d columns and the header %d; put cells with commas into quotes",
 			len(fields), len(s.columns))}
@@ -58,7 +59,7 @@ func (s *csvSource) next() (entry, error) {
 		if !ok {
 			return ""
 		}
-		return strings.TrimSpace(strings.Clone(fields[i]))
+		return strings.TrimSpace(fields[i])
 	}
 	d := draft{contractID: cell("contractId"), codes: splitCodes(cell("balanceCodes")), id: cell("requestId"), deadline: cell("deadline")}
 	if d.id == "" && s.o.wait {
@@ -77,31 +78,30 @@ func splitCodes(cell string) []string {
 	return strings.FieldsFunc(cell, func(r rune) bool { return r == '|' || r == ',' || r == ' ' || r == '\t' })
 }
 
-// readRecord returns the fields, valid until the next call, and the line on which they begin.
-func (s *csvSource) readRecord() (fields []string, line int, err error) {
+// readRecord returns the fields, valid until the next call.
+func (s *csvSource) readRecord() ([]string, error) {
 	s.limit.left = maxRecord
-	fields, err = s.csv.Read()
+	fields, err := s.csv.Read()
 	if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
 		where, problem := fmt.Sprintf("line %d, column %d", syntax.Line, syntax.Column), syntax.Err.Error()
-		if errors.Is(err, csv.ErrQuote) && syntax.StartLine != syntax.Line {
-			problem += fmt.Sprintf(" (the line began on line %d)", syntax.StartLine)
+		if syntax.StartLine != syntax.Line {
+			problem += fmt.Sprintf(" (it began on line %d)", syntax.StartLine)
 		}
-		return nil, 0, &badRequest{where, problem}
+		return nil, &badRequest{where, problem}
 	}
 	if errors.Is(err, errRecordTooLong) {
-		line, _ := s.csv.FieldPos(0)
-		return nil, 0, fmt.Errorf("after line %d: %w", line, err)
+		return nil, fmt.Errorf("after line %d: %w", s.line, err)
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	line, _ = s.csv.FieldPos(0)
-	return fields, line, nil
+	s.line, _ = s.csv.FieldPos(0)
+	return fields, nil
 }
 
 // readHeader's errors end the input: without a header no line can be read.
 func (s *csvSource) readHeader() error {
-	header, line, err := s.readRecord()
+	header, err := s.readRecord()
 	if errors.Is(err, io.EOF) {
 		return errors.New("has no lines; begin with the header contractId,balanceCodes")
 	}
@@ -109,23 +109,23 @@ func (s *csvSource) readHeader() error {
 		return fmt.Errorf("reading the header: %s", err) //nolint:errorlint // a bad header cannot be skipped like a bad line
 	}
 	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
-		return fmt.Errorf("line %d: the columns are separated by something other than commas; save the file with commas", line)
+		return fmt.Errorf("line %d: the columns are separated by something other than commas; save the file with commas", s.line)
 	}
 	columns := map[string]int{}
 	for i, name := range header {
 		name = strings.TrimSpace(name)
 		if !slices.Contains(csvColumns, name) {
-			return fmt.Errorf("line %d: unknown column %q; %s", line, shorten(name), suggestColumn(name))
+			return fmt.Errorf("line %d: unknown column %q; %s", s.line, shorten(name), suggestColumn(name))
 		}
 		if _, twice := columns[name]; twice {
-			return fmt.Errorf("line %d: column %s is there twice; remove one", line, name)
+			return fmt.Errorf("line %d: column %s is there twice; remove one", s.line, name)
 		}
 		columns[name] = i
 	}
 	for _, name := range csvColumns[:2] {
 		if _, ok := columns[name]; !ok && !s.o.noValidate {
 			return fmt.Errorf("line %d: column %s is missing; the header is contractId,balanceCodes and, if wanted, requestId and deadline",
-				line, name)
+				s.line, name)
 		}
 	}
 	s.columns = columns

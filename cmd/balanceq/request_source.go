@@ -72,10 +72,11 @@ func (d draft) entry(where string) (entry, error) {
 		d.deadline = time.Now().Add(left).UTC().Format(time.RFC3339Nano)
 	}
 	e, err := newEntry(where, d.json())
-	for _, member := range append([][2]string{{"contractId", d.contractID}, {"requestId", d.id}, {"deadline", d.deadline}},
-		[2]string{"balanceCodes", strings.Join(d.codes, ",")}) {
-		if !utf8.ValidString(member[1]) { // the JSON has replacement characters, which must not go out unnoticed
-			return e, &schemas.RequestError{Field: member[0], Problem: "is not UTF-8; save the file as UTF-8"}
+	for _, m := range []struct{ name, text string }{
+		{"contractId", d.contractID}, {"balanceCodes", strings.Join(d.codes, ",")}, {"requestId", d.id}, {"deadline", d.deadline},
+	} {
+		if !utf8.ValidString(m.text) { // the JSON has replacement characters, which must not go out unnoticed
+			return e, &schemas.RequestError{Field: m.name, Problem: "is not UTF-8; write it as UTF-8"}
 		}
 	}
 	return e, err
@@ -136,6 +137,19 @@ func (s *flagSource) next() (entry, error) {
 	return e, nil
 }
 
+// checkFlags makes all requests once, so that nothing is published when one of them is not valid.
+func checkFlags(o *requestOptions) error {
+	for s := (&flagSource{o: o}); ; {
+		_, err := s.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return usageError{err}
+		}
+	}
+}
+
 // The formats of files.
 const (
 	formatCSV    = "csv"
@@ -178,7 +192,7 @@ func openInput(o *requestOptions, stdin io.Reader) (*input, error) {
 	if o.file == "" {
 		in.size = int64(len(o.contracts))
 		in.source = &flagSource{o: o}
-		return in, nil
+		return in, checkFlags(o)
 	}
 	r := stdin
 	if o.file == "-" {

@@ -11,6 +11,7 @@ import (
 	"balanceq/cmd/internal/config"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -82,6 +83,7 @@ Every key of the configuration is a flag, an environment variable and a key of t
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().SortFlags = false
+	root.SetUsageFunc(usage(root.UsageFunc()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{config.FlagError(cmd.Flags(), err)}
 	})
@@ -114,6 +116,36 @@ func configured(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().SortFlags = false
 	config.Register(cmd.Flags())
 	return cmd
+}
+
+// usage shows a command's own flags. Those of the configuration are many and the same for every command, so they are hidden
+// while it is printed, and a section behind it says where to find them.
+func usage(printUsage func(*cobra.Command) error) func(*cobra.Command) error {
+	return func(cmd *cobra.Command) error {
+		all := pflag.NewFlagSet("", pflag.ContinueOnError)
+		config.Register(all)
+		var hidden []*pflag.Flag
+		all.VisitAll(func(key *pflag.Flag) {
+			if flag := cmd.Flags().Lookup(key.Name); flag != nil {
+				flag.Hidden = true
+				hidden = append(hidden, flag)
+			}
+		})
+		err := printUsage(cmd)
+		for _, flag := range hidden {
+			flag.Hidden = false
+		}
+		if err != nil || len(hidden) == 0 {
+			return err
+		}
+		_, err = fmt.Fprint(cmd.OutOrStderr(), `
+Configuration:
+      --config string   YAML file to read the configuration from
+      --KEY value       every key of the configuration, such as --kafka.brokers and --topics.requests;
+                        balanceq config reference lists them
+`)
+		return err
+	}
 }
 
 // load reads the configuration of a command made with configured.

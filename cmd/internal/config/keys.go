@@ -162,7 +162,7 @@ var keys = []key{
 		help: "Time between commits of offsets; a crash repeats at most about this much",
 		bind: func(c *Config) value { return duration{&c.Consumer.CommitInterval, shortest, time.Minute} }},
 	{name: "consumer.run-ahead", def: "1024", example: "4096",
-		help: "Records of a partition that may be read beyond its committed offset",
+		help: "Records that may be worked on beyond the committed offsets, shared by the partitions (at least 16 each)",
 		bind: func(c *Config) value { return count{&c.Consumer.RunAhead, 1, 1_000_000, "records"} }},
 	{name: "consumer.fetch-bytes", def: "256KiB", example: "1MiB",
 		help: "Bytes to fetch at once, per partition",
@@ -188,7 +188,7 @@ var keys = []key{
 		bind: func(c *Config) value { return boolean{&c.Requests.RefuseCardNumbers} }},
 
 	{name: "http.listen", def: "127.0.0.1:8080", example: "off",
-		help: "Where to serve /metrics, /livez, /readyz and the console, host:port; \"off\" switches them off",
+		help: "Where to serve /metrics, /livez, /readyz and /debug/pprof/, host:port; \"off\" switches them off",
 		bind: func(c *Config) value { return address{&c.HTTP.Listen} }},
 
 	{name: "log.level", def: "info", example: "debug",

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/rs/zerolog"
+	"github.com/schollz/progressbar/v3"
+)
+
+// barDelay keeps the bar away from what is done at once.
+const barDelay = 500 * time.Millisecond
+
+// progress draws a bar while requests are published and answered. Where out is no terminal it draws nothing.
+type progress struct {
+	mu    sync.Mutex
+	out   io.Writer
+	shown bool // out is a terminal
+	max   int64
+	start time.Time
+	bar   *progressbar.ProgressBar // nil: not drawn yet
+}
+
+// newProgress takes the size of the input; -1: not known, then the bar has no end and no time left.
+func newProgress(out io.Writer, size int64) *progress {
+	return &progress{out: out, shown: isTerminal(out), max: size, start: time.Now()}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// draw shows how far the input has been read, with text in front.
+func (g *progress) draw(done int64, text string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.shown || time.Since(g.start) < barDelay {
+		return
+	}
+	if g.bar == nil {
+		g.bar = progressbar.NewOptions64(g.max,
+			progressbar.OptionSetWriter(g.out), progressbar.OptionSetWidth(20), progressbar.OptionThrottle(0),
+			progressbar.OptionSetPredictTime(g.max > 0), progressbar.OptionSetElapsedTime(true), progressbar.OptionSetRenderBlankState(false))
+	}
+	if g.max > 0 {
+		done = min(done, g.max-1) // a full bar would be taken for the end; end takes it away
+	}
+	_ = g.bar.Set64(done) // as in clear
+	g.bar.Describe(text)
+}
+
+// clear takes the bar off the line, for something else to be written; the next draw brings it back.
+func (g *progress) clear() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.bar != nil {
+		_ = g.bar.Clear() // fails only where the terminal is gone, and then there is nobody to tell
+	}
+}
+
+// end takes the bar away for good.
+func (g *progress) end() {
+	g.clear()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shown = false
+}
+
+// Run makes a progress a hook of a logger that writes to the same terminal.
+func (g *progress) Run(*zerolog.Event, zerolog.Level, string) { g.clear() }
+
+// pace is like "1000 requests in 1.2s (820/s)".
+func pace(n int64, took time.Duration) string {
+	text := fmt.Sprintf("%s in %s", count(n, "request"), latencyText(took))
+	if n > 1 && took > 0 {
+		rate := float64(n) / took.Seconds()
+		digits := 0
+		if rate < 10 {
+			digits = 1
+		}
+		text += fmt.Sprintf(" (%.*f/s)", digits, rate)
+	}
+	return text
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+	"balanceq/schemas"
+)
+
+func TestResultsUsage(t *testing.T) {
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"beginning and since":  {[]string{"--from-beginning", "--since", "1h"}, "--from-beginning and --since: give one of them"},
+		"since what":           {[]string{"--since", "yesterday"}, `--since: "yesterday" is neither a duration nor an RFC 3339 time`},
+		"since the future":     {[]string{"--since", "-1h"}, `--since: "-1h" is neither`},
+		"exit without a start": {[]string{"--exit"}, "--exit: would show nothing; add --from-beginning or --since"},
+		"limit":                {[]string{"--limit", "-1"}, "--limit: -1 is less than 0"},
+		"output":               {[]string{"--output", "yaml"}, `--output: "yaml" is not known`},
+		"contract":             {[]string{"--contract", "x"}, `--contract: "x" is not a contract id`},
+	}
+	s := newShell(t)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			sub := *s
+			sub.T = t
+			c := sub.run(exitUsage, append([]string{"results"}, test.args...)...)
+			wantText(t, "the error", c.err.String(), test.want)
+		})
+	}
+}
+
+// withAnswers makes a shell with answers to contracts 1, 2 (partial) and 404 (a dead letter).
+func withAnswers(t *testing.T) *shell {
+	s := newShell(t)
+	s.respond(answerAll)
+	s.run(exitFailed, "request", "--wait", "--contract", "1,404", "--codes", "AVAILABLE")
+	s.run(exitDone, "request", "--wait", "--contract", "2", "--codes", "AVAILABLE,DUE", "--id", "mine")
+	return s
+}
+
+func TestResults(t *testing.T) {
+	s := withAnswers(t)
+	tests := map[string]struct {
+		args string
+		want []string // contract and outcome of each line, in any order
+	}{
+		"all":                   {"--from-beginning", []string{"1 complete", "2 partial"}},
+		"since":                 {"--since 1h", []string{"1 complete", "2 partial"}},
+		"since a later time":    {"--since " + time.Now().Add(time.Hour).Format(time.RFC3339), nil},
+		"dead letters":          {"--from-beginning --deadletters", []string{"1 complete", "2 partial", "404 dead letter"}},
+		"contract":              {"--from-beginning --deadletters --contract 404,7", []string{"404 dead letter"}},
+		"contracts":             {"--from-beginning --deadletters --contract 404 --contract 2", []string{"404 dead letter", "2 partial"}},
+		"request id":            {"--from-beginning --request-id mine", []string{"2 partial"}},
+		"request id of another": {"--from-beginning --request-id mine --contract 1", nil},
+	}
+	line := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  (\d+) +(complete|partial|dead letter)  .*\[.+\]$`)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			sub := *s
+			sub.T = t
+			c := sub.run(exitDone, append([]string{"results", "--exit"}, strings.Fields(test.args)...)...)
+			got := map[string]bool{}
+			for _, m := range line.FindAllStringSubmatch(c.out.String(), -1) {
+				got[m[1]+" "+m[2]] = true
+			}
+			for _, want := range test.want {
+				if !got[want] {
+					t.Errorf("no line of %s", want)
+				}
+			}
+			if strings.Count(c.out.String(), "\n") != len(test.want) || t.Failed() {
+				t.Errorf("output:\n%s", &c.out)
+			}
+		})
+	}
+}
+
+func TestResultsJSON(t *testing.T) {
+	s := withAnswers(t)
+	c := s.run(exitDone, "results", "--from-beginning", "--exit", "--output", "json")
+	want := map[string]bool{}
+	for _, m := range s.broker.ReadAll(t, s.results) {
+		want[string(m.Value)] = true
+	}
+	for line := range strings.Lines(c.out.String()) {
+		delete(want, strings.TrimSuffix(line, "\n"))
+	}
+	if len(want) > 0 {
+		t.Errorf("not shown: %v\noutput:\n%s", want, &c.out)
+	}
+
+	c = s.run(exitDone, "results", "--from-beginning", "--exit", "--output", "json", "--deadletters", "--contract", "404")
+	var got deadLetterJSON
+	if err := json.Unmarshal([]byte(c.out.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Outcome != "dead-letter" || got.ContractID != 404 || got.Reason != string(schemas.ReasonContractNotFound) || got.HTTPStatus != 404 ||
+		got.Source == nil || got.Source.Topic != s.requests || got.DeadLetter.Topic != s.dead || got.RequestID == "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestResultsLimit(t *testing.T) {
+	s := withAnswers(t)
+	c := s.run(exitDone, "results", "--from-beginning", "--deadletters", "--limit", "2")
+	if n := strings.Count(c.out.String(), "\n"); n != 2 {
+		t.Errorf("%d lines, want 2:\n%s", n, &c.out)
+	}
+}
+
+// Without a start only what comes from now on is shown, and Ctrl-C is no failure.
+func TestResultsFollows(t *testing.T) {
+	s := withAnswers(t)
+	c := s.start("results")
+	kafkatest.Eventually(t, 30*time.Second, "it follows", func() bool { return strings.Contains(c.err.String(), "following "+s.results) })
+	s.run(exitDone, "request", "--contract", "7", "--codes", "AVAILABLE", "--id", "new")
+	kafkatest.Eventually(t, 30*time.Second, "the new result is shown", func() bool { return strings.Contains(c.out.String(), "[new]\n") })
+	c.stop()
+	c.wait(t, exitDone)
+	if n := strings.Count(c.out.String(), "\n"); n != 1 {
+		t.Errorf("%d lines, want the new result only:\n%s", n, &c.out)
+	}
+}
+
+// What is in a topic may be anything: none of it may act on a terminal.
+func TestResultsForeignRecords(t *testing.T) {
+	s := newShell(t)
+	result := schemas.Result{RequestID: "r\u009b31m\u202e", ContractID: 4111111111111111, Outcome: schemas.OutcomeComplete,
+		Balances: []schemas.Balance{{Code: "A\u009b2J", ID: "7", Value: "1", Currency: "E\x7fR"}}, CorrelationID: "c",
+		RetrievedAt: time.Now(), Source: schemas.Position{Topic: "t"}}
+	s.write(s.results, result.Message(nil), schemas.Message{Value: []byte("\x1b[31mno result")}, schemas.Message{})
+	s.write(s.dead, schemas.Message{Value: []byte("\x1b]0;x\a"), Headers: []schemas.Header{
+		{Key: schemas.HeaderReason, Value: []byte("\x1b[31m")}, {Key: schemas.HeaderDetail, Value: []byte("\u009b31m")}}}, schemas.Message{})
+	for _, form := range []string{outputText, outputJSON} {
+		c := s.run(exitDone, "results", "--from-beginning", "--exit", "--deadletters", "--output", form)
+		if strings.ContainsFunc(strings.ReplaceAll(c.out.String()+c.err.String(), "\n", ""), unprintable) {
+			t.Errorf("%s: characters for the terminal: %q, %q", form, &c.out, &c.err)
+		}
+		if n := strings.Count(c.out.String(), "\n"); n != 3 {
+			t.Errorf("%s: %d lines, want 3:\n%s", form, n, &c.out)
+		}
+		if n := strings.Count(c.err.String(), " is not a result: "); n != 2 {
+			t.Errorf("%s: %d warnings, want 2:\n%s", form, n, &c.err)
+		}
+		if form == outputText {
+			wantText(t, "the output", c.out.String(), "411111******1111", "A 2J 1 E R")
+			continue
+		}
+		first, _, _ := bytes.Cut([]byte(c.out.String()), []byte("\n"))
+		for line := range bytes.Lines([]byte(c.out.String())) {
+			if bytes.Contains(line, []byte("retrievedAt")) {
+				first = line
+			}
+		}
+		if got, err := schemas.DecodeResult(first); err != nil || got.RequestID != result.RequestID || got.Balances[0] != result.Balances[0] {
+			t.Errorf("the JSON has another value: %v: %s", err, first)
+		}
+	}
+}
+
+func TestResultText(t *testing.T) {
+	balance := schemas.Balance{Code: "A", Value: "9811.310", Currency: "EUR"}
+	tests := map[string]struct {
+		result schemas.Result
+		want   string
+	}{
+		"complete":          {schemas.Result{Balances: []schemas.Balance{balance, {Code: "B", Value: "-1"}}}, "A 9811.310 EUR, B -1"},
+		"no value":          {schemas.Result{Balances: []schemas.Balance{{Code: "A", Currency: "EUR"}, {Code: "B"}}}, "A without a value EUR, B without a value"},
+		"partial":           {schemas.Result{Balances: []schemas.Balance{balance}, MissingBalanceCodes: []string{"B", "C"}}, "A 9811.310 EUR; missing: B, C"},
+		"nothing there":     {schemas.Result{MissingBalanceCodes: []string{"B"}}, "no balances; missing: B"},
+		"failed":            {schemas.Result{Outcome: schemas.OutcomeFailed, Reason: schemas.ReasonExpired}, "expired"},
+		"with an escape":    {schemas.Result{MissingBalanceCodes: []string{"\x1b[31m"}}, "no balances; missing:  [31m"},
+		"other directions":  {schemas.Result{MissingBalanceCodes: []string{"a\u202eb"}}, "no balances; missing: a b"},
+		"letters are shown": {schemas.Result{MissingBalanceCodes: []string{"Ü日本"}}, "no balances; missing: Ü日本"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := resultText(&test.result); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestDeadLetterText(t *testing.T) {
+	tests := map[string]struct {
+		info schemas.DeadLetterInfo
+		want string
+	}{
+		"all":            {schemas.DeadLetterInfo{Reason: "r", Detail: "d", HTTPStatus: 500, CMSReasonCode: "C", Attempts: 3}, "r: d (HTTP 500 C, 3 attempts)"},
+		"status told":    {schemas.DeadLetterInfo{Reason: "r", Detail: "status 404", HTTPStatus: 404}, "r: status 404"},
+		"reason only":    {schemas.DeadLetterInfo{Reason: "expired", Attempts: 1}, "expired"},
+		"another writer": {schemas.DeadLetterInfo{Detail: "broken"}, "broken"},
+		"status only":    {schemas.DeadLetterInfo{Reason: "r", HTTPStatus: 404}, "r (HTTP 404)"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := deadLetterText(&test.info); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestEscapeUnprintable(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":"Ü日本 x"}`:                  `{"a":"Ü日本 x"}`,
+		"{\"a\":\"\u009b\x7f\u202e\"}":   `{"a":"\u009b\u007f\u202e"}`,
+		"{\"\U000e0001\":\"\\u001b\"}":   `{"\udb40\udc01":"\u001b"}`,
+		"\"\u2028\u2029\u200b\u0085\"":   `"\u2028\u2029\u200b\u0085"`,
+		"\"e\u0301 and \u00a0 stay\"":    "\"e\u0301 and \u00a0 stay\"",
+		"{\"a\":\"\\\\\u009b \\u009b\"}": `{"a":"\\\u009b \u009b"}`,
+	} {
+		if got := escapeUnprintable([]byte(text)); string(got) != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+// A closed output, as of "| head", ends the command.
+func TestResultsOutputFails(t *testing.T) {
+	s := withAnswers(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	defer func() { _ = w.Close() }()
+	var errOut output
+	code := execute(t.Context(), s.args("results", "--from-beginning"), nil, w, &errOut)
+	if code != exitFailed || !strings.Contains(errOut.String(), "broken pipe") {
+		t.Errorf("exit code %d: %s", code, &errOut)
+	}
+}

@@ -1,0 +1,206 @@
+package kafkawire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// collect returns a callback for Read that notes "partition:value", and what it noted, sorted by partition.
+func collect() (each func(int32, *Record) bool, got func() string) {
+	var all []string
+	each = func(partition int32, r *Record) bool {
+		all = append(all, fmt.Sprintf("%d:%s", partition, r.Value))
+		return true
+	}
+	got = func() string {
+		slices.SortStableFunc(all, func(a, b string) int { return strings.Compare(a[:1], b[:1]) })
+		return strings.Join(all, " ")
+	}
+	return each, got
+}
+
+func TestReaderToEnd(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 3)
+	c := wire(t, broker.Brokers())
+	write := func(partition int32, n, minute int) {
+		broker.ProduceTo(t, topic, partition, kafka.Message{Value: fmt.Append(nil, n), Time: time.UnixMilli(1_700_000_000_000).Add(time.Duration(minute) * time.Minute)})
+	}
+	read := func(from int64, ready func()) string {
+		t.Helper()
+		each, got := collect()
+		if err := (Reader{Client: c, Topic: topic, From: from, ToEnd: true, Ready: ready}).Read(deadline(t), each); err != nil {
+			t.Errorf("reading: %v", err)
+		}
+		return got()
+	}
+	if got := read(Earliest, nil); got != "" {
+		t.Errorf("an empty topic: %s", got)
+	}
+	for i := range 3 {
+		write(0, i, i)
+		write(2, 10+i, i)
+	}
+	if got, want := read(Earliest, nil), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
+		t.Errorf("from the beginning: %s, want %s", got, want)
+	}
+	if got := read(Latest, nil); got != "" {
+		t.Errorf("from the end: %s", got)
+	}
+	if got, want := read(time.UnixMilli(1_700_000_000_000).Add(90*time.Second).UnixMilli(), nil), "0:2 2:12"; got != want {
+		t.Errorf("from a time: %s, want %s", got, want)
+	}
+	if got := read(time.UnixMilli(1_700_000_000_000).Add(time.Hour).UnixMilli(), nil); got != "" {
+		t.Errorf("from after everything: %s", got)
+	}
+	// The end is that of the start, also where a fetch brings more: else a tool that writes what it reads never ends.
+	late := func() { write(0, 3, 3); write(1, 7, 3) }
+	if got, want := read(Earliest, late), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
+		t.Errorf("with later writes: %s, want %s", got, want)
+	}
+	// An aborted transaction at the end holds nobody up.
+	broker.ProduceTransaction(t, topic, []kafka.Message{{Key: []byte("a"), Value: []byte("no")}, {Key: []byte("b"), Value: []byte("no")}}, false)
+	if got, want := read(Earliest, nil), "0:0 0:1 0:2 0:3 1:7 2:10 2:11 2:12"; got != want {
+		t.Errorf("with an aborted transaction: %s, want %s", got, want)
+	}
+}
+
+func TestReaderFollows(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 2)
+	broker.ProduceTo(t, topic, 0, message(0))
+	c := wire(t, broker.Brokers())
+	ctx, cancel := context.WithCancel(deadline(t))
+	defer cancel()
+	ready, seen, done := make(chan struct{}), make(chan string), make(chan error, 1)
+	go func() {
+		done <- Reader{Client: c, Topic: topic, From: Latest, Ready: func() { close(ready) }}.Read(ctx, func(p int32, r *Record) bool {
+			seen <- fmt.Sprintf("%d:%s", p, r.Value)
+			return string(r.Value) != "stop"
+		})
+	}()
+	<-ready // what is written from here on is read, though nothing was fetched yet
+	for i := 1; i < 4; i++ {
+		broker.ProduceTo(t, topic, int32(i%2), message(i))
+		if got, want := <-seen, fmt.Sprintf("%d:%d", i%2, i); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+	broker.ProduceTo(t, topic, 1, kafka.Message{Value: []byte("stop")}, kafka.Message{Value: []byte("never")})
+	if got := <-seen; got != "1:stop" {
+		t.Errorf("got %s", got)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("stopped by its callback: error %v", err)
+	}
+}
+
+func TestReaderCancelled(t *testing.T) {
+	broker := kafkatest.Shared()
+	for name, topic := range map[string]string{"following": broker.Topic(t, 1), "no such topic": "no-such-topic"} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(deadline(t))
+			defer cancel()
+			time.AfterFunc(300*time.Millisecond, cancel)
+			err := Reader{Client: wire(t, broker.Brokers()), Topic: topic, From: Earliest}.Read(ctx, func(int32, *Record) bool { return true })
+			if err == nil || ctx.Err() == nil {
+				t.Errorf("error %v, context %v", err, ctx.Err())
+			}
+		})
+	}
+}
+
+// serveOnce answers the next fetch with these bytes as the log of partition 0.
+func serveOnce(cluster *kfake.Cluster, topic string, log []byte) {
+	cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := kmsg.NewPtrFetchResponse()
+		resp.Version = req.GetVersion()
+		p := kmsg.NewFetchResponseTopicPartition()
+		p.RecordBatches = log
+		t := kmsg.NewFetchResponseTopic()
+		t.Topic, t.Partitions = topic, append(t.Partitions, p)
+		resp.Topics = append(resp.Topics, t)
+		return resp, nil, true
+	})
+}
+
+func produceValue(t *testing.T, c *Client, values ...string) {
+	t.Helper()
+	var records []Record
+	for _, v := range values {
+		records = append(records, Record{Value: []byte(v)})
+	}
+	b := &Batch{Topic: "topic", Bytes: AppendBatch(nil, ProducerID{ID: -1, Epoch: -1}, -1, records, time.Now())}
+	if err := errors.Join(c.Produce(deadline(t), leaderOf(t, c, "topic"), []*Batch{b}), b.Err); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A log that cannot be read will not become readable: a tool must say so instead of trying for ever.
+func TestReaderOfCorruptLog(t *testing.T) {
+	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	c := wire(t, cluster.ListenAddrs())
+	produceValue(t, c, "a", "b")
+	bad := values(1, "b").encode()
+	bad[len(bad)-1] ^= 1
+	serveOnce(cluster, "topic", join(values(0, "a").encode(), bad))
+	each, got := collect()
+	err := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true}.Read(deadline(t), each)
+	if !errors.Is(err, ErrCorrupt) || got() != "0:a" {
+		t.Errorf("error %v after %s, want ErrCorrupt after 0:a", err, got())
+	}
+}
+
+// Leaders move, brokers err, connections break: what passes is waited out, and nothing is read twice or left out.
+func TestReaderWaitsOut(t *testing.T) {
+	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	c := wire(t, cluster.ListenAddrs())
+	produceValue(t, c, "a", "b")
+	var trouble int
+	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if trouble++; trouble <= 2 {
+			return nil, errors.New("cut"), true
+		}
+		return nil, nil, false
+	})
+	each, got := collect()
+	ready := func() {
+		if err := cluster.MoveTopicPartition("topic", 0, (cluster.LeaderFor("topic", 0)+1)%3); err != nil {
+			t.Error(err)
+		}
+	}
+	err := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true, Ready: ready}.Read(deadline(t), each)
+	if err != nil || got() != "0:a 0:b" {
+		t.Errorf("error %v after %q, want both records", err, got())
+	}
+}
+
+// A partition without a leader for a while is not asked of a broker that happens to have the number 0.
+func TestReaderWithoutLeader(t *testing.T) {
+	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
+	c := wire(t, cluster.ListenAddrs())
+	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "topic", Partitions: []int32{2}, Observe: true, Count: -1})
+	ctx, cancel := context.WithCancel(deadline(t))
+	defer cancel()
+	ready := func() {
+		withoutLeader(cluster, 2)
+		c.Reset()
+		time.AfterFunc(500*time.Millisecond, cancel)
+	}
+	_ = Reader{Client: c, Topic: "topic", From: Earliest, Ready: ready}.Read(ctx, func(int32, *Record) bool { return true })
+	if n := asked.Hits(); n > 0 {
+		t.Errorf("asked %d times for a partition that nobody leads", n)
+	}
+}
