@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,7 @@ func TestLanesKeepOrder(t *testing.T) {
 			}
 			next[i]++
 		}
+		runtime.Gosched() // gives the others a chance to get in where they should not
 		running.Add(-1)
 		busy[i].Store(false)
 		if handled.Add(int64(len(took))) == writers*contracts*each {

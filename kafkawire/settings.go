@@ -27,7 +27,7 @@ func (f TLSFiles) Load() (*tls.Config, error) {
 			return nil, fmt.Errorf("reading kafka.tls.ca-file: %s holds no PEM certificate", f.CA)
 		}
 	}
-	if f.Cert != "" {
+	if f.Cert != "" || f.Key != "" {
 		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 		if err != nil {
 			return nil, fmt.Errorf("reading kafka.tls.cert-file and kafka.tls.key-file: %w", err)

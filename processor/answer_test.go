@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,6 +204,29 @@ func TestRetries(t *testing.T) {
 			if pause < least || pause > least+bound*time.Millisecond {
 				t.Errorf("pause %d is %v, want %v to %v more", i+1, pause, least, bound*time.Millisecond)
 			}
+		}
+	})
+}
+
+// Requests that come between two attempts join the next one.
+func TestRequestsJoinARetry(t *testing.T) {
+	var down atomic.Bool
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		if down.Load() {
+			return reply(503, "", "Retry-After", "10")
+		}
+		return balances(c)
+	}
+	inWorld(t, answer, nil, func(t *testing.T, w *world) {
+		down.Store(true)
+		l := w.lane(7)
+		l.submit(request(7, 1, "A"))
+		pass(time.Second)
+		down.Store(false)
+		l.submit(request(7, 2, "B"))
+		wantSummary(t, w.await(2, time.Minute), "1 complete, 2 complete")
+		if sent := w.sent(); len(sent) != 2 || !slices.Equal(sent[1].codes, []string{"A", "B"}) {
+			t.Errorf("sent %v", sent)
 		}
 	})
 }

@@ -106,6 +106,41 @@ func TestOldAnswersDoNotCountAgainstNewRequests(t *testing.T) {
 	}
 }
 
+// The last attempt allowed does not count when it is the probe of an outage.
+func TestProbesBuryNothing(t *testing.T) {
+	var down atomic.Bool
+	first := true
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		switch {
+		case c.contract == 13 && first:
+			first = false
+			return reply(503, "", "Retry-After", "60")
+		case down.Load():
+			return reply(503, "")
+		}
+		return balances(c)
+	}
+	two := func(cfg *Config, cms *cmsclient.Config) { cfg.MaxAttempts, cms.Breaker.MinCalls = 2, 2 }
+	inWorld(t, answer, two, func(t *testing.T, w *world) {
+		suspect := request(13, 0)
+		w.lane(13).submit(suspect)
+		pass(time.Second)
+		w.lane(1).submit(request(1, 1))
+		w.await(1, time.Minute) // somebody was answered: the suspect's next failure counts
+		down.Store(true)
+		w.lane(2).submit(request(2, 2))
+		w.lane(3).submit(request(3, 3))
+		w.lane(4).submit(request(4, 4))
+		pass(10 * time.Minute)
+		if suspect.Attempts < 2 || suspect.Counted != 2 {
+			t.Fatalf("%d attempts, %d counted: the test does not test anything", suspect.Attempts, suspect.Counted)
+		}
+		wantNoDeadLetters(t, w.outcomes())
+		down.Store(false)
+		wantNoDeadLetters(t, w.await(5, time.Hour))
+	})
+}
+
 // A dead letter that was decided while the breaker opens waits until it is no longer open.
 func TestNothingIsBuriedWhileTheBreakerIsOpen(t *testing.T) {
 	var down atomic.Bool

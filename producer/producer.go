@@ -58,7 +58,7 @@ type Producer struct {
 	closed   bool
 	topics   map[string]*topic
 	senders  map[int32]*sender // by leader
-	failing  failure
+	failing  map[*queue]failure
 }
 
 // topic is one topic's partitions, as many as keys are hashed over.
@@ -73,9 +73,8 @@ func (t *topic) queueOf(key []byte) *queue {
 	return t.queues[kafka.Murmur2Balancer{Consistent: true}.Balance(kafka.Message{Key: key}, t.ids...)]
 }
 
-// failure is the oldest write that is being repeated.
+// failure is a write that is being repeated.
 type failure struct {
-	queue *queue
 	since time.Time
 	err   error
 }
@@ -85,7 +84,7 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 	if cfg.BatchBytes <= 0 {
 		cfg.BatchBytes = defaultBatchBytes
 	}
-	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}}
+	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}, failing: map[*queue]failure{}}
 	p.space.L = &p.mu
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, name := range cfg.Topics {
@@ -107,15 +106,18 @@ const Keyed = -1
 
 // Write queues a message for one of the configured topics. partition is Keyed or a number, taken modulo the topic's
 // partitions. ack is called once. It blocks while the buffer is full and fails only when ctx ends or the producer is
-// closed; nothing is queued then.
+// closed, or was not made for the topic; nothing is queued then.
 func (p *Producer) Write(ctx context.Context, topic string, partition int32, m schemas.Message, ack Ack) error {
+	t := p.topics[topic] // the map is never changed
+	if t == nil {
+		return fmt.Errorf("writing to %s: the producer was not made for this topic", topic)
+	}
 	e := newEntry(m, ack)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.waitForSpace(ctx, e.size); err != nil {
 		return fmt.Errorf("writing to %s: %w", topic, err)
 	}
-	t := p.topics[topic]
 	q := t.queues[max(0, int(partition))%len(t.queues)]
 	if partition == Keyed {
 		q = t.queueOf(m.Key)
@@ -157,9 +159,11 @@ type Status struct {
 func (p *Producer) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Buffered: p.buffered, Failing: p.failing.err}
-	if s.Failing != nil {
-		s.Since = time.Since(p.failing.since)
+	s := Status{Buffered: p.buffered}
+	for _, f := range p.failing {
+		if since := time.Since(f.since); s.Failing == nil || since > s.Since {
+			s.Failing, s.Since = f.err, since
+		}
 	}
 	return s
 }
@@ -173,7 +177,7 @@ func (p *Producer) Close(ctx context.Context) error {
 		defer p.mu.Unlock()
 		p.space.Broadcast()
 	})
-	for p.buffered > 0 && ctx.Err() == nil {
+	for p.buffered > 0 && ctx.Err() == nil && !p.closed { // closed: an earlier Close has given the rest up
 		p.space.Wait()
 	}
 	stop()

@@ -144,9 +144,7 @@ func (p *Producer) acknowledge(q *queue) {
 	q.entries = q.entries[:0]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failing.queue == q {
-		p.failing = failure{}
-	}
+	delete(p.failing, q)
 	p.buffered -= size
 	p.space.Broadcast()
 	q.busy = false
@@ -173,12 +171,12 @@ func (p *Producer) repeat(q *queue, err error) {
 	if tooLarge && len(q.entries) > 1 {
 		q.split()
 	}
-	if p.failing.queue == nil {
-		p.failing = failure{queue: q, since: time.Now()}
+	f, known := p.failing[q]
+	if !known {
+		f.since = time.Now()
 	}
-	if p.failing.queue == q {
-		p.failing.err = err
-	}
+	f.err = err
+	p.failing[q] = f
 	p.mu.Unlock()
 	q.batch.Err = nil
 	p.obs.WriteFailed(q.topic, q.partition, err)

@@ -123,7 +123,7 @@ func (p painter) requestsBox(s snapshot, width, height int) string {
 	})
 }
 
-// fullBar is the lag at which the bar is full: what the outage piles up, and a little more.
+// fullBar is the lag at which the bar is full, and the most that the traffic lets pile up.
 const fullBar = rate * 8
 
 func (p painter) bar(n, width int) string {

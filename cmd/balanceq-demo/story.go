@@ -20,11 +20,11 @@ type phase struct {
 const (
 	rate      = 300 // requests a second
 	drainRate = 20  // while the last failing requests use up their attempts
-	// The last answers may take drainLimit, and the next one drainStall; what has none then is missing in the books.
-	drainLimit = time.Minute
-	drainStall = 10 * time.Second
-	outageTime = 6 * time.Second
-	retryAfter = 2 // seconds
+	// The trickle may take trickleLimit, and what is open then drainLimit more; what has no answer after that is lost in the books.
+	trickleLimit = 30 * time.Second
+	drainLimit   = 8 * time.Second
+	outageTime   = 6 * time.Second
+	retryAfter   = 2 // seconds
 )
 
 // Acts that end when their work is done.
@@ -112,22 +112,15 @@ func (d *demo) play(ctx context.Context) error {
 // answered (else it could not be told from an outage), so a little good traffic goes on until the failing ones are done.
 func (d *demo) drain(ctx context.Context) error {
 	d.begin(actDrain)
-	limit := time.Now().Add(drainLimit)
-	for _, last := range []kind{failing, anyKind} {
-		least, moved := d.board.waiting(last), time.Now()
-		err := d.stage.wait(ctx, time.Until(limit), func() bool {
-			n := d.board.waiting(last)
-			if n < least {
-				least, moved = n, time.Now()
-			}
-			return n == 0 || time.Since(moved) > drainStall
-		})
-		if err != nil && !errors.Is(err, errBudget) {
-			return err
-		}
-		d.traffic.pace(0, true)
+	err := d.stage.wait(ctx, trickleLimit, func() bool { return d.board.waiting(failing) == 0 })
+	d.traffic.pace(0, true)
+	if err == nil || errors.Is(err, errBudget) {
+		err = d.stage.wait(ctx, drainLimit, func() bool { return d.board.waiting(anyKind) == 0 })
 	}
-	return nil
+	if errors.Is(err, errBudget) {
+		return nil // the books will tell
+	}
+	return err
 }
 
 // begin starts an act.

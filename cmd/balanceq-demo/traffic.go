@@ -153,7 +153,12 @@ func (t *traffic) Acknowledged() { t.acknowledged.Add(1) }
 // WriteFailed implements producer.Observer: the producer logs it and tries again.
 func (t *traffic) WriteFailed(string, int32, error) {}
 
-const trafficBuffer = 8 << 20 // bytes
+const (
+	trafficBuffer = 8 << 20 // bytes
+	// maxLag stops the traffic while so many requests have no answer: more than the outage piles up, unless the machine is
+	// so slow that the service could not drain in time.
+	maxLag = fullBar
+)
 
 func newTraffic(ctx context.Context, settings kafkawire.Settings, topic string, b *board, log zerolog.Logger) (*traffic, error) {
 	t := &traffic{topic: topic, wire: kafkawire.NewClient(settings, topic), board: b}
@@ -192,6 +197,9 @@ func (t *traffic) run(ctx context.Context) {
 			perSec, onlyGood := t.paced()
 			due += now.Sub(last).Seconds() * float64(perSec)
 			last = now
+			if t.board.waiting(anyKind) >= maxLag {
+				due = 0
+			}
 			for ; due >= 1; due-- {
 				q, message := m.next(now, onlyGood)
 				t.board.asked(q, now) // before it is written: the answer may be quick

@@ -1,0 +1,330 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
+
+// within bounds what a test waits for before it says what it saw.
+const within = 30 * time.Second
+
+// embedded starts an in-process cluster whose faults the test controls.
+func embedded(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
+	tb.Helper()
+	cluster, err := kfake.NewCluster(opts...)
+	if err != nil {
+		tb.Fatalf("starting kfake: %v", err)
+	}
+	tb.Cleanup(cluster.Close)
+	return cluster
+}
+
+func connect(tb testing.TB, brokers []string, topics ...string) *kafkawire.Client {
+	tb.Helper()
+	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: brokers, ClientID: "producer-test"}, topics...)
+	tb.Cleanup(wire.Close)
+	return wire
+}
+
+// observer notes the writes that failed.
+type observer struct {
+	mu     sync.Mutex
+	errors []error
+	at     []string // topic/partition of each
+}
+
+func (o *observer) WriteFailed(topic string, partition int32, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.errors = append(o.errors, err)
+	o.at = append(o.at, fmt.Sprintf("%s/%d", topic, partition))
+}
+
+func (o *observer) seen() []error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.errors)
+}
+
+// saw says whether a write failed for a reason that contains this text.
+func (o *observer) saw(text string) bool {
+	return slices.ContainsFunc(o.seen(), func(err error) bool { return strings.Contains(err.Error(), text) })
+}
+
+// start makes a producer for the topics that is closed with the test.
+func start(tb testing.TB, brokers []string, cfg Config) (*Producer, *observer) {
+	tb.Helper()
+	if cfg.BufferBytes == 0 {
+		cfg.BufferBytes = 64 << 20
+	}
+	obs := &observer{}
+	p, err := New(deadline(tb), cfg, connect(tb, brokers, cfg.Topics...), zerolog.Nop(), obs)
+	if err != nil {
+		tb.Fatalf("making the producer: %v", err)
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = p.Close(ctx)
+	})
+	return p, obs
+}
+
+func deadline(tb testing.TB) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
+// acks counts acknowledgements of each message.
+type acks struct {
+	mu    sync.Mutex
+	count map[string]int
+	total atomic.Int64
+}
+
+type ack struct {
+	of   *acks
+	name string
+}
+
+func (a ack) Acknowledged() {
+	a.of.mu.Lock()
+	a.of.count[a.name]++
+	a.of.mu.Unlock()
+	a.of.total.Add(1)
+}
+
+func newAcks() *acks { return &acks{count: map[string]int{}} }
+
+func (a *acks) of(name string) Ack { return ack{a, name} }
+
+// wait returns when there are n acknowledgements.
+func (a *acks) wait(tb testing.TB, n int) {
+	tb.Helper()
+	kafkatest.Eventually(tb, within, fmt.Sprintf("%d acknowledgements", n), func() bool { return a.total.Load() >= int64(n) })
+}
+
+// once fails the test unless each of n messages was acknowledged exactly once.
+func (a *acks) once(tb testing.TB, n int) {
+	tb.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.count) != n || a.total.Load() != int64(n) {
+		tb.Errorf("%d acknowledgements of %d messages, want %d", a.total.Load(), len(a.count), n)
+	}
+}
+
+// write queues a message whose value is its name.
+func write(tb testing.TB, p *Producer, topic string, partition int32, name string, a *acks) {
+	tb.Helper()
+	m := schemas.Message{Value: []byte(name), Time: time.Now()}
+	if err := p.Write(deadline(tb), topic, partition, m, a.of(name)); err != nil {
+		tb.Fatalf("writing %s: %v", name, err)
+	}
+}
+
+// logOf returns the values in each partition of a topic, read by another client up to the present end.
+func logOf(tb testing.TB, brokers []string, topic string) map[int32][]string {
+	tb.Helper()
+	wire := connect(tb, brokers, topic)
+	_, n, err := wire.Leaders(deadline(tb), topic)
+	if err != nil {
+		tb.Fatalf("reading %s: %v", topic, err)
+	}
+	var partitions []int32
+	for p := range n {
+		partitions = append(partitions, int32(p))
+	}
+	ends, err := wire.ListOffsets(deadline(tb), topic, partitions, kafkawire.Latest)
+	if err != nil {
+		tb.Fatalf("reading %s: %v", topic, err)
+	}
+	want, got := 0, 0
+	for _, end := range ends {
+		want += int(end)
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		tb.Fatalf("reading %s: %v", topic, err)
+	}
+	defer cl.Close()
+	log := map[int32][]string{}
+	for got < want {
+		fetches := cl.PollFetches(deadline(tb))
+		if err := fetches.Err0(); err != nil {
+			tb.Fatalf("reading %s: %v after %d of %d records", topic, err, got, want)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			got++
+			log[r.Partition] = append(log[r.Partition], string(r.Value))
+		})
+	}
+	return log
+}
+
+// sequence is "0 1 … n-1", each with the prefix.
+func sequence(prefix string, n int) []string {
+	s := make([]string, n)
+	for i := range s {
+		s[i] = fmt.Sprintf("%s%d", prefix, i)
+	}
+	return s
+}
+
+func wantLog(tb testing.TB, brokers []string, topic string, want map[int32][]string) {
+	tb.Helper()
+	log := logOf(tb, brokers, topic)
+	for p, values := range want {
+		if !slices.Equal(log[p], values) {
+			tb.Errorf("%s/%d holds %d values %.200v, want %d %.200v", topic, p, len(log[p]), log[p], len(values), values)
+		}
+	}
+	for p := range log {
+		if _, ok := want[p]; !ok {
+			tb.Errorf("%s/%d holds %.200v, want nothing", topic, p, log[p])
+		}
+	}
+}
+
+// sent is one batch of a produce request.
+type sent struct {
+	partition int32
+	id        int64
+	sequence  int32
+	records   int32
+	bytes     string
+}
+
+// capture notes every batch that reaches the cluster, until the cluster ends.
+func capture(tb testing.TB, cluster *kfake.Cluster) func() []sent {
+	tb.Helper()
+	var mu sync.Mutex
+	var all []sent
+	cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, t := range req.(*kmsg.ProduceRequest).Topics {
+			for _, p := range t.Partitions {
+				var b kmsg.RecordBatch
+				if err := b.ReadFrom(p.Records); err != nil {
+					tb.Errorf("a produce request holds no batch: %v", err)
+				}
+				all = append(all, sent{p.Partition, b.ProducerID, b.FirstSequence, b.NumRecords, string(p.Records)})
+			}
+		}
+		return nil, nil, false
+	})
+	return func() []sent {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
+}
+
+// hold keeps produce requests unanswered (and not applied) until release is called.
+func hold(tb testing.TB, cluster *kfake.Cluster) (held func() int, release func()) {
+	tb.Helper()
+	gate := make(chan struct{})
+	var n atomic.Int32
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		select {
+		case <-gate:
+			return nil, nil, false
+		default:
+		}
+		n.Add(1)
+		cluster.SleepControl(func() { <-gate })
+		return nil, nil, false
+	})
+	release = sync.OnceFunc(func() { close(gate) })
+	tb.Cleanup(release)
+	return func() int { return int(n.Load()) }, release
+}
+
+// tap wraps a listener: cut decides, after a request of that key was applied, whether its answer is lost together with the
+// connection.
+func tap(cut func(key int16) bool) kfake.Opt {
+	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, address)
+		return tapListener{l, cut}, err
+	})
+}
+
+type tapListener struct {
+	net.Listener
+	cut func(key int16) bool
+}
+
+func (l tapListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &tapConn{Conn: conn, cut: l.cut}, nil
+}
+
+// tapConn follows the requests that come in. kfake reads a request's size and its body separately, answers one request of a
+// connection after the other, and writes an answer in one piece.
+type tapConn struct {
+	net.Conn
+	cut func(key int16) bool
+	in  []byte
+	key atomic.Int32 // of the latest request
+}
+
+func (c *tapConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.in = append(c.in, b[:n]...)
+	for len(c.in) >= 6 {
+		size := 4 + (int(c.in[0])<<24 | int(c.in[1])<<16 | int(c.in[2])<<8 | int(c.in[3]))
+		if len(c.in) < size {
+			break
+		}
+		c.key.Store(int32(c.in[4])<<8 | int32(c.in[5]))
+		c.in = c.in[size:]
+	}
+	return n, err
+}
+
+func (c *tapConn) Write(b []byte) (int, error) {
+	if c.cut(int16(c.key.Load())) {
+		_ = c.Conn.Close()
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+// ours counts goroutines of the producer and of what it uses.
+func ours() int {
+	buf := make([]byte, 4<<20)
+	n := 0
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, "balanceq/producer.(*") || strings.Contains(stack, "segmentio/kafka-go.(*") {
+			n++
+		}
+	}
+	return n
+}
