@@ -58,19 +58,18 @@ func (n *naiveTracker) open() int {
 func TestTrackerAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		begin := rapid.Int64Range(0, 1000).Draw(t, "begin")
-		real := newTracker(begin)
+		tr := newTracker(begin)
 		model := naiveTracker{begin: begin, high: begin}
 		skipped := map[int64]int64{} // from → to
 		var old []ticket             // of before a reset
 
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
-			before, moved := real.next, 0
-			openBefore := model.open()
+			before, openBefore := tr.next, model.open()
 			reset := false
 			switch rapid.SampledFrom([]string{"start", "start", "finish", "finish", "finish", "skip", "late", "reset"}).Draw(t, "step") {
 			case "start":
 				offset := model.high + rapid.Int64Range(0, 5).Draw(t, "gap")
-				k := real.start(offset)
+				k := tr.start(offset)
 				for _, r := range model.records {
 					if r.ticket == k {
 						t.Fatalf("ticket %d was given out twice", k)
@@ -85,23 +84,23 @@ func TestTrackerAgainstModel(t *testing.T) {
 				if len(model.records) > 0 {
 					r := &model.records[rapid.IntRange(0, len(model.records)-1).Draw(t, "which")]
 					r.finished = true
-					moved = real.finish(r.ticket)
+					moved := tr.finish(r.ticket)
 					if want := openBefore - model.open(); moved != want {
 						t.Fatalf("finish moved past %d records, want %d", moved, want)
 					}
 				}
 			case "late":
 				if len(old) > 0 {
-					if n := real.finish(rapid.SampledFrom(old).Draw(t, "late")); n != 0 {
+					if n := tr.finish(rapid.SampledFrom(old).Draw(t, "late")); n != 0 {
 						t.Fatalf("a ticket from before the reset moved past %d records", n)
 					}
 				}
-				if n := real.finish(ticket(1 << 40)); n != 0 {
+				if n := tr.finish(ticket(1 << 40)); n != 0 {
 					t.Fatalf("a ticket never given out moved past %d records", n)
 				}
 			case "skip":
 				to := model.high + rapid.Int64Range(-3, 9).Draw(t, "by")
-				real.skip(to)
+				tr.skip(to)
 				if to > model.high {
 					skipped[model.high] = to
 					model.high = to
@@ -112,20 +111,20 @@ func TestTrackerAgainstModel(t *testing.T) {
 						old = append(old, r.ticket)
 					}
 					begin := rapid.Int64Range(0, 1000).Draw(t, "begin")
-					real.reset(begin)
+					tr.reset(begin)
 					model = naiveTracker{begin: begin, high: begin}
 					clear(skipped)
 					reset = true
 				}
 			}
-			if want := model.next(skipped); real.next != want {
-				t.Fatalf("next = %d, want %d", real.next, want)
+			if want := model.next(skipped); tr.next != want {
+				t.Fatalf("next = %d, want %d", tr.next, want)
 			}
-			if real.open != model.open() {
-				t.Fatalf("open = %d, want %d", real.open, model.open())
+			if tr.open != model.open() {
+				t.Fatalf("open = %d, want %d", tr.open, model.open())
 			}
-			if real.next < before && !reset {
-				t.Fatalf("next went back from %d to %d", before, real.next)
+			if tr.next < before && !reset {
+				t.Fatalf("next went back from %d to %d", before, tr.next)
 			}
 		}
 	})

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -187,7 +188,7 @@ func TestRetries(t *testing.T) {
 		failures = append(failures,
 			status(503), status(500), status(408), status(503, "Retry-After", "7"),
 			func() (*http.Response, error) { return reply(200, `{"contractBalances":`) },
-			func() (*http.Response, error) { return nil, &http.ProtocolError{ErrorString: "broken"} })
+			func() (*http.Response, error) { return nil, errors.New("broken") })
 		w.lane(7).submit(request(7, 1))
 		s := w.await(1, time.Minute)
 		wantSummary(t, s, "1 complete")

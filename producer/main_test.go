@@ -138,7 +138,7 @@ func (a *acks) once(tb testing.TB, n int) {
 // write queues a message whose value is its name.
 func write(tb testing.TB, p *Producer, topic string, partition int32, name string, a *acks) {
 	tb.Helper()
-	m := schemas.Message{Value: []byte(name), Time: time.Now()}
+	m := schemas.Message{Value: []byte(name)} // no time: encoded a second time it would differ
 	if err := p.Write(deadline(tb), topic, partition, m, a.of(name)); err != nil {
 		tb.Fatalf("writing %s: %v", name, err)
 	}
@@ -148,18 +148,21 @@ func write(tb testing.TB, p *Producer, topic string, partition int32, name strin
 func logOf(tb testing.TB, brokers []string, topic string) map[int32][]string {
 	tb.Helper()
 	wire := connect(tb, brokers, topic)
-	_, n, err := wire.Leaders(deadline(tb), topic)
-	if err != nil {
-		tb.Fatalf("reading %s: %v", topic, err)
-	}
-	var partitions []int32
-	for p := range n {
-		partitions = append(partitions, int32(p))
-	}
-	ends, err := wire.ListOffsets(deadline(tb), topic, partitions, kafkawire.Latest)
-	if err != nil {
-		tb.Fatalf("reading %s: %v", topic, err)
-	}
+	var ends map[int32]int64
+	kafkatest.Eventually(tb, within, "the ends of "+topic, func() bool { // a partition just added answers later
+		_, n, err := wire.Leaders(deadline(tb), topic)
+		if err == nil {
+			var partitions []int32
+			for p := range n {
+				partitions = append(partitions, int32(p))
+			}
+			ends, err = wire.ListOffsets(deadline(tb), topic, partitions, kafkawire.Latest)
+		}
+		if err != nil {
+			wire.Reset()
+		}
+		return err == nil
+	})
 	want, got := 0, 0
 	for _, end := range ends {
 		want += int(end)

@@ -70,16 +70,17 @@ func (b *board) answered(a answer, now time.Time) {
 	}
 }
 
-// anyKind stands for all of them.
-const anyKind kind = ""
+// lag returns how many requests have no answer yet.
+func (b *board) lag() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.open)
+}
 
-// waiting returns how many requests of a kind, or of any, have no answer yet.
+// waiting returns how many of a kind have no answer yet.
 func (b *board) waiting(k kind) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if k == anyKind {
-		return len(b.open)
-	}
 	return b.openKinds[k]
 }
 

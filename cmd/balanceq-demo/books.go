@@ -96,7 +96,8 @@ func (b books) check() *report {
 	checkOrder(b.results, b.contracts(), r)
 	b.checkOpen(r)
 	if b.published != len(b.requests) {
-		r.problems = append(r.problems, fmt.Sprintf("the broker acknowledged %d requests, but the topic holds %d", b.published, len(b.requests)))
+		r.problems = append(r.problems,
+			fmt.Sprintf("the broker acknowledged %d requests, but the topic holds %d", b.published, len(b.requests)))
 	}
 	for _, sort := range []struct {
 		n    int
@@ -186,7 +187,8 @@ func checkOrder(results []answer, contracts map[schemas.Position]int64, r *repor
 			continue
 		}
 		if before, ok := newest[contract]; ok {
-			if before.at.Partition != a.at.Partition || before.source.Partition != a.source.Partition || a.source.Offset < before.source.Offset {
+			moved := before.at.Partition != a.at.Partition || before.source.Partition != a.source.Partition
+			if moved || a.source.Offset < before.source.Offset {
 				r.complain(&r.disorder, "out of order: %s answers %s of contract %d after %s", a.at, a.source, contract, before.source)
 				continue
 			}

@@ -35,15 +35,15 @@ func (v plainView) show(ctx context.Context, take func(time.Time) snapshot) {
 	}
 }
 
-// plainLine is about 120 columns wide.
+// plainLine is one second in a line.
 func plainLine(s snapshot) string {
 	state := s.breaker
 	if s.coolDown > 0 {
 		state += ", calls pause " + seconds(s.coolDown)
 	}
-	return fmt.Sprintf("%4.0fs  requests %5d %4.0f/s  calls %5d %4.0f/s  results %5d %4.0f/s  dead letters %4d  lag %4d  p50 %s p99 %s  breaker %s",
-		s.elapsed.Seconds(), s.requests, s.requestRate, s.calls, s.callRate, s.results, s.resultRate, s.deadLetters,
-		s.lag, short(s.p50), short(s.p99), state)
+	return fmt.Sprintf("%4.0fs  requests %5d %4.0f/s  calls %5d %4.0f/s  results %5d %4.0f/s  ",
+		s.elapsed.Seconds(), s.requests, s.requestRate, s.calls, s.callRate, s.results, s.resultRate) +
+		fmt.Sprintf("dead letters %4d  lag %4d  p50 %s p99 %s  breaker %s", s.deadLetters, s.lag, short(s.p50), short(s.p99), state)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

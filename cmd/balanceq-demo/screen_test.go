@@ -114,8 +114,8 @@ func TestBoard(t *testing.T) {
 	b.answered(answer{id: "a", outcome: schemas.OutcomeComplete}, noon.Add(20*time.Millisecond))
 	b.answered(answer{id: "a", outcome: schemas.OutcomeComplete}, noon.Add(30*time.Millisecond)) // twice: counted, not waited for
 	b.answered(answer{id: "b", reason: schemas.ReasonAttemptsExhausted}, noon.Add(time.Second))
-	if b.waiting(anyKind) != 1 || b.waiting(failing) != 0 || b.waiting(good) != 1 {
-		t.Errorf("waiting: %d, failing %d, good %d", b.waiting(anyKind), b.waiting(failing), b.waiting(good))
+	if b.lag() != 1 || b.waiting(failing) != 0 || b.waiting(good) != 1 {
+		t.Errorf("waiting: %d, failing %d, good %d", b.lag(), b.waiting(failing), b.waiting(good))
 	}
 	c := b.counts(noon.Add(time.Second))
 	if c.requests != 3 || c.lag != 1 || c.results != 2 || c.deadLetters != 1 || c.p50 != 20*time.Millisecond || c.p99 != c.p50 {

@@ -20,7 +20,7 @@ type phase struct {
 const (
 	rate      = 300 // requests a second
 	drainRate = 20  // while the last failing requests use up their attempts
-	// The trickle may take trickleLimit, and what is open then drainLimit more; what has no answer after that is lost in the books.
+	// The trickle may take trickleLimit, and what is open then drainLimit more. The books call lost what has no answer then.
 	trickleLimit = 30 * time.Second
 	drainLimit   = 8 * time.Second
 	outageTime   = 6 * time.Second
@@ -115,7 +115,7 @@ func (d *demo) drain(ctx context.Context) error {
 	err := d.stage.wait(ctx, trickleLimit, func() bool { return d.board.waiting(failing) == 0 })
 	d.traffic.pace(0, true)
 	if err == nil || errors.Is(err, errBudget) {
-		err = d.stage.wait(ctx, drainLimit, func() bool { return d.board.waiting(anyKind) == 0 })
+		err = d.stage.wait(ctx, drainLimit, func() bool { return d.board.lag() == 0 })
 	}
 	if errors.Is(err, errBudget) {
 		return nil // the books will tell

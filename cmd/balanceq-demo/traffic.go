@@ -127,7 +127,8 @@ func (m *mix) spoil(body schemas.Request, value []byte) []byte {
 	case 1:
 		return fmt.Appendf(nil, `{"contractId":"%d","requestId":"%s"}`, body.ContractID, body.ID) // no codes
 	case 2:
-		return fmt.Appendf(nil, `{"contractId":"%d0000000000000","balanceCodes":["AVAILABLE"],"requestId":"%s"}`, body.ContractID, body.ID) // 19 digits
+		return fmt.Appendf(nil, `{"contractId":"%d0000000000000","balanceCodes":["AVAILABLE"],"requestId":"%s"}`, // 19 digits
+			body.ContractID, body.ID)
 	}
 	return fmt.Appendf(nil, `{"contractId":"%d","contractId":"%d","balanceCodes":["AVAILABLE"],"requestId":"%s"}`,
 		body.ContractID, body.ContractID+1, body.ID) // a member twice
@@ -197,7 +198,7 @@ func (t *traffic) run(ctx context.Context) {
 			perSec, onlyGood := t.paced()
 			due += now.Sub(last).Seconds() * float64(perSec)
 			last = now
-			if t.board.waiting(anyKind) >= maxLag {
+			if t.board.lag() >= maxLag {
 				due = 0
 			}
 			for ; due >= 1; due-- {

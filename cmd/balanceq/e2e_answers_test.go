@@ -41,7 +41,9 @@ func TestAnswersEveryRequest(t *testing.T) {
 	r := newRig(t, 3, cmssim.Config{Record: true})
 	text := `{"contractId":70001,"balanceCodes":["AVAILABLE","AVAILABLE","BLOCKED"],"requestId":"r-%"}`
 	plain := []byte(`{"contractId":"70001","balanceCodes":["BLOCKED"]}`)
-	structured := header("content-type", "application/cloudevents+json")
+	event := func(text string) kafka.Message {
+		return kafka.Message{Value: []byte(text), Headers: []kafka.Header{header("content-type", "application/cloudevents+json")}}
+	}
 	requests := map[string]kafka.Message{
 		"complete":          ask(70001, "AVAILABLE", "BLOCKED"),
 		"partial":           ask(70001, "OVL", "AVAILABLE", "DUE"),
@@ -55,8 +57,8 @@ func TestAnswersEveryRequest(t *testing.T) {
 		"empty key":         {Key: []byte{}, Value: plain},
 		"unknown members":   {Value: []byte(`{"x":{"y":[1e400]},"contractId":"70001","balanceCodes":["AVAILABLE"],"z":null}`)},
 		"binary event":      {Value: plain, Headers: []kafka.Header{header("ce_specversion", "1.0"), header("ce_id", "event-1")}},
-		"structured event":  {Value: []byte(`{"specversion":"1.0","id":"event-2","data":` + string(plain) + `}`), Headers: []kafka.Header{structured}},
-		"event with base64": {Value: []byte(`{"specversion":"1.0","id":"event-3","data_base64":"` + base64.StdEncoding.EncodeToString(plain) + `"}`), Headers: []kafka.Header{structured}},
+		"structured event":  event(`{"specversion":"1.0","id":"event-2","data":` + string(plain) + `}`),
+		"event with base64": event(`{"specversion":"1.0","id":"event-3","data_base64":"` + base64.StdEncoding.EncodeToString(plain) + `"}`),
 		"far deadline":      {Value: []byte(`{"contractId":"70001","balanceCodes":["AVAILABLE"],"deadline":"2999-01-01T00:00:00Z"}`)},
 	}
 	for name, m := range requests {
@@ -78,12 +80,16 @@ func TestAnswersEveryRequest(t *testing.T) {
 			t.Errorf("%v: %v in %s", a.Source, err, a.msg.Value)
 		}
 	}
-	for name, want := range map[string]string{"binary event": "event-1", "structured event": "event-2", "event with base64": "event-3", "number as id": "r-%"} {
+	for name, want := range map[string]string{
+		"binary event": "event-1", "structured event": "event-2", "event with base64": "event-3", "number as id": "r-%",
+	} {
 		if got := l.Result(requests[name]).RequestID; got != want {
 			t.Errorf("%s: request id %q, want %q", name, got, want)
 		}
 	}
-	for name, want := range map[string]string{"complete": schemas.OutcomeComplete, "partial": schemas.OutcomePartial, "empty": schemas.OutcomePartial} {
+	for name, want := range map[string]string{
+		"complete": schemas.OutcomeComplete, "partial": schemas.OutcomePartial, "empty": schemas.OutcomePartial,
+	} {
 		if got := l.Result(requests[name]).Outcome; got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}

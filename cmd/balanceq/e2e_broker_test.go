@@ -38,7 +38,8 @@ func TestBrokerRestart(t *testing.T) {
 				t.Skip("the embedded broker lives in the test process: it cannot be killed")
 			}
 			r := newRigOn(t, broker, 3, cmssim.Config{Latency: 20 * time.Millisecond, Jitter: 10 * time.Millisecond})
-			in := r.StartReady("--cms.max-in-flight=8", "--consumer.run-ahead="+strconv.Itoa(runAhead), "--consumer.commit-interval="+interval.String())
+			in := r.StartReady("--cms.max-in-flight=8", "--consumer.run-ahead="+strconv.Itoa(runAhead),
+				"--consumer.commit-interval="+interval.String())
 			var commit time.Duration
 			for round := range test.rounds {
 				r.Send(asks(1000, 200, 16_000)...)

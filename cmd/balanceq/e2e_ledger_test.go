@@ -121,7 +121,7 @@ func (l *ledger) checkResult(got *schemas.Result, m kafka.Message, request *sche
 		l.t.Errorf("result of %v: key %q, want %q", request.Position, m.Key, key)
 	}
 	wantHeaders := map[string]string{
-		"ce_specversion": "1.0", "ce_type": schemas.ResultEventType, "ce_id": request.Position.String(),
+		"ce_specversion": "1.0", "ce_type": schemas.ResultEventType, "ce_id": request.String(),
 		"ce_source": "balanceq/" + request.Topic, "content-type": "application/json",
 		"ce_time": got.RetrievedAt.UTC().Format("2006-01-02T15:04:05.000Z"),
 	}
@@ -182,18 +182,23 @@ func (l *ledger) WantNothingLost() {
 	if lost := l.Lost(); len(lost) > 0 {
 		l.t.Errorf("%d of %d requests have no outcome: %v", len(lost), len(l.rig.sent), lost[:min(len(lost), 10)])
 	}
-	last := map[int64]schemas.Position{}
+	type stream struct { // results in different partitions have no order
+		contract  int64
+		partition int
+	}
+	last := map[stream]schemas.Position{}
 	seen := map[schemas.Position]bool{}
 	for _, a := range l.log {
 		if seen[a.Source] {
 			continue
 		}
 		seen[a.Source] = true
-		before, some := last[a.ContractID]
+		of := stream{a.ContractID, a.msg.Partition}
+		before, some := last[of]
 		if some && before.Partition == a.Source.Partition && before.Offset > a.Source.Offset {
 			l.t.Errorf("contract %d: the result of %v comes after that of %v", a.ContractID, a.Source, before)
 		}
-		last[a.ContractID] = a.Source
+		last[of] = a.Source
 	}
 }
 

@@ -23,7 +23,8 @@ func TestTransactionalUpstream(t *testing.T) {
 		r.remember(r.broker.ProduceTransaction(t, r.requests, asks(20, 10, 18_000+i), true))
 		r.broker.ProduceTransaction(t, r.requests, asks(20, 10, aborted), false)
 	}
-	open, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...), kgo.TransactionalID(r.requests), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	open, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...), kgo.TransactionalID(r.requests),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}

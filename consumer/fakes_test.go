@@ -1,0 +1,186 @@
+package consumer
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// storeOffsets commits for the group as somebody who is no member of it.
+func storeOffsets(c *kfake.Cluster, offsets map[int32]int64) error {
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	defer wire.Close()
+	topic := kmsg.NewOffsetCommitRequestTopic()
+	topic.Topic = testTopic
+	for partition, offset := range offsets {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation = 7, testGroup, -1
+	req.Topics = append(req.Topics, topic)
+	resp, err := wire.Coordinator(context.Background(), testGroup, req)
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.(*kmsg.OffsetCommitResponse).Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// brokerEpoch stores what is committed under it on the broker, too.
+func brokerEpoch(c *kfake.Cluster) *fakeEpoch {
+	return &fakeEpoch{before: func(offsets map[int32]int64) error { return storeOffsets(c, offsets) }}
+}
+
+// fakeMember is a membership that does what the test says.
+type fakeMember struct {
+	owner chan Owner
+}
+
+func (m *fakeMember) Join(ctx context.Context, owner Owner) error {
+	m.owner <- owner
+	<-ctx.Done()
+	return nil
+}
+
+// fakeGate is closed by the test.
+type fakeGate struct {
+	asked   atomic.Int64 // how often
+	mu      sync.Mutex
+	cause   string
+	changed chan struct{}
+}
+
+func newFakeGate() *fakeGate { return &fakeGate{changed: make(chan struct{})} }
+
+func (g *fakeGate) Waiting() (string, <-chan struct{}) {
+	defer g.asked.Add(1)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cause, g.changed
+}
+
+func (g *fakeGate) set(cause string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cause = cause
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// fakeDelivery acknowledges at once, or when the test says so.
+type fakeDelivery struct {
+	mu        sync.Mutex
+	hold      bool // acknowledgements wait for release
+	delivered []schemas.Position
+	held      []Acknowledger
+}
+
+func (d *fakeDelivery) Deliver(_ context.Context, inq *schemas.Inquiry, _ schemas.Outcome, ack Acknowledger) error {
+	d.mu.Lock()
+	d.delivered = append(d.delivered, inq.Record.Position)
+	hold := d.hold
+	if hold {
+		d.held = append(d.held, ack)
+	}
+	d.mu.Unlock()
+	if !hold {
+		ack.Acknowledged()
+	}
+	return nil
+}
+
+func (d *fakeDelivery) Commit(ctx context.Context, epoch Epoch, offsets map[int32]int64) error {
+	return epoch.Commit(ctx, offsets)
+}
+
+func (d *fakeDelivery) setHold(hold bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hold = hold
+}
+
+// release acknowledges what was held.
+func (d *fakeDelivery) release() {
+	d.mu.Lock()
+	held := d.held
+	d.held = nil
+	d.mu.Unlock()
+	for _, ack := range held {
+		ack.Acknowledged()
+	}
+}
+
+// offsets returns the offsets that were delivered of a partition, in that order.
+func (d *fakeDelivery) offsets(partition int32) []int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []int64
+	for _, p := range d.delivered {
+		if p.Partition == partition {
+			list = append(list, p.Offset)
+		}
+	}
+	return list
+}
+
+func (d *fakeDelivery) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.delivered)
+}
+
+type jump struct {
+	partition int32
+	from, to  int64
+}
+
+// fakeObserver remembers.
+type fakeObserver struct {
+	mu       sync.Mutex
+	settled  int
+	failures int // commits that failed
+	jumps    []jump
+}
+
+func (o *fakeObserver) Settled(string, schemas.Reason) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.settled++
+}
+
+func (o *fakeObserver) Committed(_ time.Duration, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		o.failures++
+	}
+}
+
+func (o *fakeObserver) OffsetJumped(partition int32, from, to int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.jumps = append(o.jumps, jump{partition, from, to})
+}
+
+func (o *fakeObserver) seen() (settled, failures int, jumps []jump) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.settled, o.failures, slices.Clone(o.jumps)
+}
