@@ -303,12 +303,27 @@ func TestFetchTransactions(t *testing.T) {
 	broker := kafkatest.Shared()
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
+	// One producer for all transactions: its second one must not be taken for its first, aborted one.
+	cl := oracle(t, broker.Brokers(), kgo.TransactionalID(topic), kgo.DefaultProduceTopic(topic), kgo.MaxVersions(kversion.V3_5_0()))
 	for i := range 4 {
-		broker.ProduceTransaction(t, topic, []kafka.Message{message(i), message(i)}, i%2 == 1)
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		value := fmt.Append(nil, i)
+		if err := cl.ProduceSync(deadline(t), &kgo.Record{Value: value}, &kgo.Record{Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cl.EndTransaction(deadline(t), kgo.TransactionEndTry(i%2 == 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	broker.Produce(t, topic, message(9))
 	want := []string{"1", "1", "3", "3", "9"}
 	end := broker.EndOffsets(t, topic)[0]
+	kafkatest.Eventually(t, within, "the last marker is written", func() bool { // the answer to EndTxn comes before it
+		stable, err := c.ListOffsets(deadline(t), topic, []int32{0}, Latest)
+		return err == nil && stable[0] == end && end == 13
+	})
 	leader := leaderOf(t, c, topic)
 	for from := range end { // a fetch may begin anywhere: with a marker, in an aborted transaction, between
 		var got []string

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"balanceq/cmsclient"
@@ -44,7 +43,7 @@ type Processor struct {
 	cfg      Config
 	cms      *cmsclient.Client
 	log      zerolog.Logger
-	answered atomic.Int64 // when the latest call that the CMS answered was sent, Unix nanoseconds
+	evidence evidence
 }
 
 // New returns a processor that asks cms.
@@ -120,6 +119,7 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 		if !p.wait(ctx, backoff.Next(retryAfter(err)), g.deadline()) {
 			return false
 		}
+		p.vouch(ctx, g)
 	}
 }
 
@@ -143,22 +143,12 @@ func (p *Processor) ask(ctx context.Context, lane Lane, g *group, call *cmsclien
 
 // settle hands in the results.
 func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsclient.Answer, sent time.Time) {
-	p.noteAnswer(sent)
+	p.evidence.answered(sent)
+	p.evidence.remember(g.contract, g.codes)
 	all, shared := g.requests, g.shared()
 	for i, inq := range all {
 		lane.Settle(ctx, inq, schemas.Outcome{Result: g.result(inq, answer, shared)})
 		g.requests = all[i+1:] // one by one: if something panics, those that are settled must not be buried too
-	}
-}
-
-// noteAnswer notes that the CMS answered a call sent at that time. What counts is when it was sent: answers to calls from
-// before an outage, or from before a key expired, may come in long after the first call has failed, and prove nothing about
-// those made since.
-func (p *Processor) noteAnswer(sent time.Time) {
-	for at := sent.UnixNano(); ; {
-		if last := p.answered.Load(); last >= at || p.answered.CompareAndSwap(last, at) {
-			return
-		}
 	}
 }
 
@@ -176,13 +166,13 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 		})
 		return false
 	}
-	if cms.Class == cmsclient.ContractNotFound || cms.Class == cmsclient.Rejected {
-		p.noteAnswer(sent)
+	if isAnswer(cms.Class) {
+		p.evidence.answered(sent)
 	}
 	closed := p.cms.Status().Breaker == "closed"
 	shared := g.shared()
 	g.keep(func(inq *schemas.Inquiry) bool {
-		p.count(inq, cms.Class, now)
+		p.evidence.count(inq, cms.Class, now)
 		act, reason := decide(failure{
 			class: cms.Class, counted: inq.Counted, maxAttempts: p.cfg.MaxAttempts, breakerClosed: closed, shared: shared,
 		})
@@ -199,18 +189,6 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 		return true
 	})
 	return alone
-}
-
-// count notes a failed attempt. It counts against the request when it is the first one, or when the CMS answered a call
-// that was sent since the one before failed. A 429 says nothing about a request and never counts.
-func (p *Processor) count(inq *schemas.Inquiry, class cmsclient.Class, now time.Time) {
-	if class != cmsclient.Throttled && (inq.Counted == 0 || p.answered.Load() > inq.LastFailure.UnixNano()) {
-		inq.Counted++
-	}
-	if inq.FirstFailure.IsZero() {
-		inq.FirstFailure = now
-	}
-	inq.LastFailure = now
 }
 
 // drop settles requests that may not be asked for (any more) and leaves out those that are not ours any more.

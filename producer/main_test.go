@@ -314,7 +314,7 @@ func (c *tapConn) Read(b []byte) (int, error) {
 
 func (c *tapConn) Write(b []byte) (int, error) {
 	if c.cut(int16(c.key.Load())) {
-		_ = c.Conn.Close()
+		_ = c.Close()
 		return 0, net.ErrClosed
 	}
 	return c.Conn.Write(b)
