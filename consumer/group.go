@@ -26,16 +26,16 @@ type GroupConfig struct {
 //
 // It must not share a group with members of other client libraries: kafka-go's subscription format is not read by them.
 type Group struct {
-	cfg      GroupConfig
-	settings kafkawire.Settings
-	log      zerolog.Logger
+	cfg  GroupConfig
+	wire *kafkawire.Client // for commits
+	log  zerolog.Logger
 }
 
 var _ Membership = (*Group)(nil)
 
 // NewGroup does not connect yet.
-func NewGroup(cfg GroupConfig, settings kafkawire.Settings, log zerolog.Logger) *Group {
-	return &Group{cfg: cfg, settings: settings, log: log}
+func NewGroup(cfg GroupConfig, wire *kafkawire.Client, log zerolog.Logger) *Group {
+	return &Group{cfg: cfg, wire: wire, log: log}
 }
 
 const (
@@ -50,7 +50,7 @@ func (g *Group) Join(ctx context.Context, owner Owner) error {
 	// kafka-go reports normal life as errors; what matters comes back from Next or ends a generation, and is logged there.
 	heard := kafka.LoggerFunc(func(format string, args ...any) { g.log.Debug().Msgf("kafka-go: "+format, args...) })
 	cg, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
-		ID: g.cfg.Group, Brokers: g.settings.Brokers, Topics: []string{g.cfg.Topic}, Dialer: g.settings.Dialer(),
+		ID: g.cfg.Group, Brokers: g.wire.Settings().Brokers, Topics: []string{g.cfg.Topic}, Dialer: g.wire.Settings().Dialer(),
 		GroupBalancers:    []kafka.GroupBalancer{kafka.RoundRobinGroupBalancer{}, kafka.RangeGroupBalancer{}},
 		HeartbeatInterval: g.cfg.SessionTimeout / heartbeatsPerSession, SessionTimeout: g.cfg.SessionTimeout,
 		RebalanceTimeout: g.cfg.RebalanceTimeout, JoinGroupBackoff: joinBackoff, Timeout: coordinatorTimeout,
@@ -89,7 +89,10 @@ func (g *Group) Join(ctx context.Context, owner Owner) error {
 		generation.Start(func(held context.Context) {
 			defer close(now)
 			<-before
-			owner.Grant(held, &generationEpoch{generation: generation, topic: g.cfg.Topic}, partitions)
+			owner.Grant(held, &generationEpoch{
+				wire: g.wire, topic: g.cfg.Topic,
+				member: kafkawire.Member{Group: g.cfg.Group, ID: generation.MemberID, Generation: generation.ID},
+			}, partitions)
 			<-held.Done()
 			owner.Release(partitions)
 		})
@@ -128,15 +131,23 @@ func (g *Group) assigned(generation *kafka.Generation) []int32 {
 
 // generationEpoch commits under one generation of the group.
 type generationEpoch struct {
-	generation *kafka.Generation
-	topic      string
+	wire   *kafkawire.Client
+	member kafkawire.Member
+	topic  string
 }
 
-// Commit implements Epoch. It is bounded by the coordinator connection's deadline rather than by ctx.
-func (e *generationEpoch) Commit(_ context.Context, offsets map[int32]int64) error {
-	m := make(map[int]int64, len(offsets))
-	for p, o := range offsets {
-		m[int(p)] = o
+// commitTimeout is how long one try may take; the next tick tries again.
+const commitTimeout = 5 * time.Second
+
+// Commit implements Epoch. It does not go through the generation: kafka-go keeps to the connection that the generation
+// began with, so that nothing could be committed any more once a broker has restarted, and everything answered since would
+// be answered again.
+func (e *generationEpoch) Commit(ctx context.Context, offsets map[int32]int64) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	err := e.wire.CommitOffsets(ctx, e.member, e.topic, offsets)
+	if err != nil {
+		e.wire.Reset()
 	}
-	return e.generation.CommitOffsets(map[string]map[int]int64{e.topic: m})
+	return err
 }

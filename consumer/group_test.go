@@ -11,6 +11,8 @@ import (
 
 	"balanceq/schemas"
 
+	"balanceq/kafkawire"
+
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -23,10 +25,13 @@ func groupBroker(t *testing.T, partitions int32) *kfake.Cluster {
 	return broker(t, partitions, kfake.GroupMinSessionTimeout(shortSession))
 }
 
-func newTestGroup(c *kfake.Cluster, log zerolog.Logger) *Group {
+func newTestGroup(t *testing.T, c *kfake.Cluster, log zerolog.Logger) *Group {
+	t.Helper()
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	t.Cleanup(wire.Close)
 	return NewGroup(GroupConfig{
 		Group: testGroup, Topic: testTopic, SessionTimeout: shortSession, RebalanceTimeout: patience,
-	}, settings(c), log)
+	}, wire, log)
 }
 
 // startInGroup runs a consumer that is a member of the real group.
@@ -37,7 +42,7 @@ func startInGroup(t *testing.T, c *kfake.Cluster, handler HandlerFunc, change fu
 		if change != nil {
 			change(cfg)
 		}
-	}, newTestGroup(c, zerolog.Nop()))
+	}, newTestGroup(t, c, zerolog.Nop()))
 }
 
 func (r *rig) holds() int { return len(r.Status().Partitions) }
@@ -228,7 +233,7 @@ func TestGenerationThatEndsBeforeItBegins(t *testing.T) {
 	owner.linger = func() { <-release }
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
-	member := newTestGroup(c, zerolog.New(log))
+	member := newTestGroup(t, c, zerolog.New(log))
 	go func() { left <- member.Join(ctx, owner) }()
 	eventually(t, "the member is stopped short of its first generation", func() bool { return log.hits.Load() == 1 })
 

@@ -2,9 +2,7 @@ package kafkawire
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -15,115 +13,8 @@ import (
 
 	"balanceq/internal/kafkatest"
 
-	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// fakeBroker knows enough of the protocol for kafka-go to use it (ApiVersions, Metadata) and leaves every other request to
-// the test.
-type fakeBroker struct {
-	addr    *net.TCPAddr
-	answer  func(conn net.Conn, key, version int16, correlation uint32)
-	serving sync.WaitGroup
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	data  atomic.Int32 // connections that carried a request of the test's
-}
-
-func startFake(tb testing.TB, answer func(conn net.Conn, key, version int16, correlation uint32)) *fakeBroker {
-	tb.Helper()
-	l := listen(tb)
-	f := &fakeBroker{addr: l.Addr().(*net.TCPAddr), answer: answer, conns: map[net.Conn]bool{}}
-	f.serving.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			f.mu.Lock()
-			f.conns[conn] = true
-			f.mu.Unlock()
-			f.serving.Go(func() { f.serve(conn) })
-		}
-	})
-	tb.Cleanup(func() {
-		_ = l.Close()
-		f.mu.Lock()
-		for conn := range f.conns {
-			_ = conn.Close()
-		}
-		f.mu.Unlock()
-		f.serving.Wait()
-	})
-	return f
-}
-
-func listen(tb testing.TB) net.Listener {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return l
-}
-
-func (f *fakeBroker) open() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.conns)
-}
-
-func (f *fakeBroker) serve(conn net.Conn) {
-	defer func() {
-		_ = conn.Close()
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.conns, conn)
-	}()
-	fresh := true
-	for {
-		head := make([]byte, 12)
-		if _, err := io.ReadFull(conn, head); err != nil {
-			return
-		}
-		if _, err := io.CopyN(io.Discard, conn, int64(be.Uint32(head))-8); err != nil {
-			return
-		}
-		key, version, correlation := int16(be.Uint16(head[4:])), int16(be.Uint16(head[6:])), be.Uint32(head[8:])
-		switch key {
-		case int16(kmsg.ApiVersions):
-			resp := kmsg.NewPtrApiVersionsResponse()
-			resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: 3, MaxVersion: 1}, {ApiKey: 18}, {ApiKey: 22, MaxVersion: 1}}
-			reply(conn, correlation, resp.AppendTo(nil))
-		case int16(kmsg.Metadata):
-			resp := kmsg.NewPtrMetadataResponse()
-			resp.Version = version
-			resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 0, Host: f.addr.IP.String(), Port: int32(f.addr.Port)}}
-			reply(conn, correlation, resp.AppendTo(nil))
-		default:
-			if fresh {
-				f.data.Add(1)
-				fresh = false
-			}
-			f.answer(conn, key, version, correlation)
-		}
-	}
-}
-
-func (f *fakeBroker) client(tb testing.TB) *Client {
-	tb.Helper()
-	return wire(tb, []string{f.addr.String()})
-}
-
-func frame(size, correlation uint32, body []byte) []byte {
-	b := binary.BigEndian.AppendUint32(nil, size)
-	return append(binary.BigEndian.AppendUint32(b, correlation), body...)
-}
-
-func reply(conn net.Conn, correlation uint32, body []byte) {
-	_, _ = conn.Write(frame(uint32(len(body)+4), correlation, body))
-}
 
 func producerIDAnswer() []byte {
 	resp := kmsg.NewPtrInitProducerIDResponse()
@@ -295,64 +186,5 @@ func TestUnreachable(t *testing.T) {
 	}
 	if _, err := client.Broker(deadline(t), 5, metadataRequest()); err == nil || !Transient(err) {
 		t.Errorf("a broker that nobody knows: error %v, want a transient one", err)
-	}
-}
-
-func TestTransient(t *testing.T) {
-	wrapped := func(e error) error { return fmt.Errorf("doing something: %w", e) }
-	cases := map[string]struct {
-		err                       error
-		transient, lost, tooLarge bool
-	}{
-		"nil":                           {nil, false, false, false},
-		"connection":                    {io.ErrUnexpectedEOF, true, false, false},
-		"deadline":                      {context.DeadlineExceeded, true, false, false},
-		"NOT_LEADER":                    {kafka.NotLeaderForPartition, true, false, false},
-		"LEADER_NOT_AVAILABLE":          {kafka.LeaderNotAvailable, true, false, false},
-		"UNKNOWN_TOPIC":                 {kafka.UnknownTopicOrPartition, true, false, false},
-		"REQUEST_TIMED_OUT":             {kafka.RequestTimedOut, true, false, false},
-		"BROKER_NOT_AVAILABLE":          {kafka.BrokerNotAvailable, true, false, false},
-		"REPLICA_NOT_AVAILABLE":         {kafka.ReplicaNotAvailable, true, false, false},
-		"NETWORK":                       {kafka.NetworkException, true, false, false},
-		"COORDINATOR_LOAD":              {kafka.GroupLoadInProgress, true, false, false},
-		"COORDINATOR_NOT_AVAILABLE":     {kafka.GroupCoordinatorNotAvailable, true, false, false},
-		"NOT_COORDINATOR":               {kafka.NotCoordinatorForGroup, true, false, false},
-		"NOT_ENOUGH_REPLICAS":           {kafka.NotEnoughReplicas, true, false, false},
-		"NOT_ENOUGH_REPLICAS_AFTER":     {kafka.NotEnoughReplicasAfterAppend, true, false, false},
-		"STORAGE":                       {kafka.KafkaStorageError, true, false, false},
-		"UNSTABLE_OFFSET_COMMIT":        {kafka.UnstableOffsetCommit, true, false, false},
-		"OFFSET_OUT_OF_RANGE":           {kafka.OffsetOutOfRange, false, false, false},
-		"TOPIC_AUTHORIZATION_FAILED":    {kafka.TopicAuthorizationFailed, false, false, false},
-		"SASL_AUTHENTICATION_FAILED":    {kafka.SASLAuthenticationFailed, false, false, false},
-		"UNKNOWN_MEMBER_ID":             {kafka.UnknownMemberId, false, false, false},
-		"OUT_OF_ORDER_SEQUENCE":         {kafka.OutOfOrderSequenceNumber, false, true, false},
-		"UNKNOWN_PRODUCER_ID":           {kafka.UnknownProducerId, false, true, false},
-		"INVALID_PRODUCER_EPOCH":        {kafka.InvalidProducerEpoch, false, true, false},
-		"PRODUCER_FENCED":               {kafka.ProducerFenced, false, true, false},
-		"DUPLICATE_SEQUENCE":            {kafka.DuplicateSequenceNumber, false, false, false},
-		"MESSAGE_TOO_LARGE":             {kafka.MessageSizeTooLarge, false, false, true},
-		"RECORD_LIST_TOO_LARGE":         {kafka.RecordListTooLarge, false, false, true},
-		"UNKNOWN_SERVER_ERROR":          {kafka.Unknown, false, false, false},
-		"a code newer than this client": {kafka.Error(9999), false, false, false},
-		"corrupt":                       {ErrCorrupt, false, false, false},
-	}
-	for name, c := range cases {
-		for _, err := range []error{c.err, wrapped(c.err)} {
-			if c.err == nil {
-				err = nil
-			}
-			if got := Transient(err); got != c.transient {
-				t.Errorf("%s: Transient is %t", name, got)
-			}
-			if got := ProducerStateLost(err); got != c.lost {
-				t.Errorf("%s: ProducerStateLost is %t", name, got)
-			}
-			if got := TooLarge(err); got != c.tooLarge {
-				t.Errorf("%s: TooLarge is %t", name, got)
-			}
-		}
-	}
-	if codeError(0) != nil || !errors.Is(codeError(6), kafka.NotLeaderForPartition) {
-		t.Error("codeError")
 	}
 }

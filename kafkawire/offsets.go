@@ -53,6 +53,47 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 	return offsets, nil
 }
 
+// Member names a member of a group in one generation of it.
+type Member struct {
+	Group      string
+	ID         string
+	Generation int32
+}
+
+// CommitOffsets stores the next offsets to read of a group's partitions (OffsetCommit v7). The group refuses it from a
+// member or generation that it does not know any more. The first error of a partition
+// is returned; others may have been stored. It goes to whichever broker coordinates the group now: kafka-go's own commit
+// keeps to the connection that its generation began with, even after that has died.
+func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offsets map[int32]int64) error {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version = 7
+	req.Group, req.MemberID, req.Generation = m.Group, m.ID, m.Generation
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = topic
+	for partition, offset := range offsets {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	resp, err := c.Coordinator(ctx, m.Group, req)
+	if err != nil {
+		return fmt.Errorf("committing offsets: %w", err)
+	}
+	r, ok := resp.(*kmsg.OffsetCommitResponse)
+	if !ok {
+		return fmt.Errorf("kafka: unexpected answer %T", resp)
+	}
+	for i := range r.Topics {
+		for _, p := range r.Topics[i].Partitions {
+			if p.ErrorCode != 0 {
+				return fmt.Errorf("committing the offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
+			}
+		}
+	}
+	return nil
+}
+
 func fill(partitions []int32, offset int64) map[int32]int64 {
 	m := make(map[int32]int64, len(partitions))
 	for _, p := range partitions {

@@ -66,9 +66,10 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 		return nil, errors.Join(err, s.Close())
 	}
 	outcomes.Producer = s.producer
+	offsets := wire(cfg.Topics.Requests)
 	s.consumer = consumer.New(consumerConfig(cfg), consumer.Parts{
-		Offsets: wire(cfg.Topics.Requests), Fetch: wire(cfg.Topics.Requests),
-		Member:   consumer.NewGroup(groupConfig(cfg), settings, log),
+		Offsets: offsets, Fetch: wire(cfg.Topics.Requests),
+		Member:   consumer.NewGroup(groupConfig(cfg), offsets, log),
 		Delivery: consumer.AtLeastOnce{Writer: outcomes},
 		Handler:  s.handler(),
 		Gate:     s.cms, Log: log, Observer: s.metrics,
@@ -151,6 +152,7 @@ func (s *Service) consume(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		s.log.Info().Dur("budget", s.cfg.Shutdown.Timeout).Msg("stopping: finishing what was started")
 	}
 	budget := time.NewTimer(max(s.cfg.Shutdown.Timeout/2, s.cfg.Shutdown.Timeout-flushTimeout))
 	defer budget.Stop()

@@ -1,0 +1,150 @@
+package kafkawire
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+func commitOffsets(tb testing.TB, cl *kgo.Client, group, topic string, offsets map[int32]int64) {
+	tb.Helper()
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group = group
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = topic
+	for partition, offset := range offsets {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	resp, err := req.RequestWith(deadline(tb), cl)
+	if err != nil {
+		tb.Fatalf("committing offsets: %v", err)
+	}
+	for _, p := range resp.Topics[0].Partitions {
+		if p.ErrorCode != 0 {
+			tb.Fatalf("committing offsets: %v", codeError(p.ErrorCode))
+		}
+	}
+}
+
+func TestCommittedOffsets(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 3)
+	c, cl := wire(t, broker.Brokers()), oracle(t, broker.Brokers(), kgo.MaxVersions(kversion.V3_5_0()))
+	var got map[int32]int64
+	read := func() (err error) {
+		got, err = c.CommittedOffsets(deadline(t), topic, topic, []int32{0, 1, 2})
+		return err
+	}
+	patient(t, c, "offsets of a group that never was", read)
+	if want := map[int32]int64{0: NoOffset, 1: NoOffset, 2: NoOffset}; !maps.Equal(got, want) {
+		t.Errorf("a group that never was: %v", got)
+	}
+	commitOffsets(t, cl, topic, topic, map[int32]int64{0: 0, 2: 42})
+	patient(t, c, "some offsets", read)
+	if want := map[int32]int64{0: 0, 1: NoOffset, 2: 42}; !maps.Equal(got, want) {
+		t.Errorf("some committed: %v, want %v", got, want)
+	}
+
+	end := openTransaction(t, cl, topic, map[int32]int64{2: 50})
+	if err := read(); !errors.Is(err, kafka.UnstableOffsetCommit) || !Transient(err) {
+		t.Errorf("a transaction over partition 2 is open: %v, error %v, want a transient UNSTABLE_OFFSET_COMMIT", got, err)
+	}
+	if broker.Kind() != kafkatest.KindEmbedded { // which says it of the whole group
+		others, err := c.CommittedOffsets(deadline(t), topic, topic, []int32{0, 1})
+		if want := map[int32]int64{0: 0, 1: NoOffset}; err != nil || !maps.Equal(others, want) {
+			t.Errorf("the other partitions: %v, error %v, want %v", others, err, want)
+		}
+	}
+	end(true)
+	patient(t, c, "offsets after the transaction", read) // never the offset from before it
+	if want := map[int32]int64{0: 0, 1: NoOffset, 2: 50}; !maps.Equal(got, want) {
+		t.Errorf("after the transaction: %v, want %v", got, want)
+	}
+}
+
+// openTransaction commits offsets (of the group named like the topic) in a transaction and leaves it open.
+func openTransaction(tb testing.TB, cl *kgo.Client, topic string, offsets map[int32]int64) (end func(commit bool)) {
+	tb.Helper()
+	check := func(what string, code int16, err error) {
+		tb.Helper()
+		if err == nil {
+			err = codeError(code)
+		}
+		if err != nil {
+			tb.Fatalf("%s: %v", what, err)
+		}
+	}
+	begin := kmsg.NewPtrInitProducerIDRequest()
+	begin.TransactionalID, begin.TransactionTimeoutMillis, begin.ProducerID, begin.ProducerEpoch = kmsg.StringPtr(topic), 60_000, -1, -1
+	begun, err := begin.RequestWith(deadline(tb), cl)
+	check("beginning", begun.ErrorCode, err)
+
+	add := kmsg.NewPtrAddOffsetsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = topic, begun.ProducerID, begun.ProducerEpoch, topic
+	added, err := add.RequestWith(deadline(tb), cl)
+	check("adding offsets", added.ErrorCode, err)
+
+	commit := kmsg.NewPtrTxnOffsetCommitRequest()
+	commit.TransactionalID, commit.Group, commit.ProducerID, commit.ProducerEpoch = topic, topic, begun.ProducerID, begun.ProducerEpoch
+	commit.Generation = -1
+	t := kmsg.NewTxnOffsetCommitRequestTopic()
+	t.Topic = topic
+	for partition, offset := range offsets {
+		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		t.Partitions = append(t.Partitions, p)
+	}
+	commit.Topics = append(commit.Topics, t)
+	committed, err := commit.RequestWith(deadline(tb), cl)
+	check("committing in the transaction", 0, err)
+	check("committing in the transaction", committed.Topics[0].Partitions[0].ErrorCode, nil)
+
+	return func(ok bool) {
+		tb.Helper()
+		req := kmsg.NewPtrEndTxnRequest()
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = topic, begun.ProducerID, begun.ProducerEpoch, ok
+		resp, err := req.RequestWith(deadline(tb), cl)
+		check("ending", resp.ErrorCode, err)
+	}
+}
+
+func TestListOffsets(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 2)
+	c := wire(t, broker.Brokers())
+	began := time.UnixMilli(1_700_000_000_000)
+	for i := range 10 {
+		broker.ProduceTo(t, topic, 1, kafka.Message{Value: []byte("x"), Time: began.Add(time.Duration(i) * time.Second)})
+	}
+	for name, x := range map[string]struct {
+		at   int64
+		want map[int32]int64
+	}{
+		"earliest":   {Earliest, map[int32]int64{0: 0, 1: 0}},
+		"latest":     {Latest, map[int32]int64{0: 0, 1: 10}},
+		"before all": {began.Add(-time.Hour).UnixMilli(), map[int32]int64{0: -1, 1: 0}},
+		"between":    {began.Add(3500 * time.Millisecond).UnixMilli(), map[int32]int64{0: -1, 1: 4}},
+		"at a time":  {began.Add(3 * time.Second).UnixMilli(), map[int32]int64{0: -1, 1: 3}},
+		"after all":  {began.Add(time.Hour).UnixMilli(), map[int32]int64{0: -1, 1: -1}},
+	} {
+		got, err := c.ListOffsets(deadline(t), topic, []int32{0, 1}, x.at)
+		if err != nil || !maps.Equal(got, x.want) {
+			t.Errorf("%s: %v, error %v, want %v", name, got, err, x.want)
+		}
+	}
+	if _, err := c.ListOffsets(deadline(t), topic, []int32{0, 7}, Latest); err == nil || !strings.Contains(err.Error(), topic+"/7") {
+		t.Errorf("a partition that is not there: error %v", err)
+	}
+}
