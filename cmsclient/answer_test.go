@@ -2,6 +2,7 @@ package cmsclient
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/big"
 	"regexp"
@@ -204,7 +205,7 @@ func TestBodyIsReusable(t *testing.T) {
 		}
 		b.reset()
 	}
-	if err := b.read(io.LimitReader(strings.NewReader(goodBody), 11), 10); err != errTooLarge {
+	if err := b.read(io.LimitReader(strings.NewReader(goodBody), 11), 10); !errors.Is(err, errTooLarge) {
 		t.Errorf("11 bytes with a limit of 10: %v", err)
 	}
 	b.reset() // with bytes that nobody decoded

@@ -2,6 +2,7 @@ package cmsclient
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"testing"
@@ -97,10 +98,10 @@ func TestAdmitEndsWithItsContext(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.Admit(ctx); err != context.DeadlineExceeded || time.Since(start) != time.Second {
+		if _, err := c.Admit(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
-		if _, err := c.Admit(ctx); err != context.DeadlineExceeded {
+		if _, err := c.Admit(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with an ended context: %v", err)
 		}
 		if s := c.Status(); s.Queued != 0 {
@@ -168,7 +169,7 @@ func TestUnusedProbeIsHandedOn(t *testing.T) {
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, cancel)
-		if _, err := (<-admitted).Get(cancelled, query(1)); err != context.Canceled {
+		if _, err := (<-admitted).Get(cancelled, query(1)); !errors.Is(err, context.Canceled) {
 			t.Errorf("the cancelled probe: %v", err)
 		}
 		synctest.Wait()

@@ -157,7 +157,7 @@ func (c *Client) attempt(ctx context.Context, q Query) (_ Answer, status int, _ 
 	if err != nil {
 		return Answer{}, 0, c.incomplete(ctx, nil, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // reading it has told everything
 	answer := Answer{RetrievedAt: time.Now(), CMSCorrelationID: cmsCorrelationID(resp.Header)}
 
 	b := c.bodies.Get().(*body)

@@ -105,7 +105,7 @@ func (c Config) baseURL() (*url.URL, error) {
 // visibleASCII reports whether s can be a header's value: 1 to limit visible ASCII characters, and spaces where allowed.
 func visibleASCII(s string, limit int, spaces bool) bool {
 	for _, b := range []byte(s) {
-		if (b <= ' ' || b > '~') && !(b == ' ' && spaces) {
+		if allowed := b > ' ' && b <= '~' || b == ' ' && spaces; !allowed {
 			return false
 		}
 	}

@@ -139,12 +139,12 @@ func TestWhoseTimeEnded(t *testing.T) {
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err = ask(short, c, 1); err != context.DeadlineExceeded {
+		if _, err = ask(short, c, 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the caller's deadline: %v", err)
 		}
 		cancelled, cancel2 := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel2)
-		if _, err = ask(cancelled, c, 1); err != context.Canceled || obs.count(CallCancelled) != 2 {
+		if _, err = ask(cancelled, c, 1); !errors.Is(err, context.Canceled) || obs.count(CallCancelled) != 2 {
 			t.Errorf("the caller's cancellation: %v, observed %v", err, obs.calls)
 		}
 		if counts := c.gate.breaker.Counts(); counts.TotalFailures != 1 || counts.TotalExclusions != 2 {

@@ -46,7 +46,7 @@ func TestWaitingWhileHalfOpen(t *testing.T) {
 		}
 		start := time.Now()
 		<-changed
-		cause, changed = c.Waiting()
+		cause, _ = c.Waiting()
 		if d := time.Since(start); cause != "" || d < 10*time.Second || d > 10010*time.Millisecond {
 			t.Fatalf("half-open without anybody waiting: %q after %v", cause, d)
 		}

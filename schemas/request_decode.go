@@ -44,7 +44,7 @@ func DecodeRequest(rec *Record) (Request, error) {
 		r.request.ID = r.eventID
 	}
 	if r.request.ID == "" {
-		r.request.ID = rec.Position.String()
+		r.request.ID = rec.String()
 	}
 	if r.err != nil {
 		return r.request, r.err

@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -15,8 +16,9 @@ func DecodeResult(text []byte) (Result, error) {
 	if err == nil {
 		err = r.end()
 	}
-	switch field, isField := err.(*resultError); {
-	case isField:
+	var field *resultError
+	switch {
+	case errors.As(err, &field):
 		return Result{}, fmt.Errorf("decoding result: %w", field)
 	case err != nil:
 		return Result{}, fmt.Errorf("decoding result: the value %s", explain(err))
