@@ -32,6 +32,9 @@ const (
 	CallCancelled   = "cancelled"   // the caller gave up
 )
 
+// CallClasses are all classes of Observer.Called.
+var CallClasses = []string{Call2xx, Call3xx, Call4xx, Call429, Call5xx, CallOther, CallUndecodable, CallTimeout, CallNetwork, CallCancelled}
+
 // NopObserver ignores everything.
 type NopObserver struct{}
 

@@ -18,8 +18,7 @@ import (
 type Metrics struct {
 	log         zerolog.Logger
 	records     *prometheus.CounterVec
-	calls       *prometheus.CounterVec
-	durations   *prometheus.HistogramVec
+	calls       map[string]callMetrics // by class: looked up per call, so not through a vector
 	transitions *prometheus.CounterVec
 	commits     *prometheus.CounterVec
 	commitTime  prometheus.Histogram
@@ -33,6 +32,12 @@ var (
 	_ cmsclient.Observer = (*Metrics)(nil)
 )
 
+// callMetrics are the metrics of one class of calls.
+type callMetrics struct {
+	total    prometheus.Counter
+	duration prometheus.Observer
+}
+
 // latencies suit a GET that should take milliseconds and is given up after seconds.
 var latencies = []float64{.001, .0025, .005, .01, .02, .03, .05, .075, .1, .2, .5, 1, 2, 5, 10, 40}
 
@@ -43,10 +48,7 @@ func NewMetrics(reg prometheus.Registerer, log zerolog.Logger) *Metrics {
 		log: log,
 		records: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_records_total",
 			Help: "Requests answered, by outcome (complete, partial, dead-letter) and the dead letter's reason."}, []string{"outcome", "reason"}),
-		calls: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_cms_calls_total",
-			Help: "Calls to the CMS by what came back."}, []string{"class"}),
-		durations: f.NewHistogramVec(prometheus.HistogramOpts{Name: "balanceq_cms_call_duration_seconds",
-			Help: "Duration of one call to the CMS.", Buckets: latencies}, []string{"class"}),
+		calls: map[string]callMetrics{},
 		transitions: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_breaker_transitions_total",
 			Help: "Changes of the circuit breaker's state."}, []string{"from", "to"}),
 		commits: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_commits_total",
@@ -57,6 +59,13 @@ func NewMetrics(reg prometheus.Registerer, log zerolog.Logger) *Metrics {
 			Help: "Writes of results and dead letters that had to be repeated."}, []string{"topic"}),
 		jumps: f.NewCounter(prometheus.CounterOpts{Name: "balanceq_offset_jumps_total",
 			Help: "Times that the request log did not hold the next offset: requests may have been deleted unread."}),
+	}
+	calls := f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_cms_calls_total",
+		Help: "Calls to the CMS by what came back."}, []string{"class"})
+	durations := f.NewHistogramVec(prometheus.HistogramOpts{Name: "balanceq_cms_call_duration_seconds",
+		Help: "Duration of one call to the CMS.", Buckets: latencies}, []string{"class"})
+	for _, class := range cmsclient.CallClasses {
+		m.calls[class] = callMetrics{calls.WithLabelValues(class), durations.WithLabelValues(class)}
 	}
 	for _, outcome := range []string{schemas.OutcomeComplete, schemas.OutcomePartial} {
 		m.records.WithLabelValues(outcome, "")
@@ -90,8 +99,9 @@ func (m *Metrics) WriteFailed(topic string, _ int32, _ error) { m.retries.WithLa
 
 // Called implements cmsclient.Observer.
 func (m *Metrics) Called(class string, d time.Duration) {
-	m.calls.WithLabelValues(class).Inc()
-	m.durations.WithLabelValues(class).Observe(d.Seconds())
+	c := m.calls[class]
+	c.total.Inc()
+	c.duration.Observe(d.Seconds())
 }
 
 // BreakerChanged implements cmsclient.Observer.

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
 
 	"balanceq/cmd/internal/config"
 	"balanceq/cmd/internal/service"
@@ -30,6 +33,7 @@ A second signal ends the program at once; what was under way is then read again.
 			if err != nil {
 				return err
 			}
+			p.tuneGC()
 			ctx := cmd.Context()
 			if err := service.Preflight(ctx, loaded.Config, log); err != nil {
 				return fmt.Errorf("checking before the start: %w", err)
@@ -41,6 +45,18 @@ A second signal ends the program at once; what was under way is then read again.
 			return s.Run(ctx)
 		},
 	})
+}
+
+// gcPercent trades memory for time: the live heap is some 20 MB whatever the backlog, and collecting it half as often saves
+// about a tenth of the CPU.
+const gcPercent = 200
+
+// tuneGC leaves the setting alone where GOGC is set.
+func (p *program) tuneGC() {
+	set := func(variable string) bool { return strings.HasPrefix(variable, "GOGC=") }
+	if !slices.ContainsFunc(p.environ, set) {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // logger makes the log and writes the configuration's warnings to it.

@@ -71,7 +71,7 @@ func (b *bench) start() (*exec.Cmd, error) {
 // request makes the i-th request.
 func (b *bench) request(i int, at time.Time) *kgo.Record {
 	contract := strconv.Itoa(100_000 + i%b.contracts)
-	if b.mode != "rate" {
+	if b.random {
 		contract = strconv.Itoa(100_000 + int(rand.Uint64N(uint64(b.contracts))))
 	}
 	value := fmt.Sprintf(`{"contractId":"%s","balanceCodes":["AVAILABLE","BLOCKED"],"requestId":"%d-%d"}`, contract, i, at.UnixNano())

@@ -33,6 +33,7 @@ type options struct {
 	parts     int
 	inFlight  int
 	coalesce  bool
+	random    bool
 	killAfter time.Duration
 	extra     string
 	keepLogs  bool
@@ -48,6 +49,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 20*time.Second, "how long to pace (rate)")
 	flag.DurationVar(&o.latency, "latency", 20*time.Millisecond, "latency of the CMS")
 	flag.IntVar(&o.contracts, "contracts", 1000, "contracts that requests are spread over")
+	flag.BoolVar(&o.random, "random", false, "pick contracts at random instead of in turn, so that requests for one contract come close together")
 	flag.IntVar(&o.parts, "partitions", 12, "partitions of each topic")
 	flag.IntVar(&o.inFlight, "in-flight", 256, "cms.max-in-flight")
 	flag.BoolVar(&o.coalesce, "coalesce", false, "cms.coalesce")

@@ -164,7 +164,7 @@ var keys = []key{
 	{name: "consumer.run-ahead", def: "1024", example: "4096",
 		help: "Records that may be worked on beyond the committed offsets, shared by the partitions (at least 16 each)",
 		bind: func(c *Config) value { return count{&c.Consumer.RunAhead, 1, 1_000_000, "records"} }},
-	{name: "consumer.fetch-bytes", def: "256KiB", example: "1MiB",
+	{name: "consumer.fetch-bytes", def: "128KiB", example: "1MiB",
 		help: "Bytes to fetch at once, per partition",
 		bind: func(c *Config) value { return size{&c.Consumer.FetchBytes, 1 << 10, maxSize} }},
 

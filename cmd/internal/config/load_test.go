@@ -135,7 +135,7 @@ func TestDefaults(t *testing.T) {
 			Backoff:  Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
 			Breaker:  Breaker{Window: 10 * time.Second, MinCalls: 5, FailureRatio: 0.5, OpenTime: 5 * time.Second},
 			CoolDown: time.Second, ProbeInterval: 10 * time.Second, MaxResponseBytes: 1 << 20},
-		Consumer: Consumer{CommitInterval: 100 * time.Millisecond, RunAhead: 1024, FetchBytes: 256 << 10},
+		Consumer: Consumer{CommitInterval: 100 * time.Millisecond, RunAhead: 1024, FetchBytes: 128 << 10},
 		Producer: Producer{BufferBytes: 32 << 20},
 		Delivery: "at-least-once",
 		Instance: host,
