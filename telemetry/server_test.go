@@ -1,0 +1,206 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/consumer"
+	"balanceq/producer"
+	"balanceq/schemas"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakes are snapshots that a test sets.
+type fakes struct {
+	consumer consumer.Status
+	producer producer.Status
+	cms      cmsclient.Status
+}
+
+func (f *fakes) sources() Sources {
+	return Sources{
+		Consumer: func() consumer.Status { return f.consumer },
+		Producer: func() producer.Status { return f.producer },
+		CMS:      func() cmsclient.Status { return f.cms },
+	}
+}
+
+// serve runs a server over the snapshots; get fetches a path from it.
+func serve(t *testing.T, f *fakes) (m *Metrics, log *bytes.Buffer, get func(path string) (int, string)) {
+	t.Helper()
+	log = &bytes.Buffer{}
+	reg := prometheus.NewRegistry()
+	m = NewMetrics(reg, zerolog.New(log))
+	if err := RegisterGauges(reg, f.sources()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Listen("127.0.0.1:0", reg, f.sources())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve() }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return m, log, func(path string) (int, string) {
+		t.Helper()
+		resp, err := client.Get("http://" + s.Addr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+}
+
+func TestReadyz(t *testing.T) {
+	joined := consumer.Status{Joined: true, InFlight: 3, Partitions: []consumer.PartitionStatus{{Next: 5, End: 9}, {Next: 7, End: 7}}}
+	tests := map[string]struct {
+		fakes fakes
+		code  int
+		want  Health
+	}{
+		"joined": {fakes{joined, producer.Status{}, cmsclient.Status{Breaker: "closed"}}, 200,
+			Health{Ready: true, Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
+		"not joined": {fakes{cms: cmsclient.Status{Breaker: "closed"}}, 503,
+			Health{Why: "not a member of the consumer group at the moment", Breaker: "closed"}},
+		"waiting for the CMS is ready": {fakes{joined, producer.Status{}, cmsclient.Status{Breaker: "open", Cause: cmsclient.CauseBreaker}}, 200,
+			Health{Ready: true, Waiting: "breaker", Breaker: "open", Partitions: 2, InFlight: 3, Lag: 4}},
+		"halted": {fakes{joined, producer.Status{}, cmsclient.Status{Breaker: "closed", Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
+			Health{Ready: true, Waiting: "halted", Halted: "check the keys", Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
+		"writes fail": {fakes{joined, producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cmsclient.Status{Breaker: "closed"}}, 200,
+			Health{Ready: true, Breaker: "closed", WritesFailing: "for 3s: no leader", Partitions: 2, InFlight: 3, Lag: 4}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, _, get := serve(t, &test.fakes)
+			code, body := get("/readyz")
+			var got Health
+			if err := json.Unmarshal([]byte(body), &got); err != nil {
+				t.Fatal(err)
+			}
+			if code != test.code || got != test.want {
+				t.Errorf("%d %+v, want %d %+v", code, got, test.code, test.want)
+			}
+			if code, _ := get("/livez"); code != 200 {
+				t.Errorf("/livez %d", code)
+			}
+		})
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	f := &fakes{
+		consumer: consumer.Status{Joined: true, InFlight: 2, LastCommit: time.Now(), Partitions: []consumer.PartitionStatus{
+			{Partition: 4, Next: 10, End: 25, Open: 3, Moved: time.Now().Add(-time.Minute)}, {Partition: 5, Moved: time.Now().Add(-time.Minute)},
+		}},
+		producer: producer.Status{Buffered: 77},
+		cms:      cmsclient.Status{Breaker: "half-open", Cause: cmsclient.CauseBreaker, Queued: 6, InFlight: 1},
+	}
+	m, _, get := serve(t, f)
+	m.Settled(schemas.OutcomeComplete, "")
+	m.Settled(consumer.OutcomeDeadLetter, schemas.ReasonExpired)
+	m.Committed(time.Millisecond, nil)
+	m.Committed(time.Millisecond, errors.New("no"))
+	m.WriteFailed("results", 1, errors.New("no"))
+	m.OffsetJumped(1, 2, 3)
+	for _, class := range cmsclient.CallClasses {
+		m.Called(class, 30*time.Millisecond)
+	}
+	_, text := get("/metrics")
+	for _, line := range []string{
+		`balanceq_records_total{outcome="complete",reason=""} 1`,
+		`balanceq_records_total{outcome="dead-letter",reason="expired"} 1`,
+		`balanceq_records_total{outcome="dead-letter",reason="invalid-request"} 0`,
+		`balanceq_cms_calls_total{class="2xx"} 1`,
+		`balanceq_cms_call_duration_seconds_count{class="timeout"} 1`,
+		`balanceq_commits_total{result="ok"} 1`,
+		`balanceq_commits_total{result="failed"} 1`,
+		`balanceq_write_retries_total{topic="results"} 1`,
+		`balanceq_offset_jumps_total 1`,
+		`balanceq_joined 1`,
+		`balanceq_in_flight 2`,
+		`balanceq_partition_lag{partition="4"} 15`,
+		`balanceq_partition_open{partition="4"} 3`,
+		`balanceq_partition_stalled_seconds{partition="5"} 0`,
+		`balanceq_waiting{cause="breaker"} 6`,
+		`balanceq_waiting{cause="halted"} 0`,
+		`balanceq_breaker_state{state="half-open"} 1`,
+		`balanceq_breaker_state{state="closed"} 0`,
+		`balanceq_producer_buffered_bytes 77`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	if !strings.Contains(text, `balanceq_partition_stalled_seconds{partition="4"} 6`) {
+		t.Error("a partition with open requests that has not moved for a minute is not reported")
+	}
+}
+
+// What an operator must not miss is in the log, once, with what it means.
+func TestWarnings(t *testing.T) {
+	m, log, _ := serve(t, &fakes{})
+	m.BreakerChanged("closed", "open")
+	m.Halted(errors.New("check the keys"))
+	m.Resumed()
+	for _, want := range []string{`"level":"warn","from":"closed","to":"open"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted"} {
+		if strings.Count(log.String(), want) != 1 {
+			t.Errorf("%q is not once in %s", want, log)
+		}
+	}
+}
+
+func TestListenTaken(t *testing.T) {
+	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), (&fakes{}).sources())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = first.listener.Close() }()
+	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), (&fakes{}).sources()); err == nil || !strings.Contains(err.Error(), "http.listen") {
+		t.Errorf("a taken address: %v", err)
+	}
+}
+
+func TestLogger(t *testing.T) {
+	var out bytes.Buffer
+	for format, want := range map[string]string{"json": `"message":"hello"`, "auto": `"message":"hello"`, "text": "INF hello"} {
+		out.Reset()
+		log, err := NewLogger(&out, "info", format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Debug().Msg("not shown")
+		log.Info().Msg("hello")
+		if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "not shown") {
+			t.Errorf("%s: %s", format, out.String())
+		}
+	}
+	if _, err := NewLogger(&out, "loud", "json"); err == nil || !strings.Contains(err.Error(), "log.level") {
+		t.Errorf("a wrong level: %v", err)
+	}
+}
