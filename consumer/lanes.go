@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"container/heap"
 	"context"
 	"sync"
 
@@ -26,6 +27,7 @@ type Lane struct {
 	contract int64
 	lanes    *lanes
 	waiting  []*item // guarded by lanes.mu
+	oldest   uint64  // while ready: the turn of waiting[0]
 }
 
 // Contract is the contract that the lane's records ask about; 0: they are not valid requests.
@@ -75,7 +77,8 @@ type lanes struct {
 	mu      sync.Mutex
 	work    sync.Cond       // signalled when ready grows or closing is set
 	open    map[int64]*Lane // lanes that are ready or being handled
-	ready   []*Lane
+	ready   byAge
+	turns   uint64  // records submitted so far
 	free    []*Lane // to use again
 	workers int
 	idle    int // workers in Wait that nobody has signalled yet
@@ -97,6 +100,8 @@ func (l *lanes) submit(ctx context.Context, it *item) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.turns++
+	it.turn = l.turns
 	if lane, ok := l.open[contract]; ok {
 		lane.waiting = append(lane.waiting, it)
 		return
@@ -104,7 +109,7 @@ func (l *lanes) submit(ctx context.Context, it *item) {
 	lane := l.newLane(contract)
 	lane.waiting = append(lane.waiting, it)
 	l.open[contract] = lane
-	l.ready = append(l.ready, lane)
+	l.enqueue(lane)
 	switch {
 	case l.idle > 0:
 		// Counted here and not by the worker that wakes: two submits before it runs must wake two workers.
@@ -127,8 +132,38 @@ func (l *lanes) newLane(contract int64) *Lane {
 	return &Lane{contract: contract, lanes: l}
 }
 
-// run is one worker: it handles one ready lane after another. A lane that still has records goes to the end of the line,
-// so that a busy contract does not starve the others.
+// enqueue requires mu; the lane has records.
+func (l *lanes) enqueue(lane *Lane) {
+	lane.oldest = lane.waiting[0].turn
+	heap.Push(&l.ready, lane)
+}
+
+// byAge orders ready lanes by their oldest record (container/heap). Oldest first lets the committed offset follow closely:
+// the record that it waits for is always being handled, so little is finished beyond it that a kill -9 would repeat. And no
+// contract starves the others, however busy: its records take their turns among them.
+type byAge []*Lane
+
+func (b byAge) Len() int           { return len(b) }
+func (b byAge) Less(i, j int) bool { return b[i].oldest < b[j].oldest }
+func (b byAge) Swap(i, j int)      { b[i], b[j] = b[j], b[i] }
+
+// Push implements heap.Interface.
+func (b *byAge) Push(x any) {
+	if lane, ok := x.(*Lane); ok {
+		*b = append(*b, lane)
+	}
+}
+
+// Pop implements heap.Interface.
+func (b *byAge) Pop() any {
+	old := *b
+	lane := old[len(old)-1]
+	old[len(old)-1] = nil
+	*b = old[:len(old)-1]
+	return lane
+}
+
+// run is one worker: it handles one ready lane after another.
 func (l *lanes) run(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,13 +176,15 @@ func (l *lanes) run(ctx context.Context) {
 			l.workers--
 			return
 		}
-		lane := l.ready[0]
-		l.ready = l.ready[1:]
+		lane, ok := heap.Pop(&l.ready).(*Lane)
+		if !ok {
+			continue // it holds nothing else
+		}
 		l.mu.Unlock()
 		l.handler.Handle(ctx, lane)
 		l.mu.Lock()
 		if len(lane.waiting) > 0 {
-			l.ready = append(l.ready, lane) // no signal: this worker looks next
+			l.enqueue(lane) // no signal: this worker looks next
 			continue
 		}
 		delete(l.open, lane.contract)

@@ -16,6 +16,7 @@ type item struct {
 	record    schemas.Record
 	partition *partition
 	ticket    ticket
+	turn      uint64       // order of submission over all partitions; the lanes' own
 	writes    atomic.Int32 // messages of its outcome that are not acknowledged yet
 	outcome   string       // for the observer
 	reason    schemas.Reason

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ import (
 const opTimeout = 60 * time.Second
 
 // Broker is a Kafka broker (or, where it is external, a cluster). Its methods may be called from parallel tests, but for
-// those that stop or pause it.
+// those that stop it.
 type Broker struct {
 	kind  string
 	image string
@@ -33,8 +32,6 @@ type Broker struct {
 type server interface {
 	start(ctx context.Context) error
 	stop(ctx context.Context, kill bool) error
-	pause(ctx context.Context) error
-	resume(ctx context.Context) error
 	remove(ctx context.Context) error
 }
 
@@ -77,7 +74,7 @@ func (b *Broker) start(ctx context.Context) error {
 	return b.ready(ctx)
 }
 
-// remove ends a broker of ours for good; it may be stopped or paused.
+// remove ends a broker of ours for good; it may be stopped.
 func (b *Broker) remove() error {
 	if b.serve == nil {
 		return nil
@@ -125,9 +122,6 @@ func (b *Broker) Image() string { return b.image }
 // CanRestart says whether Stop, Start and Restart work: not on an external broker.
 func (b *Broker) CanRestart() bool { return b.serve != nil }
 
-// CanPause says whether Pause works: on a container.
-func (b *Broker) CanPause() bool { return b.kind == KindContainer }
-
 // Restart is Stop and Start: same address, same data.
 func (b *Broker) Restart(tb testing.TB, kill bool) {
 	tb.Helper()
@@ -157,33 +151,6 @@ func (b *Broker) Start(tb testing.TB) {
 	if err := b.start(ctx); err != nil {
 		tb.Fatal("kafkatest: starting the broker again: ", err)
 	}
-}
-
-// Pause freezes the broker: connections stay open and nothing is answered, until resume is called or the test ends. Where
-// that is not possible (CanPause), the test is skipped.
-func (b *Broker) Pause(tb testing.TB) (resume func()) {
-	tb.Helper()
-	if !b.CanPause() {
-		tb.Skip("kafkatest: only a container can be paused; this broker is " + b.kind)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
-	defer cancel()
-	if err := b.serve.pause(ctx); err != nil {
-		tb.Fatal("kafkatest: pausing the broker: ", err)
-	}
-	var once sync.Once
-	resume = func() {
-		tb.Helper()
-		once.Do(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
-			defer cancel()
-			if err := b.serve.resume(ctx); err != nil {
-				tb.Error("kafkatest: resuming the broker: ", err)
-			}
-		})
-	}
-	tb.Cleanup(resume)
-	return resume
 }
 
 // with calls do with a client of its own, which is gone afterwards: nothing is remembered over a restart of the broker,

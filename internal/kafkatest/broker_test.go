@@ -35,25 +35,3 @@ func TestRestart(t *testing.T) {
 		t.Errorf("got %d records", len(got))
 	}
 }
-
-func TestPause(t *testing.T) {
-	t.Parallel()
-	b := New(t)
-	topic := b.Topic(t, 1)
-	resume := b.Pause(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	err := b.with(func(cl *kgo.Client) error {
-		_, err := metadata(ctx, cl, topic)
-		return err
-	})
-	if err == nil {
-		t.Error("a paused broker answered")
-	}
-	resume()
-	b.Produce(t, topic, numbered(0, 1)...)
-	if got := b.ReadAll(t, topic); len(got) != 1 {
-		t.Errorf("got %d records", len(got))
-	}
-	b.Pause(t) // and what is still paused is resumed and removed
-}

@@ -214,18 +214,6 @@ func (s *containerServer) stop(ctx context.Context, kill bool) error {
 	})
 }
 
-func (s *containerServer) pause(ctx context.Context) error {
-	defer closeIdle(s.engine.client)
-	_, err := s.engine.client.ContainerPause(ctx, s.id, client.ContainerPauseOptions{})
-	return err
-}
-
-func (s *containerServer) resume(ctx context.Context) error {
-	defer closeIdle(s.engine.client)
-	_, err := s.engine.client.ContainerUnpause(ctx, s.id, client.ContainerUnpauseOptions{})
-	return err
-}
-
 func (s *containerServer) remove(ctx context.Context) error {
 	if s.id == "" {
 		return nil

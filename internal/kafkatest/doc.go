@@ -21,7 +21,7 @@
 //     with its data on disk. The line then says why. With BALANCEQ_REQUIRE_CONTAINERS=1 the run fails instead.
 //
 // The broker starts with the first call of Shared, so a run that selects only unit tests does not wait for one. A test that
-// stops, restarts or pauses its broker takes one of its own with New.
+// stops or restarts its broker takes one of its own with New.
 //
 // # The oracle
 //

@@ -43,11 +43,6 @@ func (s *embeddedServer) stop(context.Context, bool) error {
 	return nil
 }
 
-var errCannotPause = errors.New("the embedded broker cannot be paused")
-
-func (s *embeddedServer) pause(context.Context) error  { return errCannotPause }
-func (s *embeddedServer) resume(context.Context) error { return errCannotPause }
-
 func (s *embeddedServer) remove(ctx context.Context) error {
 	err := s.stop(ctx, false)
 	if s.dir != "" {
