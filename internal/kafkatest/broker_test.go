@@ -1,12 +1,8 @@
 package kafkatest
 
 import (
-	"context"
 	"slices"
 	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestRestart(t *testing.T) {
