@@ -161,16 +161,12 @@ const startBackoff = 100 * time.Millisecond
 
 // startOffsets asks until it knows, or until the partitions are asked back: a guess would lose or repeat records.
 func (c *Consumer) startOffsets(ctx context.Context, ids []int32) (committed, start map[int32]int64, err error) {
-	for {
+	for tries := 1; ; tries++ {
 		committed, start, err = c.lookUpOffsets(ctx, ids)
 		if err == nil || ctx.Err() != nil {
 			return committed, start, err
 		}
-		event := c.log.Debug()
-		if !kafkawire.Transient(err) {
-			event = c.log.Error()
-		}
-		event.Err(err).Str("group", c.cfg.Group).Msg("looking up where to start failed; trying again")
+		c.trouble(err, tries).Err(err).Str("group", c.cfg.Group).Msg("looking up where to start failed; trying again")
 		c.wire.Reset()
 		timer := time.NewTimer(startBackoff)
 		select {
@@ -179,6 +175,15 @@ func (c *Consumer) startOffsets(ctx context.Context, ids []int32) (committed, st
 		}
 		timer.Stop()
 	}
+}
+
+// trouble returns what to log a repeated failure with: at debug level when it passes by itself, else as an error, but only
+// at every doubling of tries. Something that only people can mend must not fill the disk until they come.
+func (c *Consumer) trouble(err error, tries int) *zerolog.Event {
+	if kafkawire.Transient(err) || tries&(tries-1) != 0 {
+		return c.log.Debug()
+	}
+	return c.log.Error()
 }
 
 func (c *Consumer) lookUpOffsets(ctx context.Context, ids []int32) (committed, start map[int32]int64, err error) {

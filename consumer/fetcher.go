@@ -121,6 +121,7 @@ func (f *fetcher) wakeLoops() {
 
 // loop fetches from one leader until ctx ends.
 func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) {
+	tries := 0 // fetches in a row that failed
 	for ctx.Err() == nil {
 		if cause, changed := f.consumer.gate.Waiting(); cause != "" {
 			select { // no verdict can be had: what would be fetched could only wait
@@ -145,8 +146,11 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 		if err == nil {
 			err = f.accept(ctx, partitions, offsets, fetched)
 		}
-		if err != nil && ctx.Err() == nil {
-			f.recover(ctx, leader, err)
+		if err == nil {
+			tries = 0
+		} else if ctx.Err() == nil {
+			tries++
+			f.recover(ctx, leader, err, tries)
 		}
 	}
 }
@@ -190,12 +194,8 @@ func (f *fetcher) accept(ctx context.Context, partitions map[int32]*partition, o
 }
 
 // recover waits a little and looks for leaders afresh.
-func (f *fetcher) recover(ctx context.Context, leader int32, err error) {
-	event := f.consumer.log.Debug()
-	if !kafkawire.Transient(err) {
-		event = f.consumer.log.Error()
-	}
-	event.Err(err).Str("topic", f.consumer.cfg.Topic).Int32("broker", leader).Msg("fetching failed; trying again")
+func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries int) {
+	f.consumer.trouble(err, tries).Err(err).Str("topic", f.consumer.cfg.Topic).Int32("broker", leader).Msg("fetching failed; trying again")
 	f.wire.Reset()
 	timer := time.NewTimer(fetchBackoff + rand.N(fetchBackoff))
 	defer timer.Stop()
