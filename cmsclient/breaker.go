@@ -12,27 +12,141 @@ const (
 	minWindow     = 10 * time.Millisecond // a bucket of a millisecond
 )
 
-// breaker is gobreaker in its two-step form: Allow before a call, done(err) after it.
-type breaker = gobreaker.TwoStepCircuitBreaker[struct{}]
+// breaker opens when too many calls fail or are slow, each judged by a gobreaker of its own: a ratio of one cannot stand in
+// for the other. It is open while one of them is, for a time that doubles while its probes fail.
+//
+// It takes no callbacks from gobreaker: state asks after every step. All methods require the gate's mutex.
+type breaker struct {
+	cfg      BreakerConfig
+	failures *twoStep
+	slow     *twoStep // nil: no call is slow
+	onChange func(from, to gobreaker.State)
 
-// newBreaker returns a closed breaker with one probe at a time. onChange runs under the breaker's mutex: it must not call
-// the breaker.
+	seen      gobreaker.State
+	round     int           // counts changes of the state
+	openTime  time.Duration // the latest
+	openUntil time.Time     // while open: no probe before
+	closedAt  time.Time
+}
+
+// twoStep is Allow before a call and done(err) after it.
+type twoStep = gobreaker.TwoStepCircuitBreaker[struct{}]
+
+// ticket is the breaker's consent to one call.
+type ticket struct {
+	failures, slow func(error) // failures is nil: no consent
+	round          int
+	start          time.Time
+}
+
 func newBreaker(cfg BreakerConfig, onChange func(from, to gobreaker.State)) *breaker {
+	b := &breaker{cfg: cfg, onChange: onChange}
+	b.failures = newTwoStep(cfg, cfg.FailureRatio)
+	if cfg.SlowCall > 0 {
+		b.slow = newTwoStep(cfg, cfg.SlowRatio)
+	}
+	return b
+}
+
+// newTwoStep returns a closed breaker with one probe at a time.
+func newTwoStep(cfg BreakerConfig, ratio float64) *twoStep {
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "cms",
 		MaxRequests:  1,
 		Interval:     cfg.Window,
 		BucketPeriod: cfg.Window / windowBuckets,
-		Timeout:      cfg.OpenTime,
+		Timeout:      cfg.OpenTime, // the shortest; openUntil holds back for longer
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			// Not c.Requests: it also counts the calls that have not ended.
 			finished := c.TotalSuccesses + c.TotalFailures
-			return finished >= cfg.MinCalls && float64(c.TotalFailures) >= cfg.FailureRatio*float64(finished)
+			return finished >= cfg.MinCalls && float64(c.TotalFailures) >= ratio*float64(finished)
 		},
-		OnStateChange: func(_ string, from, to gobreaker.State) { onChange(from, to) },
-		IsSuccessful:  func(err error) bool { return verdictOf(err) == success },
-		IsExcluded:    func(err error) bool { return verdictOf(err) == excluded },
+		IsSuccessful: func(err error) bool { return verdictOf(err) == success },
+		IsExcluded:   func(err error) bool { return verdictOf(err) == excluded },
 	})
+}
+
+// allow reports whether a call may be made.
+func (b *breaker) allow(now time.Time) (ticket, bool) {
+	if b.state(now) == gobreaker.StateOpen {
+		return ticket{}, false
+	}
+	t := ticket{round: b.round, start: now}
+	var err error
+	if t.failures, err = b.failures.Allow(); err != nil {
+		return ticket{}, false
+	}
+	if b.slow == nil {
+		return t, true
+	}
+	if t.slow, err = b.slow.Allow(); err != nil {
+		t.failures(errNotSent)
+		return ticket{}, false
+	}
+	return t, true
+}
+
+// done reports the end of a call. What was allowed before the state last changed tells nothing about the time since.
+func (b *breaker) done(t ticket, err error, now time.Time) {
+	if t.round != b.round {
+		return
+	}
+	t.failures(err)
+	if t.slow != nil {
+		switch {
+		case verdictOf(err) == excluded:
+			t.slow(errNotSent)
+		case now.Sub(t.start) > b.cfg.SlowCall:
+			t.slow(errSlow)
+		default:
+			t.slow(nil)
+		}
+	}
+	b.state(now)
+}
+
+// errSlow is a failure to the breaker of slow calls.
+var errSlow = &Error{Class: Transient}
+
+// state returns the state and notes its changes.
+func (b *breaker) state(now time.Time) gobreaker.State {
+	if b.seen == gobreaker.StateOpen && now.Before(b.openUntil) {
+		return b.seen
+	}
+	state := b.failures.State()
+	if b.slow != nil {
+		// By their numbers, closed, half-open and open stand in the order of severity.
+		state = max(state, b.slow.State())
+	}
+	switch {
+	case state != b.seen:
+		from := b.seen
+		b.enter(state, now)
+		b.onChange(from, state)
+	case state == gobreaker.StateOpen:
+		// The other one opened later.
+		b.openUntil = now.Add(b.cfg.OpenTime/10 + time.Millisecond)
+	}
+	return state
+}
+
+func (b *breaker) enter(state gobreaker.State, now time.Time) {
+	switch state {
+	case gobreaker.StateOpen:
+		// A failed probe, or a breaker that has hardly been closed: the last time was not long enough.
+		if b.seen == gobreaker.StateHalfOpen || now.Sub(b.closedAt) < 2*b.openTime {
+			b.openTime = min(2*b.openTime, b.cfg.MaxOpenTime)
+		} else {
+			b.openTime = b.cfg.OpenTime
+		}
+		// Not now: gobreaker has read the clock since. A millisecond more than it waits, as it compares with "before".
+		b.openUntil = time.Now().Add(b.openTime + time.Millisecond)
+	case gobreaker.StateClosed:
+		b.closedAt = now
+	case gobreaker.StateHalfOpen:
+	}
+	b.seen = state
+	b.round++
 }
 
 // verdict is what a call's end says about the CMS's health.
@@ -44,8 +158,8 @@ const (
 	failure
 )
 
-// verdictOf judges the error of a call: an answer about the request itself shows a healthy CMS. Throttled and Halting have
-// gates of their own, and everything that is not an *Error (the caller gave up, or asked nothing) says nothing.
+// verdictOf judges the error of a call: an answer about the request itself shows a healthy CMS. What throttles and what
+// halts have gates of their own, and everything that is not an *Error (the caller gave up, or asked nothing) says nothing.
 func verdictOf(err error) verdict {
 	if err == nil {
 		return success
@@ -59,7 +173,7 @@ func verdictOf(err error) verdict {
 		return success
 	case Transient, Undecodable:
 		return failure
-	case Throttled, Halting:
+	case Throttled, Halting, Undecryptable:
 		return excluded
 	}
 	return excluded

@@ -48,6 +48,7 @@ func New(cfg Config, obs Observer) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.MinInFlight = min(cfg.MinInFlight, cfg.MaxInFlight)
 	base.Path = strings.TrimRight(base.Path, "/")
 	base.RawPath = strings.TrimRight(base.RawPath, "/")
 	if obs == nil {
@@ -81,10 +82,15 @@ func (c *Client) Close() {
 }
 
 // Admit waits until a call may be made: while the breaker is open, or half-open with its probe under way, in a cool-down
-// after a 429, while halted, and while MaxInFlight calls are under way. Its only error is ctx's. The caller must end the
-// call with Get or Release: a probe that never ends keeps all others waiting.
-func (c *Client) Admit(ctx context.Context) (*Call, error) {
-	p, err := c.gate.admit(ctx)
+// after a 429, while halted, when rate or quota are used up, and while as many calls are under way as may be. Its only error
+// is ctx's. The caller must end the call with Get or Release: a probe that never ends keeps all others waiting.
+func (c *Client) Admit(ctx context.Context) (*Call, error) { return c.admit(ctx, first) }
+
+// AdmitRetry is Admit for a request that has failed while the CMS works: it also waits for the retry budget.
+func (c *Client) AdmitRetry(ctx context.Context) (*Call, error) { return c.admit(ctx, retry) }
+
+func (c *Client) admit(ctx context.Context, k kind) (*Call, error) {
+	p, err := c.gate.admit(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -94,39 +100,46 @@ func (c *Client) Admit(ctx context.Context) (*Call, error) {
 // Call is the permission to make one call. It belongs to one goroutine.
 type Call struct {
 	client *Client
-	permit permit // without a done: ended
+	permit permit // not valid: ended
 }
 
 // Release ends a call that was not made; the breaker counts nothing. After Get or Release it does nothing, so it can be
 // deferred right after Admit.
 func (call *Call) Release() {
-	call.end(errNotSent)
-}
-
-func (call *Call) end(err error) {
-	if p := call.permit; p.done != nil {
+	if p := call.permit; p.valid() {
 		call.permit = permit{}
-		call.client.gate.finish(p, err)
+		call.client.gate.finish(p, errNotSent)
 	}
 }
 
-// Get makes one HTTP attempt and ends the call. (On a kept-alive connection that the CMS closed in the same moment,
-// net/http sends the same request once more on another one.)
+// Get makes one HTTP attempt, or two where a slow one is hedged, and ends the call.
 //
 // The error is an *Error, or ctx's error when the caller's own ctx ended first, or says that the query cannot be asked at
 // all; nothing was sent then.
 func (call *Call) Get(ctx context.Context, q Query) (Answer, error) {
-	if call.permit.done == nil {
+	if !call.permit.valid() {
 		return Answer{}, errors.New("getting balances: the call has ended: ask for another one with Admit")
 	}
 	if err := q.validate(); err != nil {
 		call.Release()
 		return Answer{}, fmt.Errorf("getting balances: %w", err)
 	}
-	c := call.client
+	p := call.permit
+	call.permit = permit{}
+	if call.client.cfg.HedgeAfter > 0 {
+		return call.client.hedged(ctx, p, q)
+	}
+	return call.client.once(ctx, p, q)
+}
+
+// once makes one attempt and ends its permit, also when something panics: one that nobody ends would keep others waiting,
+// a half-open breaker's everybody.
+func (c *Client) once(ctx context.Context, p permit, q Query) (answer Answer, err error) {
 	start := time.Now()
-	answer, status, err := c.attempt(ctx, q)
-	call.end(err)
+	status := 0
+	err = errNotSent
+	defer func() { c.gate.finish(p, err) }()
+	answer, status, err = c.attempt(ctx, q)
 	c.obs.Called(callClass(status, err), time.Since(start))
 	return answer, err
 }
@@ -167,6 +180,11 @@ func (c *Client) attempt(ctx context.Context, q Query) (_ Answer, status int, _ 
 		}
 	}()
 	readErr := b.read(resp.Body, c.cfg.MaxResponseBytes)
+	if readErr == nil {
+		if err := c.decrypt(b); err != nil {
+			return Answer{}, resp.StatusCode, c.undecrypted(resp, err)
+		}
+	}
 	if resp.StatusCode/100 == 2 {
 		answer.Balances, err = c.decode(ctx, resp, b, q.Codes, readErr)
 	} else {
@@ -198,4 +216,19 @@ func (c *Client) decode(ctx context.Context, resp *http.Response, b *body, codes
 	e := newError(Undecodable, resp)
 	e.Err = err
 	return nil, e
+}
+
+// decrypt replaces an encrypted body by what is in it.
+func (c *Client) decrypt(b *body) error {
+	if c.cfg.Decrypter == nil {
+		return nil
+	}
+	closed := b.buffer.Bytes()
+	plain, err := c.cfg.Decrypter.Decrypt(closed)
+	if err != nil || len(plain) == 0 || &plain[0] == &closed[0] {
+		return err
+	}
+	b.buffer.Reset()
+	_, err = b.buffer.Write(plain)
+	return err
 }

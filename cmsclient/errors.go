@@ -3,12 +3,12 @@ package cmsclient
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"balanceq/cmsclient/jwe"
 )
 
 // Class says what a failed call means. The set is closed.
@@ -26,6 +26,8 @@ const (
 	Throttled Class = "throttled"
 	// Halting: we are refused for something that no request can be blamed for: keys, entitlement, address, a redirect.
 	Halting Class = "halting"
+	// Undecryptable: an answer that our keys do not open. No request can be blamed for it.
+	Undecryptable Class = "undecryptable"
 	// Undecodable: a complete 2xx whose body breaks the contract or is over the size limit.
 	Undecodable Class = "undecodable"
 )
@@ -38,11 +40,13 @@ type Error struct {
 	ReasonCode       string        // the same
 	Description      string        // the same, redacted, at most 512 bytes
 	RetryAfter       time.Duration // the CMS's wish, at most 5 minutes; 0: none
+	CorrelationID    string        // the Correlation-Id that we sent
 	CMSCorrelationID string        // X-MC-Correlation-ID; "": none
-	Err              error         // the cause, or what to mend; may be nil
+	Err              error         // the cause, where no error body tells it; may be nil
+	Fix              string        // how to mend what no request can be blamed for; "": there is nothing to mend
 }
 
-// Error returns one line.
+// Error returns one line: what happened and how to mend it. The correlation ids are not in it.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("cms: " + string(e.Class))
@@ -60,6 +64,9 @@ func (e *Error) Error() string {
 	}
 	if e.Err != nil {
 		b.WriteString(": " + redact(e.Err.Error(), maxDescription))
+	}
+	if e.Fix != "" {
+		b.WriteString(": " + e.Fix)
 	}
 	return b.String()
 }
@@ -81,23 +88,49 @@ func (c *Client) refused(ctx context.Context, resp *http.Response, b *body, read
 	if readErr != nil && ended(ctx) != nil {
 		return ended(ctx)
 	}
+	if readErr != nil && !errors.Is(readErr, errTooLarge) && bodyDecides(resp.StatusCode) {
+		// What was cut off could have said that the request is to blame. Ask again.
+		return c.incomplete(ctx, resp, readErr)
+	}
 	var cms cmsError
 	known := false
+	page := b.buffer.Bytes()
 	if readErr == nil {
 		cms, known = decodeErrors(b.decoder(lenient...))
 	}
+	return refusedWith(resp, cms, known, page)
+}
+
+// undecrypted translates an answer whose body stayed closed; err is the Decrypter's. A body that is to blame itself is no
+// more than one that cannot be read. One that our keys do not open could have said anything where the body decides;
+// elsewhere the status does.
+func (c *Client) undecrypted(resp *http.Response, err error) *Error {
+	malformed, success := errors.Is(err, jwe.ErrMalformed), resp.StatusCode/100 == 2
+	var e *Error
+	switch {
+	case malformed && success:
+		e = newError(Undecodable, resp)
+	case success || !malformed && bodyDecides(resp.StatusCode):
+		e = newError(Undecryptable, resp)
+		e.Fix = fixDecryption
+	default:
+		return refusedWith(resp, cmsError{}, false, nil)
+	}
+	e.Err = err
+	return e
+}
+
+// refusedWith translates an answer that is not a 2xx by its status and error body, if that is known to be one.
+func refusedWith(resp *http.Response, cms cmsError, known bool, page []byte) *Error {
 	e := newError(classify(resp.StatusCode, cms, known), resp)
 	e.Source, e.ReasonCode, e.Description = cms.Source, cms.ReasonCode, cms.Description
-	switch {
-	case readErr != nil && !errors.Is(readErr, errTooLarge) && bodyDecides(resp.StatusCode):
-		// What was cut off could have said that the request is to blame. Ask again.
-		return c.incomplete(ctx, resp, readErr)
-	case e.Class == Halting:
-		e.Err = advice(resp.StatusCode)
+	if e.Class == Halting {
+		e.Fix = fixOf(resp.StatusCode, cms, page)
 	}
 	return e
 }
 
+// bodyDecides says where it depends on the body whether the request is to blame.
 func bodyDecides(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusNotFound
 }
@@ -109,7 +142,7 @@ func bodyDecides(status int) bool {
 // The rule for what is not listed: blame a request only when the CMS itself does. A dead letter for every request because
 // of a proxy's 400 would be far worse than calls that wait until somebody looks.
 func classify(status int, cms cmsError, known bool) Class {
-	fromCMS := known && !strings.EqualFold(cms.Source, "Gateway")
+	fromCMS := known && !strings.EqualFold(cms.Source, "Gateway") && !refusesUs(cms.ReasonCode)
 	switch {
 	case status == http.StatusBadRequest && fromCMS:
 		return Rejected
@@ -121,58 +154,6 @@ func classify(status int, cms cmsError, known bool) Class {
 		return Transient
 	}
 	return Halting
-}
-
-// advice says what to look at when we are refused.
-func advice(status int) error {
-	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return errors.New("access refused: check the keys and their expiry, and that the operation is enabled for this issuer")
-	case status == http.StatusNotFound:
-		return errors.New("wrong path or no entitlement: check cms.url and that the project may use this API")
-	case status/100 == 3:
-		return errors.New("redirects are not followed: set cms.url to the final address")
-	}
-	return errors.New("not an answer about this request: check cms.url, the keys and any proxy in between")
-}
-
-// incomplete translates the lack of a complete answer. resp is nil when not even its header came.
-func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error) error {
-	if end := ended(ctx); end != nil {
-		return end
-	}
-	e := &Error{Class: Transient}
-	if resp != nil {
-		e = newError(Transient, resp)
-	}
-	var netErr net.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		e.Err = &timeoutError{c.cfg.Timeout}
-	case errors.Is(err, context.Canceled):
-		e.Err = fmt.Errorf("no complete answer: %v", err) //nolint:errorlint // not the caller's context: it must not look like it
-	default:
-		e.Err = fmt.Errorf("no complete answer: %w", err)
-	}
-	return e
-}
-
-// timeoutError is the end of an attempt's time. It does not wrap context.DeadlineExceeded, which callers take for the end
-// of their own context.
-type timeoutError struct{ limit time.Duration }
-
-func (e *timeoutError) Error() string { return "no complete answer within " + e.limit.String() }
-
-// ended returns the caller's context error. A dialer gives up at the context's deadline by a clock of its own, which may be
-// just before the context ends, so a deadline that has passed counts, too.
-func ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return nil
 }
 
 // maxRetryAfter bounds what we let the CMS ask for.
@@ -220,7 +201,7 @@ func failureClass(err error) string {
 	switch {
 	case !errors.As(err, &e):
 		return CallCancelled
-	case e.Class == Undecodable:
+	case e.Class == Undecodable, e.Class == Undecryptable:
 		return CallUndecodable
 	case errors.As(err, &timeout):
 		return CallTimeout

@@ -13,6 +13,7 @@ import (
 type fakeCMS struct {
 	mu       sync.Mutex
 	latency  time.Duration
+	delay    func(inFlight int) time.Duration // in place of the latency; may be nil
 	answer   func(path string) (*http.Response, error)
 	calls    []string // paths, in order
 	times    []time.Time
@@ -26,6 +27,9 @@ func (f *fakeCMS) RoundTrip(r *http.Request) (*http.Response, error) {
 	f.now++
 	f.top = max(f.top, f.now)
 	answer, latency := f.answer, f.latency
+	if f.delay != nil {
+		latency = f.delay(f.now)
+	}
 	f.mu.Unlock()
 	defer func() {
 		f.mu.Lock()
@@ -60,11 +64,19 @@ func always(status int, body string, headers ...string) func(string) (*http.Resp
 // inBubble runs the test in virtual time with a client whose breaker opens after 2 failures, for 10 s.
 func inBubble(t *testing.T, test func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder)) {
 	t.Helper()
+	inBubbleWith(t, func(*Config) {}, test)
+}
+
+// inBubbleWith is inBubble with other settings.
+func inBubbleWith(t *testing.T, change func(*Config), test func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		cms := &fakeCMS{latency: 100 * time.Millisecond, answer: always(200, goodBody)}
 		cfg := testConfig("http://cms.test")
 		cfg.Transport = cms
-		cfg.Breaker = BreakerConfig{Window: 20 * time.Second, OpenTime: 10 * time.Second, MinCalls: 2, FailureRatio: 0.5}
+		cfg.Breaker = BreakerConfig{Window: 20 * time.Second, OpenTime: 10 * time.Second, MaxOpenTime: 10 * time.Second, MinCalls: 2, FailureRatio: 0.5}
+		cfg.SlowStart = 0
+		change(&cfg)
 		obs := &recorder{}
 		c := newTestClient(t, cfg, obs)
 		test(t, c, cms, obs)

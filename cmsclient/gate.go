@@ -1,7 +1,6 @@
 package cmsclient
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -13,8 +12,7 @@ import (
 // gate decides who may call now and lets the others wait in a queue, first come, first served. The queue is what makes the
 // probes of a half-open breaker rotate: a request that failed its probe comes back at the end.
 //
-// Everything is guarded by mu, the breaker too: it is called under mu only, so its OnStateChange runs under mu and the
-// breaker's own mutex. It may change the gate's fields, but not call the breaker.
+// Everything is guarded by mu, the parts too: breaker, pace and budget know no lock.
 type gate struct {
 	cfg    Config
 	events *events
@@ -22,10 +20,11 @@ type gate struct {
 
 	mu       sync.Mutex
 	breaker  *breaker
-	waiters  list.List // of *waiter
+	pace     *pace
+	budget   *budget
+	queue    queue
 	inFlight int
 
-	openUntil time.Time // the breaker, when it opened last
 	coolUntil time.Time
 	coolDown  time.Duration // the last pause chosen by us; 0: calls have gone well since
 	coolRound int           // counts cool-downs
@@ -39,51 +38,49 @@ type gate struct {
 	closed  bool
 }
 
-// waiter is one caller in the queue; its permit comes through the channel (capacity 1).
-type waiter struct{ granted chan permit }
-
 // permit is the right to make one call. It ends with gate.finish.
 type permit struct {
-	done      func(error) // the breaker's; nil: no permit
-	coolRound int         // of the gate when the permit was given
-	probe     bool        // given while halted
+	ticket    ticket
+	paced     pacePermit
+	coolRound int  // of the gate when the permit was given
+	probe     bool // given while halted
 }
+
+func (p permit) valid() bool { return p.ticket.failures != nil }
 
 // errNotSent ends a permit that was not used.
 var errNotSent = errors.New("nothing was sent")
 
 func newGate(cfg Config, obs Observer) *gate {
-	g := &gate{cfg: cfg, obs: obs, events: &events{}, changed: make(chan struct{})}
+	g := &gate{cfg: cfg, obs: obs, events: &events{}, changed: make(chan struct{}), pace: newPace(cfg, time.Now()), budget: newBudget(cfg)}
 	g.breaker = newBreaker(cfg.Breaker, g.onBreakerChange)
 	g.timer = time.AfterFunc(time.Hour, g.wake)
 	g.timer.Stop()
 	return g
 }
 
-// onBreakerChange requires mu, and the breaker's mutex is held too.
+// onBreakerChange requires mu.
 func (g *gate) onBreakerChange(from, to gobreaker.State) {
-	if to == gobreaker.StateOpen {
-		// A millisecond more than the breaker waits: it compares with "before", and with a clock it read earlier.
-		g.openUntil = time.Now().Add(g.cfg.Breaker.OpenTime + time.Millisecond)
+	if to == gobreaker.StateClosed {
+		g.pace.restart(g.cfg.MinInFlight, time.Now(), g.cfg.SlowStart)
 	}
 	g.events.post(func() { g.obs.BreakerChanged(from.String(), to.String()) })
 }
 
 // admit returns a permit, or ctx's error.
-func (g *gate) admit(ctx context.Context) (permit, error) {
+func (g *gate) admit(ctx context.Context, k kind) (permit, error) {
 	if err := ctx.Err(); err != nil {
 		return permit{}, err
 	}
 	g.mu.Lock()
-	if g.waiters.Len() == 0 {
-		if p, ok := g.tryPermit(time.Now()); ok {
+	if g.queue.passes(k) {
+		if p, ok := g.tryPermit(time.Now(), k); ok {
 			g.refresh(time.Now())
 			g.unlock()
 			return p, nil
 		}
 	}
-	w := &waiter{granted: make(chan permit, 1)}
-	place := g.waiters.PushBack(w)
+	w := g.queue.push(k)
 	g.pump()
 	g.unlock()
 
@@ -98,11 +95,22 @@ func (g *gate) admit(ctx context.Context) (permit, error) {
 		// The permit came between ctx's end and our lock. Nobody else knows of it: hand it back.
 		g.settle(p, errNotSent)
 	default:
-		g.waiters.Remove(place)
+		g.queue.remove(w)
 		g.pump()
 	}
 	g.unlock()
 	return permit{}, ctx.Err()
+}
+
+// tryHedge returns a permit for a second call beside one that is slow, if there is one to spare right now.
+func (g *gate) tryHedge() (permit, bool) {
+	g.mu.Lock()
+	defer g.unlock()
+	// Nobody may be kept waiting for it.
+	if g.breaker.state(time.Now()) != gobreaker.StateClosed || g.halted != nil || g.queue.len() > 0 {
+		return permit{}, false
+	}
+	return g.tryPermit(time.Now(), hedge)
 }
 
 // finish ends a permit with the call's error, or errNotSent.
@@ -126,34 +134,51 @@ func (g *gate) unlock() {
 	g.events.flush()
 }
 
-// pump gives permits to the head of the queue as long as it can. It requires mu, and must run after every change.
+// pump gives permits to those who wait as long as it can. It requires mu, and must run after every change.
 func (g *gate) pump() {
 	now := time.Now()
-	for head := g.waiters.Front(); head != nil; head = g.waiters.Front() {
-		p, ok := g.tryPermit(now)
+	for {
+		// A retry that is over the budget lets the first calls behind it pass: they are what fills the budget.
+		w := g.queue.next(g.affordable(now))
+		if w == nil {
+			break
+		}
+		p, ok := g.tryPermit(now, w.kind)
 		if !ok {
 			break
 		}
-		g.waiters.Remove(head)
-		head.Value.(*waiter).granted <- p
+		g.queue.remove(w)
+		w.granted <- p
 	}
 	g.refresh(now)
 }
 
+// affordable reports whether a retry may be made. While the breaker is not closed, retries are its probes and the rest of
+// what an outage left behind: those are not held against anybody. It requires mu.
+func (g *gate) affordable(now time.Time) bool {
+	return g.budget.allows(g.inFlight) || g.breaker.state(now) != gobreaker.StateClosed
+}
+
 // tryPermit reports whether a call may start now. It requires mu.
-func (g *gate) tryPermit(now time.Time) (permit, bool) {
-	if g.inFlight >= g.cfg.MaxInFlight || now.Before(g.coolUntil) || (g.halted != nil && now.Before(g.probeAt)) {
+func (g *gate) tryPermit(now time.Time, k kind) (permit, bool) {
+	switch {
+	case now.Before(g.coolUntil), g.halted != nil && now.Before(g.probeAt):
+		return permit{}, false
+	case k == retry && !g.affordable(now), k == hedge && !g.budget.affords():
+		return permit{}, false
+	case g.inFlight >= g.pace.limit(now), g.pace.pausedUntil(now).After(now):
 		return permit{}, false
 	}
-	done, err := g.breaker.Allow()
-	if err != nil {
+	t, ok := g.breaker.allow(now)
+	if !ok {
 		return permit{}, false
 	}
-	p := permit{done: done, coolRound: g.coolRound}
+	p := permit{ticket: t, paced: g.pace.take(now), coolRound: g.coolRound}
 	if g.halted != nil {
 		p.probe = true
 		g.probeAt = now.Add(g.cfg.ProbeInterval)
 	}
+	g.budget.spend(k)
 	g.inFlight++
 	return p, true
 }
@@ -161,15 +186,16 @@ func (g *gate) tryPermit(now time.Time) (permit, bool) {
 // settle accounts for the end of a call. It requires mu.
 func (g *gate) settle(p permit, err error) {
 	now := time.Now()
-	p.done(err)
+	g.breaker.done(p.ticket, err, now)
+	g.pace.done(p.paced, err)
 	g.inFlight--
 
 	class, answered, e := endOf(err)
 	switch {
-	case class == Halting:
+	case halts(class):
 		g.halt(e, now)
 	case answered:
-		g.resume()
+		g.resume(now)
 	case p.probe && errors.Is(err, errNotSent):
 		g.probeAt = now // the probe was not made: the next in the queue makes it
 	}
@@ -194,6 +220,9 @@ func endOf(err error) (class Class, answered bool, e *Error) {
 	return found.Class, found.Status != 0, found
 }
 
+// halts reports whether a failure says that something of ours has to be mended.
+func halts(c Class) bool { return c == Halting || c == Undecryptable }
+
 // halt stops all calls but one probe per interval. It requires mu.
 //
 // Calls that were under way when it began may still end the halt with a good answer, which is not always right: when a key
@@ -208,20 +237,26 @@ func (g *gate) halt(err error, now time.Time) {
 }
 
 // resume requires mu.
-func (g *gate) resume() {
+func (g *gate) resume(now time.Time) {
 	if g.halted != nil {
 		g.halted = nil
+		g.pace.restart(g.cfg.MinInFlight, now, g.cfg.SlowStart)
 		g.events.post(g.obs.Resumed)
 	}
 }
 
-// throttle starts or extends the cool-down. It requires mu.
+// throttleRecovery is how long calls take to come back to cms.max-in-flight after a 429: slowly, or the next one follows.
+const throttleRecovery = time.Minute
+
+// throttle starts or extends the cool-down, after which there are half as many calls at the same time. It requires mu.
 //
-// Up to MaxInFlight calls can be answered 429 at once. Only the first of them starts a round and doubles the pause; the
-// others hold a permit of an earlier round, and only a Retry-After of their own can make the pause longer.
+// Up to MaxInFlight calls can be answered 429 at once. Only the first of them starts a round, which doubles the pause and
+// halves the calls; the others hold a permit of an earlier round, and only a Retry-After of their own can make the pause
+// longer.
 func (g *gate) throttle(e *Error, p permit, now time.Time) {
 	pause := e.RetryAfter
-	if p.coolRound == g.coolRound {
+	opens := p.coolRound == g.coolRound
+	if opens {
 		g.coolRound++
 		g.coolDown = min(max(2*g.coolDown, g.cfg.CoolDown), g.cfg.MaxCoolDown)
 		if pause == 0 {
@@ -230,5 +265,8 @@ func (g *gate) throttle(e *Error, p permit, now time.Time) {
 	}
 	if until := now.Add(pause); until.After(g.coolUntil) {
 		g.coolUntil = until
+	}
+	if opens {
+		g.pace.restart(g.pace.limit(now)/2, g.coolUntil, throttleRecovery)
 	}
 }

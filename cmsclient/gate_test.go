@@ -134,8 +134,9 @@ func TestCoolDownHonoursRetryAfter(t *testing.T) {
 // Without Retry-After the pause doubles with each round of 429s, however many calls a round has, up to its limit; a good
 // answer begins anew.
 func TestCoolDownDoubles(t *testing.T) {
-	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
-		c.gate.cfg.MaxCoolDown = 5 * time.Second
+	// The floor lets all of a round's calls pass at once although a 429 halves their number.
+	settings := func(cfg *Config) { cfg.MaxCoolDown, cfg.MinInFlight = 5*time.Second, 20 }
+	inBubbleWith(t, settings, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 		round := func(answer func(string) (*http.Response, error)) time.Duration {
 			cms.set(answer)
 			start := time.Now()
@@ -165,8 +166,7 @@ func TestCoolDownDoubles(t *testing.T) {
 
 // More callers than MaxInFlight wait their turn; that is no fault of the CMS and no cause.
 func TestInFlightLimit(t *testing.T) {
-	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
-		c.gate.cfg.MaxInFlight = 2
+	inBubbleWith(t, func(cfg *Config) { cfg.MaxInFlight = 2 }, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 		var wg sync.WaitGroup
 		for i := range 6 {
 			wg.Go(func() {

@@ -45,6 +45,7 @@ func (r *recorder) change(s string) {
 func (r *recorder) BreakerChanged(_, to string) { r.change(to) }
 func (r *recorder) Halted(error)                { r.change("halted") }
 func (r *recorder) Resumed()                    { r.change("resumed") }
+func (r *recorder) QuotaSpent(time.Time)        { r.change("quota spent") }
 
 func (r *recorder) history() string {
 	r.mu.Lock()

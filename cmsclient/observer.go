@@ -16,6 +16,8 @@ type Observer interface {
 	Halted(err error)
 	// Resumed reports the end of that.
 	Resumed()
+	// QuotaSpent reports that cms.daily-quota is used up; until is the next UTC day.
+	QuotaSpent(until time.Time)
 }
 
 // Classes of Observer.Called, by what came back.
@@ -51,6 +53,9 @@ func (NopObserver) Halted(error) {}
 
 // Resumed does nothing.
 func (NopObserver) Resumed() {}
+
+// QuotaSpent does nothing.
+func (NopObserver) QuotaSpent(time.Time) {}
 
 // events hands state changes to the observer: post under any lock, flush under none.
 type events struct {

@@ -11,13 +11,18 @@ const (
 	CauseBreaker   = "breaker"   // the circuit breaker is open, or half-open with its probe under way
 	CauseThrottled = "throttled" // the CMS answered 429: a cool-down that all calls share
 	CauseHalted    = "halted"    // the CMS refuses us: one probe per interval until somebody mends it
+	CauseQuota     = "quota"     // cms.daily-quota is used up: the next UTC day
 )
 
 // refresh announces a change of what blocks all calls, and sets the timer. It requires mu.
 func (g *gate) refresh(now time.Time) {
-	state := g.breaker.State()
+	state := g.breaker.state(now)
 	if cause := g.blockedNow(now, state); cause != g.blocked {
 		g.blocked = cause
+		if cause == CauseQuota {
+			until := g.pace.quotaUntil(now)
+			g.events.post(func() { g.obs.QuotaSpent(until) })
+		}
 		close(g.changed)
 		g.changed = make(chan struct{})
 	}
@@ -29,12 +34,16 @@ func (g *gate) refresh(now time.Time) {
 		}
 	}
 	if state == gobreaker.StateOpen {
-		earliest(later(g.openUntil, now.Add(time.Millisecond))) // in the future whatever the clocks say: nothing else wakes us
+		earliest(g.breaker.openUntil)
 	}
 	if g.halted != nil {
 		earliest(g.probeAt)
 	}
 	earliest(g.coolUntil)
+	if g.queue.len() > 0 || g.blocked == CauseQuota {
+		earliest(g.pace.pausedUntil(now))
+		earliest(g.pace.growsAt(now))
+	}
 
 	if g.closed || next.IsZero() {
 		if !g.wakeAt.IsZero() {
@@ -59,6 +68,8 @@ func (g *gate) blockedNow(now time.Time, state gobreaker.State) string {
 		return CauseThrottled
 	case state == gobreaker.StateOpen:
 		return CauseBreaker
+	case g.pace.quotaUntil(now).After(now):
+		return CauseQuota
 	}
 	return ""
 }
@@ -70,17 +81,12 @@ func (g *gate) causeNow(now time.Time) string {
 		return CauseHalted
 	case now.Before(g.coolUntil):
 		return CauseThrottled
-	case g.breaker.State() != gobreaker.StateClosed:
+	case g.breaker.state(now) != gobreaker.StateClosed:
 		return CauseBreaker
+	case g.pace.quotaUntil(now).After(now):
+		return CauseQuota
 	}
 	return ""
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // Status is a snapshot for health pages and metrics.
@@ -90,7 +96,11 @@ type Status struct {
 	HaltedError   string    // what to mend; "": not halted
 	CoolDownUntil time.Time // zero: no cool-down
 	InFlight      int       // calls admitted and not ended
-	Queued        int       // callers waiting in Admit
+	Limit         int       // calls that may be under way at the moment
+	Queued        int       // callers waiting in Admit and AdmitRetry
+	QueuedRetries int       // of those, in AdmitRetry
+	Retries       uint64    // calls made after AdmitRetry, so far
+	Hedges        uint64    // second calls beside slow ones, so far
 }
 
 // Status returns the state of this moment.
@@ -99,16 +109,21 @@ func (c *Client) Status() Status {
 	g.mu.Lock()
 	defer g.unlock()
 	g.pump()
+	now := time.Now()
 	s := Status{
-		Breaker:  g.breaker.State().String(),
-		Cause:    g.causeNow(time.Now()),
-		InFlight: g.inFlight,
-		Queued:   g.waiters.Len(),
+		Breaker:       g.breaker.state(now).String(),
+		Cause:         g.causeNow(now),
+		InFlight:      g.inFlight,
+		Limit:         g.pace.limit(now),
+		Queued:        g.queue.len(),
+		QueuedRetries: g.queue.retries.Len(),
+		Retries:       g.budget.retries,
+		Hedges:        g.budget.hedges,
 	}
 	if g.halted != nil {
 		s.HaltedError = g.halted.Error()
 	}
-	if time.Now().Before(g.coolUntil) {
+	if now.Before(g.coolUntil) {
 		s.CoolDownUntil = g.coolUntil
 	}
 	return s
@@ -130,5 +145,5 @@ func (c *Client) BreakerOpen() bool {
 	g.mu.Lock()
 	defer g.unlock()
 	g.pump()
-	return g.breaker.State() == gobreaker.StateOpen
+	return g.breaker.state(time.Now()) == gobreaker.StateOpen
 }

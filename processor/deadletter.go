@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"balanceq/cmsclient"
 	"balanceq/schemas"
 )
 
@@ -17,6 +18,11 @@ func (p *Processor) newDeadLetter(inq *schemas.Inquiry, reason schemas.Reason, d
 		d.CorrelationID = g.correlation
 	}
 	return d
+}
+
+// failedWith notes what the CMS said last.
+func failedWith(d *schemas.DeadLetter, cms *cmsclient.Error) {
+	d.HTTPStatus, d.CMSReasonCode, d.CMSCorrelationID = cms.Status, cms.ReasonCode, cms.CMSCorrelationID
 }
 
 // bury hands in a dead letter, but never while the breaker is open: during an outage the dead-letter topic stays silent,
@@ -42,14 +48,26 @@ func (p *Processor) bury(ctx context.Context, lane Lane, inq *schemas.Inquiry, d
 		out.Result = &schemas.Result{
 			RequestID: d.RequestID, ContractID: inq.Request.ContractID, Outcome: schemas.OutcomeFailed, Reason: d.Reason,
 			MissingBalanceCodes: inq.Request.BalanceCodes, RetrievedAt: d.DecidedAt, CorrelationID: d.CorrelationID,
-			Source: inq.Record.Position,
+			CMSCorrelationID: d.CMSCorrelationID, Source: inq.Record.Position,
 		}
 	}
+	p.announce(inq, d)
+	lane.Settle(ctx, inq, out)
+}
+
+// announce writes the log line of a dead letter. The correlation ids are there only if the CMS was asked.
+func (p *Processor) announce(inq *schemas.Inquiry, d *schemas.DeadLetter) {
 	event := p.log.Info()
 	if d.Reason == schemas.ReasonInternalError {
 		event = p.log.Error()
 	}
 	event.Stringer("record", inq.Record.Position).Str("request_id", schemas.Mask(d.RequestID)).Str("reason", string(d.Reason)).
-		Str("detail", schemas.Mask(d.Detail)).Int("attempts", d.Attempts).Msg("dead letter")
-	lane.Settle(ctx, inq, out)
+		Str("detail", schemas.Mask(d.Detail)).Int("attempts", d.Attempts)
+	if d.CorrelationID != "" {
+		event.Str("correlation_id", d.CorrelationID)
+	}
+	if d.CMSCorrelationID != "" {
+		event.Str("cms_correlation_id", schemas.Mask(d.CMSCorrelationID))
+	}
+	event.Msg("dead letter")
 }

@@ -234,6 +234,31 @@ func TestPublishFailures(t *testing.T) {
 	})
 }
 
+// Both correlation ids of the last call are in the log line, and an opaque one cannot smuggle in a card number.
+func TestDeadLetterLogLine(t *testing.T) {
+	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
+		asked, invalid := request(7, 1), request(0, 2)
+		asked.Attempts = 1
+		g := newGroup(7, 1)
+		d := w.processor.newDeadLetter(asked, schemas.ReasonRequestRejected, "no", g)
+		failedWith(d, &cmsclient.Error{Status: 400, ReasonCode: "BAD", CMSCorrelationID: "0.4111111111111111"})
+		if d.HTTPStatus != 400 || d.CMSReasonCode != "BAD" || d.CMSCorrelationID != "0.4111111111111111" {
+			t.Errorf("dead letter %+v", d)
+		}
+		w.processor.announce(asked, d)
+		for _, part := range []string{`"record":"requests/1/1"`, `"correlation_id":"` + g.correlation + `"`, `"cms_correlation_id":"0.411111******1111"`} {
+			if !strings.Contains(w.log(), part) {
+				t.Errorf("%s is not in %s", part, w.log())
+			}
+		}
+		before := len(w.log())
+		w.processor.announce(invalid, w.processor.newDeadLetter(invalid, schemas.ReasonInvalidRequest, "no", nil))
+		if line := w.log()[before:]; strings.Contains(line, "correlation") {
+			t.Errorf("the CMS was not asked: %s", line)
+		}
+	})
+}
+
 // The client refuses what cannot be asked. That is a mistake of ours, and asking again would not mend it.
 func TestRequestsThatCannotBeAsked(t *testing.T) {
 	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {

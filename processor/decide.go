@@ -9,8 +9,8 @@ import (
 type action int
 
 const (
-	retry      action = iota // ask again after a pause: the CMS works, this call did not
-	noVerdict                // nothing was learned about the request: it stays in its lane until calls go through again
+	noVerdict  action = iota // nothing was learned about the request: it stays in its lane until calls go through again
+	retry                    // ask again after a pause: the CMS works, this call did not
 	askAlone                 // the call was shared: ask for each request by itself before any is blamed
 	deadLetter               // the request is answered by a dead letter
 )
@@ -53,12 +53,15 @@ func decide(f failure) (action, schemas.Reason) {
 		return blame(schemas.ReasonAttemptsExhausted)
 	case cmsclient.Throttled:
 		return noVerdict, ""
-	case cmsclient.Halting:
+	case cmsclient.Halting, cmsclient.Undecryptable:
 		// Keys, entitlement, address: nothing in the data is wrong. Unless everybody else is answered again and again: then
-		// it is this request that something on the way refuses, and it must not hold up its partition for ever. The first
-		// refusal is no such sign, however few attempts are allowed.
+		// it is this request that something on the way refuses, or its answer that no key opens, and it must not hold up its
+		// partition for ever. The first failure is no such sign, however few attempts are allowed.
 		if f.counted < max(2, f.maxAttempts) || !f.breakerClosed {
 			return noVerdict, ""
+		}
+		if f.class == cmsclient.Undecryptable {
+			return blame(schemas.ReasonUnexpectedResponse)
 		}
 		return blame(schemas.ReasonRequestRejected)
 	}

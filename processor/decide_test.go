@@ -8,7 +8,8 @@ import (
 )
 
 var classes = []cmsclient.Class{
-	cmsclient.Rejected, cmsclient.ContractNotFound, cmsclient.Transient, cmsclient.Throttled, cmsclient.Halting, cmsclient.Undecodable,
+	cmsclient.Rejected, cmsclient.ContractNotFound, cmsclient.Transient, cmsclient.Throttled, cmsclient.Halting,
+	cmsclient.Undecryptable, cmsclient.Undecodable,
 }
 
 // The table of what happens when. Attempts are "counted of 5".
@@ -43,6 +44,12 @@ func TestDecide(t *testing.T) {
 		"403, used up, not closed":          {failure{cmsclient.Halting, 9, 5, !closed, alone}, noVerdict, ""},
 		"403 while all others are answered": {failure{cmsclient.Halting, 5, 5, closed, alone}, deadLetter, schemas.ReasonRequestRejected},
 		"the same, shared":                  {failure{cmsclient.Halting, 5, 5, closed, !alone}, askAlone, ""},
+		"no key":                            {failure{cmsclient.Undecryptable, 1, 5, closed, alone}, noVerdict, ""},
+		"no key, one attempt allowed":       {failure{cmsclient.Undecryptable, 1, 1, closed, alone}, noVerdict, ""},
+		"no key, attempts left":             {failure{cmsclient.Undecryptable, 4, 5, closed, alone}, noVerdict, ""},
+		"no key, used up, not closed":       {failure{cmsclient.Undecryptable, 9, 5, !closed, alone}, noVerdict, ""},
+		"no key while others are answered":  {failure{cmsclient.Undecryptable, 5, 5, closed, alone}, deadLetter, schemas.ReasonUnexpectedResponse},
+		"no key, the same, shared":          {failure{cmsclient.Undecryptable, 5, 5, closed, !alone}, askAlone, ""},
 		"a class from the future":           {failure{"new", 99, 5, closed, alone}, noVerdict, ""},
 	}
 	for name, test := range tests {
@@ -91,8 +98,12 @@ func checkInvariants(t *testing.T, f failure) {
 	if got == deadLetter && !aboutTheData && f.counted < f.maxAttempts {
 		bad("there are attempts left")
 	}
-	if (got == deadLetter || got == askAlone) && f.class == cmsclient.Halting && f.counted < 2 {
+	ours := f.class == cmsclient.Halting || f.class == cmsclient.Undecryptable
+	if (got == deadLetter || got == askAlone) && ours && f.counted < 2 {
 		bad("one refusal says nothing while nobody else was answered since")
+	}
+	if got == retry && (ours || f.class == cmsclient.Throttled) {
+		bad("what stops all calls is no reason to ask for this one")
 	}
 	if got == noVerdict && aboutTheData {
 		bad("the CMS has given its verdict")

@@ -69,6 +69,7 @@ func inWorld(t *testing.T, answer cms, change adjust, test func(*testing.T, *wor
 		cfg := Config{MaxAttempts: 5, BackoffInitial: 100 * time.Millisecond, BackoffMax: 5 * time.Second, Coalesce: true}
 		cmsCfg := cmsclient.DefaultConfig()
 		cmsCfg.URL, cmsCfg.Transport = "http://cms.test", w
+		cmsCfg.Breaker.OpenTime, cmsCfg.Breaker.MaxOpenTime = 10*time.Second, 10*time.Second
 		if change != nil {
 			change(&cfg, &cmsCfg)
 		}
@@ -124,6 +125,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 func (w *world) Called(string, time.Duration) {}
 func (w *world) Halted(error)                 {}
 func (w *world) Resumed()                     {}
+func (w *world) QuotaSpent(time.Time)         {}
 
 func (w *world) BreakerChanged(_, to string) {
 	w.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"balanceq/cmsclient"
@@ -44,7 +45,11 @@ type Processor struct {
 	cms      *cmsclient.Client
 	log      zerolog.Logger
 	evidence evidence
+	saved    atomic.Uint64
 }
+
+// CallsSaved is how many calls were not made, so far, because requests shared one.
+func (p *Processor) CallsSaved() uint64 { return p.saved.Load() }
 
 // New returns a processor that asks cms.
 func New(cfg Config, cms *cmsclient.Client, log zerolog.Logger) *Processor {
@@ -91,8 +96,9 @@ func takeNone(dst []*schemas.Inquiry, _ func(*schemas.Inquiry) bool) []*schemas.
 func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) (alone bool) {
 	defer p.recover(ctx, lane, g)
 	var backoff *cmsclient.Backoff
+	admit := p.cms.Admit
 	for {
-		call, err := p.cms.Admit(ctx)
+		call, err := admit(ctx)
 		if err != nil {
 			return false
 		}
@@ -107,8 +113,13 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 		if ctx.Err() != nil {
 			return false
 		}
-		if p.judge(ctx, lane, g, err, sent) {
+		next := p.judge(ctx, lane, g, err, sent)
+		if next == askAlone {
 			return true
+		}
+		// What failed in an outage is no retry when it is over: the budget is for a CMS that works and fails now and then.
+		if admit = p.cms.Admit; next == retry {
+			admit = p.cms.AdmitRetry
 		}
 		if len(g.requests) == 0 {
 			return false
@@ -136,6 +147,7 @@ func (p *Processor) ask(ctx context.Context, lane Lane, g *group, call *cmsclien
 	for _, inq := range g.requests {
 		inq.Attempts++
 	}
+	p.saved.Add(uint64(len(g.requests) - 1))
 	sent = time.Now()
 	answer, err := call.Get(ctx, cmsclient.Query{ContractID: g.contract, Codes: g.codes, CorrelationID: g.correlation})
 	return answer, sent, err
@@ -152,9 +164,8 @@ func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsc
 	}
 }
 
-// judge settles those of the group that a failed call dooms, and keeps the others. It returns true when they have to be
-// asked for one by one.
-func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, sent time.Time) (alone bool) {
+// judge settles those of the group that a failed call dooms, and keeps the others. It returns what to do with these.
+func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, sent time.Time) (next action) {
 	now := time.Now()
 	var cms *cmsclient.Error
 	if !errors.As(err, &cms) {
@@ -164,31 +175,32 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 			p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInternalError, err.Error(), g))
 			return false
 		})
-		return false
+		return next
 	}
 	if isAnswer(cms.Class) {
 		p.evidence.answered(sent)
 	}
 	closed := p.cms.Status().Breaker == "closed"
 	shared := g.shared()
+	next = noVerdict
 	g.keep(func(inq *schemas.Inquiry) bool {
 		p.evidence.count(inq, cms.Class, now)
 		act, reason := decide(failure{
 			class: cms.Class, counted: inq.Counted, maxAttempts: p.cfg.MaxAttempts, breakerClosed: closed, shared: shared,
 		})
 		switch act {
+		case noVerdict:
+		case retry, askAlone:
+			next = max(next, act)
 		case deadLetter:
 			d := p.newDeadLetter(inq, reason, cms.Error(), g)
 			d.HTTPStatus, d.CMSReasonCode = cms.Status, cms.ReasonCode
 			p.bury(ctx, lane, inq, d)
 			return false
-		case askAlone:
-			alone = true
-		case retry, noVerdict:
 		}
 		return true
 	})
-	return alone
+	return next
 }
 
 // drop settles requests that may not be asked for (any more) and leaves out those that are not ours any more.

@@ -126,3 +126,8 @@ func (m *Metrics) Halted(err error) {
 func (m *Metrics) Resumed() {
 	m.log.Info().Msg("the CMS answers again: no longer halted")
 }
+
+// QuotaSpent implements cmsclient.Observer.
+func (m *Metrics) QuotaSpent(until time.Time) {
+	m.log.Warn().Time("until", until).Msg("cms.daily-quota is used up: consumption pauses until the next UTC day")
+}

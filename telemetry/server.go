@@ -18,10 +18,11 @@ import (
 type Health struct {
 	Ready         bool       `json:"ready"`
 	Why           string     `json:"why,omitempty"`     // why not ready
-	Waiting       string     `json:"waiting,omitempty"` // breaker, throttled or halted: why no request is answered now
+	Waiting       string     `json:"waiting,omitempty"` // breaker, throttled, halted or quota: why no request is answered now
 	Halted        string     `json:"halted,omitempty"`  // what to mend
 	Breaker       string     `json:"breaker"`
 	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
+	KeysFailing   string     `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
 	WritesFailing string     `json:"writesFailing,omitempty"`
 	Partitions    int        `json:"partitions"`
 	InFlight      int        `json:"inFlight"`
@@ -43,6 +44,11 @@ func (s Sources) health() Health {
 	}
 	if p.Failing != nil {
 		h.WritesFailing = fmt.Sprintf("for %s: %v", p.Since.Round(time.Second), p.Failing)
+	}
+	for _, k := range s.Keys() {
+		if k.Failing != nil {
+			h.KeysFailing = k.Failing.Error()
+		}
 	}
 	for _, part := range c.Partitions {
 		h.Lag += part.Lag()

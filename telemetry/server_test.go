@@ -28,6 +28,8 @@ type fakes struct {
 	consumer consumer.Status
 	producer producer.Status
 	cms      cmsclient.Status
+	keys     []Key
+	saved    uint64
 }
 
 func (f *fakes) sources() Sources {
@@ -35,6 +37,7 @@ func (f *fakes) sources() Sources {
 		Consumer: func() consumer.Status { return f.consumer },
 		Producer: func() producer.Status { return f.producer },
 		CMS:      func() cmsclient.Status { return f.cms },
+		Keys:     func() []Key { return f.keys }, CallsSaved: func() uint64 { return f.saved },
 	}
 }
 
@@ -84,16 +87,18 @@ func TestReadyz(t *testing.T) {
 		code  int
 		want  Health
 	}{
-		"joined": {fakes{joined, producer.Status{}, cmsclient.Status{Breaker: "closed"}}, 200,
+		"joined": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed"}}, 200,
 			Health{Ready: true, Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
 		"not joined": {fakes{cms: cmsclient.Status{Breaker: "closed"}}, 503,
 			Health{Why: "not a member of the consumer group at the moment", Breaker: "closed"}},
-		"waiting for the CMS is ready": {fakes{joined, producer.Status{}, cmsclient.Status{Breaker: "open", Cause: cmsclient.CauseBreaker}}, 200,
+		"waiting for the CMS is ready": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "open", Cause: cmsclient.CauseBreaker}}, 200,
 			Health{Ready: true, Waiting: "breaker", Breaker: "open", Partitions: 2, InFlight: 3, Lag: 4}},
-		"halted": {fakes{joined, producer.Status{}, cmsclient.Status{Breaker: "closed", Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
+		"halted": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed", Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
 			Health{Ready: true, Waiting: "halted", Halted: "check the keys", Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
-		"writes fail": {fakes{joined, producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cmsclient.Status{Breaker: "closed"}}, 200,
+		"writes fail": {fakes{consumer: joined, producer: producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cms: cmsclient.Status{Breaker: "closed"}}, 200,
 			Health{Ready: true, Breaker: "closed", WritesFailing: "for 3s: no leader", Partitions: 2, InFlight: 3, Lag: 4}},
+		"a key fails": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed"}, keys: []Key{{Failing: errors.New("no key")}}}, 200,
+			Health{Ready: true, Breaker: "closed", KeysFailing: "no key", Partitions: 2, InFlight: 3, Lag: 4}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +124,11 @@ func TestMetrics(t *testing.T) {
 			{Partition: 4, Next: 10, End: 25, Open: 3, Moved: time.Now().Add(-time.Minute)}, {Partition: 5, Moved: time.Now().Add(-time.Minute)},
 		}},
 		producer: producer.Status{Buffered: 77},
-		cms:      cmsclient.Status{Breaker: "half-open", Cause: cmsclient.CauseBreaker, Queued: 6, InFlight: 1},
+		cms: cmsclient.Status{
+			Breaker: "half-open", Cause: cmsclient.CauseBreaker, Queued: 6, InFlight: 1, Limit: 200, Retries: 11, Hedges: 12,
+		},
+		saved: 13,
+		keys:  []Key{{Name: "signing", Expires: time.Now().Add(36*time.Hour + time.Minute)}, {Name: "decryption", Failing: errors.New("no key")}},
 	}
 	m, _, get := serve(t, f)
 	m.Settled(schemas.OutcomeComplete, "")
@@ -148,6 +157,13 @@ func TestMetrics(t *testing.T) {
 		`balanceq_partition_open{partition="4"} 3`,
 		`balanceq_partition_stalled_seconds{partition="5"} 0`,
 		`balanceq_waiting{cause="breaker"} 6`,
+		`balanceq_waiting{cause="retry-share"} 0`,
+		`balanceq_cms_limit 200`,
+		`balanceq_cms_retries_total 11`,
+		`balanceq_cms_hedges_total 12`,
+		`balanceq_cms_calls_saved_total 13`,
+		`balanceq_key_failing{key="signing"} 0`,
+		`balanceq_key_failing{key="decryption"} 1`,
 		`balanceq_waiting{cause="halted"} 0`,
 		`balanceq_breaker_state{state="half-open"} 1`,
 		`balanceq_breaker_state{state="closed"} 0`,
@@ -156,6 +172,9 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("missing: %s", line)
 		}
+	}
+	if !strings.Contains(text, `balanceq_key_expiry_days{key="signing"} 1.5`) || strings.Contains(text, `balanceq_key_expiry_days{key="decryption"}`) {
+		t.Error("the days to expiry are not those of the one key that has an end")
 	}
 	if !strings.Contains(text, `balanceq_partition_stalled_seconds{partition="4"} 6`) {
 		t.Error("a partition with open requests that has not moved for a minute is not reported")
@@ -168,7 +187,8 @@ func TestWarnings(t *testing.T) {
 	m.BreakerChanged("closed", "open")
 	m.Halted(errors.New("check the keys"))
 	m.Resumed()
-	for _, want := range []string{`"level":"warn","from":"closed","to":"open"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted"} {
+	m.QuotaSpent(time.Now())
+	for _, want := range []string{`"level":"warn","from":"closed","to":"open"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted", "cms.daily-quota"} {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("%q is not once in %s", want, log)
 		}

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"balanceq/cmsclient"
@@ -16,6 +17,16 @@ type Sources struct {
 	Consumer func() consumer.Status
 	Producer func() producer.Status
 	CMS      func() cmsclient.Status
+	// Keys are the keys and certificates for the CMS; CallsSaved counts the calls that were shared.
+	Keys       func() []Key
+	CallsSaved func() uint64
+}
+
+// Key is a key or certificate for the CMS.
+type Key struct {
+	Name    string
+	Expires time.Time // zero: not known
+	Failing error     // why the files as they are now cannot be used; nil: they are in force
 }
 
 // gauges reads the snapshots when it is scraped, so that the hot path pays nothing for them.
@@ -28,9 +39,15 @@ var gaugeTexts = []struct {
 	name, help string
 	labels     []string
 }{
+	{"balanceq_cms_limit", "Calls to the CMS that may be under way at the moment.", nil},
+	{"balanceq_cms_retries_total", "Calls that were made again because the one before had failed, breaker closed.", nil},
+	{"balanceq_cms_hedges_total", "Second calls beside slow ones.", nil},
+	{"balanceq_cms_calls_saved_total", "Calls that were not made because requests for one contract shared one.", nil},
+	{"balanceq_key_expiry_days", "Days until a key or certificate expires, where that is known.", []string{"key"}},
+	{"balanceq_key_failing", "1 while a key's file cannot be used and the key before it is in force.", []string{"key"}},
 	{"balanceq_in_flight", "Requests being handled.", nil},
 	{"balanceq_cms_in_flight", "Calls to the CMS under way.", nil},
-	{"balanceq_waiting", "Requests that wait for leave to call the CMS, by cause; an empty cause is the in-flight limit.", []string{"cause"}},
+	{"balanceq_waiting", "Requests that wait for leave to call the CMS, by cause; an empty cause is a limit (in flight, rate).", []string{"cause"}},
 	{"balanceq_lanes_ready", "Contracts with waiting requests for which no worker is free.", nil},
 	{"balanceq_partition_lag", "Offsets of a partition that are not finished.", []string{"partition"}},
 	{"balanceq_partition_open", "Requests of a partition that were started and are not behind the commit offset.", []string{"partition"}},
@@ -62,7 +79,11 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set := func(name string, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(g.descs[name], prometheus.GaugeValue, value, labels...)
+		kind := prometheus.GaugeValue
+		if strings.HasSuffix(name, "_total") {
+			kind = prometheus.CounterValue
+		}
+		ch <- prometheus.MustNewConstMetric(g.descs[name], kind, value, labels...)
 	}
 	now := time.Now()
 	cms, c, p := g.sources.CMS(), g.sources.Consumer(), g.sources.Producer()
@@ -83,12 +104,24 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		set("balanceq_partition_stalled_seconds", stalled, id)
 	}
 	set("balanceq_cms_in_flight", float64(cms.InFlight))
-	for _, cause := range []string{"", cmsclient.CauseBreaker, cmsclient.CauseThrottled, cmsclient.CauseHalted} {
-		queued := 0
-		if cms.Cause == cause {
-			queued = cms.Queued
+	set("balanceq_cms_limit", float64(cms.Limit))
+	set("balanceq_cms_retries_total", float64(cms.Retries))
+	set("balanceq_cms_hedges_total", float64(cms.Hedges))
+	set("balanceq_cms_calls_saved_total", float64(g.sources.CallsSaved()))
+	waiting := map[string]int{
+		"": 0, cmsclient.CauseBreaker: 0, cmsclient.CauseThrottled: 0, cmsclient.CauseHalted: 0, cmsclient.CauseQuota: 0, causeRetries: 0,
+	}
+	if waiting[cms.Cause] = cms.Queued; cms.Cause == "" {
+		waiting[""], waiting[causeRetries] = cms.Queued-cms.QueuedRetries, cms.QueuedRetries
+	}
+	for cause, n := range waiting {
+		set("balanceq_waiting", float64(n), cause)
+	}
+	for _, k := range g.sources.Keys() {
+		if !k.Expires.IsZero() {
+			set("balanceq_key_expiry_days", k.Expires.Sub(now).Hours()/24, k.Name)
 		}
-		set("balanceq_waiting", float64(queued), cause)
+		set("balanceq_key_failing", number(k.Failing != nil), k.Name)
 	}
 	for _, state := range []string{"closed", "half-open", "open"} {
 		set("balanceq_breaker_state", number(cms.Breaker == state), state)
@@ -97,6 +130,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set("balanceq_producer_buffered_bytes", float64(p.Buffered))
 	set("balanceq_write_failing_seconds", p.Since.Seconds())
 }
+
+// causeRetries is the cause of those that wait for the retry budget alone.
+const causeRetries = "retry-share"
 
 func number(b bool) float64 {
 	if b {

@@ -2,7 +2,12 @@ package main
 
 import (
 	"context"
+	crand "crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,6 +29,9 @@ type bench struct {
 	sim    *cmssim.Server
 	client *kgo.Client
 	suffix string
+	env    []string // of the program, besides ours
+
+	keyFile string
 }
 
 func newBench(ctx context.Context, o options, sim *cmssim.Server) (*bench, error) {
@@ -45,10 +53,35 @@ func newBench(ctx context.Context, o options, sim *cmssim.Server) (*bench, error
 		return nil, fmt.Errorf("creating topics: %w", err)
 	}
 	b.client.AddConsumeTopics(b.topic("results"), b.topic("deadletters"))
+	if b.sign {
+		return b, b.makeKey()
+	}
 	return b, nil
 }
 
-func (b *bench) close() { b.client.Close() }
+func (b *bench) close() {
+	b.client.Close()
+	if b.keyFile != "" {
+		_ = os.Remove(b.keyFile) // nobody can use it for anything
+	}
+}
+
+// makeKey lets the program sign with a key that nobody knows; the simulator does not look at signatures here.
+func (b *bench) makeKey() error {
+	key, err := rsa.GenerateKey(crand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp("", "bench-*.pem")
+	if err != nil {
+		return err
+	}
+	b.keyFile = file.Name()
+	err = pem.Encode(file, &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
+	b.env = []string{"BALANCEQ_CMS_AUTH_CONSUMER_KEY=" + strings.Repeat("c", 48) + "!" + strings.Repeat("k", 48)}
+	b.extra += " --cms.auth.method=oauth1 --cms.auth.key-file=" + b.keyFile
+	return errors.Join(err, file.Close())
+}
 
 func (b *bench) topic(kind string) string { return "bench." + b.suffix + "." + kind }
 
@@ -61,6 +94,7 @@ func (b *bench) start() (*exec.Cmd, error) {
 		"--http.listen=off", "--log.level=warn",
 	}, strings.Fields(b.extra)...)
 	cmd := exec.Command(b.binary, args...)
+	cmd.Env = append(os.Environ(), b.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if b.keepLogs {
 		cmd.Stderr = os.Stderr
@@ -71,7 +105,15 @@ func (b *bench) start() (*exec.Cmd, error) {
 // request makes the i-th request.
 func (b *bench) request(i int, at time.Time) *kgo.Record {
 	contract := strconv.Itoa(100_000 + i%b.contracts)
-	if b.random {
+	switch {
+	case b.hot:
+		// The hot ones are the first contracts.
+		if n := max(1, b.contracts/100); rand.IntN(10) > 0 {
+			contract = strconv.Itoa(100_000 + rand.IntN(n))
+		} else {
+			contract = strconv.Itoa(100_000 + n + rand.IntN(b.contracts-n))
+		}
+	case b.random:
 		contract = strconv.Itoa(100_000 + int(rand.Uint64N(uint64(b.contracts))))
 	}
 	value := fmt.Sprintf(`{"contractId":"%s","balanceCodes":["AVAILABLE","BLOCKED"],"requestId":"%d-%d"}`, contract, i, at.UnixNano())

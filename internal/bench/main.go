@@ -34,6 +34,9 @@ type options struct {
 	inFlight  int
 	coalesce  bool
 	random    bool
+	hot       bool
+	sign      bool
+	outage    time.Duration
 	killAfter time.Duration
 	extra     string
 	keepLogs  bool
@@ -41,7 +44,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.mode, "mode", "batch", "batch, rate or kill")
+	flag.StringVar(&o.mode, "mode", "batch", "batch, rate, kill or outage")
 	flag.StringVar(&o.binary, "binary", "bin/balanceq", "program to measure")
 	flag.StringVar(&o.brokers, "brokers", "", "cluster to use; empty: an embedded broker")
 	flag.IntVar(&o.n, "n", 100_000, "requests to preload (batch, kill)")
@@ -50,6 +53,9 @@ func main() {
 	flag.DurationVar(&o.latency, "latency", 20*time.Millisecond, "latency of the CMS")
 	flag.IntVar(&o.contracts, "contracts", 1000, "contracts that requests are spread over")
 	flag.BoolVar(&o.random, "random", false, "pick contracts at random instead of in turn, so that requests for one contract come close together")
+	flag.BoolVar(&o.hot, "hot", false, "90 % of the requests are for 1 % of the contracts")
+	flag.BoolVar(&o.sign, "sign", false, "sign the calls with a key of 2048 bits made for this run")
+	flag.DurationVar(&o.outage, "outage", time.Minute, "how long the CMS is down while all requests wait (outage)")
 	flag.IntVar(&o.parts, "partitions", 12, "partitions of each topic")
 	flag.IntVar(&o.inFlight, "in-flight", 256, "cms.max-in-flight")
 	flag.BoolVar(&o.coalesce, "coalesce", false, "cms.coalesce")
@@ -92,6 +98,8 @@ func run(ctx context.Context, o options) error {
 		return b.pace(ctx)
 	case "kill":
 		return b.kill(ctx)
+	case "outage":
+		return b.down(ctx)
 	}
-	return errors.New("--mode: batch, rate or kill")
+	return errors.New("--mode: batch, rate, kill or outage")
 }

@@ -34,10 +34,14 @@ func (b *bench) batch(ctx context.Context) error {
 		return err
 	}
 	took := a.last.Sub(a.first)
-	fmt.Printf("batch  n=%d latency=%v in-flight=%d  %.0f/s  cpu %.1f us/record  peak RSS %v  first result %.2fs  calls in flight at most %d  connections %d  dead %d  repeated %d  out of order %d\n",
+	fmt.Printf("batch  n=%d latency=%v in-flight=%d  %.0f/s  cpu %.1f us/record  peak RSS %v  first result %.2fs  calls in flight at most %d  connections %d  calls per 1000 requests %.0f  dead %d  repeated %d  out of order %d\n",
 		b.n, b.latency, b.inFlight, float64(b.n)/took.Seconds(), float64(u.cpu.Microseconds())/float64(b.n), u,
-		a.first.Sub(began).Seconds(), b.sim.Simulator().Stats().MaxInFlight, b.sim.Simulator().Stats().Connections, a.dead, a.repeated, a.disorder)
+		a.first.Sub(began).Seconds(), b.sim.Simulator().Stats().MaxInFlight, b.sim.Simulator().Stats().Connections, b.callsPer1000(b.n), a.dead, a.repeated, a.disorder)
 	return nil
+}
+
+func (b *bench) callsPer1000(requests int) float64 {
+	return float64(b.sim.Simulator().Stats().Calls) * 1000 / float64(requests)
 }
 
 // pace sends requests at a fixed rate, whatever comes back, and measures from the time a request was due to its result.
@@ -70,8 +74,8 @@ func (b *bench) pace(ctx context.Context) error {
 	l := a.latencies[min(warmUp, len(a.latencies)-1):]
 	slices.Sort(l)
 	at := func(q float64) float64 { return float64(l[int(q*float64(len(l)-1))].Microseconds()) / 1000 }
-	fmt.Printf("rate   %d/s latency=%v  p50 %.2f ms  p90 %.2f  p99 %.2f  max %.2f  cpu %.0f us/record  peak RSS %v  dead %d  repeated %d  out of order %d\n",
-		b.rate, b.latency, at(.5), at(.9), at(.99), at(1), float64(u.cpu.Microseconds())/float64(total), u, a.dead, a.repeated, a.disorder)
+	fmt.Printf("rate   %d/s latency=%v  p50 %.2f ms  p90 %.2f  p99 %.2f  max %.2f  cpu %.0f us/record  peak RSS %v  calls per 1000 requests %.0f  dead %d  repeated %d  out of order %d\n",
+		b.rate, b.latency, at(.5), at(.9), at(.99), at(1), float64(u.cpu.Microseconds())/float64(total), u, b.callsPer1000(total), a.dead, a.repeated, a.disorder)
 	return nil
 }
 

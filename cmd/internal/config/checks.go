@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -86,35 +87,70 @@ func checkBrokers(brokers []string) error {
 	return nil
 }
 
-// checkURL accepts an absolute http or https address with nothing behind its path. Its errors never repeat the address,
-// which may hold credentials.
+// checkFields wants at least one member's name.
+func checkFields(fields []string) error {
+	if len(fields) == 0 {
+		return errors.New("is empty; write at least one member's name, for example encryptedData")
+	}
+	return nil
+}
+
+// checkURL accepts an absolute http or https address with nothing behind its path.
 func checkURL(s string) error {
 	if s == "" {
 		return nil // only run needs one: ValidateRun
 	}
+	_, err := parseAddress(s, "https://sandbox.api.mastercard.com/global-processing/core", "remove everything up to the @")
+	return err
+}
+
+// checkProxy accepts environment, off, and an http or https address with a port and nothing behind it.
+func checkProxy(s string) error {
+	if s == ProxyEnvironment || s == ProxyOff {
+		return nil
+	}
+	const example = "http://proxy.example.com:3128"
+	if s == "" {
+		return fmt.Errorf("is empty; write %s, %s or for example %s", ProxyEnvironment, ProxyOff, example)
+	}
+	u, err := parseAddress(s, example, "for a proxy with a password set the variable HTTPS_PROXY, and this to "+ProxyEnvironment)
+	switch {
+	case err != nil:
+		return err
+	case u.Port() == "" || u.Port() == "0":
+		return errors.New("names no port; write for example " + example)
+	case u.Path != "" && u.Path != "/":
+		return errors.New("contains a path; remove what follows the port")
+	}
+	return nil
+}
+
+// parseAddress takes an absolute http or https address without user, query and fragment. Its errors never repeat the
+// address, which may hold credentials; ofUser is what to do if it does.
+func parseAddress(s, example, ofUser string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		return errors.New("is not a URL; write for example https://sandbox.api.mastercard.com/global-processing/core")
+		return nil, errors.New("is not a URL; write for example " + example)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("does not start with https:// or http://; write the whole address")
+		return nil, errors.New("does not start with https:// or http://; write the whole address")
 	case u.Hostname() == "":
-		return errors.New("names no host; write for example https://sandbox.api.mastercard.com/global-processing/core")
+		return nil, errors.New("names no host; write for example " + example)
 	case u.User != nil:
-		return errors.New("contains a user or password; remove everything up to the @")
+		return nil, errors.New("contains a user or password; " + ofUser)
 	case u.RawQuery != "" || u.ForceQuery:
-		return errors.New("contains a query; remove the ? and what follows")
+		return nil, errors.New("contains a query; remove the ? and what follows")
 	case strings.Contains(s, "#"):
-		return errors.New("contains a fragment; remove the # and what follows")
+		return nil, errors.New("contains a fragment; remove the # and what follows")
 	}
 	if u.Port() != "" {
 		if _, _, ok := splitHostPort(u.Host); !ok {
-			return errors.New("has a port above 65535; correct it")
+			return nil, errors.New("has a port above 65535; correct it")
 		}
 	} else if strings.HasSuffix(u.Host, ":") {
-		return errors.New("ends its host with a colon; write the port or remove the colon")
+		return nil, errors.New("ends its host with a colon; write the port or remove the colon")
 	}
-	return nil
+	return u, nil
 }
 
 // splitHostPort takes host:port with a numeric port; the host may be empty.
@@ -129,6 +165,14 @@ func splitHostPort(s string) (host string, port uint16, ok bool) {
 	}
 	return host, uint16(n), true
 }
+
+// isMastercard says whether a host is one of Mastercard's, whose gateway guards it.
+func isMastercard(host string) bool {
+	return strings.HasSuffix(strings.ToLower(strings.TrimSuffix(host, ".")), ".mastercard.com")
+}
+
+// consumerKeyShape is that of the keys which Mastercard Developers gives out: 97 characters.
+var consumerKeyShape = regexp.MustCompile(`^[!-~]{48}![!-~]{48}$`)
 
 // isLoopback says whether a host name or address never leaves this machine; RFC 6761 reserves localhost for that.
 func isLoopback(host string) bool {

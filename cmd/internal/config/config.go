@@ -2,7 +2,7 @@ package config
 
 import "time"
 
-// Config holds every setting. Load fills it; the table in keys.go says what each field means, its default and its limits.
+// Config holds every setting. Load fills it; the table (keys.go) says what each field means, its default and its limits.
 type Config struct {
 	Kafka    Kafka
 	Topics   Topics
@@ -30,11 +30,16 @@ type Kafka struct {
 	SASL             SASL
 }
 
-// TLS holds the settings of encrypted connections to Kafka. The files are PEM; empty means none.
+// TLS holds the settings of encrypted connections to Kafka.
 type TLS struct {
-	Enabled  bool
+	Enabled bool
+	TLSFiles
+}
+
+// TLSFiles names what one end of a TLS connection needs. The files are PEM; empty means none.
+type TLSFiles struct {
 	CAFile   string // empty: the system's authorities
-	CertFile string
+	CertFile string // together with KeyFile, or neither
 	KeyFile  string
 }
 
@@ -56,15 +61,48 @@ type Topics struct {
 // CMS says how to call the CMS and how to treat its failures.
 type CMS struct {
 	URL              string // absolute http(s) base URL; empty: not set
+	Auth             Auth
+	Decryption       Decryption
+	TLS              TLSFiles
+	Proxy            string // ProxyEnvironment, ProxyOff, or http(s)://host:port without user info
 	MaxInFlight      int    // calls
+	MinInFlight      int    // calls; after Load never above MaxInFlight
+	Adaptive         bool
+	SlowStart        time.Duration // 0: off
+	Rate             float64       // calls per second; 0: no limit
+	DailyQuota       int           // calls per UTC day; 0: no limit
 	Timeout          time.Duration
+	HedgeAfter       time.Duration // below Timeout; 0: off
 	Coalesce         bool
 	MaxAttempts      int
+	RetryShare       float64 // retries and hedges per first call; above 0, at most 10
 	Backoff          Backoff
 	Breaker          Breaker
 	CoolDown         time.Duration
+	MaxCoolDown      time.Duration
 	ProbeInterval    time.Duration
 	MaxResponseBytes int64
+}
+
+// Auth holds what proves to the CMS who we are.
+type Auth struct {
+	Method          string // AuthNone or AuthOAuth1
+	Signature       string // SignatureRSASHA256 or SignatureRSAPSS
+	ConsumerKey     Secret // after Load: also when it came from ConsumerKeyFile
+	ConsumerKeyFile string
+	KeyFile         string // PKCS#12 or PEM
+	KeyPassword     Secret // after Load: also when it came from KeyPasswordFile
+	KeyPasswordFile string
+	KeyExpires      time.Time // the day's first instant, UTC; zero: not known here
+}
+
+// Decryption holds what opens encrypted answers.
+type Decryption struct {
+	KeyFiles        []string // PKCS#12 or PEM; may be empty
+	KeyPassword     Secret   // of all KeyFiles; after Load: also when it came from KeyPasswordFile
+	KeyPasswordFile string
+	Fields          []string  // members that hold an encrypted payload, at least one
+	KeyExpires      time.Time // the day's first instant, UTC; zero: not known here
 }
 
 // Backoff bounds the wait between the attempts of one request.
@@ -77,8 +115,11 @@ type Backoff struct {
 type Breaker struct {
 	Window       time.Duration
 	MinCalls     int
-	FailureRatio float64 // above 0, at most 1
+	FailureRatio float64       // above 0, at most 1
+	SlowCall     time.Duration // below CMS.Timeout; 0: off
+	SlowRatio    float64       // above 0, at most 1
 	OpenTime     time.Duration
+	MaxOpenTime  time.Duration
 }
 
 // Consumer bounds what is read ahead and says how often progress is committed.
@@ -131,6 +172,24 @@ const (
 	SASLPlain       = "plain"
 	SASLScramSHA256 = "scram-sha-256"
 	SASLScramSHA512 = "scram-sha-512"
+)
+
+// Values of cms.auth.method.
+const (
+	AuthNone   = "none"
+	AuthOAuth1 = "oauth1"
+)
+
+// Values of cms.auth.signature: OAuth 1.0a's RSA-SHA256 and RSA-PSS, as Mastercard's gateway knows them.
+const (
+	SignatureRSASHA256 = "rsa-sha256"
+	SignatureRSAPSS    = "rsa-pss"
+)
+
+// Values of cms.proxy besides an address.
+const (
+	ProxyEnvironment = "environment" // HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+	ProxyOff         = "off"
 )
 
 // Values of delivery. DeliveryExactlyOnce is known and refused.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -55,7 +55,7 @@ func TestTable(t *testing.T) {
 }
 
 func countFields(typ reflect.Type) int {
-	if typ.Kind() != reflect.Struct || typ == reflect.TypeFor[Secret]() {
+	if typ.Kind() != reflect.Struct || typ == reflect.TypeFor[Secret]() || typ == reflect.TypeFor[time.Time]() {
 		return 1
 	}
 	n := 0
@@ -96,6 +96,16 @@ func TestValuesReadBack(t *testing.T) {
 		if text := (size{field: &n}).String(); (size{field: &n2}).set(text) != nil || n2 != n {
 			t.Errorf("%d became %d as %q", n, n2, text)
 		}
+		x := rapid.Float64Range(0, math.MaxFloat64).Draw(t, "rate")
+		var x2 float64
+		if text := (rate{field: &x}).String(); (rate{field: &x2}).set(text) != nil || x2 != x {
+			t.Errorf("%v became %v as %q", x, x2, text)
+		}
+		day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, rapid.IntRange(0, 365_000).Draw(t, "day"))
+		var day2 time.Time
+		if text := (date{&day}).String(); (date{&day2}).set(text) != nil || !day2.Equal(day) {
+			t.Errorf("%v became %v as %q", day, day2, text)
+		}
 	})
 }
 
@@ -120,9 +130,13 @@ func TestFormat(t *testing.T) {
 func TestSecretIsRedacted(t *testing.T) {
 	const secret = "hunter2"
 	c := Default()
-	c.Kafka.SASL.Password = NewSecret(secret)
+	for i := range keys {
+		if v, ok := keys[i].bind(&c).(password); ok {
+			*v.field = NewSecret(secret)
+		}
+	}
 	type wrapper struct{ inner Config } // fmt cannot call methods in here
-	holders := []any{c.Kafka.SASL.Password, &c.Kafka.SASL.Password, c.Kafka.SASL, c, &c, wrapper{c}, &wrapper{c},
+	holders := []any{c.Kafka.SASL.Password, &c.Kafka.SASL.Password, c.Kafka.SASL, c.CMS.Auth, c, &c, wrapper{c}, &wrapper{c},
 		[]Config{c}}
 
 	// Each verb in its forms, and what encoders make of it. In bytes and in hex, too.
@@ -172,114 +186,10 @@ func TestSecretIsRedacted(t *testing.T) {
 	}
 }
 
-// What Print writes is a file that gives the same configuration, secrets apart.
-func TestPrintReadsBack(t *testing.T) {
-	tests := map[string][]string{
-		"defaults": nil,
-		"all kinds": {"--kafka.brokers=a:1,[::1]:2", "--http.listen=off", "--cms.coalesce=false", "--instance=null",
-			"--kafka.group=0x10", "--kafka.client-id=yes", "--kafka.tls.enabled", "--kafka.tls.ca-file=/a b/#c: \"d\"",
-			"--cms.breaker.failure-ratio=1e-7", "--cms.max-response-bytes=1025",
-			"--kafka.sasl.username=~", "--consumer.fetch-bytes=3MiB", "--shutdown.timeout=1h"},
-	}
-	for name, args := range tests {
-		t.Run(name, func(t *testing.T) {
-			first := load(t, parse(t, args...), "BALANCEQ_KAFKA_SASL_PASSWORD=hunter2")
-			var out strings.Builder
-			if err := first.Print(&out, FormatYAML); err != nil {
-				t.Fatal(err)
-			}
-			if strings.Contains(out.String(), "hunter2") || !strings.Contains(out.String(), "# password: [redacted]") {
-				t.Errorf("the secret is not redacted:\n%s", out.String())
-			}
-			second := load(t, parse(t, "--config="+write(t, out.String())), "BALANCEQ_KAFKA_SASL_PASSWORD=hunter2")
-			if !reflect.DeepEqual(first.Config, second.Config) {
-				t.Errorf("got  %+v\nwant %+v\nfrom\n%s", second.Config, first.Config, out.String())
-			}
-		})
-	}
-}
-
-func TestPrintShowsOrigins(t *testing.T) {
-	path := write(t, "cms:\n  url: https://cms.example.com\n")
-	loaded := load(t, parse(t, "--config="+path, "--log.level=debug"), "BALANCEQ_KAFKA_GROUP=g")
-	var out strings.Builder
-	if err := loaded.Print(&out, FormatYAML); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"  group: g # BALANCEQ_KAFKA_GROUP\n", "  url: https://cms.example.com # " + path + ":2\n",
-		"  level: debug # --log.level\n", "kafka:\n  brokers: [\"127.0.0.1:9092\"] # default\n",
-		"  breaker:\n    window: 10s # default\n", "delivery: at-least-once # default\n",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in\n%s", want, out.String())
-		}
-	}
-
-	out.Reset()
-	if err := loaded.Print(&out, FormatJSON); err != nil {
-		t.Fatal(err)
-	}
-	var entries map[string]struct{ Value, Origin string }
-	if err := json.Unmarshal([]byte(out.String()), &entries); err != nil || len(entries) != len(keys) {
-		t.Fatalf("%d entries, %v", len(entries), err)
-	}
-	if got := entries["kafka.group"]; got.Value != "g" || got.Origin != "BALANCEQ_KAFKA_GROUP" {
-		t.Errorf("kafka.group: %+v", got)
-	}
-	if err := loaded.Print(&out, "toml"); err == nil || err.Error() != `format: "toml" is not known; use yaml or json` {
-		t.Errorf("toml: %v", err)
-	}
-}
-
-// example.yaml is for people; go test -update writes it.
-func TestExample(t *testing.T) {
-	if *update {
-		if err := os.WriteFile("example.yaml", []byte(Example()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	data, err := os.ReadFile("example.yaml")
-	if err != nil || string(data) != Example() {
-		t.Errorf("example.yaml is out of date (%v); run go test with -update", err)
-	}
-	if got, want := load(t, parse(t, "--config=example.yaml")).Config, load(t, nil).Config; !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-}
-
-func TestReference(t *testing.T) {
-	reference := Reference()
-	for i := range keys {
-		k := &keys[i]
-		if n := strings.Count(reference, "\n| `"+k.name+"` | `"+k.env()+"` | "); n != 1 {
-			t.Errorf("%s: listed %d times", k.name, n)
-		}
-	}
-	for _, want := range []string{
-		"| `kafka.start` | `BALANCEQ_KAFKA_START` | earliest\\|latest | `earliest` | ", "int (calls) | `256` |",
-		"| string | the host name |", "| duration | `10s` |", "| secret | none |",
-	} {
-		if !strings.Contains(reference, want) {
-			t.Errorf("no %q in\n%s", want, reference)
-		}
-	}
-	sections := map[string]bool{}
-	for line := range strings.Lines(reference) {
-		if strings.HasPrefix(line, "### ") {
-			if sections[line] {
-				t.Errorf("two sections %q", line)
-			}
-			sections[line] = true
-		}
-		if strings.HasPrefix(line, "|") && strings.Count(strings.ReplaceAll(line, `\|`, ""), "|") != 6 {
-			t.Errorf("not five cells: %s", line)
-		}
-	}
-}
-
 func TestFlagErrors(t *testing.T) {
 	tests := map[string]struct{ arg, want string }{
+		"consumer key": {"--cms.auth.consumer-key=hunter2", "--cms.auth.consumer-key: is a secret and not taken as a flag, " +
+			"which others could see; set BALANCEQ_CMS_AUTH_CONSUMER_KEY or --cms.auth.consumer-key-file"},
 		"secret": {"--kafka.sasl.password=hunter2", "--kafka.sasl.password: is a secret and not taken as a flag, " +
 			"which others could see; set BALANCEQ_KAFKA_SASL_PASSWORD or --kafka.sasl.password-file"},
 		"unknown":       {"--kafka.broker=hunter2", "--kafka.broker: unknown flag; did you mean --kafka.brokers?"},

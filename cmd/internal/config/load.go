@@ -22,7 +22,7 @@ type Loaded struct {
 }
 
 // Origin says where a key's value came from: "--kafka.group", "BALANCEQ_KAFKA_GROUP", "balanceq.yaml:3", for a secret the
-// key of its file, or "default". It is empty for a key that does not exist.
+// key of its file, for a default that gave way the key it gave way to, or "default". It is empty for a key that does not exist.
 func (l *Loaded) Origin(name string) string {
 	if origin, ok := l.origins[name]; ok {
 		return origin
@@ -46,6 +46,7 @@ func Load(fs *pflag.FlagSet, environ []string) (*Loaded, error) {
 	l.applyFlags(fs)
 	l.readSecretFiles()
 	l.nameInstance()
+	l.uncross()
 
 	if err := join(append(l.problems, l.validate()...)); err != nil {
 		return nil, err
@@ -170,6 +171,24 @@ func (l *loader) nameInstance() {
 		return
 	}
 	l.Config.Instance = name
+}
+
+// uncross lets defaults give way: who wants at most 4 calls need not know that there is a minimum, and that it is 8.
+func (l *loader) uncross() {
+	for _, s := range l.Config.spans() {
+		if !s.crossed || l.Origin(s.yields) != originDefault {
+			continue
+		}
+		given := s.low
+		if s.yields == s.low {
+			given = s.high
+		}
+		// A bad value is reported; what would follow from it is not.
+		if v := lookup(given).bind(&l.Config); v.check() == nil {
+			_ = lookup(s.yields).bind(&l.Config).set(v.String()) // both are of one type
+			l.origins[s.yields] = given
+		}
+	}
 }
 
 // validate checks the configuration as far as it could be read: what follows from a default that stands in for an

@@ -53,11 +53,14 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"kafka.sasl.mechanism": {
 			"BALANCEQ_KAFKA_SASL_USERNAME=u", "BALANCEQ_KAFKA_SASL_PASSWORD=p",
 		},
+		"cms.tls.cert-file": {"BALANCEQ_CMS_TLS_KEY_FILE=key.pem"},
+		"cms.tls.key-file":  {"BALANCEQ_CMS_TLS_CERT_FILE=cert.pem"},
+		"cms.auth.method":   {"BALANCEQ_CMS_AUTH_CONSUMER_KEY=k", "BALANCEQ_CMS_AUTH_KEY_FILE=key.p12"},
 	}
 	for i := range keys {
 		k := &keys[i]
 		example := k.example
-		if k.name == "kafka.sasl.password-file" {
+		if of := lookup(strings.TrimSuffix(k.name, "-file")); of != nil && of.secret() && of != k {
 			example = secretFile // Load reads it
 		}
 		environ := companions[k.name]
@@ -132,9 +135,14 @@ func TestDefaults(t *testing.T) {
 			SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute, SASL: SASL{Mechanism: "none"}},
 		Topics: Topics{Requests: "balance.requests", Results: "balance.results", DeadLetters: "balance.deadletters"},
 		CMS: CMS{MaxInFlight: 256, Timeout: 5 * time.Second, Coalesce: true, MaxAttempts: 5,
-			Backoff:  Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
-			Breaker:  Breaker{Window: 10 * time.Second, MinCalls: 5, FailureRatio: 0.5, OpenTime: 5 * time.Second},
-			CoolDown: time.Second, ProbeInterval: 10 * time.Second, MaxResponseBytes: 1 << 20},
+			Backoff:     Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
+			Auth:        Auth{Method: "none", Signature: "rsa-sha256"},
+			Decryption:  Decryption{Fields: []string{"encryptedData", "encryptedValue"}},
+			Proxy:       "environment",
+			MinInFlight: 8, Adaptive: true, SlowStart: 2 * time.Second, RetryShare: 0.2,
+			Breaker: Breaker{Window: 10 * time.Second, MinCalls: 5, FailureRatio: 0.5, SlowRatio: 0.8,
+				OpenTime: time.Second, MaxOpenTime: 3 * time.Second},
+			CoolDown: time.Second, MaxCoolDown: time.Minute, ProbeInterval: 10 * time.Second, MaxResponseBytes: 1 << 20},
 		Consumer: Consumer{CommitInterval: 100 * time.Millisecond, RunAhead: 1024, FetchBytes: 128 << 10},
 		Producer: Producer{BufferBytes: 32 << 20},
 		Delivery: "at-least-once",

@@ -107,7 +107,7 @@ func yamlText(v value) string {
 			items[i] = strconv.Quote(item) // its escapes are YAML's too
 		}
 		return "[" + strings.Join(items, ", ") + "]"
-	case text, choice, address:
+	case text, choice, address, date:
 		data, err := yaml.Marshal(v.String())
 		if err != nil || strings.Count(string(data), "\n") != 1 {
 			return strconv.Quote(v.String())

@@ -25,8 +25,11 @@ func Reference() string {
 		}
 		v := k.bind(new(Config))
 		kind := v.kind()
-		if c, ok := v.(count); ok {
-			kind += " (" + c.unit + ")"
+		switch v := v.(type) {
+		case count:
+			kind += " (" + v.unit + ")"
+		case rate:
+			kind += " (" + v.unit + ")"
 		}
 		help := k.help
 		if !k.secret() && k.example != k.def {

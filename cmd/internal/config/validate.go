@@ -2,9 +2,8 @@ package config
 
 import (
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
+	"time"
 )
 
 // Validate reports everything that no command can work with, joined, a line each: values outside of their limits and
@@ -36,7 +35,7 @@ func (c *Config) problems() []problem {
 		problems = append(problems, problem{keys: []string{"delivery"},
 			text: "exactly-once is not available in this version; set at-least-once"})
 	}
-	for _, p := range slices.Concat(c.kafkaPairs(), c.topicPairs(), c.limitPairs()) {
+	for _, p := range slices.Concat(c.kafkaPairs(), c.topicPairs(), c.cmsPairs(), c.limitPairs()) {
 		if !slices.ContainsFunc(p.keys, func(name string) bool { return bad[name] }) {
 			problems = append(problems, p)
 		}
@@ -51,11 +50,6 @@ func (c *Config) kafkaPairs() (problems []problem) {
 		report(fmt.Sprintf("%s is not below kafka.rebalance-timeout (%s); lower it or raise the other",
 			formatDuration(session), formatDuration(rebalance)), "kafka.session-timeout", "kafka.rebalance-timeout")
 	}
-	if tls := c.Kafka.TLS; tls.CertFile != "" && tls.KeyFile == "" {
-		report("the certificate's key is missing; set kafka.tls.key-file too", "kafka.tls.cert-file", "kafka.tls.key-file")
-	} else if tls.CertFile == "" && tls.KeyFile != "" {
-		report("the key's certificate is missing; set kafka.tls.cert-file too", "kafka.tls.key-file", "kafka.tls.cert-file")
-	}
 	if sasl := c.Kafka.SASL; sasl.Mechanism != SASLNone {
 		if sasl.Username == "" {
 			report(sasl.Mechanism+" needs a user; set kafka.sasl.username", "kafka.sasl.mechanism", "kafka.sasl.username")
@@ -66,7 +60,44 @@ func (c *Config) kafkaPairs() (problems []problem) {
 				"kafka.sasl.mechanism", k.name, k.name+"-file")
 		}
 	}
-	return problems
+	return append(problems, c.Kafka.TLS.pairs("kafka.tls")...)
+}
+
+func (c *Config) cmsPairs() (problems []problem) {
+	report := func(text string, names ...string) { problems = append(problems, problem{keys: names, text: text}) }
+
+	if auth := c.CMS.Auth; auth.Method == AuthOAuth1 {
+		if !auth.ConsumerKey.IsSet() && auth.ConsumerKeyFile == "" {
+			k := lookup("cms.auth.consumer-key")
+			report(fmt.Sprintf("%s needs a consumer key; set %s or %s-file", auth.Method, k.env(), k.name),
+				"cms.auth.method", k.name, k.name+"-file")
+		}
+		if auth.KeyFile == "" {
+			report(auth.Method+" needs a signing key; set cms.auth.key-file", "cms.auth.method", "cms.auth.key-file")
+		}
+	}
+	for _, p := range []struct {
+		name string
+		d    time.Duration
+	}{{"cms.hedge-after", c.CMS.HedgeAfter}, {"cms.breaker.slow-call", c.CMS.Breaker.SlowCall}} {
+		if p.d >= c.CMS.Timeout && p.d > 0 {
+			report(fmt.Sprintf("%s is not below cms.timeout (%s), when a call has ended anyway; lower it, or set 0s to do without",
+				formatDuration(p.d), formatDuration(c.CMS.Timeout)), p.name, "cms.timeout")
+		}
+	}
+	return append(problems, c.CMS.TLS.pairs("cms.tls")...)
+}
+
+// pairs wants certificate and key together; section is where the files are named.
+func (f TLSFiles) pairs(section string) []problem {
+	cert, key := section+".cert-file", section+".key-file"
+	switch {
+	case f.CertFile != "" && f.KeyFile == "":
+		return []problem{{keys: []string{cert, key}, text: "the certificate's key is missing; set " + key + " too"}}
+	case f.CertFile == "" && f.KeyFile != "":
+		return []problem{{keys: []string{key, cert}, text: "the key's certificate is missing; set " + cert + " too"}}
+	}
+	return nil
 }
 
 func (c *Config) topicPairs() (problems []problem) {
@@ -83,11 +114,29 @@ func (c *Config) topicPairs() (problems []problem) {
 	return problems
 }
 
+// span is two keys of which the low one must not be above the high one.
+type span struct {
+	low, high string
+	crossed   bool
+	yields    string // the one of them that gives way when only the other is given
+}
+
+func (c *Config) spans() []span {
+	return []span{
+		{"cms.min-in-flight", "cms.max-in-flight", c.CMS.MinInFlight > c.CMS.MaxInFlight, "cms.min-in-flight"},
+		{"cms.backoff.initial", "cms.backoff.max", c.CMS.Backoff.Initial > c.CMS.Backoff.Max, "cms.backoff.max"},
+		{"cms.breaker.open-time", "cms.breaker.max-open-time", c.CMS.Breaker.OpenTime > c.CMS.Breaker.MaxOpenTime,
+			"cms.breaker.max-open-time"},
+		{"cms.cool-down", "cms.max-cool-down", c.CMS.CoolDown > c.CMS.MaxCoolDown, "cms.max-cool-down"},
+	}
+}
+
 func (c *Config) limitPairs() (problems []problem) {
-	if first, most := c.CMS.Backoff.Initial, c.CMS.Backoff.Max; first > most {
-		problems = append(problems, problem{keys: []string{"cms.backoff.initial", "cms.backoff.max"},
-			text: fmt.Sprintf("%s is above cms.backoff.max (%s); lower it or raise the other",
-				formatDuration(first), formatDuration(most))})
+	for _, s := range c.spans() {
+		if s.crossed {
+			problems = append(problems, problem{keys: []string{s.low, s.high}, text: fmt.Sprintf(
+				"%s is above %s (%s); lower it or raise the other", lookup(s.low).bind(c), s.high, lookup(s.high).bind(c))})
+		}
 	}
 	if ahead, calls := c.Consumer.RunAhead, c.CMS.MaxInFlight; ahead < calls {
 		problems = append(problems, problem{keys: []string{"consumer.run-ahead", "cms.max-in-flight"},
@@ -95,40 +144,4 @@ func (c *Config) limitPairs() (problems []problem) {
 				"raise it or lower the other", ahead, calls)})
 	}
 	return problems
-}
-
-// warnings returns what works and is probably not meant. The configuration must be valid.
-func (c *Config) warnings() (warnings []problem) {
-	warn := func(text string, names ...string) { warnings = append(warnings, problem{keys: names, text: text}) }
-
-	if c.Shutdown.Timeout < c.CMS.Timeout {
-		warn(fmt.Sprintf("%s is below cms.timeout (%s), so calls may be cut off and repeated after each restart; raise it",
-			formatDuration(c.Shutdown.Timeout), formatDuration(c.CMS.Timeout)), "shutdown.timeout", "cms.timeout")
-	}
-	if u, err := url.Parse(c.CMS.URL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		warn("balances travel unencrypted over http; use https", "cms.url")
-	}
-	tls := c.Kafka.TLS
-	if !tls.Enabled {
-		for _, k := range []struct{ name, file string }{
-			{"kafka.tls.ca-file", tls.CAFile}, {"kafka.tls.cert-file", tls.CertFile}, {"kafka.tls.key-file", tls.KeyFile},
-		} {
-			if k.file != "" {
-				warn("has no effect while kafka.tls.enabled is false; set that to true", k.name, "kafka.tls.enabled")
-			}
-		}
-	}
-	sasl := c.Kafka.SASL
-	if sasl.Mechanism == SASLNone && (sasl.Username != "" || sasl.Password.IsSet()) {
-		warn("is none, so the user and password have no effect; set it to the brokers' mechanism", "kafka.sasl.mechanism")
-	}
-	if sasl.Mechanism == SASLPlain && !tls.Enabled && slices.ContainsFunc(c.Kafka.Brokers, isRemote) {
-		warn("plain sends the password unencrypted; set kafka.tls.enabled to true", "kafka.sasl.mechanism", "kafka.tls.enabled")
-	}
-	return warnings
-}
-
-func isRemote(broker string) bool {
-	host, _, err := net.SplitHostPort(broker)
-	return err == nil && !isLoopback(host)
 }

@@ -3,11 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // value is one key's field of a Config: how it is read from text, written as text and checked.
@@ -63,7 +61,7 @@ func (v choice) check() error {
 	return nil
 }
 
-// list is a list of texts, separated by commas.
+// list is a list of texts, separated by commas; valid is nil if any will do.
 type list struct {
 	field *[]string
 	valid func([]string) error
@@ -90,6 +88,9 @@ func (v list) check() error {
 			return err
 		}
 	}
+	if v.valid == nil {
+		return nil
+	}
 	return v.valid(*v.field)
 }
 
@@ -108,125 +109,6 @@ func (v boolean) String() string  { return strconv.FormatBool(*v.field) }
 func (v boolean) kind() string    { return "bool" }
 func (v boolean) expects() string { return "true or false" }
 func (v boolean) check() error    { return nil }
-
-// count is a whole number; unit names what is counted, for the reference.
-type count struct {
-	field    *int
-	min, max int
-	unit     string
-}
-
-func (v count) set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return errSyntax
-	}
-	*v.field = n
-	return nil
-}
-
-func (v count) String() string  { return strconv.Itoa(*v.field) }
-func (v count) kind() string    { return "int" }
-func (v count) expects() string { return "a whole number" }
-func (v count) check() error    { return checkRange(*v.field, v.min, v.max, strconv.Itoa) }
-
-// ratio is a share of the whole: above 0, at most 1.
-type ratio struct{ field *float64 }
-
-func (v ratio) set(s string) error {
-	x, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-		return errSyntax
-	}
-	*v.field = x
-	return nil
-}
-
-func (v ratio) String() string  { return strconv.FormatFloat(*v.field, 'g', -1, 64) }
-func (v ratio) kind() string    { return "ratio" }
-func (v ratio) expects() string { return "a number above 0 and at most 1" }
-
-func (v ratio) check() error {
-	if x := *v.field; !(x > 0 && x <= 1) { // written so that NaN fails
-		return fmt.Errorf("%s is out of range; write %s", v.String(), v.expects())
-	}
-	return nil
-}
-
-// duration is a time.Duration.
-type duration struct {
-	field    *time.Duration
-	min, max time.Duration
-}
-
-func (v duration) set(s string) error {
-	d, err := time.ParseDuration(s)
-	// "0" is the one number that ParseDuration takes without a unit.
-	if err != nil || s == "0" {
-		return errSyntax
-	}
-	*v.field = d
-	return nil
-}
-
-func (v duration) String() string  { return formatDuration(*v.field) }
-func (v duration) kind() string    { return "duration" }
-func (v duration) expects() string { return "a number with a unit (ms, s, m or h)" }
-func (v duration) check() error    { return checkRange(*v.field, v.min, v.max, formatDuration) }
-
-// formatDuration leaves out the zeros that Duration.String adds: 1m, not 1m0s.
-func formatDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
-// size is a number of bytes.
-type size struct {
-	field    *int64
-	min, max int64
-}
-
-// The binary units (IEC 80000-13), largest first. KB and MB are refused: people mean two different things by them.
-var sizeUnits = []struct {
-	name  string
-	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
-
-func (v size) set(s string) error {
-	unit := int64(1)
-	for _, u := range sizeUnits {
-		if number, ok := strings.CutSuffix(s, u.name); ok {
-			s, unit = number, u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n > math.MaxInt64/unit || n < 0 {
-		return errSyntax
-	}
-	*v.field = n * unit
-	return nil
-}
-
-func (v size) String() string  { return formatSize(*v.field) }
-func (v size) kind() string    { return "size" }
-func (v size) expects() string { return "a number of bytes, or one with KiB, MiB or GiB" }
-func (v size) check() error    { return checkRange(*v.field, v.min, v.max, formatSize) }
-
-func formatSize(n int64) string {
-	for _, u := range sizeUnits[:len(sizeUnits)-1] {
-		if n != 0 && n%u.bytes == 0 {
-			return strconv.FormatInt(n/u.bytes, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
 
 // address is where to listen; empty and "off" both mean nowhere.
 type address struct{ field *string }
@@ -268,14 +150,3 @@ func (v password) kind() string       { return "secret" }
 func (v password) expects() string    { return "a secret" }
 
 func (v password) check() error { return checkSecret(*v.field) }
-
-// checkRange reports a value outside of its limits, both of which are allowed.
-func checkRange[T int | int64 | time.Duration](v, lowest, highest T, show func(T) string) error {
-	switch {
-	case v < lowest:
-		return fmt.Errorf("%s is too little; set at least %s", show(v), show(lowest))
-	case v > highest:
-		return fmt.Errorf("%s is too much; set at most %s", show(v), show(highest))
-	}
-	return nil
-}

@@ -39,6 +39,12 @@ func (all observers) Halted(err error) {
 	}
 }
 
+func (all observers) QuotaSpent(until time.Time) {
+	for _, o := range all {
+		o.QuotaSpent(until)
+	}
+}
+
 func (all observers) Resumed() {
 	for _, o := range all {
 		o.Resumed()

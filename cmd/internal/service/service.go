@@ -28,6 +28,8 @@ type Service struct {
 	registry *prometheus.Registry
 	metrics  *telemetry.Metrics
 	cms      *cmsclient.Client
+	keys     *Credentials
+	answers  *processor.Processor
 	wires    []*kafkawire.Client
 	producer *producer.Producer
 	consumer *consumer.Consumer
@@ -48,7 +50,11 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.metrics = telemetry.NewMetrics(s.registry, log)
-	if s.cms, err = cmsclient.New(cmsConfig(cfg, version), append(observers{s.metrics}, chosen.watchers...)); err != nil {
+	var cms cmsclient.Config
+	if cms, s.keys, err = CMS(cfg, version); err != nil {
+		return nil, err
+	}
+	if s.cms, err = cmsclient.New(cms, append(observers{s.metrics}, chosen.watchers...)); err != nil {
 		return nil, err
 	}
 	wire := func(topics ...string) *kafkawire.Client {
@@ -81,11 +87,11 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 }
 
 func (s *Service) handler() consumer.Handler {
-	p := processor.New(processor.Config{
+	s.answers = processor.New(processor.Config{
 		MaxAttempts: s.cfg.CMS.MaxAttempts, BackoffInitial: s.cfg.CMS.Backoff.Initial, BackoffMax: s.cfg.CMS.Backoff.Max,
 		Coalesce: s.cfg.CMS.Coalesce, PublishFailures: s.cfg.Results.PublishFailures, RefuseCardNumbers: s.cfg.Requests.RefuseCardNumbers,
 	}, s.cms, s.log)
-	return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) { p.Handle(ctx, lane) })
+	return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) { s.answers.Handle(ctx, lane) })
 }
 
 func (s *Service) listen() error {
@@ -106,7 +112,9 @@ func (s *Service) listen() error {
 
 // Sources give snapshots of the running parts.
 func (s *Service) Sources() telemetry.Sources {
-	return telemetry.Sources{Consumer: s.consumer.Status, Producer: s.producer.Status, CMS: s.cms.Status}
+	return telemetry.Sources{
+		Consumer: s.consumer.Status, Producer: s.producer.Status, CMS: s.cms.Status, Keys: s.keys.Status, CallsSaved: s.answers.CallsSaved,
+	}
 }
 
 // HTTPAddr is the address of the HTTP server; "" without one.
@@ -124,6 +132,9 @@ func (s *Service) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var serving sync.WaitGroup
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	serving.Go(func() { s.keys.Watch(watching, s.log) })
 	if s.server != nil {
 		serving.Go(func() {
 			if err := s.server.Serve(); err != nil {
@@ -137,6 +148,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
 	}
+	stopWatching()
 	err = errors.Join(err, s.Close())
 	serving.Wait()
 	s.log.Info().Msg("stopped")

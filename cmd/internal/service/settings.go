@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"balanceq/cmd/internal/config"
-	"balanceq/cmsclient"
 	"balanceq/consumer"
 	"balanceq/kafkawire"
 )
@@ -24,23 +23,6 @@ func KafkaSettings(cfg config.Config) (kafkawire.Settings, error) {
 		return s, fmt.Errorf("preparing the Kafka login: %w", err)
 	}
 	return s, nil
-}
-
-func cmsConfig(cfg config.Config, version string) cmsclient.Config {
-	c := cmsclient.DefaultConfig()
-	c.URL = cfg.CMS.URL
-	c.MaxInFlight = cfg.CMS.MaxInFlight
-	c.Timeout = cfg.CMS.Timeout
-	c.MaxResponseBytes = cfg.CMS.MaxResponseBytes
-	c.Breaker = cmsclient.BreakerConfig{
-		Window: cfg.CMS.Breaker.Window, OpenTime: cfg.CMS.Breaker.OpenTime,
-		MinCalls: uint32(cfg.CMS.Breaker.MinCalls), FailureRatio: cfg.CMS.Breaker.FailureRatio,
-	}
-	c.CoolDown = cfg.CMS.CoolDown
-	c.MaxCoolDown = max(c.MaxCoolDown, cfg.CMS.CoolDown)
-	c.ProbeInterval = cfg.CMS.ProbeInterval
-	c.UserAgent = "balanceq/" + version
-	return c
 }
 
 func groupConfig(cfg config.Config) consumer.GroupConfig {

@@ -1,0 +1,54 @@
+package config
+
+import "time"
+
+// serviceKeys are the rows of what is neither Kafka's nor the CMS's.
+var serviceKeys = []key{
+	{name: "consumer.commit-interval", def: "100ms", example: "1s",
+		help: "Time between commits of offsets; a crash repeats at most about this much",
+		bind: func(c *Config) value { return duration{&c.Consumer.CommitInterval, shortest, time.Minute} }},
+	{name: "consumer.run-ahead", def: "1024", example: "4096",
+		help: "Records that may be worked on beyond the committed offsets, shared by the partitions (at least 16 each)",
+		bind: func(c *Config) value { return count{&c.Consumer.RunAhead, 1, 1_000_000, "records"} }},
+	{name: "consumer.fetch-bytes", def: "128KiB", example: "1MiB",
+		help: "Bytes to fetch at once, per partition",
+		bind: func(c *Config) value { return size{&c.Consumer.FetchBytes, 1 << 10, maxSize} }},
+
+	{name: "producer.buffer-bytes", def: "32MiB", example: "64MiB",
+		help: "Results and dead letters that may wait to be written",
+		bind: func(c *Config) value { return size{&c.Producer.BufferBytes, 1 << 20, maxSize} }},
+
+	{name: "delivery", def: DeliveryAtLeastOnce, example: DeliveryAtLeastOnce,
+		help: "What a crash may do: at-least-once may repeat the last results",
+		bind: func(c *Config) value { return choice{&c.Delivery, []string{DeliveryAtLeastOnce, DeliveryExactlyOnce}} }},
+	{name: "instance", defNote: "the host name", example: "balanceq-0",
+		help: "Name of this instance in logs and dead letters",
+		bind: func(c *Config) value { return text{&c.Instance, checkInstance} }},
+
+	{name: "results.publish-failures", def: "false", example: "true",
+		help: "Publish a result with outcome failed too for every dead letter",
+		bind: func(c *Config) value { return boolean{&c.Results.PublishFailures} }},
+
+	{name: "requests.refuse-card-numbers", def: "false", example: "true",
+		help: "Make a dead letter of a request whose contract id looks like a card number",
+		bind: func(c *Config) value { return boolean{&c.Requests.RefuseCardNumbers} }},
+
+	{name: "http.listen", def: "127.0.0.1:8080", example: "off",
+		help: "Where to serve /metrics, /livez, /readyz and /debug/pprof/, host:port; \"off\" switches them off",
+		bind: func(c *Config) value { return address{&c.HTTP.Listen} }},
+
+	{name: "log.level", def: "info", example: "debug",
+		help: "Least important messages to log",
+		bind: func(c *Config) value {
+			return choice{&c.Log.Level, []string{"trace", "debug", "info", "warn", "error"}}
+		}},
+	{name: "log.format", def: LogFormatAuto, example: LogFormatJSON,
+		help: "How to write log messages; auto is text if standard error is a terminal, else json",
+		bind: func(c *Config) value {
+			return choice{&c.Log.Format, []string{LogFormatJSON, LogFormatText, LogFormatAuto}}
+		}},
+
+	{name: "shutdown.timeout", def: "20s", example: "45s",
+		help: "Time to finish what was started when told to stop; the rest is done after the restart",
+		bind: func(c *Config) value { return duration{&c.Shutdown.Timeout, shortest, longest} }},
+}

@@ -1,0 +1,104 @@
+package cmsclient
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// incomplete translates the lack of a complete answer. resp is nil when not even its header came.
+func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error) error {
+	if end := ended(ctx); end != nil {
+		return end
+	}
+	e := &Error{Class: Transient}
+	if resp != nil {
+		e = newError(Transient, resp)
+	}
+	var netErr net.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		e.Err = &timeoutError{c.cfg.Timeout}
+	case errors.Is(err, context.Canceled):
+		e.Err = fmt.Errorf("no complete answer: %v", err) //nolint:errorlint // not the caller's context: it must not look like it
+	default:
+		e.Err = fmt.Errorf("no complete answer: %w", err)
+		if e.Fix = fixOfNetwork(err); e.Fix != "" {
+			e.Class, e.Err = Halting, err
+		}
+	}
+	return e
+}
+
+// fixOfNetwork says how to mend what failed on our side or in the TLS handshake and cannot be cured by asking again; "":
+// asking again may help.
+func fixOfNetwork(err error) string {
+	if distrusted(err) {
+		return fixServerCert
+	}
+	if certificateRefused(err) {
+		return fixClientCert
+	}
+	return ""
+}
+
+// distrusted reports whether we refused the server's certificate.
+func distrusted(err error) bool {
+	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, certificate := errors.AsType[x509.CertificateInvalidError](err)
+	_, hostname := errors.AsType[x509.HostnameError](err)
+	return verification || authority || certificate || hostname
+}
+
+// refusedCertificate are the alerts by which a server refuses the client's certificate, or its lack (RFC 8446 §6.2). The
+// general handshake_failure is not one of them.
+var refusedCertificate = []tls.AlertError{
+	42,  // bad_certificate
+	43,  // unsupported_certificate
+	44,  // certificate_revoked
+	45,  // certificate_expired
+	46,  // certificate_unknown
+	48,  // unknown_ca
+	49,  // access_denied
+	116, // certificate_required
+}
+
+// certificateRefused reports whether the server ended the connection with one of these alerts. crypto/tls gives them the
+// exported type with QUIC only; over TCP it is another one, with the same texts.
+func certificateRefused(err error) bool {
+	for op, ok := errors.AsType[*net.OpError](err); ok; op, ok = errors.AsType[*net.OpError](op.Err) {
+		if op.Op != "remote error" || op.Err == nil {
+			continue
+		}
+		for _, alert := range refusedCertificate {
+			if op.Err.Error() == alert.Error() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// timeoutError is the end of an attempt's time. It does not wrap context.DeadlineExceeded, which callers take for the end
+// of their own context.
+type timeoutError struct{ limit time.Duration }
+
+func (e *timeoutError) Error() string { return "no complete answer within " + e.limit.String() }
+
+// ended returns the caller's context error. A dialer gives up at the context's deadline by a clock of its own, which may be
+// just before the context ends, so a deadline that has passed counts, too.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}

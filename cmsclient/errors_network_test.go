@@ -1,0 +1,224 @@
+package cmsclient
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// remoteAlert is a server's alert as crypto/tls reports it over TCP.
+func remoteAlert(a tls.AlertError) error {
+	return &net.OpError{Op: "remote error", Err: errors.New(a.Error())}
+}
+
+// What goes wrong without an answer: nothing that asking again cures may halt, nothing else may look like an outage.
+func TestNetworkTranslation(t *testing.T) {
+	cases := map[string]struct {
+		err    error
+		class  Class
+		called string
+		fix    string
+	}{
+		"DNS":                 {&net.DNSError{Err: "no such host", Name: "cms.test", IsNotFound: true}, Transient, CallNetwork, ""},
+		"DNS timeout":         {&net.DNSError{Err: "i/o timeout", Name: "cms.test", IsTimeout: true}, Transient, CallTimeout, ""},
+		"refused":             {&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, Transient, CallNetwork, ""},
+		"reset":               {&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, Transient, CallNetwork, ""},
+		"EOF":                 {io.EOF, Transient, CallNetwork, ""},
+		"cut off":             {io.ErrUnexpectedEOF, Transient, CallNetwork, ""},
+		"deadline":            {context.DeadlineExceeded, Transient, CallTimeout, ""},
+		"not TLS":             {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, Transient, CallNetwork, ""},
+		"handshake failure":   {remoteAlert(40), Transient, CallNetwork, ""},
+		"protocol version":    {remoteAlert(70), Transient, CallNetwork, ""},
+		"internal error":      {remoteAlert(80), Transient, CallNetwork, ""},
+		"unrecognized name":   {remoteAlert(112), Transient, CallNetwork, ""},
+		"our own alert":       {&net.OpError{Op: "local error", Err: errors.New(tls.AlertError(42).Error())}, Transient, CallNetwork, ""},
+		"bad certificate":     {remoteAlert(42), Halting, CallNetwork, "cms.tls.cert-file"},
+		"expired":             {remoteAlert(45), Halting, CallNetwork, "cms.tls.cert-file"},
+		"unknown authority":   {remoteAlert(48), Halting, CallNetwork, "cms.tls.cert-file"},
+		"required":            {fmt.Errorf("broken: %w", remoteAlert(116)), Halting, CallNetwork, "cms.tls.cert-file"},
+		"required by a proxy": {&net.OpError{Op: "proxyconnect", Net: "tcp", Err: remoteAlert(116)}, Halting, CallNetwork, "cms.tls.cert-file"},
+		"their authority":     {x509.UnknownAuthorityError{}, Halting, CallNetwork, "cms.tls.ca-file"},
+		"their certificate":   {x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, Halting, CallNetwork, "cms.tls.ca-file"},
+		"their name":          {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "cms.test"}, Halting, CallNetwork, "cms.url"},
+		"any verification":    {&tls.CertificateVerificationError{Err: errors.New("x")}, Halting, CallNetwork, "cms.tls.ca-file"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			obs := &recorder{}
+			cfg := testConfig("http://cms.test")
+			cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, c.err })
+			_, err := ask(t.Context(), newTestClient(t, cfg, obs), 1)
+			var e *Error
+			if !errors.As(err, &e) || e.Class != c.class || e.Status != 0 {
+				t.Fatalf("got %v, want %s", err, c.class)
+			}
+			if !strings.Contains(e.Fix, c.fix) || (e.Fix == "") != (c.fix == "") || !strings.HasSuffix(e.Error(), e.Fix) {
+				t.Errorf("fix %q, want one with %q", e.Fix, c.fix)
+			}
+			if obs.count(c.called) != 1 {
+				t.Errorf("observed %v, want one %s", obs.calls, c.called)
+			}
+		})
+	}
+}
+
+// All alerts that refuse a certificate are still those of crypto/tls.
+func TestRefusedCertificateAlerts(t *testing.T) {
+	for _, alert := range refusedCertificate {
+		if text := alert.Error(); !strings.Contains(text, "certificate") && alert != 49 {
+			t.Errorf("alert %d is %q", alert, text)
+		}
+	}
+}
+
+// authority issues certificates.
+type authority struct {
+	t    *testing.T
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t}
+	own := a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, time.Hour)
+	a.key, a.cert = own.PrivateKey.(*ecdsa.PrivateKey), own.Leaf
+	return a
+}
+
+// issue fills in and signs a certificate that is valid for so long from now.
+func (a *authority) issue(template *x509.Certificate, valid time.Duration) tls.Certificate {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	template.SerialNumber, template.Subject = big.NewInt(1), pkix.Name{CommonName: "test"}
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(valid)
+	parent, signer := template, key
+	if a.cert != nil {
+		parent, signer = a.cert, a.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+func (a *authority) server(ip string, valid time.Duration) tls.Certificate {
+	return a.issue(&x509.Certificate{IPAddresses: []net.IP{net.ParseIP(ip)}}, valid)
+}
+
+func (a *authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.cert)
+	return pool
+}
+
+// handshakes shakes hands with every connection and answers its request with goodBody. It reads a connection to its end, so that an alert is
+// never lost to a reset. It returns its address.
+func handshakes(t *testing.T, cfg *tls.Config) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		listener.Close()
+		wg.Wait()
+	})
+	wg.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer conn.Close()
+				server := tls.Server(conn, cfg)
+				if _, err := http.ReadRequest(bufio.NewReader(server)); err == nil {
+					fmt.Fprintf(server, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(goodBody), goodBody)
+					server.CloseWrite()
+				}
+				io.Copy(io.Discard, conn)
+			})
+		}
+	})
+	return listener.Addr().String()
+}
+
+// The same over real connections, as net/http reports it.
+func TestTLSTranslation(t *testing.T) {
+	ours, theirs := newAuthority(t), newAuthority(t)
+	good := ours.server("127.0.0.1", time.Hour)
+	client := ours.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, time.Hour)
+	expired := ours.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, -time.Minute)
+	stranger := theirs.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, time.Hour)
+
+	mutual := func(version uint16) *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: version, MaxVersion: version,
+			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.pool()}
+	}
+	plain := func(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
+	old := &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	cases := map[string]struct {
+		server *tls.Config
+		client tls.Certificate
+		class  Class
+		text   string
+	}{
+		"trusted":                {plain(good), tls.Certificate{}, "", ""},
+		"unknown authority":      {plain(theirs.server("127.0.0.1", time.Hour)), tls.Certificate{}, Halting, "unknown authority"},
+		"another name":           {plain(ours.server("127.0.0.2", time.Hour)), tls.Certificate{}, Halting, "cms.url"},
+		"expired":                {plain(ours.server("127.0.0.1", -time.Minute)), tls.Certificate{}, Halting, "expired"},
+		"old version":            {old, tls.Certificate{}, Transient, "protocol version"},
+		"mutual, 1.2":            {mutual(tls.VersionTLS12), client, "", ""},
+		"mutual, 1.3":            {mutual(tls.VersionTLS13), client, "", ""},
+		"no certificate, 1.2":    {mutual(tls.VersionTLS12), tls.Certificate{}, Transient, "handshake failure"}, // it could mean anything
+		"no certificate, 1.3":    {mutual(tls.VersionTLS13), tls.Certificate{}, Halting, "certificate required: the server refuses"},
+		"client expired, 1.2":    {mutual(tls.VersionTLS12), expired, Halting, "cms.tls.cert-file"},
+		"client expired, 1.3":    {mutual(tls.VersionTLS13), expired, Halting, "cms.tls.cert-file"},
+		"client of another, 1.3": {mutual(tls.VersionTLS13), stranger, Halting, "cms.tls.cert-file"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			obs := &recorder{}
+			cfg := testConfig("https://" + handshakes(t, c.server))
+			cfg.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ours.pool(),
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.client, nil }}}
+			cms := newTestClient(t, cfg, obs)
+			_, err := ask(t.Context(), cms, 1)
+			if classOf(err) != c.class || (err == nil) != (c.class == "") {
+				t.Fatalf("got %v, want %q", err, c.class)
+			}
+			if err != nil && !strings.Contains(err.Error(), c.text) {
+				t.Errorf("got %q, want something with %q", err, c.text)
+			}
+			if halted := cms.Status().HaltedError != ""; halted != (c.class == Halting) {
+				t.Errorf("halted: %v", halted)
+			}
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"balanceq/cmssim"
+)
+
+const (
+	sampling   = 50 * time.Millisecond // between two looks at the simulator's counter
+	rateWindow = 10                    // samples that a rate is taken over
+)
+
+// down starts the program while the CMS is down and all requests wait, lets the CMS come back and watches how calls do.
+func (b *bench) down(ctx context.Context) error {
+	if err := b.preload(ctx); err != nil {
+		return err
+	}
+	sim := b.sim.Simulator()
+	sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: 503})
+	cmd, err := b.start()
+	if err != nil {
+		return err
+	}
+	time.Sleep(b.outage)
+	during := sim.Stats().Calls
+	sim.ClearFaults()
+	samples, end := make(chan []int64, 1), make(chan struct{})
+	go func() { samples <- sample(func() int64 { return sim.Stats().Calls }, end) }()
+	a := newAnswers(b.n)
+	if err := b.collect(ctx, a, b.n, patience); err != nil {
+		return err
+	}
+	close(end)
+	calls := <-samples
+	if err := stop(cmd); err != nil {
+		return err
+	}
+	firstSecond := calls[min(int(time.Second/sampling), len(calls)-1)] - during
+	mostInASecond := most(calls, int(time.Second/sampling))
+	full := most(calls, rateWindow)
+	var fullAt time.Duration
+	for i := range calls {
+		if i >= rateWindow && float64(calls[i]-calls[i-rateWindow]) >= 0.9*float64(full) {
+			fullAt = time.Duration(i-rateWindow) * sampling
+			break
+		}
+	}
+	answered := slices.IndexFunc(calls, func(n int64) bool { return n > during })
+	fmt.Printf("outage n=%d of %v  calls during it %d  first call after %v  calls in the first second after it %d  in the first second after that call %d  full rate %.0f/s after %v  most in a second %d  all answered after %.1fs  dead %d  repeated %d  out of order %d\n",
+		b.n, b.outage, during, time.Duration(answered)*sampling, firstSecond, calls[min(answered+int(time.Second/sampling), len(calls)-1)]-during,
+		float64(full)/(float64(rateWindow)*sampling.Seconds()), fullAt, mostInASecond,
+		(time.Duration(len(calls)) * sampling).Seconds(), a.dead, a.repeated, a.disorder)
+	return nil
+}
+
+// sample notes a counter until end is closed.
+func sample(counter func() int64, end <-chan struct{}) []int64 {
+	ticker := time.NewTicker(sampling)
+	defer ticker.Stop()
+	samples := []int64{counter()}
+	for {
+		select {
+		case <-end:
+			return samples
+		case <-ticker.C:
+			samples = append(samples, counter())
+		}
+	}
+}
+
+// most is the largest growth of a counter over so many samples.
+func most(samples []int64, over int) int64 {
+	largest := int64(0)
+	for i := over; i < len(samples); i++ {
+		largest = max(largest, samples[i]-samples[i-over])
+	}
+	return largest
+}
