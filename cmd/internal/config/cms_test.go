@@ -178,6 +178,7 @@ func TestDefaultsGiveWay(t *testing.T) {
 		"open shorter":        {[]string{"--cms.breaker.open-time=500ms"}, open, "3s", "default", ""},
 		"cooling down longer": {[]string{"--cms.cool-down=2m"}, cool, "2m", "cms.cool-down", ""},
 		"backing off longer":  {[]string{"--cms.backoff.initial=6s"}, back, "6s", "cms.backoff.initial", ""},
+		"a longer timeout":    {[]string{"--cms.timeout=8s"}, windowKey, "16s", "cms.timeout", ""},
 		"minimum above the default": {args: []string{"--cms.min-in-flight=300"}, problem: "cms.min-in-flight: 300 is above " +
 			"cms.max-in-flight (256); lower it or raise the other (--cms.min-in-flight)"},
 		"default given as the minimum": {args: []string{"--cms.min-in-flight=8", "--cms.max-in-flight=4"},

@@ -189,6 +189,10 @@ func (l *loader) uncross() {
 			l.origins[s.yields] = given
 		}
 	}
+	if cms := &l.Config.CMS; l.Origin(windowKey) == originDefault && cms.Timeout <= longest/2 && cms.Breaker.Window < 2*cms.Timeout {
+		cms.Breaker.Window = 2 * cms.Timeout
+		l.origins[windowKey] = "cms.timeout"
+	}
 }
 
 // validate checks the configuration as far as it could be read: what follows from a default that stands in for an

@@ -131,12 +131,21 @@ func (c *Config) spans() []span {
 	}
 }
 
+// windowKey is the one key that depends on twice another.
+const windowKey = "cms.breaker.window"
+
 func (c *Config) limitPairs() (problems []problem) {
 	for _, s := range c.spans() {
 		if s.crossed {
 			problems = append(problems, problem{keys: []string{s.low, s.high}, text: fmt.Sprintf(
 				"%s is above %s (%s); lower it or raise the other", lookup(s.low).bind(c), s.high, lookup(s.high).bind(c))})
 		}
+	}
+	// The breaker counts a call in the part of its window in which the call began.
+	if window, least := c.CMS.Breaker.Window, 2*c.CMS.Timeout; window < least {
+		problems = append(problems, problem{keys: []string{windowKey, "cms.timeout"}, text: fmt.Sprintf(
+			"%s is less than twice cms.timeout (%s), so calls that time out would be forgotten before they are counted; set at least %s",
+			formatDuration(window), formatDuration(c.CMS.Timeout), formatDuration(least))})
 	}
 	if ahead, calls := c.Consumer.RunAhead, c.CMS.MaxInFlight; ahead < calls {
 		problems = append(problems, problem{keys: []string{"consumer.run-ahead", "cms.max-in-flight"},
