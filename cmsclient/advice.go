@@ -32,7 +32,7 @@ var refusals = []refusal{
 	{status: http.StatusForbidden, fix: "check the keys (cms.auth.consumer-key, cms.auth.key-file) and their expiry, " +
 		"and that Mastercard has enabled this API for their project and this issuer"},
 	{status: http.StatusNotFound, fix: "check the path of cms.url, and that the Mastercard project of cms.auth.consumer-key is entitled to this API"},
-	{status: http.StatusProxyAuthRequired, fix: "the proxy asks for a login: give it in HTTPS_PROXY, or choose another one with cms.proxy"},
+	{status: http.StatusProxyAuthRequired, fix: fixProxy},
 	{status: 3, fix: "redirects are not followed: set cms.url to the final address"},
 	{fix: "not an answer about this request: check cms.url, the keys and any proxy in between"},
 }
@@ -40,7 +40,8 @@ var refusals = []refusal{
 // fixes of what is not an HTTP answer.
 const (
 	fixDecryption = "the answer is encrypted with a key that we do not have: check cms.decryption.key-files"
-	fixSigning    = "the call cannot be signed: check cms.auth.key-file"
+	fixProxy      = "give the proxy's user and password in HTTPS_PROXY, have it allow the host of cms.url, or choose another one with cms.proxy"
+	fixSigning    = "check cms.auth.key-file"
 	fixServerCert = "the server's certificate cannot be trusted: check cms.url, cms.tls.ca-file and any proxy in between"
 	fixClientCert = "the server refuses our client certificate: check cms.tls.cert-file, its expiry and that it is the one registered there"
 )

@@ -148,11 +148,12 @@ func TestBudgetProperty(t *testing.T) {
 		b := newBudget(cfg)
 		firsts, others := 0, 0
 		for _, k := range rapid.SliceOfN(rapid.SampledFrom([]kind{first, retry, hedge}), 1, 400).Draw(t, "calls") {
-			if k == first {
+			switch {
+			case k == first:
 				firsts++
-			} else if !b.affords() {
+			case !b.affords():
 				continue
-			} else {
+			default:
 				others++
 			}
 			b.spend(k)

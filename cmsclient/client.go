@@ -60,13 +60,10 @@ func New(cfg Config, obs Observer) (*Client, error) {
 		base:      *base,
 		template:  requestTemplate(base.Host),
 		shared:    newSharedHeaders(cfg.UserAgent),
-		transport: cfg.Transport,
+		transport: newRoundTripper(cfg),
 		gate:      newGate(cfg, obs),
 	}
 	c.bodies.New = func() any { return newBody() }
-	if c.transport == nil {
-		c.transport = newTransport(cfg)
-	}
 	return c, nil
 }
 
@@ -136,10 +133,13 @@ func (call *Call) Get(ctx context.Context, q Query) (Answer, error) {
 // a half-open breaker's everybody.
 func (c *Client) once(ctx context.Context, p permit, q Query) (answer Answer, err error) {
 	start := time.Now()
-	status := 0
+	var status int
 	err = errNotSent
 	defer func() { c.gate.finish(p, err) }()
 	answer, status, err = c.attempt(ctx, q)
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.CorrelationID = q.CorrelationID
+	}
 	c.obs.Called(callClass(status, err), time.Since(start))
 	return answer, err
 }
@@ -225,7 +225,7 @@ func (c *Client) decrypt(b *body) error {
 	}
 	closed := b.buffer.Bytes()
 	plain, err := c.cfg.Decrypter.Decrypt(closed)
-	if err != nil || len(plain) == 0 || &plain[0] == &closed[0] {
+	if err != nil || len(plain) > 0 && len(closed) > 0 && &plain[0] == &closed[0] {
 		return err
 	}
 	b.buffer.Reset()

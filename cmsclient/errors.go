@@ -201,8 +201,10 @@ func failureClass(err error) string {
 	switch {
 	case !errors.As(err, &e):
 		return CallCancelled
-	case e.Class == Undecodable, e.Class == Undecryptable:
+	case e.Class == Undecodable:
 		return CallUndecodable
+	case e.Class == Undecryptable:
+		return CallUndecryptable
 	case errors.As(err, &timeout):
 		return CallTimeout
 	}

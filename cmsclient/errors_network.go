@@ -35,9 +35,16 @@ func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error)
 	return e
 }
 
-// fixOfNetwork says how to mend what failed on our side or in the TLS handshake and cannot be cured by asking again; "":
-// asking again may help.
+// fixOfNetwork says how to mend what failed on our side, at a proxy or in the TLS handshake and cannot be cured by asking
+// again; "": asking again may help.
 func fixOfNetwork(err error) string {
+	if _, ours := errors.AsType[*authError](err); ours {
+		return fixSigning
+	}
+	proxy, ok := errors.AsType[*proxyError](err)
+	if ok && classify(proxy.status, cmsError{}, false) == Halting || errors.Is(err, errProxyAddress) {
+		return fixProxy
+	}
 	if distrusted(err) {
 		return fixServerCert
 	}

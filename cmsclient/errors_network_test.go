@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -56,6 +57,13 @@ func TestNetworkTranslation(t *testing.T) {
 		"their authority":     {x509.UnknownAuthorityError{}, Halting, CallNetwork, "cms.tls.ca-file"},
 		"their certificate":   {x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, Halting, CallNetwork, "cms.tls.ca-file"},
 		"their name":          {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "cms.test"}, Halting, CallNetwork, "cms.url"},
+		"not signed":          {&authError{errors.New("no key")}, Halting, CallNetwork, "cms.auth.key-file"},
+		"proxy wants a login": {&proxyError{407}, Halting, CallNetwork, "HTTPS_PROXY"},
+		"proxy refuses":       {&proxyError{403}, Halting, CallNetwork, "cms.proxy"},
+		"proxy of nowhere":    {errProxyAddress, Halting, CallNetwork, "cms.proxy"},
+		"proxy cannot reach":  {&proxyError{502}, Transient, CallNetwork, ""},
+		"proxy times out":     {&proxyError{504}, Transient, CallNetwork, ""},
+		"proxy is busy":       {&proxyError{429}, Transient, CallNetwork, ""},
 		"any verification":    {&tls.CertificateVerificationError{Err: errors.New("x")}, Halting, CallNetwork, "cms.tls.ca-file"},
 	}
 	for name, c := range cases {
@@ -75,6 +83,53 @@ func TestNetworkTranslation(t *testing.T) {
 				t.Errorf("observed %v, want one %s", obs.calls, c.called)
 			}
 		})
+	}
+}
+
+// The attempt's own time is the CMS's failure, the caller's context is not; and neither looks like the other.
+func TestWhoseTimeEnded(t *testing.T) {
+	hang := roundTrip(func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig("http://cms.test")
+		cfg.Transport = hang
+		obs := &recorder{}
+		c := newTestClient(t, cfg, obs)
+
+		_, err := ask(t.Context(), c, 1)
+		if classOf(err) != Transient || errors.Is(err, context.DeadlineExceeded) || obs.count(CallTimeout) != 1 {
+			t.Errorf("own timeout: %v, observed %v", err, obs.calls)
+		}
+		if !strings.Contains(err.Error(), "within 5s") {
+			t.Errorf("own timeout: %v", err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err = ask(short, c, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the caller's deadline: %v", err)
+		}
+		cancelled, cancel2 := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel2)
+		if _, err = ask(cancelled, c, 1); !errors.Is(err, context.Canceled) || obs.count(CallCancelled) != 2 {
+			t.Errorf("the caller's cancellation: %v, observed %v", err, obs.calls)
+		}
+		if counts := c.gate.breaker.failures.Counts(); counts.TotalFailures != 1 || counts.TotalExclusions != 2 {
+			t.Errorf("the breaker counted %+v, want 1 failure and 2 exclusions", counts)
+		}
+	})
+}
+
+// A transport's "context canceled" that is not the caller's must not look like the caller's.
+func TestForeignCancellation(t *testing.T) {
+	cfg := testConfig("http://cms.test")
+	cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+		return nil, fmt.Errorf("dialing: %w", context.Canceled)
+	})
+	_, err := ask(t.Context(), newTestClient(t, cfg, nil), 1)
+	if classOf(err) != Transient || errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
 

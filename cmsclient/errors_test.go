@@ -2,7 +2,6 @@ package cmsclient
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +77,7 @@ func TestTranslation(t *testing.T) {
 		"200 with a page":          {200, page, Undecodable, CallUndecodable, ""},
 		"200 damaged":              {200, "damaged", Undecodable, CallUndecodable, ""},
 		"200 encrypted rubbish":    {200, sealed("{}"), Undecodable, CallUndecodable, ""},
-		"200 undecryptable":        {200, "unknown key", Undecryptable, CallUndecodable, "cms.decryption.key-files"},
+		"200 undecryptable":        {200, "unknown key", Undecryptable, CallUndecryptable, "cms.decryption.key-files"},
 		"204":                      {204, ``, Undecodable, CallUndecodable, ""},
 
 		"301":               {301, ``, Halting, Call3xx, "final address"},
@@ -184,6 +183,9 @@ func TestTranslation(t *testing.T) {
 // checkError checks what all errors with an answer have.
 func checkError(t *testing.T, e *Error, status int, fix string) {
 	t.Helper()
+	if e.CorrelationID != query(1).CorrelationID {
+		t.Errorf("our correlation id is %q", e.CorrelationID)
+	}
 	if e.Status != status || e.CMSCorrelationID != "0.c63e1202.1" || e.RetryAfter != 7*time.Second {
 		t.Errorf("status %d, correlation id %q, Retry-After %v", e.Status, e.CMSCorrelationID, e.RetryAfter)
 	}
@@ -228,7 +230,7 @@ func TestErrorText(t *testing.T) {
 			if !errors.As(err, &e) {
 				t.Fatal(err)
 			}
-			c.want.RetryAfter, c.want.CorrelationID = 3*time.Second, e.CorrelationID
+			c.want.RetryAfter, c.want.CorrelationID = 3*time.Second, query(1).CorrelationID
 			if *e != c.want {
 				t.Errorf("got %+v, want %+v", *e, c.want)
 			}
@@ -236,53 +238,6 @@ func TestErrorText(t *testing.T) {
 				t.Errorf("got %q", e.Error())
 			}
 		})
-	}
-}
-
-// The attempt's own time is the CMS's failure, the caller's context is not; and neither looks like the other.
-func TestWhoseTimeEnded(t *testing.T) {
-	hang := roundTrip(func(r *http.Request) (*http.Response, error) {
-		<-r.Context().Done()
-		return nil, r.Context().Err()
-	})
-	synctest.Test(t, func(t *testing.T) {
-		cfg := testConfig("http://cms.test")
-		cfg.Transport = hang
-		obs := &recorder{}
-		c := newTestClient(t, cfg, obs)
-
-		_, err := ask(t.Context(), c, 1)
-		if classOf(err) != Transient || errors.Is(err, context.DeadlineExceeded) || obs.count(CallTimeout) != 1 {
-			t.Errorf("own timeout: %v, observed %v", err, obs.calls)
-		}
-		if !strings.Contains(err.Error(), "within 5s") {
-			t.Errorf("own timeout: %v", err)
-		}
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err = ask(short, c, 1); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("the caller's deadline: %v", err)
-		}
-		cancelled, cancel2 := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel2)
-		if _, err = ask(cancelled, c, 1); !errors.Is(err, context.Canceled) || obs.count(CallCancelled) != 2 {
-			t.Errorf("the caller's cancellation: %v, observed %v", err, obs.calls)
-		}
-		if counts := c.gate.breaker.failures.Counts(); counts.TotalFailures != 1 || counts.TotalExclusions != 2 {
-			t.Errorf("the breaker counted %+v, want 1 failure and 2 exclusions", counts)
-		}
-	})
-}
-
-// A transport's "context canceled" that is not the caller's must not look like the caller's.
-func TestForeignCancellation(t *testing.T) {
-	cfg := testConfig("http://cms.test")
-	cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
-		return nil, fmt.Errorf("dialing: %w", context.Canceled)
-	})
-	_, err := ask(t.Context(), newTestClient(t, cfg, nil), 1)
-	if classOf(err) != Transient || errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
 	}
 }
 

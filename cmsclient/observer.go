@@ -22,20 +22,22 @@ type Observer interface {
 
 // Classes of Observer.Called, by what came back.
 const (
-	Call2xx         = "2xx"
-	Call3xx         = "3xx"
-	Call4xx         = "4xx" // but 429
-	Call429         = "429"
-	Call5xx         = "5xx"
-	CallOther       = "other"       // a status that HTTP does not define
-	CallUndecodable = "undecodable" // a 2xx that breaks the contract
-	CallTimeout     = "timeout"     // no complete answer within the attempt's time
-	CallNetwork     = "network"     // no complete answer for another reason
-	CallCancelled   = "cancelled"   // the caller gave up
+	Call2xx           = "2xx"
+	Call3xx           = "3xx"
+	Call4xx           = "4xx" // but 429
+	Call429           = "429"
+	Call5xx           = "5xx"
+	CallOther         = "other"         // a status that HTTP does not define
+	CallUndecodable   = "undecodable"   // a 2xx that breaks the contract
+	CallUndecryptable = "undecryptable" // a 2xx that no key opens
+	CallTimeout       = "timeout"       // no complete answer within the attempt's time
+	CallNetwork       = "network"       // no complete answer for another reason
+	CallCancelled     = "cancelled"     // the caller gave up
 )
 
 // CallClasses are all classes of Observer.Called.
-var CallClasses = []string{Call2xx, Call3xx, Call4xx, Call429, Call5xx, CallOther, CallUndecodable, CallTimeout, CallNetwork, CallCancelled}
+var CallClasses = []string{Call2xx, Call3xx, Call4xx, Call429, Call5xx, CallOther, CallUndecodable, CallUndecryptable, CallTimeout,
+	CallNetwork, CallCancelled}
 
 // NopObserver ignores everything.
 type NopObserver struct{}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"balanceq/schemas"
@@ -33,8 +34,8 @@ var (
 var (
 	// unseen is characters that cannot be seen or read, line breaks among them, with the spaces around them.
 	unseen = regexp.MustCompile(`\s*[\pC\x{2028}\x{2029}\x{FFFD}][\s\pC\x{2028}\x{2029}\x{FFFD}]*`)
-	// escape is a character in percent-encoding, however often it was repeated, or an escape of JSON or HTML.
-	escape = regexp.MustCompile(`(?i)%(?:25)*[0-9a-f]{2}|\\(?:u[0-9a-f]{4}|[^u])|&(?:#x?)?[0-9a-z]+;?`)
+	// escape is a character in percent-encoding, or an escape of JSON or HTML.
+	escape = regexp.MustCompile(`(?i)%[0-9a-f]{2}|\\(?:u[0-9a-f]{4}|[^u])|&(?:#x?)?[0-9a-z]+;?`)
 )
 
 // redact makes a foreign text fit for logs and records: one line of valid UTF-8, at most limit bytes, without addresses,
@@ -45,13 +46,13 @@ func redact(text string, limit int) string {
 	}
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	plain, ok := uncovered(text)
-	switch {
+	switch hidden := hide(plain); {
 	case !ok:
 		text = redacted
-	case hide(plain) != plain:
-		text = hide(plain)
-	default:
-		text = hide(unseen.ReplaceAllLiteralString(text, " "))
+	case hidden != plain:
+		text = hidden
+	case plain != text:
+		text = hide(replaceUnseen(text, " "))
 	}
 	// A contract id may be a card number by a publisher's mistake, and the CMS repeats it.
 	return cut(schemas.Mask(text), limit)
@@ -62,17 +63,33 @@ func hide(text string) string {
 	if at := secretStart.FindStringIndex(text); at != nil {
 		text = text[:at[0]] + redacted
 	}
+	if !strings.Contains(text, "://") && !strings.Contains(text, "!") { // as most texts; the pattern is slow
+		return text
+	}
 	return secret.ReplaceAllLiteralString(text, redacted)
 }
 
-// uncovered takes away what could hide a secret from a pattern: what cannot be seen, and escapes.
-// Escaped spaces vanish too, since they do not end a URL. It reports false for a text that is escaped deeper than anybody
-// does by mistake.
+func replaceUnseen(text, by string) string {
+	if !strings.ContainsFunc(text, isUnseen) {
+		return text
+	}
+	return unseen.ReplaceAllLiteralString(text, by)
+}
+
+// isUnseen is the class of unseen.
+func isUnseen(r rune) bool {
+	return unicode.Is(unicode.C, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
+}
+
+// uncovered takes away what could hide a secret from a pattern: what cannot be seen, and escapes. Escaped spaces vanish too,
+// since they do not end a URL. It reports false for a text that is escaped deeper than anybody does by mistake.
 func uncovered(text string) (string, bool) {
 	const rounds = 8 // escapes can be within escapes
 	for range rounds {
-		plain := unseen.ReplaceAllLiteralString(text, "")
-		plain = strings.ToValidUTF8(escape.ReplaceAllStringFunc(plain, unescape), "\uFFFD")
+		plain := replaceUnseen(text, "")
+		if strings.ContainsAny(plain, `%\&`) { // most texts have none, and the pattern is slow
+			plain = strings.ToValidUTF8(escape.ReplaceAllStringFunc(plain, unescape), "\uFFFD")
+		}
 		if plain == text {
 			return text, true
 		}
@@ -88,12 +105,12 @@ func unescape(code string) string {
 	case code[0] == '&':
 		char = html.UnescapeString(code)
 	case code[0] == '%':
-		b, _ := strconv.ParseUint(code[len(code)-2:], 16, 8) // the pattern lets nothing else through, here and below
+		b, _ := strconv.ParseUint(char, 16, 8) // the pattern lets nothing else through, here and below
 		char = string([]byte{byte(b)})
 	case len(code) == len(`\u0000`) && code[1]|0x20 == 'u':
 		r, _ := strconv.ParseUint(code[2:], 16, 16)
 		char = string(rune(r))
-	case strings.Contains("nrt", char):
+	case char == "n", char == "r", char == "t":
 		char = "\n"
 	}
 	return strings.Trim(char, " ")

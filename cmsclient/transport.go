@@ -3,45 +3,29 @@ package cmsclient
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
-	maxDialTime       = 5 * time.Second
-	idleConnTime      = 45 * time.Second // less than the 60 s after which gateways commonly close
-	maxResponseHeader = 64 << 10         // bytes
-	maxCorrelationID  = 128              // characters, ours and theirs
-	mediaType         = "application/json;charset=utf-8"
+	maxCorrelationID = 128 // characters, ours and theirs
+	mediaType        = "application/json;charset=utf-8"
 )
 
-// newTransport returns a pool of at most MaxInFlight HTTP/1.1 connections. Compression is off: the answers are small and
-// may be encrypted. HTTP/2 is off: one connection's trouble would be everybody's.
-func newTransport(cfg Config) *http.Transport {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	connectTime := min(cfg.Timeout, maxDialTime)
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: connectTime, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    connectTime,
-		ResponseHeaderTimeout:  cfg.Timeout,
-		IdleConnTimeout:        idleConnTime,
-		MaxIdleConns:           cfg.MaxInFlight,
-		MaxIdleConnsPerHost:    cfg.MaxInFlight,
-		MaxConnsPerHost:        cfg.MaxInFlight,
-		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true,
-		Protocols:              &protocols,
+// newRoundTripper returns what the client sends through: cfg.Transport or connections of its own, under the signature.
+func newRoundTripper(cfg Config) http.RoundTripper {
+	wire := cfg.Transport
+	if wire == nil {
+		wire = newRotation(func() pool { return newPool(cfg) })
 	}
+	if cfg.Auth == nil {
+		return wire
+	}
+	return &signing{cfg.Auth, wire}
 }
 
 // sharedHeaders are the header values that never change. All requests share them; a RoundTripper must not write to them.

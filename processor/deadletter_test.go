@@ -14,7 +14,11 @@ import (
 )
 
 func TestContractNotFound(t *testing.T) {
-	answer := func(context.Context, call) (*http.Response, error) { return refusal(404, "CONTRACT_DOES_NOT_EXIST") }
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		resp, err := refusal(404, "CONTRACT_DOES_NOT_EXIST")
+		resp.Header.Set("X-Mc-Correlation-Id", "mc-"+c.correlation)
+		return resp, err
+	}
 	inWorld(t, answer, nil, func(t *testing.T, w *world) {
 		w.lane(7).submit(request(7, 1, "A"), request(7, 2, "B"))
 		settled := w.await(2, time.Minute)
@@ -26,7 +30,7 @@ func TestContractNotFound(t *testing.T) {
 			d := s.out.DeadLetter
 			if s.out.Result != nil || d.Record != s.inq.Record || d.RequestID != s.inq.Request.ID || d.Attempts != 1 ||
 				d.HTTPStatus != 404 || d.CMSReasonCode != "CONTRACT_DOES_NOT_EXIST" || d.CorrelationID != w.sent()[0].correlation ||
-				d.FirstFailure.IsZero() || d.LastFailure.IsZero() || d.DecidedAt.IsZero() {
+				d.CMSCorrelationID != "mc-"+d.CorrelationID || d.FirstFailure.IsZero() || d.LastFailure.IsZero() || d.DecidedAt.IsZero() {
 				t.Errorf("dead letter %+v", d)
 			}
 		}
@@ -74,6 +78,7 @@ func TestAttemptsExhausted(t *testing.T) {
 		}, "attempts-exhausted"},
 		"no JSON": {func(context.Context, call) (*http.Response, error) { return reply(200, "<html>") }, "unexpected-response"},
 		"refused": {func(context.Context, call) (*http.Response, error) { return reply(403, "") }, "request-rejected"},
+		"no key":  {func(context.Context, call) (*http.Response, error) { return reply(200, "closed") }, "unexpected-response"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -85,6 +90,7 @@ func TestAttemptsExhausted(t *testing.T) {
 			}
 			calm := func(_ *Config, cms *cmsclient.Config) {
 				cms.Breaker.MinCalls, cms.ProbeInterval = 1000, 500*time.Millisecond
+				cms.Decrypter = closedDecrypter{}
 			}
 			inWorld(t, answer, calm, func(t *testing.T, w *world) {
 				w.lane(13).submit(request(13, 0))
@@ -108,6 +114,16 @@ func TestAttemptsExhausted(t *testing.T) {
 			})
 		})
 	}
+}
+
+// closedDecrypter has no key for the body "closed".
+type closedDecrypter struct{}
+
+func (closedDecrypter) Decrypt(body []byte) ([]byte, error) {
+	if string(body) == "closed" {
+		return nil, errors.New("no key opens the answer")
+	}
+	return body, nil
 }
 
 func TestExpired(t *testing.T) {

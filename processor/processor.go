@@ -194,7 +194,7 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 			next = max(next, act)
 		case deadLetter:
 			d := p.newDeadLetter(inq, reason, cms.Error(), g)
-			d.HTTPStatus, d.CMSReasonCode = cms.Status, cms.ReasonCode
+			failedWith(d, cms)
 			p.bury(ctx, lane, inq, d)
 			return false
 		}

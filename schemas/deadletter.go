@@ -12,7 +12,7 @@ const (
 	ReasonRequestRejected    Reason = "request-rejected"    // 400 from the CMS
 	ReasonExpired            Reason = "expired"             // the deadline passed before the call
 	ReasonAttemptsExhausted  Reason = "attempts-exhausted"  // this request keeps failing while the breaker is closed
-	ReasonUnexpectedResponse Reason = "unexpected-response" // undecodable 2xx, again and again
+	ReasonUnexpectedResponse Reason = "unexpected-response" // undecodable 2xx, or one that no key opens, again and again
 	ReasonInternalError      Reason = "internal-error"      // a panic while handling it; the stack is in the log
 )
 
@@ -24,17 +24,18 @@ var Reasons = []Reason{
 
 // DeadLetter is a record that was given up, with everything an operator needs to decide what to do about it.
 type DeadLetter struct {
-	Record        *Record // kept byte for byte
-	Reason        Reason
-	Detail        string // for people; redacted, cut to MaxDetail when encoded
-	RequestID     string
-	HTTPStatus    int    // of the last CMS answer; 0: none
-	CMSReasonCode string // of the last CMS answer
-	Attempts      int
-	FirstFailure  time.Time // zero: none
-	LastFailure   time.Time
-	CorrelationID string
-	DecidedAt     time.Time // becomes the record's timestamp
+	Record           *Record // kept byte for byte
+	Reason           Reason
+	Detail           string // for people; redacted, cut to MaxDetail when encoded
+	RequestID        string
+	HTTPStatus       int    // of the last CMS answer; 0: none
+	CMSReasonCode    string // of the last CMS answer
+	Attempts         int
+	FirstFailure     time.Time // zero: none
+	LastFailure      time.Time
+	CorrelationID    string    // the Correlation-Id sent with the last call; "": none was made
+	CMSCorrelationID string    // X-MC-Correlation-ID of the last CMS answer, opaque; "": none
+	DecidedAt        time.Time // becomes the record's timestamp
 }
 
 // Outcome is what became of a record: a result, a dead letter, or (where failures are published too) both.

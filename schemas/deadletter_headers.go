@@ -20,7 +20,7 @@ var deadLetterHeaders = map[string]bool{
 	HeaderErrorsTopic: true, HeaderErrorsPartition: true, HeaderErrorsOffset: true, HeaderErrorsGroup: true,
 	HeaderErrorsDeliveryCount: true, HeaderErrorsMessage: true,
 	HeaderReason: true, HeaderDetail: true, HeaderRequestID: true, HeaderHTTPStatus: true, HeaderCMSReason: true,
-	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true,
+	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true, HeaderCMSCorrelationID: true,
 	HeaderInstance: true, HeaderVersion: true,
 }
 
@@ -57,6 +57,7 @@ func (d *DeadLetter) Message(origin Origin) Message {
 	h.time(HeaderFirstFailure, d.FirstFailure)
 	h.time(HeaderLastFailure, d.LastFailure)
 	h.text(HeaderCorrelationID, d.CorrelationID)
+	h.text(HeaderCMSCorrelationID, d.CMSCorrelationID)
 	h.text(HeaderInstance, origin.Instance)
 	h.text(HeaderVersion, origin.Version)
 	return Message{Key: rec.Key, Value: rec.Value, Headers: h, Time: d.DecidedAt}
@@ -100,19 +101,20 @@ func cleanRunes(s string) string {
 
 // DeadLetterInfo is what the headers of a dead letter say. Zero values are absent.
 type DeadLetterInfo struct {
-	Source        Position // of the original record; valid only if HasSource
-	HasSource     bool
-	Origin        Origin
-	Reason        Reason // possibly one that this version does not know, or "" in a record of another writer
-	Detail        string // in a record of another writer: its message
-	RequestID     string
-	HTTPStatus    int
-	CMSReasonCode string
-	Attempts      int // in a record of another writer: its delivery count
-	FirstFailure  time.Time
-	LastFailure   time.Time
-	CorrelationID string
-	ReplayCount   int // how often the record has been replayed
+	Source           Position // of the original record; valid only if HasSource
+	HasSource        bool
+	Origin           Origin
+	Reason           Reason // possibly one that this version does not know, or "" in a record of another writer
+	Detail           string // in a record of another writer: its message
+	RequestID        string
+	HTTPStatus       int
+	CMSReasonCode    string
+	Attempts         int // in a record of another writer: its delivery count
+	FirstFailure     time.Time
+	LastFailure      time.Time
+	CorrelationID    string
+	CMSCorrelationID string // the CMS's own, opaque
+	ReplayCount      int    // how often the record has been replayed
 }
 
 // ReadDeadLetter reads the headers of a dead letter, ours or another writer's that knows Kafka's names only (KIP-1191). It is
@@ -124,13 +126,14 @@ func ReadDeadLetter(rec *Record) DeadLetterInfo {
 			Instance: headerString(rec, HeaderInstance),
 			Version:  headerString(rec, HeaderVersion),
 		},
-		Reason:        Reason(headerString(rec, HeaderReason)),
-		Detail:        headerString(rec, HeaderDetail),
-		RequestID:     headerString(rec, HeaderRequestID),
-		CMSReasonCode: headerString(rec, HeaderCMSReason),
-		FirstFailure:  headerTime(rec, HeaderFirstFailure),
-		LastFailure:   headerTime(rec, HeaderLastFailure),
-		CorrelationID: headerString(rec, HeaderCorrelationID),
+		Reason:           Reason(headerString(rec, HeaderReason)),
+		Detail:           headerString(rec, HeaderDetail),
+		RequestID:        headerString(rec, HeaderRequestID),
+		CMSReasonCode:    headerString(rec, HeaderCMSReason),
+		FirstFailure:     headerTime(rec, HeaderFirstFailure),
+		LastFailure:      headerTime(rec, HeaderLastFailure),
+		CorrelationID:    headerString(rec, HeaderCorrelationID),
+		CMSCorrelationID: headerString(rec, HeaderCMSCorrelationID),
 	}
 	status, _ := headerInt(rec, HeaderHTTPStatus, 32)
 	info.HTTPStatus = int(status)

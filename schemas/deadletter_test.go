@@ -25,7 +25,7 @@ func TestDeadLetterExamples(t *testing.T) {
 		"contract-not-found": {
 			Record: record(plain), Reason: ReasonContractNotFound, Detail: "the CMS has no contract 70404", RequestID: "r-2",
 			HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Attempts: 1, FirstFailure: failedAt, LastFailure: failedAt,
-			CorrelationID: "0b54f1de-3f5a-4a5e-9d53-6c1f0d2b7a41", DecidedAt: failedAt,
+			CorrelationID: "0b54f1de-3f5a-4a5e-9d53-6c1f0d2b7a41", CMSCorrelationID: "0.c63e1202.1779961183.8c33327b", DecidedAt: failedAt,
 		},
 		"invalid-request": {
 			Record: &Record{Position: Position{Topic: "balance.requests", Offset: 2}}, Reason: ReasonInvalidRequest,
@@ -91,6 +91,7 @@ func TestDeadLetterAgain(t *testing.T) {
 	first := DeadLetter{
 		Record: record(plain, "trace", "t-1", HeaderReplayCount, "2"), Reason: ReasonContractNotFound, Detail: "old", RequestID: "old",
 		HTTPStatus: 404, CMSReasonCode: "OLD", Attempts: 9, FirstFailure: failedAt, LastFailure: failedAt, CorrelationID: "old",
+		CMSCorrelationID: "old",
 	}
 	m := first.Message(origin)
 	again := DeadLetter{
@@ -178,7 +179,7 @@ func TestDeadLetterProperty(t *testing.T) {
 			Reason: rapid.SampledFrom(Reasons).Draw(t, "reason"), Detail: text.Draw(t, "detail"), RequestID: text.Draw(t, "request id"),
 			HTTPStatus: rapid.SampledFrom([]int{0, 200, 404, 503}).Draw(t, "status"), CMSReasonCode: text.Draw(t, "CMS reason"),
 			Attempts: rapid.IntRange(0, 1e9).Draw(t, "attempts"), FirstFailure: failure, LastFailure: failure,
-			CorrelationID: text.Draw(t, "correlation id"), DecidedAt: failure,
+			CorrelationID: text.Draw(t, "correlation id"), CMSCorrelationID: text.Draw(t, "CMS correlation id"), DecidedAt: failure,
 		}
 		from := Origin{Group: text.Draw(t, "group"), Instance: text.Draw(t, "instance"), Version: text.Draw(t, "version")}
 		m := d.Message(from)
@@ -200,7 +201,7 @@ func TestDeadLetterProperty(t *testing.T) {
 			Origin: Origin{Group: headerText(from.Group), Instance: headerText(from.Instance), Version: headerText(from.Version)},
 			Reason: d.Reason, Detail: headerText(d.Detail), RequestID: headerText(d.RequestID), HTTPStatus: d.HTTPStatus,
 			CMSReasonCode: headerText(d.CMSReasonCode), Attempts: d.Attempts, FirstFailure: failure, LastFailure: failure,
-			CorrelationID: headerText(d.CorrelationID),
+			CorrelationID: headerText(d.CorrelationID), CMSCorrelationID: headerText(d.CMSCorrelationID),
 		}
 		got := ReadDeadLetter(&Record{Headers: m.Headers})
 		if !reflect.DeepEqual(got, want) {

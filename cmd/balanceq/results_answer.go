@@ -46,21 +46,22 @@ func readDeadLetter(rec *schemas.Record) *answer {
 
 // deadLetterJSON is a dead letter as --output json shows it. Absent members are not known.
 type deadLetterJSON struct {
-	Outcome       string        `json:"outcome"` // always "dead-letter": what tells it from a result
-	RequestID     string        `json:"requestId,omitempty"`
-	ContractID    int64         `json:"contractId,omitempty,string"`
-	Reason        string        `json:"reason,omitempty"`
-	Detail        string        `json:"detail,omitempty"`
-	HTTPStatus    int           `json:"httpStatus,omitempty"`
-	CMSReasonCode string        `json:"cmsReasonCode,omitempty"`
-	Attempts      int           `json:"attempts"`
-	FirstFailure  *time.Time    `json:"firstFailure,omitempty"`
-	LastFailure   *time.Time    `json:"lastFailure,omitempty"`
-	CorrelationID string        `json:"correlationId,omitempty"`
-	ReplayCount   int           `json:"replayCount,omitempty"`
-	Time          time.Time     `json:"time"`
-	Source        *positionJSON `json:"source,omitempty"`
-	DeadLetter    positionJSON  `json:"deadLetter"`
+	Outcome          string        `json:"outcome"` // always "dead-letter": what tells it from a result
+	RequestID        string        `json:"requestId,omitempty"`
+	ContractID       int64         `json:"contractId,omitempty,string"`
+	Reason           string        `json:"reason,omitempty"`
+	Detail           string        `json:"detail,omitempty"`
+	HTTPStatus       int           `json:"httpStatus,omitempty"`
+	CMSReasonCode    string        `json:"cmsReasonCode,omitempty"`
+	Attempts         int           `json:"attempts"`
+	FirstFailure     *time.Time    `json:"firstFailure,omitempty"`
+	LastFailure      *time.Time    `json:"lastFailure,omitempty"`
+	CorrelationID    string        `json:"correlationId,omitempty"`
+	CMSCorrelationID string        `json:"cmsCorrelationId,omitempty"`
+	ReplayCount      int           `json:"replayCount,omitempty"`
+	Time             time.Time     `json:"time"`
+	Source           *positionJSON `json:"source,omitempty"`
+	DeadLetter       positionJSON  `json:"deadLetter"`
 }
 
 type positionJSON struct {
@@ -82,7 +83,7 @@ func (a *answer) json() ([]byte, error) {
 	d := deadLetterJSON{
 		Outcome: "dead-letter", RequestID: a.requestID, ContractID: a.contractID,
 		Reason: string(i.Reason), Detail: i.Detail, HTTPStatus: i.HTTPStatus, CMSReasonCode: i.CMSReasonCode,
-		Attempts: i.Attempts, CorrelationID: i.CorrelationID, ReplayCount: i.ReplayCount,
+		Attempts: i.Attempts, CorrelationID: i.CorrelationID, CMSCorrelationID: i.CMSCorrelationID, ReplayCount: i.ReplayCount,
 		Time: a.record.Time.UTC(), DeadLetter: positionJSON(a.record.Position),
 	}
 	if !i.FirstFailure.IsZero() {
