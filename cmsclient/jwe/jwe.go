@@ -144,7 +144,7 @@ type keyring struct {
 // follows from its outcome stays in this process.
 func (r *keyring) DecryptKey(encryptedKey []byte, header jose.Header) ([]byte, error) {
 	for _, key := range r.keys {
-		if strings.EqualFold(keyID(&key.PublicKey), header.KeyID) {
+		if keyID(&key.PublicKey) == header.KeyID {
 			return rsa.DecryptOAEP(sha256.New(), rand.Reader, key, encryptedKey, nil)
 		}
 	}
