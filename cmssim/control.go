@@ -24,7 +24,8 @@ A fault has an effect (status, delay, hang, reset, truncate, garbage), optionall
   "match":  {"contracts":[70001]} and one of {"every":10}, {"percent":5}
   "count":  ends after that many calls      "for": "30s" ends after that time
   "delay":  "2s" before the effect          "mode": length|chunked (truncate), html|shape (garbage)
-  "status", "retryAfter" (seconds), "body", or "source", "reasonCode" and "description" of the error
+  "status", "retryAfter" (seconds), "retryAfterDate" (true: written as a date), "body", or "source", "reasonCode" and
+  "description" of the error
 `
 
 // controlRoutes serves what doc.go lists. Errors are {"error": …, "field": …} with the member that is wrong.

@@ -34,21 +34,22 @@ func (d *duration) UnmarshalText(text []byte) error {
 // faultJSON is a Fault on the control endpoint. Numbers are pointers because a 0 that was written down is a mistake, not
 // "no limit".
 type faultJSON struct {
-	ID          string     `json:"id,omitempty"` // in answers only
-	Match       *matchJSON `json:"match,omitempty"`
-	Effect      Effect     `json:"effect,omitempty"`
-	Status      *int       `json:"status,omitempty"`
-	Body        string     `json:"body,omitempty"`
-	Source      string     `json:"source,omitempty"`
-	ReasonCode  string     `json:"reasonCode,omitempty"`
-	Description string     `json:"description,omitempty"`
-	RetryAfter  *int       `json:"retryAfter,omitempty"`
-	Mode        string     `json:"mode,omitempty"`
-	Delay       *duration  `json:"delay,omitempty"`
-	Count       *int       `json:"count,omitempty"`
-	For         *duration  `json:"for,omitempty"`
-	Outage      *duration  `json:"outage,omitempty"` // in requests only: short for a 503 on everything
-	State       *stateJSON `json:"state,omitempty"`  // in answers only
+	ID             string     `json:"id,omitempty"` // in answers only
+	Match          *matchJSON `json:"match,omitempty"`
+	Effect         Effect     `json:"effect,omitempty"`
+	Status         *int       `json:"status,omitempty"`
+	Body           string     `json:"body,omitempty"`
+	Source         string     `json:"source,omitempty"`
+	ReasonCode     string     `json:"reasonCode,omitempty"`
+	Description    string     `json:"description,omitempty"`
+	RetryAfter     *int       `json:"retryAfter,omitempty"`
+	RetryAfterDate bool       `json:"retryAfterDate,omitempty"`
+	Mode           string     `json:"mode,omitempty"`
+	Delay          *duration  `json:"delay,omitempty"`
+	Count          *int       `json:"count,omitempty"`
+	For            *duration  `json:"for,omitempty"`
+	Outage         *duration  `json:"outage,omitempty"` // in requests only: short for a 503 on everything
+	State          *stateJSON `json:"state,omitempty"`  // in answers only
 }
 
 type matchJSON struct {
@@ -86,7 +87,7 @@ func (in *faultJSON) fault() (Fault, error) {
 	}
 	f := Fault{
 		Effect: in.Effect, Status: deref(in.Status), Body: in.Body, Source: in.Source, ReasonCode: in.ReasonCode,
-		Description: in.Description, RetryAfter: deref(in.RetryAfter), Mode: in.Mode,
+		Description: in.Description, RetryAfter: deref(in.RetryAfter), RetryAfterDate: in.RetryAfterDate, Mode: in.Mode,
 		Delay: time.Duration(deref(in.Delay)), Count: deref(in.Count), For: time.Duration(deref(in.For)),
 	}
 	if in.Match != nil {
@@ -165,7 +166,7 @@ func (in *latencyJSON) validate() error {
 func describe(f Fault) faultJSON {
 	out := faultJSON{
 		Effect: f.Effect, Status: ref(f.Status), Body: f.Body, Source: f.Source, ReasonCode: f.ReasonCode,
-		Description: f.Description, RetryAfter: ref(f.RetryAfter), Mode: f.Mode,
+		Description: f.Description, RetryAfter: ref(f.RetryAfter), RetryAfterDate: f.RetryAfterDate, Mode: f.Mode,
 		Delay: ref(duration(f.Delay)), Count: ref(f.Count), For: ref(duration(f.For)),
 	}
 	if len(f.Match.Contracts) > 0 || f.Match.Every > 0 || f.Match.Percent > 0 {
@@ -246,7 +247,7 @@ func fieldOf(p jsontext.Pointer) string {
 
 var kindNames = map[reflect.Kind]string{
 	reflect.Int: "a whole number", reflect.Int64: "a whole number", reflect.Float64: "a number",
-	reflect.String: "a text in quotes", reflect.Slice: "a list", reflect.Struct: "an object",
+	reflect.String: "a text in quotes", reflect.Bool: "true or false", reflect.Slice: "a list", reflect.Struct: "an object",
 }
 
 // wanted names a Go type as the writer of JSON knows it.

@@ -26,6 +26,7 @@ func TestControlRefuses(t *testing.T) {
 		"duplicate member":   {"/faults", `{"effect":"hang","effect":"reset"}`, "effect", "is there more than once"},
 		"text for a number":  {"/faults", `{"effect":"status","status":"503"}`, "status", "must be a whole number"},
 		"fraction":           {"/faults", `{"effect":"status","status":503.5}`, "status", "must be a whole number"},
+		"text for a boolean": {"/faults", `{"effect":"status","retryAfterDate":"true"}`, "retryAfterDate", "must be true or false"},
 		"number for a text":  {"/faults", `{"effect":1}`, "effect", "must be a text in quotes"},
 		"number of seconds":  {"/faults", `{"effect":"hang","for":30}`, "for", `must be a duration in quotes, such as "5s"`},
 		"no duration":        {"/faults", `{"effect":"hang","for":"30"}`, "for", "is no duration such as"},
@@ -78,7 +79,7 @@ func TestControlBodyTooLarge(t *testing.T) {
 func TestControlFaults(t *testing.T) {
 	sim := cmssim.New(cmssim.Config{})
 	full := `{"match":{"contracts":[7,8],"every":2},"effect":"status","status":429,"source":"S","reasonCode":"R",` +
-		`"description":"D","retryAfter":3,"delay":"1ms","count":4,"for":"1h0m0s"}`
+		`"description":"D","retryAfter":3,"retryAfterDate":true,"delay":"1ms","count":4,"for":"1h0m0s"}`
 	if w := control(sim, "POST", "/faults", full); w.Code != 201 || w.Body.String() != `{"id":"f1",`+full[1:]+"\n" {
 		t.Errorf("adding: %d %s", w.Code, w.Body)
 	}

@@ -1,6 +1,7 @@
 package cmssim
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"strconv"
@@ -20,10 +21,12 @@ type call struct {
 func (c *call) suffer(f *rule) {
 	switch f.fault.Effect {
 	case EffectStatus:
-		if f.retry != nil {
-			c.w.Header()["Retry-After"] = f.retry
+		c.retryAfter(f)
+		body := f.body
+		if f.fault.Body == "" {
+			body = c.sim.sealer.seal(f.fault.Status, body)
 		}
-		c.answer(f.fault.Status, f.mediaType, f.body)
+		c.answer(f.fault.Status, f.mediaType, body)
 	case EffectGarbage:
 		c.answer(http.StatusOK, f.mediaType, f.body)
 	case EffectHang:
@@ -41,6 +44,29 @@ func (c *call) suffer(f *rule) {
 	}
 }
 
+// verified answers a call whose signature is not accepted, and reports whether it is.
+func (c *call) verified() bool {
+	refused := c.sim.verifier.check(c.r, c.sim.clock())
+	if refused == nil {
+		return true
+	}
+	c.sim.counters.refused[refused.cause].Add(1)
+	c.answer(refused.status, mediaJSON, refused.error.append(nil))
+	return false
+}
+
+// retryAfter sets the header that the fault asks for. A date is rounded up to its whole seconds, so that a client that
+// keeps to it does not come early.
+func (c *call) retryAfter(f *rule) {
+	switch {
+	case f.fault.RetryAfterDate:
+		wait := time.Duration(f.fault.RetryAfter)*time.Second + time.Second - 1
+		c.w.Header()["Retry-After"] = []string{c.sim.clock().Add(wait).UTC().Format(http.TimeFormat)}
+	case f.retry != nil:
+		c.w.Header()["Retry-After"] = f.retry
+	}
+}
+
 // answerAsCMS gives the documented answer.
 func (c *call) answerAsCMS() {
 	body, ok := bodies.Get().(*[]byte)
@@ -51,7 +77,7 @@ func (c *call) answerAsCMS() {
 	if status == http.StatusMethodNotAllowed {
 		c.w.Header()["Allow"] = allowGet
 	}
-	c.answer(status, mediaJSON, b)
+	c.answer(status, mediaJSON, c.sim.sealer.seal(status, b))
 	*body = b
 	bodies.Put(body)
 }
@@ -70,6 +96,9 @@ func (c *call) head(status int, mediaType []string) {
 	}
 	h := c.w.Header()
 	h["Content-Type"] = mediaType
+	if c.sim.config.ClockOffset != 0 {
+		h["Date"] = []string{c.sim.clock().UTC().Format(http.TimeFormat)}
+	}
 	h["X-Mc-Correlation-Id"] = []string{c.sim.correlationID(c.arrived)}
 	c.w.WriteHeader(status)
 }
@@ -78,6 +107,7 @@ func (c *call) head(status int, mediaType []string) {
 // handler wrote less than it promised; a chunked answer is cut by aborting the handler after a flush.
 func (c *call) truncate(mode string) {
 	status, body := appendAnswer(nil, c.r.Method, c.r.URL)
+	body = c.sim.sealer.seal(status, body)
 	half := body[:len(body)/2]
 	if mode != ModeChunked {
 		c.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -98,6 +128,9 @@ func (c *call) reset() {
 	conn, _, err := http.NewResponseController(c.w).Hijack()
 	if err != nil { // a writer without a connection of its own, as HTTP/2's
 		panic(http.ErrAbortHandler)
+	}
+	if secure, ok := conn.(*tls.Conn); ok { // below it: closing TLS would say goodbye first
+		conn = secure.NetConn()
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

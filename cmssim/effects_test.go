@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"balanceq/cmssim"
@@ -37,8 +38,13 @@ func TestStatusFaults(t *testing.T) {
 			`"OPERATION_DENIED","Description":"Operation getContractBalances is disabled in your API configuration."`, "", ""},
 		"own error": {cmssim.Fault{Status: 400, Source: "Gateway", ReasonCode: `A"B`, Description: "Problem"},
 			`"Source":"Gateway","ReasonCode":"A\"B","Description":"Problem"`, "", ""},
-		"own JSON": {cmssim.Fault{Status: 500, Body: `{"error":"x"}`}, `{"error":"x"}`, "", ""},
-		"own HTML": {cmssim.Fault{Status: 502, Body: "<h1>Bad</h1>"}, "<h1>Bad</h1>", "text/html; charset=utf-8", ""},
+		"own JSON":    {cmssim.Fault{Status: 500, Body: `{"error":"x"}`}, `{"error":"x"}`, "", ""},
+		"own HTML":    {cmssim.Fault{Status: 502, Body: "<h1>Bad</h1>"}, "<h1>Bad</h1>", "text/html; charset=utf-8", ""},
+		"401 in HTML": {cmssim.Fault{Status: 401, Body: "<html>Unauthorized</html>"}, "<html>", "text/html; charset=utf-8", ""},
+		"403 in HTML": {cmssim.Fault{Status: 403, Body: "<html>Forbidden</html>"}, "<html>", "text/html; charset=utf-8", ""},
+		"404 in HTML": {cmssim.Fault{Status: 404, Body: "<html>Not Found</html>"}, "<html>", "text/html; charset=utf-8", ""},
+		"404 of the gateway": {cmssim.Fault{Status: 404, Source: "Gateway", ReasonCode: "NOT_FOUND"},
+			`"Source":"Gateway","ReasonCode":"NOT_FOUND"`, "", ""},
 		"own text": {cmssim.Fault{Status: 504, Body: "upstream"}, "upstream", "text/plain; charset=utf-8", ""},
 		"own 200":  {cmssim.Fault{Status: 200, Body: `{"encryptedData":"x"}`}, "encryptedData", "", ""},
 	} {
@@ -70,6 +76,24 @@ func TestEveryStatusHasABody(t *testing.T) {
 		if w.Code != code || checkErrorBody(w.Body.Bytes()) != nil {
 			t.Errorf("%d: got %d %s", code, w.Code, w.Body)
 		}
+	}
+}
+
+// TestRetryAfterDate: by its own clock, the client that keeps to the date comes at the second or less than one later.
+func TestRetryAfterDate(t *testing.T) {
+	for _, offset := range []time.Duration{0, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(700 * time.Millisecond)
+			sim := cmssim.New(cmssim.Config{ClockOffset: offset})
+			fault := `{"effect":"status","status":503,"retryAfter":90,"retryAfterDate":true}`
+			if w := control(sim, "POST", "/faults", fault); w.Code != 201 {
+				t.Fatalf("adding: %d %s", w.Code, w.Body)
+			}
+			want := time.Now().Add(offset + 90*time.Second + 300*time.Millisecond).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
+			if got := direct(sim, "GET", sandboxCall).Header().Get("Retry-After"); got != want {
+				t.Errorf("offset %v: got %s, want %s", offset, got, want)
+			}
+		})
 	}
 }
 

@@ -48,13 +48,14 @@ type Fault struct {
 	Match  Match
 	Effect Effect
 
-	Status      int    // status: 400…599, or 200 with a Body
-	Body        string // status, garbage: the whole body, as it is
-	Source      string // status without Body: Errors.Error[0].Source
-	ReasonCode  string // status without Body: Errors.Error[0].ReasonCode
-	Description string // status without Body: Errors.Error[0].Description
-	RetryAfter  int    // status 429 and 503: seconds in the Retry-After header; 0: no header
-	Mode        string // truncate, garbage: see the Mode constants
+	Status         int    // status: 400…599, or 200 with a Body
+	Body           string // status, garbage: the whole body, as it is
+	Source         string // status without Body: Errors.Error[0].Source
+	ReasonCode     string // status without Body: Errors.Error[0].ReasonCode
+	Description    string // status without Body: Errors.Error[0].Description
+	RetryAfter     int    // status 429 and 503: seconds in the Retry-After header; 0: no header
+	RetryAfterDate bool   // Retry-After is written as an HTTP date
+	Mode           string // truncate, garbage: see the Mode constants
 
 	Delay time.Duration // before the effect, on top of the latency
 	Count int           // ends after that many calls; 0: no limit
@@ -139,6 +140,7 @@ func (f Fault) validateMembers() error {
 		{"description", f.Description != "", status && f.Body == "", "the effect status without body"},
 		{"retryAfter", f.RetryAfter != 0, f.Status == http.StatusTooManyRequests || f.Status == http.StatusServiceUnavailable,
 			"the effect status with 429 or 503"},
+		{"retryAfterDate", f.RetryAfterDate, f.RetryAfter != 0, "retryAfter"},
 		{"mode", f.Mode != "", f.Effect == EffectTruncate || f.Effect == EffectGarbage && f.Body == "",
 			"the effects truncate, and garbage without body"},
 		{"delay", f.Delay != 0, f.Effect != EffectHang, "every effect but hang"},

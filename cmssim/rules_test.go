@@ -203,6 +203,8 @@ func TestValidate(t *testing.T) {
 		"hang with body":       {cmssim.Fault{Effect: cmssim.EffectHang, Body: "x"}, "body"},
 		"retryAfter with 500":  {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 500, RetryAfter: 1}, "retryAfter"},
 		"retryAfter negative":  {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfter: -1}, "retryAfter"},
+		"date without seconds": {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfterDate: true}, "retryAfterDate"},
+		"date":                 {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfter: 1, RetryAfterDate: true}, ""},
 		"body and source":      {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 500, Body: "x", Source: "y"}, "source"},
 		"source no UTF-8":      {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 500, Source: "\xff"}, "source"},
 		"body too long":        {garbage(cmssim.Fault{Body: strings.Repeat("x", 64<<10+1)}), "body"},

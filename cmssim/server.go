@@ -2,6 +2,7 @@ package cmssim
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,15 +14,17 @@ import (
 
 // Server is a simulator with a listener of its own.
 type Server struct {
-	sim   *Simulator
-	http  *http.Server
-	host  string        // host:port that a client on this machine can dial
-	err   error         // why serving ended, once done is closed; nil after Close
-	done  chan struct{} // serving ended: nothing is accepted any more
-	conns sync.WaitGroup
+	sim    *Simulator
+	http   *http.Server
+	scheme string        // http:// or https://
+	host   string        // host:port that a client on this machine can dial
+	err    error         // why serving ended, once done is closed; nil after Close
+	done   chan struct{} // serving ended: nothing is accepted any more
+	conns  sync.WaitGroup
 }
 
-// Listen starts a simulator on addr ("127.0.0.1:0" for any free port). The address is open when it returns.
+// Listen starts a simulator on addr ("127.0.0.1:0" for any free port), over https if Config.TLS is set. The address is open
+// when it returns.
 func Listen(addr string, config Config) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -30,7 +33,12 @@ func Listen(addr string, config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for the simulator: %w", err)
 	}
-	s := &Server{sim: New(config), host: dialable(listener.Addr()), done: make(chan struct{})}
+	s := &Server{sim: New(config), scheme: "http://", host: dialable(listener.Addr()), done: make(chan struct{})}
+	if config.TLS != nil {
+		secure := config.TLS.Clone()
+		secure.NextProtos = []string{"http/1.1"} // faults mean connections, which HTTP/2 has one of
+		listener, s.scheme = tls.NewListener(listener, secure), "https://"
+	}
 	s.http = &http.Server{
 		Handler:           s.sim,
 		ConnState:         s.connState,
@@ -70,10 +78,10 @@ func (s *Server) connState(conn net.Conn, state http.ConnState) {
 }
 
 // URL is what cms.url has to be: the base of the simulated API, without a slash at the end.
-func (s *Server) URL() string { return "http://" + s.host + BasePath }
+func (s *Server) URL() string { return s.scheme + s.host + BasePath }
 
 // ControlURL is the control endpoint, without a slash at the end.
-func (s *Server) ControlURL() string { return "http://" + s.host + controlPath }
+func (s *Server) ControlURL() string { return s.scheme + s.host + controlPath }
 
 // Simulator returns the simulator, for faults and counters.
 func (s *Server) Simulator() *Simulator { return s.sim }

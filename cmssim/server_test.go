@@ -2,6 +2,10 @@ package cmssim_test
 
 import (
 	"context"
+	"crypto/rsa"
+	"crypto/tls"
+	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +15,9 @@ import (
 
 func TestListenRefuses(t *testing.T) {
 	server, _ := start(t, cmssim.Config{})
+	public := &signingKey().PublicKey
+	verify := func(v cmssim.Verify) cmssim.Config { return cmssim.Config{Verify: &v} }
+	encrypt := func(e cmssim.Encrypt) cmssim.Config { return cmssim.Config{Encrypt: &e} }
 	for name, c := range map[string]struct {
 		addr    string
 		config  cmssim.Config
@@ -20,6 +27,15 @@ func TestListenRefuses(t *testing.T) {
 		"latency":        {"127.0.0.1:0", cmssim.Config{Latency: -1}, "latency"},
 		"jitter":         {"127.0.0.1:0", cmssim.Config{Jitter: -1}, "jitter"},
 		"max-concurrent": {"127.0.0.1:0", cmssim.Config{MaxConcurrent: -1}, "max-concurrent"},
+		"clock-offset":   {"127.0.0.1:0", cmssim.Config{ClockOffset: -25 * time.Hour}, "clock-offset"},
+		"no certificate": {"127.0.0.1:0", cmssim.Config{TLS: &tls.Config{}}, "tls-cert-file"},
+		"consumer key":   {"127.0.0.1:0", verify(cmssim.Verify{Key: public}), "verify-consumer-key"},
+		"signing key":    {"127.0.0.1:0", verify(cmssim.Verify{ConsumerKey: "k"}), "verify-key-file"},
+		"empty key":      {"127.0.0.1:0", verify(cmssim.Verify{ConsumerKey: "k", Key: &rsa.PublicKey{}}), "verify-key-file"},
+		"skew":           {"127.0.0.1:0", verify(cmssim.Verify{ConsumerKey: "k", Key: public, MaxSkew: -1}), "verify-max-skew"},
+		"encryption key": {"127.0.0.1:0", encrypt(cmssim.Encrypt{}), "encrypt-key-file"},
+		"short key":      {"127.0.0.1:0", encrypt(cmssim.Encrypt{Key: &rsa.PublicKey{N: big.NewInt(35), E: 3}}), "encrypt-key-file"},
+		"field":          {"127.0.0.1:0", encrypt(cmssim.Encrypt{Key: public, Field: "\xff"}), "encrypt-field"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, err := cmssim.Listen(c.addr, c.config)
@@ -30,6 +46,20 @@ func TestListenRefuses(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestNewRefuses: a simulator that cannot check or encrypt as asked does not come into being.
+func TestNewRefuses(t *testing.T) {
+	for _, config := range []cmssim.Config{{Verify: &cmssim.Verify{}}, {Encrypt: &cmssim.Encrypt{}}} {
+		func() {
+			defer func() {
+				if got := recover(); got == nil || !strings.Contains(fmt.Sprint(got), "cmssim: invalid configuration: ") {
+					t.Errorf("recovered %v", got)
+				}
+			}()
+			cmssim.New(config)
+		}()
 	}
 }
 

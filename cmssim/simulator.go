@@ -2,6 +2,8 @@ package cmssim
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -19,6 +21,10 @@ type Config struct {
 	Seed          uint64        // of jitter and percentages; 0: a random one
 	MaxConcurrent int           // calls in flight above this get 429 with Retry-After: 1; 0: no limit
 	Record        bool          // keep the latest calls for Calls and CallsByContract
+	Verify        *Verify       // nil: signatures are not checked
+	Encrypt       *Encrypt      // nil: answers are plain
+	TLS           *tls.Config   // of Listen, which serves https with it; nil: http
+	ClockOffset   time.Duration // how far the simulator's clock is ahead: Date, Retry-After as a date, age of a signature
 }
 
 // Validate reports the first setting that is out of range and names it as cms-sim's flag.
@@ -30,14 +36,24 @@ func (c Config) Validate() error {
 		return fmt.Errorf("jitter: %v is not within 0 to 24h", c.Jitter)
 	case c.MaxConcurrent < 0:
 		return fmt.Errorf("max-concurrent: %d is negative; 0 means no limit", c.MaxConcurrent)
+	case c.ClockOffset.Abs() > maxDelay:
+		return fmt.Errorf("clock-offset: %v is not within -24h to 24h", c.ClockOffset)
+	case c.TLS != nil && len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil && c.TLS.GetConfigForClient == nil:
+		return errors.New("tls-cert-file: https takes a certificate and its key")
 	}
-	return nil
+	if _, err := newVerifier(c.Verify); err != nil {
+		return err
+	}
+	_, err := newSealer(c.Encrypt)
+	return err
 }
 
 // Simulator answers as the CMS does. It is an http.Handler for any server; Listen starts one with its own. All methods may
 // be called at any time from any goroutine.
 type Simulator struct {
 	config   Config
+	verifier *verifier // nil: signatures are not checked
+	sealer   *sealer   // nil: answers are plain
 	control  http.Handler
 	counters counters
 	recorder recorder
@@ -65,12 +81,21 @@ var (
 // bodies holds the buffers of answers, as *[]byte. The largest answer, all codes of an extreme contract, has 1.7 kB.
 var bodies sync.Pool
 
-// New returns a simulator. What Config.Validate refuses is brought into range.
+// New returns a simulator. Times that Config.Validate refuses are brought into range. It panics on a Verify or Encrypt that
+// Validate refuses: a simulator that lets everything pass would make a test green.
 func New(config Config) *Simulator {
 	if config.Seed == 0 {
 		config.Seed = rand.Uint64()
 	}
-	s := &Simulator{config: config, closed: make(chan struct{})}
+	verifier, err := newVerifier(config.Verify)
+	if err != nil {
+		panic(fmt.Sprintf("cmssim: invalid configuration: %v", err))
+	}
+	sealer, err := newSealer(config.Encrypt)
+	if err != nil {
+		panic(fmt.Sprintf("cmssim: invalid configuration: %v", err))
+	}
+	s := &Simulator{config: config, verifier: verifier, sealer: sealer, closed: make(chan struct{})}
 	s.SetLatency(config.Latency, config.Jitter)
 	s.control = s.controlRoutes()
 	return s
@@ -88,13 +113,16 @@ func (s *Simulator) Latency() (base, jitter time.Duration) {
 }
 
 // Reset makes the simulator as new: no faults, latency as configured, counters and recorded calls empty, random numbers
-// from the start. Calls in flight go on.
+// from the start, no nonce used. Calls in flight go on.
 func (s *Simulator) Reset() {
 	s.ClearFaults()
 	s.SetLatency(s.config.Latency, s.config.Jitter)
 	s.draws.Store(0)
 	s.counters.reset()
 	s.recorder.reset()
+	if s.verifier != nil {
+		s.verifier.nonces.reset()
+	}
 }
 
 // Close cuts the connections of calls that wait or hang, now and from now on. Calls without delay are still answered.
@@ -119,6 +147,9 @@ func (s *Simulator) serveCall(w http.ResponseWriter, r *http.Request) {
 	c := call{sim: s, w: w, r: r, arrived: now}
 	if s.config.Record && contractID != 0 {
 		c.record = s.record(contractID, now, r)
+	}
+	if s.verifier != nil && !c.verified() {
+		return
 	}
 	if s.config.MaxConcurrent > 0 && inFlight > int64(s.config.MaxConcurrent) {
 		w.Header()["Retry-After"] = retryOne
@@ -145,6 +176,9 @@ func (s *Simulator) serveCall(w http.ResponseWriter, r *http.Request) {
 	}
 	c.answerAsCMS()
 }
+
+// clock returns the time on the simulator's own clock.
+func (s *Simulator) clock() time.Time { return time.Now().Add(s.config.ClockOffset) }
 
 // contractOf returns the contract that a call is about, 0 if it names none.
 func contractOf(r *http.Request) int64 {

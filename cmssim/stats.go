@@ -21,6 +21,10 @@ type Stats struct {
 	First        time.Time     `json:"first,omitzero"`
 	Last         time.Time     `json:"last,omitzero"`
 
+	// RefusedSignatures counts the calls that Config.Verify refused by cause: header, noConsumerKey, bodyHash, consumerKey,
+	// signature, timestamp, nonce.
+	RefusedSignatures map[string]int64 `json:"refusedSignatures,omitempty"`
+
 	// ByContract counts the recorded calls by contract; only on request (Simulator.CallsByContract, ?by=contract).
 	ByContract map[int64]int64 `json:"byContract,omitempty"`
 }
@@ -35,6 +39,7 @@ type counters struct {
 	connections  atomic.Int64
 	duringFaults atomic.Int64
 	faulted      atomic.Int64
+	refused      [causes]atomic.Int64
 	first        atomic.Int64 // Unix nanoseconds; 0: no call yet
 	last         atomic.Int64
 }
@@ -70,6 +75,14 @@ func (c *counters) snapshot() Stats {
 			s.ByStatus[status] = n
 		}
 	}
+	for i, name := range causeNames {
+		if n := c.refused[i].Load(); n > 0 {
+			if s.RefusedSignatures == nil {
+				s.RefusedSignatures = make(map[string]int64)
+			}
+			s.RefusedSignatures[name] = n
+		}
+	}
 	if first := c.first.Load(); first != 0 {
 		s.First, s.Last = time.Unix(0, first), time.Unix(0, c.last.Load())
 	}
@@ -80,6 +93,9 @@ func (c *counters) snapshot() Stats {
 func (c *counters) reset() {
 	for status := range c.byStatus {
 		c.byStatus[status].Store(0)
+	}
+	for i := range c.refused {
+		c.refused[i].Store(0)
 	}
 	for _, n := range []*atomic.Int64{
 		&c.calls, &c.unanswered, &c.connections, &c.duringFaults, &c.faulted, &c.first, &c.last,

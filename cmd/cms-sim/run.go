@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,14 @@ Known codes:
   ` + strings.Join(cmssim.Codes[:7], ", ") + `,
   ` + strings.Join(cmssim.Codes[7:], ", ") + `
 
+Calls need no signature and answers are plain http and plain JSON, until flags ask for more:
+  --verify-consumer-key with --verify-key-file    calls have to be signed (OAuth 1.0a, RSA-SHA256 or RSA-PSS)
+  --encrypt-key-file                              answers are encrypted (JWE)
+  --tls-cert-file with --tls-key-file             https; with --tls-client-ca-file, with client certificates
+Keys to try them with:
+  openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
+    -keyout key.pem -out cert.pem
+
 Faults, latency and counters are controlled while it runs: GET /_sim/ lists how.
 Whoever reaches the listener can control it.`
 
@@ -66,11 +75,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func newCommand() *cobra.Command {
 	var listen string
 	var config cmssim.Config
+	var secure security
 	command := &cobra.Command{
 		Use:   "cms-sim",
 		Short: "Simulates the balances operation of the Mastercard Processing Core API",
 		Long:  help,
 		Example: `  cms-sim --latency 80ms --jitter 40ms
+  cms-sim --tls-cert-file cert.pem --tls-key-file key.pem
   curl -d '{"outage":"30s"}' http://127.0.0.1:8090/_sim/faults`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -82,6 +93,12 @@ func newCommand() *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := secure.together(cmd.Flags()); err != nil {
+				return errUsage{err}
+			}
+			if err := secure.apply(&config); err != nil {
+				return err
+			}
 			if err := config.Validate(); err != nil {
 				return errUsage{fmt.Errorf("flag --%w", err)}
 			}
@@ -97,6 +114,8 @@ func newCommand() *cobra.Command {
 	flags.Uint64Var(&config.Seed, "seed", 0, "seed of jitter and of faults with a percentage; 0 takes a random one")
 	flags.IntVar(&config.MaxConcurrent, "max-concurrent", 0, "calls in flight above this get 429; 0 means no limit")
 	flags.BoolVar(&config.Record, "record", false, "keep the latest calls, for /_sim/stats?by=contract")
+	flags.DurationVar(&config.ClockOffset, "clock-offset", 0, "how far the simulator's clock is ahead; negative: behind")
+	secure.addFlags(flags)
 	return command
 }
 
@@ -106,8 +125,8 @@ func serve(ctx context.Context, listen string, config cmssim.Config, stdout io.W
 	if err != nil {
 		return fmt.Errorf("opening --listen %s: %w", listen, err)
 	}
-	_, _ = fmt.Fprintf(stdout, "cms-sim: set cms.url to %s and try: curl -d '{\"outage\":\"30s\"}' %s/faults\n",
-		server.URL(), server.ControlURL())
+	_, _ = fmt.Fprintf(stdout, "cms-sim: set cms.url to %s and try: %s -d '{\"outage\":\"30s\"}' %s/faults\n",
+		server.URL(), curl(config.TLS), server.ControlURL())
 	select {
 	case <-server.Done():
 		return errors.Join(server.Err(), server.Close())
@@ -117,4 +136,16 @@ func serve(ctx context.Context, listen string, config cmssim.Config, stdout io.W
 	budget, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopBudget)
 	defer cancel()
 	return server.Shutdown(budget)
+}
+
+// curl is the command that reaches a simulator with that TLS, whoever signed its certificate.
+func curl(config *tls.Config) string {
+	switch {
+	case config == nil:
+		return "curl"
+	case config.ClientCAs == nil:
+		return "curl --insecure"
+	default:
+		return "curl --insecure --cert CLIENT.pem --key CLIENT-KEY.pem"
+	}
 }
