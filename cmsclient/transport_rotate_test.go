@@ -106,11 +106,14 @@ func TestOldPoolDrains(t *testing.T) {
 	const inFlight = 8
 	hold := make(chan struct{})
 	var arrived atomic.Int32
-	server, count := serveTLS(t, nil, func(w http.ResponseWriter, _ *http.Request) {
+	server, count := serveTLS(t, nil, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, goodBody[:10])
 		w.(http.Flusher).Flush() // the round trip ends, the call does not
 		arrived.Add(1)
-		<-hold
+		select {
+		case <-hold:
+		case <-r.Context().Done(): // the test has failed
+		}
 		io.WriteString(w, goodBody[10:])
 	})
 	cfg := trusting(server)

@@ -1,7 +1,6 @@
 package cmsclient
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -27,90 +26,6 @@ type counter struct{ signed atomic.Int64 }
 func (c *counter) Authenticate(r *http.Request) error {
 	r.Header.Set("Authorization", fmt.Sprintf("OAuth nonce=%d", c.signed.Add(1)))
 	return nil
-}
-
-// rawServer reads requests and leaves what happens then to handle, which may answer, and reports whether to read on.
-type rawServer struct {
-	url    string
-	handle func(conn *net.TCPConn, nth int) (readOn bool) // nth request of this connection, from 1
-
-	mu   sync.Mutex
-	seen []string // each request's Authorization, in order
-	open map[net.Conn]bool
-}
-
-func startRaw(t *testing.T, handle func(*net.TCPConn, int) bool) *rawServer {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &rawServer{url: "http://" + listener.Addr().String(), handle: handle, open: map[net.Conn]bool{}}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.open[conn] = true
-			s.mu.Unlock()
-			wg.Go(func() { s.serve(conn) })
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		s.mu.Lock()
-		for conn := range s.open {
-			conn.Close()
-		}
-		s.mu.Unlock()
-		wg.Wait()
-	})
-	return s
-}
-
-func (s *rawServer) serve(conn net.Conn) {
-	defer conn.Close()
-	in := bufio.NewReader(conn)
-	for nth := 1; ; nth++ {
-		r, err := http.ReadRequest(in)
-		if err != nil {
-			return
-		}
-		s.mu.Lock()
-		s.seen = append(s.seen, r.Header.Get("Authorization"))
-		s.mu.Unlock()
-		if !s.handle(conn.(*net.TCPConn), nth) {
-			return
-		}
-	}
-}
-
-// requests returns how many requests were read, and fails where two had the same Authorization.
-func (s *rawServer) requests(t *testing.T) int {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	once := map[string]bool{}
-	for _, authorization := range s.seen {
-		if authorization == "" || once[authorization] {
-			t.Errorf("seen twice, or empty: %q", authorization)
-		}
-		once[authorization] = true
-	}
-	return len(s.seen)
-}
-
-func answerGood(conn net.Conn) bool {
-	_, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(goodBody), goodBody)
-	return err == nil
-}
-
-func reset(conn *net.TCPConn) bool {
-	_ = conn.SetLinger(0)
-	return false
 }
 
 func signedClient(t *testing.T, url string, adjust func(*Config)) (*Client, *counter) {
@@ -180,18 +95,6 @@ func TestConnectionsClosedWhileIdle(t *testing.T) {
 				t.Errorf("%d calls failed", failed)
 			}
 		})
-	}
-}
-
-// askKept asks until the connection is kept. On a busy machine net/http may give it up: it waits 50 ms for its own goroutine
-// to say that the request was written.
-func askKept(t *testing.T, c *Client) {
-	t.Helper()
-	for kept := false; !kept; {
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(err error) { kept = err == nil }})
-		if _, err := ask(ctx, c, 1); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 
@@ -380,4 +283,13 @@ func TestUnsignedIsRepeatedByNetHTTP(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// BenchmarkGet with a signature that costs nothing: what signing adds around it.
+func BenchmarkGetSigned(b *testing.B) {
+	client, _ := serve(b, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", mediaType)
+		io.WriteString(w, goodBody)
+	}, func(cfg *Config) { cfg.Auth = &counter{} })
+	inParallel(b, client)
 }
