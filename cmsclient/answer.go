@@ -38,7 +38,7 @@ func decodeBalances(dec *jsontext.Decoder, wanted []string) ([]schemas.Balance, 
 		return err
 	}, "contractBalances")
 	if err != nil {
-		return nil, err
+		return nil, located(err)
 	}
 	if !found {
 		return nil, errors.New("contractBalances is missing")
@@ -47,6 +47,15 @@ func decodeBalances(dec *jsontext.Decoder, wanted []string) ([]schemas.Balance, 
 		return nil, errors.New("there is data after the JSON value")
 	}
 	return balances, nil
+}
+
+// located words jsontext's error anew, without the names of the members on the way there: they are the sender's, and jsontext
+// escapes and cuts them so that nobody can tell any more what is secret in them.
+func located(err error) error {
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return fmt.Errorf("%w at byte %d", syntactic.Err, syntactic.ByteOffset)
+	}
+	return err
 }
 
 func decodeArray(dec *jsontext.Decoder, wanted []string) ([]schemas.Balance, error) {

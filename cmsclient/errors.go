@@ -60,13 +60,13 @@ func (e *Error) Error() string {
 		b.WriteString(" from " + e.Source)
 	}
 	if e.Description != "" {
-		b.WriteString(": " + e.Description)
+		b.WriteString(": " + strings.TrimSuffix(e.Description, "."))
 	}
 	if e.Err != nil {
 		b.WriteString(": " + redact(e.Err.Error(), maxDescription))
 	}
 	if e.Fix != "" {
-		b.WriteString(": " + e.Fix)
+		b.WriteString("; " + e.Fix)
 	}
 	return b.String()
 }

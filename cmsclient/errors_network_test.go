@@ -252,7 +252,7 @@ func TestTLSTranslation(t *testing.T) {
 		"mutual, 1.2":            {mutual(tls.VersionTLS12), client, "", ""},
 		"mutual, 1.3":            {mutual(tls.VersionTLS13), client, "", ""},
 		"no certificate, 1.2":    {mutual(tls.VersionTLS12), tls.Certificate{}, Transient, "handshake failure"}, // it could mean anything
-		"no certificate, 1.3":    {mutual(tls.VersionTLS13), tls.Certificate{}, Halting, "certificate required: the server refuses"},
+		"no certificate, 1.3":    {mutual(tls.VersionTLS13), tls.Certificate{}, Halting, "certificate required; the server refuses"},
 		"client expired, 1.2":    {mutual(tls.VersionTLS12), expired, Halting, "cms.tls.cert-file"},
 		"client expired, 1.3":    {mutual(tls.VersionTLS13), expired, Halting, "cms.tls.cert-file"},
 		"client of another, 1.3": {mutual(tls.VersionTLS13), stranger, Halting, "cms.tls.cert-file"},

@@ -208,16 +208,16 @@ func TestErrorText(t *testing.T) {
 		"of the CMS": {404, notFoundBody,
 			Error{Class: ContractNotFound, Status: 404, Source: processing, ReasonCode: "CONTRACT_DOES_NOT_EXIST",
 				Description: "Contract with id 99999 not found."},
-			"cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 99999 not found."},
+			"cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 99999 not found"},
 		"cause and fix": {403, errorBody(processing, "OPERATION_DENIED"),
 			Error{Class: Halting, Status: 403, Source: processing, ReasonCode: "OPERATION_DENIED", Description: "why",
 				Fix: "ask Mastercard to enable the operation getContractBalances for this issuer"},
-			"cms: halting, status 403 OPERATION_DENIED from MASTERCARD PROCESSING: why: " +
+			"cms: halting, status 403 OPERATION_DENIED from MASTERCARD PROCESSING: why; " +
 				"ask Mastercard to enable the operation getContractBalances for this issuer"},
 		// What the fix names is ours, and not to be redacted.
 		"our own keys": {401, "", Error{Class: Halting, Status: 401, Fix: "check the keys and their expiry (cms.auth.consumer-key, cms.auth.key-file), " +
 			"and this machine's clock"},
-			"cms: halting, status 401: check the keys and their expiry (cms.auth.consumer-key, cms.auth.key-file), and this machine's clock"},
+			"cms: halting, status 401; check the keys and their expiry (cms.auth.consumer-key, cms.auth.key-file), and this machine's clock"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

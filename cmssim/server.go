@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
@@ -44,6 +46,10 @@ func Listen(addr string, config Config) (*Server, error) {
 		ConnState:         s.connState,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       5 * time.Minute,
+		ErrorLog:          config.Log,
+	}
+	if config.Log == nil {
+		s.http.ErrorLog = log.New(io.Discard, "", 0)
 	}
 	go func() {
 		defer close(s.done)

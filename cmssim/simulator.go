@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -24,6 +25,7 @@ type Config struct {
 	Verify        *Verify       // nil: signatures are not checked
 	Encrypt       *Encrypt      // nil: answers are plain
 	TLS           *tls.Config   // of Listen, which serves https with it; nil: http
+	Log           *log.Logger   // of Listen: where failed TLS handshakes are reported; nil: nowhere
 	ClockOffset   time.Duration // how far the simulator's clock is ahead: Date, Retry-After as a date, age of a signature
 }
 

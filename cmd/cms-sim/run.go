@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"strings"
 	"time"
 
@@ -102,6 +103,7 @@ func newCommand() *cobra.Command {
 			if err := config.Validate(); err != nil {
 				return errUsage{fmt.Errorf("flag --%w", err)}
 			}
+			config.Log = log.New(cmd.ErrOrStderr(), "cms-sim: ", 0)
 			return serve(cmd.Context(), listen, config, cmd.OutOrStdout())
 		},
 	}
