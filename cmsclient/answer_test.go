@@ -127,6 +127,15 @@ func TestDecodeBalancesRefuses(t *testing.T) {
 	}
 }
 
+// The names of members are the sender's, and not for a log.
+func TestAnswerErrorsHoldNoNames(t *testing.T) {
+	for _, text := range []string{`{"contractBalances":[{"hunter2":[}]}`, `{"hunter2":1,"hunter2":2}`, `{"x":{"hunter2":[1,]}}`} {
+		if _, err := decodeText(text, "A"); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestPlainDecimal(t *testing.T) {
 	cases := map[string]string{
 		"0": "0", "-0": "-0", "12.50": "12.50", "1e0": "1", "1E3": "1000", "1.5e1": "15", "1.50e1": "15.0", "1e-2": "0.01",

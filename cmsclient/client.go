@@ -109,7 +109,8 @@ func (call *Call) Release() {
 	}
 }
 
-// Get makes one HTTP attempt, or two where a slow one is hedged, and ends the call.
+// Get makes one HTTP attempt, or two where a slow one is hedged, and ends the call. (A kept connection that dies at this
+// moment costs no attempt: the request is sent again on another one, signed anew where calls are signed.)
 //
 // The error is an *Error, or ctx's error when the caller's own ctx ended first, or says that the query cannot be asked at
 // all; nothing was sent then.

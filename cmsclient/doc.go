@@ -4,8 +4,9 @@
 //
 // The layers, outermost first:
 //
-//	Admit ─ gate ( halted? ─ cool-down? ─ circuit breaker? ─ in-flight limit? )   waits; nothing is sent
-//	Get ─── time limit ( round trip ( body limit ( decode ) ) ) ─ translate the error ─ report to the gate
+//	Admit ─ gate ( halted? ─ cool-down? ─ retry budget? ─ limits of pace? ─ circuit breaker? )   waits; nothing is sent
+//	Get ─── hedge ( time limit ( round trip ( sign ( pool ) ) ─ body limit ─ decrypt ─ decode ) )
+//	        ─ translate the error ─ report to the gate
 //
 // A caller asks for permission first and decides what to ask for only then, so that the requests that came in while it
 // waited can share the one GET and none of them gets an answer older than its question:
@@ -14,8 +15,10 @@
 //	defer call.Release()
 //	answer, err := call.Get(ctx, query)
 //
-// Admit never fails because the CMS does: it waits, and Waiting says for what. Get makes exactly one attempt; whether there
-// is another one is the caller's decision, with the Class of the *Error and Backoff as its means.
+// Admit never fails because the CMS does: it waits, and Waiting says for what. Get makes one attempt, or two at the
+// same time where slow calls are hedged; whether there is another one is the caller's decision, with the Class of the
+// *Error, Backoff and AdmitRetry as its means. A signed call on a kept connection that died under it is sent once more,
+// signed anew: net/http would do the same with the old nonce.
 //
 // What the end of an attempt does to the three gates:
 //
@@ -24,6 +27,6 @@
 //	Undecodable, 408, 5xx            failure    short again            ends
 //	no answer (network, timeout)     failure    -                      -
 //	Throttled                        -          begins, or longer      ends
-//	Halting                          -          short again            begins
+//	Halting, Undecryptable           -          short again            begins
 //	cancelled by the caller          -          -                      -
 package cmsclient
