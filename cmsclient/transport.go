@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -84,10 +85,13 @@ func balanceCodes(codes []string) string {
 	return string(query)
 }
 
+// opaqueID is letters, digits and what holds them together: no URL, consumer key or Authorization is.
+var opaqueID = regexp.MustCompile(`^[0-9A-Za-z._-]{1,128}$`)
+
 // cmsCorrelationID returns Mastercard's own id of the call. It is opaque (not always a UUID); odd ones are dropped, since
-// it goes into records.
+// it goes into logs and records.
 func cmsCorrelationID(h http.Header) string {
-	if id := h.Get("X-Mc-Correlation-Id"); visibleASCII(id, maxCorrelationID, false) {
+	if id := h.Get("X-Mc-Correlation-Id"); opaqueID.MatchString(id) {
 		return id
 	}
 	return ""

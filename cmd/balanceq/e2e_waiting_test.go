@@ -72,7 +72,7 @@ func TestHaltedResumesByItself(t *testing.T) {
 			calls := r.sim.Stats().Calls
 			in.eventually("it probes", func() bool { return r.sim.Stats().Calls >= calls+2 })
 			h, status := in.Health()
-			if status != http.StatusOK || h.Waiting != "halted" || !strings.Contains(h.Halted, "check") || h.Breaker != "closed" {
+			if status != http.StatusOK || h.Waiting != "halted" || !strings.Contains(h.Halted, "check") && !strings.Contains(h.Halted, "ask Mastercard") || h.Breaker != "closed" {
 				t.Errorf("/readyz is %d: %+v", status, h)
 			}
 			if len(in.Logs("halted")) == 0 {

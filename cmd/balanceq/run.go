@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	stdlog "log"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ A second signal ends the program at once; what was under way is then read again.
 			if err != nil {
 				return err
 			}
+			stdlog.SetFlags(0)
+			stdlog.SetOutput(libraries{log})
 			p.tuneGC()
 			ctx := cmd.Context()
 			if err := service.Preflight(ctx, loaded.Config, log); err != nil {

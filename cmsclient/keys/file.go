@@ -26,6 +26,7 @@ type File[T any] struct {
 	mu     sync.Mutex
 	loaded state // of value
 	tried  state // of the last Refresh
+	err    error // of the files as they were then; nil: value is what they hold
 }
 
 // state tells contents from each other, and also from a failure to read them. A digest, since keys should not be in memory
@@ -45,6 +46,13 @@ func Open[T any](name string, paths []string, parse func(contents [][]byte) (T, 
 // Value returns what the files held when they could last be parsed.
 func (f *File[T]) Value() T { return *f.value.Load() }
 
+// Failing says why the files, as the last Refresh found them, cannot be used; nil: Value is what they hold.
+func (f *File[T]) Failing() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
 // Refresh reads the files again and reports whether Value has changed. It compares contents: Kubernetes replaces files by
 // way of symbolic links, and a copied file may keep its time. Files that cannot be read or parsed, as while they are being
 // written, leave the value alone. Their error is returned once; then nil, until the files change again.
@@ -56,17 +64,22 @@ func (f *File[T]) Refresh() (changed bool, err error) {
 	previous := f.tried
 	f.tried = current
 	switch {
-	case current == previous, err == nil && current == f.loaded:
+	case current == previous:
+		return false, nil
+	case err == nil && current == f.loaded: // what was put in their place has been taken back
+		f.err = nil
 		return false, nil
 	case err != nil:
+		f.err = err
 		return false, err
 	}
 	value, err := f.parse(contents)
 	if err != nil {
-		return false, fmt.Errorf("%s (%s): %w", f.name, f.bases(), err)
+		f.err = fmt.Errorf("%s (%s): %w", f.name, f.bases(), err)
+		return false, f.err
 	}
 	f.value.Store(&value)
-	f.loaded = current
+	f.loaded, f.err = current, nil
 	return true, nil
 }
 

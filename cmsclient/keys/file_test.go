@@ -61,7 +61,14 @@ func TestRefresh(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.pem")
 	write(t, path, []byte("ok1"))
 	f := open(t, path)
+	failing := func(want bool) {
+		t.Helper()
+		if got := f.Failing(); (got != nil) != want {
+			t.Errorf("failing: %v", got)
+		}
+	}
 	refresh(t, f, false, "", "OK1;")
+	failing(false)
 
 	write(t, path, []byte("ok2"))
 	refresh(t, f, true, "", "OK2;")
@@ -73,13 +80,17 @@ func TestRefresh(t *testing.T) {
 	write(t, path, nil) // still not
 	refresh(t, f, false, "begin with ok", "OK2;")
 	refresh(t, f, false, "", "OK2;")
+	failing(true)
 	write(t, path, []byte("ok3"))
 	refresh(t, f, true, "", "OK3;")
+	failing(false)
 
 	write(t, path, []byte("bad"))
 	refresh(t, f, false, "begin with ok", "OK3;")
+	failing(true)
 	write(t, path, []byte("ok3")) // back to what is loaded
 	refresh(t, f, false, "", "OK3;")
+	failing(false)
 	write(t, path, []byte("bad")) // the same mistake again is a new one
 	refresh(t, f, false, "begin with ok", "OK3;")
 
@@ -87,6 +98,7 @@ func TestRefresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	refresh(t, f, false, "check that it exists", "OK3;")
+	failing(true)
 	refresh(t, f, false, "", "OK3;")
 	write(t, path, []byte("ok4"))
 	refresh(t, f, true, "", "OK4;")

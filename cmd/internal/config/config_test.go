@@ -197,7 +197,8 @@ func TestFlagErrors(t *testing.T) {
 		"no section":    {"--brokers=x", "--brokers: unknown flag; did you mean --kafka.brokers?"},
 		"like nothing":  {"--zzzzzzzzzzzzzz", "--zzzzzzzzzzzzzz: unknown flag; --help shows them all"},
 		"without value": {"--kafka.group", "--kafka.group: needs a value; write for example --kafka.group=balanceq-staging"},
-		"shorthand":     {"-x", "unknown shorthand flag: 'x' in -x"},
+		"shorthand":     {"-x", "-x: unknown flag; write two dashes before a name, for example --cms.url"},
+		"one dash":      {"-kafka.sasl.password=hunter2", "-k: unknown flag; write two dashes before a name, for example --cms.url"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -160,6 +160,9 @@ func (r *fileReader) report(line int, name, text string) {
 	r.problems = append(r.problems, p)
 }
 
+// anchorName is in the parser's text where a value begins with an asterisk, as passwords may.
+var anchorName = regexp.MustCompile(`(anchor) '[^']*'`)
+
 var yamlError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
 // syntax reports what the YAML parser could not read.
@@ -175,6 +178,7 @@ func (r *fileReader) syntax(err error) {
 			line++
 		}
 	}
+	text = anchorName.ReplaceAllString(text, "$1")
 	r.report(line, "", "this is not YAML: "+text+"; look for wrong indentation, a missing colon or quote from this line on")
 }
 

@@ -74,6 +74,10 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 			return fmt.Errorf("--%s: unknown flag; --help shows them all", visible(name))
 		}
 		return fmt.Errorf("--%s: unknown flag; did you mean %s?", visible(name), near)
+	case errors.As(err, &unknown):
+		// pflag repeats the argument as a whole, and the value in it may be a secret.
+		return fmt.Errorf("-%s: unknown flag; write two dashes before a name, for example --cms.url",
+			visible(unknown.GetSpecifiedName()))
 	case errors.As(err, &noValue):
 		if k := lookup(noValue.GetSpecifiedName()); k != nil {
 			return fmt.Errorf("--%s: needs a value; write for example --%s=%s", k.name, k.name, k.example)

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -147,6 +149,9 @@ func (l *loader) readSecretFiles() {
 			continue
 		}
 		data, err := readFile(path)
+		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathError.Err // without the path: who mixes the two keys up gives the secret itself
+		}
 		text := fmt.Sprintf("reading secret: %v; name a file that this process may read", err)
 		if err == nil {
 			if err = secret.set(string(data)); err == nil && secret.String() != "" {

@@ -62,3 +62,19 @@ func proxy(setting string) (cmsclient.Proxy, error) {
 	}
 	return http.ProxyURL(u), nil
 }
+
+// proxyFor returns the proxy that calls to u take; nil: none, or nobody can tell.
+func proxyFor(setting string, u *url.URL) *url.URL {
+	choose, err := proxy(setting)
+	if err != nil {
+		return nil
+	}
+	if choose == nil {
+		choose = http.ProxyFromEnvironment
+	}
+	via, err := choose(&http.Request{URL: u})
+	if err != nil {
+		return nil
+	}
+	return via
+}

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"balanceq/cmd/internal/config"
@@ -34,21 +33,23 @@ type Credentials struct{ all []*credential }
 // credential is one of them.
 type credential struct {
 	name    string // "signing", "decryption" or "client-certificate"
-	refresh func() (changed bool, err error)
+	file    file
 	expires func() time.Time // zero: not known
 
-	mu       sync.Mutex
-	failing  error     // why the files as they are now cannot be used; what was read before stays in force
-	reminded time.Time // of the expiry
+	reminded time.Time // of the expiry; Watch's own
+}
+
+// file is a keys.File of whatever type.
+type file interface {
+	Refresh() (changed bool, err error)
+	Failing() error
 }
 
 // Status returns the state of each.
 func (c *Credentials) Status() []telemetry.Key {
 	var all []telemetry.Key
 	for _, one := range c.all {
-		one.mu.Lock()
-		all = append(all, telemetry.Key{Name: one.name, Expires: one.expires(), Failing: one.failing})
-		one.mu.Unlock()
+		all = append(all, telemetry.Key{Name: one.name, Expires: one.expires(), Failing: one.file.Failing()})
 	}
 	return all
 }
@@ -73,15 +74,12 @@ func (c *Credentials) Watch(ctx context.Context, log zerolog.Logger) {
 }
 
 func (c *credential) check(log zerolog.Logger, now time.Time) {
-	changed, err := c.refresh()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	changed, err := c.file.Refresh()
 	switch {
 	case err != nil:
-		c.failing = err
 		log.Error().Err(err).Msg("the new key cannot be used: the one before stays in force until the file is mended")
 	case changed:
-		c.failing, c.reminded = nil, time.Time{}
+		c.reminded = time.Time{}
 		log.Info().Time("expires", c.expires()).Msg("a new key is in force")
 	}
 	expires := c.expires()
@@ -116,7 +114,7 @@ func (c *Credentials) authenticator(cfg config.Auth) (cmsclient.Authenticator, e
 	if err != nil {
 		return nil, fmt.Errorf("cms.auth: %w", err)
 	}
-	c.all = append(c.all, &credential{name: "signing", refresh: file.Refresh, expires: func() time.Time {
+	c.all = append(c.all, &credential{name: "signing", file: file, expires: func() time.Time {
 		return keysExpire([]keys.Key{file.Value()}, cfg.KeyExpires)
 	}})
 	return signer, nil
@@ -145,7 +143,7 @@ func (c *Credentials) decrypter(cfg config.Decryption) (*jwe.Decrypter, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.all = append(c.all, &credential{name: "decryption", refresh: files.Refresh, expires: func() time.Time {
+	c.all = append(c.all, &credential{name: "decryption", file: files, expires: func() time.Time {
 		return keysExpire(files.Value().keys, cfg.KeyExpires)
 	}})
 	return jwe.New(cfg.Fields, func() []*rsa.PrivateKey { return files.Value().private }), nil
@@ -198,7 +196,7 @@ func (c *Credentials) tlsConfig(cfg config.TLSFiles) (*tls.Config, error) {
 		certificate := pair.Value()
 		return &certificate, nil
 	}
-	c.all = append(c.all, &credential{name: "client-certificate", refresh: pair.Refresh, expires: func() time.Time {
+	c.all = append(c.all, &credential{name: "client-certificate", file: pair, expires: func() time.Time {
 		return pair.Value().Leaf.NotAfter
 	}})
 	return out, nil

@@ -121,6 +121,9 @@ func checkCMS(ctx context.Context, cfg config.Config) []Finding {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
+	if via := proxyFor(cfg.CMS.Proxy, u); via != nil {
+		return nil // the proxy resolves and connects; doctor looks behind it
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
