@@ -36,13 +36,12 @@ func TestCloseFlushes(t *testing.T) {
 
 // A broker that hangs must not hold the end of the process up, and nothing may be acknowledged that is not in the log.
 func TestCloseGivesUp(t *testing.T) {
-	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
+	cluster, held, release := holding(t, allNodes, kfake.SeedTopics(2, "topic"))
 	wire := connect(t, cluster.ListenAddrs(), "topic")
 	p, err := New(deadline(t), Config{Topics: []string{"topic"}, BufferBytes: 100}, wire, zerolog.Nop(), &observer{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	held, release := hold(t, cluster)
 	a := newAcks()
 	write(t, p, "topic", 0, strings.Repeat("x", 60), a)
 	kafkatest.Eventually(t, within, "a request is under way", func() bool { return held() > 0 })

@@ -58,39 +58,47 @@ func capture(tb testing.TB, cluster *kfake.Cluster) func() []sent {
 	}
 }
 
-// hold keeps produce requests unanswered (and not applied) until release is called.
-func hold(tb testing.TB, cluster *kfake.Cluster) (held func() int, release func()) {
+// holding starts a cluster that keeps produce requests unread, and so unapplied and unanswered, until release is called;
+// node is the broker that does so, allNodes all of them. (kfake's own SleepControl deadlocks when two sleepers wake at once.)
+func holding(tb testing.TB, node int, opts ...kfake.Opt) (cluster *kfake.Cluster, held func() int, release func()) {
 	tb.Helper()
 	gate := make(chan struct{})
-	var n atomic.Int32
-	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.KeepControl()
-		select {
-		case <-gate:
-			return nil, nil, false
-		default:
-		}
-		n.Add(1)
-		cluster.SleepControl(func() { <-gate })
-		return nil, nil, false
-	})
+	var n, nodes atomic.Int32
+	cluster = embedded(tb, append(opts, kfake.ListenFn(func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, address)
+		self := int(nodes.Add(1)) - 1 // they start in the order of their numbers
+		return tapListener{Listener: l, arrived: func(key int16) {
+			if key != int16(kmsg.Produce) || node != allNodes && node != self {
+				return
+			}
+			select {
+			case <-gate:
+			default:
+				n.Add(1)
+				<-gate
+			}
+		}}, err
+	}))...)
 	release = sync.OnceFunc(func() { close(gate) })
 	tb.Cleanup(release)
-	return func() int { return int(n.Load()) }, release
+	return cluster, func() int { return int(n.Load()) }, release
 }
+
+const allNodes = -1
 
 // tap wraps a listener: cut decides, after a request of that key was applied, whether its answer is lost together with the
 // connection.
 func tap(cut func(key int16) bool) kfake.Opt {
 	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		l, err := net.Listen(network, address)
-		return tapListener{l, cut}, err
+		return tapListener{Listener: l, cut: cut}, err
 	})
 }
 
 type tapListener struct {
 	net.Listener
-	cut func(key int16) bool
+	cut     func(key int16) bool // nil: no answer is lost
+	arrived func(key int16)      // is called when a request has arrived, and may keep it from being read; may be nil
 }
 
 func (l tapListener) Accept() (net.Conn, error) {
@@ -98,14 +106,14 @@ func (l tapListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tapConn{Conn: conn, cut: l.cut}, nil
+	return &tapConn{Conn: conn, tap: l}, nil
 }
 
 // tapConn follows the requests that come in. kfake reads a request's size and its body separately, answers one request of a
 // connection after the other, and writes an answer in one piece.
 type tapConn struct {
 	net.Conn
-	cut func(key int16) bool
+	tap tapListener
 	in  []byte
 	key atomic.Int32 // of the latest request
 }
@@ -120,12 +128,15 @@ func (c *tapConn) Read(b []byte) (int, error) {
 		}
 		c.key.Store(int32(c.in[4])<<8 | int32(c.in[5]))
 		c.in = c.in[size:]
+		if c.tap.arrived != nil {
+			c.tap.arrived(int16(c.key.Load()))
+		}
 	}
 	return n, err
 }
 
 func (c *tapConn) Write(b []byte) (int, error) {
-	if c.cut(int16(c.key.Load())) {
+	if c.tap.cut != nil && c.tap.cut(int16(c.key.Load())) {
 		_ = c.Close()
 		return 0, net.ErrClosed
 	}

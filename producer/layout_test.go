@@ -3,7 +3,6 @@ package producer
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,22 +18,12 @@ import (
 
 // A broker that hangs holds up its own partitions only.
 func TestHungLeader(t *testing.T) {
-	cluster := embedded(t, kfake.NumBrokers(3), kfake.SeedTopics(3, "topic"))
+	cluster, _, release := holding(t, 1, kfake.NumBrokers(3), kfake.SeedTopics(3, "topic"))
 	for p := range int32(3) {
 		if err := cluster.MoveTopicPartition("topic", p, p); err != nil {
 			t.Fatal(err)
 		}
 	}
-	gate := make(chan struct{})
-	release := sync.OnceFunc(func() { close(gate) })
-	t.Cleanup(release)
-	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.KeepControl()
-		if cluster.CurrentNode() == 1 {
-			cluster.SleepControl(func() { <-gate })
-		}
-		return nil, nil, false
-	})
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	fine, hung := newAcks(), newAcks()
 	for _, name := range sequence("", 50) {

@@ -219,9 +219,8 @@ func blocked(returned <-chan error) bool {
 }
 
 func TestBufferBlocksAndUnblocks(t *testing.T) {
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster, held, release := holding(t, allNodes, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BufferBytes: 1000})
-	held, release := hold(t, cluster)
 	a := newAcks()
 	size := kafkawire.RecordSize(&kafkawire.Record{Value: []byte("a0")})
 	fit := 1000 / size
