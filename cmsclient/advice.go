@@ -39,8 +39,8 @@ var refusals = []refusal{
 
 // fixes of what is not an HTTP answer.
 const (
-	fixDecryption = "the answer is encrypted with a key that we do not have: check cms.decryption.key-files"
-	fixProxy      = "give the proxy's user and password in HTTPS_PROXY, have it allow the host of cms.url, or choose another one with cms.proxy"
+	fixDecryption = "add the private key that it is encrypted for to cms.decryption.key-files"
+	fixProxy      = "check the proxy's address, give its user and password in HTTPS_PROXY, have it allow the host of cms.url, or choose another one with cms.proxy"
 	fixSigning    = "check cms.auth.key-file"
 	fixServerCert = "the server's certificate cannot be trusted: check cms.url, cms.tls.ca-file and any proxy in between"
 	fixClientCert = "the server refuses our client certificate: check cms.tls.cert-file, its expiry and that it is the one registered there"

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -66,23 +68,7 @@ func (c *Client) request(ctx context.Context, q Query) *http.Request {
 // against the text on the wire, and this is the form that all of its clients agree on. For the same reason the codes are
 // escaped as RFC 3986 says (a space is %20, not +).
 func balanceCodes(codes []string) string {
-	const hex = "0123456789ABCDEF"
-	query := make([]byte, 0, 128)
-	query = append(query, "balance_codes="...)
-	for i, code := range codes {
-		if i > 0 {
-			query = append(query, "%2C"...)
-		}
-		for _, b := range []byte(code) {
-			switch {
-			case 'A' <= b && b <= 'Z', 'a' <= b && b <= 'z', '0' <= b && b <= '9', b == '-', b == '.', b == '_', b == '~':
-				query = append(query, b)
-			default:
-				query = append(query, '%', hex[b>>4], hex[b&15])
-			}
-		}
-	}
-	return string(query)
+	return "balance_codes=" + strings.ReplaceAll(url.QueryEscape(strings.Join(codes, ",")), "+", "%20")
 }
 
 // opaqueID is letters, digits and what holds them together: no URL, consumer key or Authorization is.

@@ -52,7 +52,7 @@ func tlsConfig(given *tls.Config) *tls.Config {
 }
 
 // errProxyAddress stands for the error of choosing a proxy, which quotes the address with its password.
-var errProxyAddress = errors.New("the address of the proxy is not a URL: check cms.proxy, HTTPS_PROXY and HTTP_PROXY")
+var errProxyAddress = errors.New("the address of the proxy is not a URL")
 
 func proxyOf(cfg Config) Proxy {
 	choose := cfg.Proxy
@@ -72,8 +72,7 @@ func proxyOf(cfg Config) Proxy {
 type proxyError struct{ status int }
 
 func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy does not connect us to the CMS, it answers with status %d: "+
-		"check cms.proxy or HTTPS_PROXY, its user and password, and that it allows the host of cms.url", e.status)
+	return fmt.Sprintf("the proxy does not connect us to the CMS, it answers with status %d", e.status)
 }
 
 func connectAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {

@@ -52,6 +52,13 @@ func (o *output) String() string {
 // launch starts the program with these arguments and does not wait for anything. What it wrote is shown if the test fails.
 func launch(t *testing.T, args ...string) *instance {
 	t.Helper()
+	return launchIn(t, nil, args...)
+}
+
+// launchIn is launch with variables added to the environment. Neither passes on our own ones, which would be
+// configuration, nor proxies.
+func launchIn(t *testing.T, env []string, args ...string) *instance {
+	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +67,9 @@ func launch(t *testing.T, args ...string) *instance {
 	in.cmd.Stdout, in.cmd.Stderr = &in.output, &in.output
 	in.cmd.WaitDelay = 5 * time.Second
 	in.cmd.SysProcAttr = diesWithUs()
+	in.cmd.Env = append(in.cmd.Env, env...)
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "BALANCEQ_") { // those would be configuration
+		if name := strings.ToUpper(v); !strings.HasPrefix(v, "BALANCEQ_") && !strings.Contains(name, "_PROXY=") {
 			in.cmd.Env = append(in.cmd.Env, v)
 		}
 	}

@@ -2,11 +2,7 @@ package main_test
 
 import (
 	"net"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
-	"time"
 
 	"balanceq/cmssim"
 )
@@ -55,32 +51,4 @@ func (s *secured) signed(more ...string) []string {
 		"--cms.auth.key-file=" + s.files.at("signing.p12"),
 		"--cms.auth.key-password-file=" + s.files.put("signing-password", []byte(signingPassword+"\n")),
 	}, more...)...)
-}
-
-// launchIn is launch with variables added to the environment.
-func launchIn(t *testing.T, env []string, args ...string) *instance {
-	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in := &instance{t: t, cmd: exec.Command(path, args...), exited: make(chan struct{})}
-	in.cmd.Stdout, in.cmd.Stderr = &in.output, &in.output
-	in.cmd.WaitDelay = 5 * time.Second
-	in.cmd.SysProcAttr = diesWithUs()
-	in.cmd.Env = append(in.cmd.Env, env...)
-	for _, v := range os.Environ() {
-		if name := strings.ToUpper(v); !strings.HasPrefix(v, "BALANCEQ_") && !strings.Contains(name, "_PROXY=") {
-			in.cmd.Env = append(in.cmd.Env, v)
-		}
-	}
-	if err := in.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(in.exited)
-		_ = in.cmd.Wait() // what came of it is in ProcessState
-	}()
-	t.Cleanup(in.cleanup)
-	return in
 }

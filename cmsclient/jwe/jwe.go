@@ -58,7 +58,7 @@ func New(fields []string, keys func() []*rsa.PrivateKey) *Decrypter {
 
 // Decrypt returns the plaintext of an encrypted answer, byte for byte, and any other body as it is: plain and encrypted
 // answers may come from the same operation, errors included. An error wraps ErrMalformed where the body is to blame; any
-// other error is about our keys and says what to set.
+// other error is about our keys.
 func (d *Decrypter) Decrypt(body []byte) (plain []byte, err error) {
 	token, found := d.envelope(body)
 	if !found {
@@ -76,7 +76,7 @@ func (d *Decrypter) Decrypt(body []byte) (plain []byte, err error) {
 	}
 	keys := d.keys()
 	if len(keys) == 0 {
-		return nil, errors.New("the answer is encrypted and there is no key to open it: set cms.decryption.key-files")
+		return nil, errors.New("the answer is encrypted and there is no key to open it")
 	}
 	ring := keyring{keys: keys}
 	plain, err = object.Decrypt(&ring)
@@ -84,8 +84,7 @@ func (d *Decrypter) Decrypt(body []byte) (plain []byte, err error) {
 	case err == nil:
 		return plain, nil
 	case ring.noKey:
-		return nil, fmt.Errorf("no key opens the encrypted answer (its kid: %s): "+
-			"add the private key that belongs to it to cms.decryption.key-files", quote(object.Header.KeyID))
+		return nil, fmt.Errorf("no key opens the encrypted answer (its kid: %s)", quote(object.Header.KeyID))
 	default:
 		return nil, malformed(err)
 	}

@@ -3,6 +3,7 @@ package oauth1
 import (
 	"cmp"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -56,25 +57,10 @@ func baseURL(r *http.Request) string {
 }
 
 // baseString returns what is signed (RFC 5849 §3.4.1.1).
-func baseString(method, url, params string) []byte {
-	out := make([]byte, 0, 1024)
-	out = append(out, strings.ToUpper(cmp.Or(method, http.MethodGet))...) // an empty method is GET to http.Request
-	out = append(out, '&')
-	out = appendEscaped(out, url)
-	out = append(out, '&')
-	return appendEscaped(out, params)
+func baseString(method, address, params string) []byte {
+	method = strings.ToUpper(cmp.Or(method, http.MethodGet)) // an empty method is GET to http.Request
+	return []byte(method + "&" + escaped(address) + "&" + escaped(params))
 }
 
-// appendEscaped appends s in percent-encoding (RFC 3986 §2.1 and §2.3): unlike url.QueryEscape it writes a space as %20.
-func appendEscaped(dst []byte, s string) []byte {
-	const hex = "0123456789ABCDEF"
-	for _, b := range []byte(s) {
-		switch {
-		case 'A' <= b && b <= 'Z', 'a' <= b && b <= 'z', '0' <= b && b <= '9', b == '-', b == '.', b == '_', b == '~':
-			dst = append(dst, b)
-		default:
-			dst = append(dst, '%', hex[b>>4], hex[b&15])
-		}
-	}
-	return dst
-}
+// escaped returns s in percent-encoding (RFC 3986 §2.1 and §2.3): a space is %20.
+func escaped(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

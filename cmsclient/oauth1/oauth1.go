@@ -108,7 +108,7 @@ func (s *Signer) authorization(r *http.Request, nonce string, now time.Time) (st
 		header = append(header, `",`...)
 	}
 	header = append(header, `oauth_signature="`...)
-	header = appendEscaped(header, base64.StdEncoding.EncodeToString(signature))
+	header = append(header, escaped(base64.StdEncoding.EncodeToString(signature))...)
 	return string(append(header, '"')), nil
 }
 

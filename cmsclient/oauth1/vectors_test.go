@@ -211,7 +211,7 @@ func TestEscaped(t *testing.T) {
 		"WhqqH+TU95VgZ~Itpdq78BWb4cE=&o":       "WhqqH%2BTU95VgZ~Itpdq78BWb4cE%3D%26o",
 		"az AZ09-._~!*'()%õ\x00/:;@[]{}\x7f`^": "az%20AZ09-._~%21%2A%27%28%29%25%C3%B5%00%2F%3A%3B%40%5B%5D%7B%7D%7F%60%5E",
 	} {
-		if got := string(appendEscaped(nil, text)); got != want {
+		if got := escaped(text); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}

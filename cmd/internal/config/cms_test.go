@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -266,5 +267,22 @@ func TestCMSWarnings(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// What is given is what somebody has written: not the limits that gave way to it.
+func TestGiven(t *testing.T) {
+	loaded := load(t, parse(t, "--cms.timeout=8s"), "BALANCEQ_KAFKA_SASL_MECHANISM=plain", "BALANCEQ_KAFKA_SASL_USERNAME=u",
+		"BALANCEQ_KAFKA_SASL_PASSWORD_FILE="+write(t, "hunter2"))
+	want := map[string]string{
+		"cms.timeout": "--cms.timeout", "kafka.sasl.mechanism": "BALANCEQ_KAFKA_SASL_MECHANISM",
+		"kafka.sasl.username": "BALANCEQ_KAFKA_SASL_USERNAME", "kafka.sasl.password-file": "BALANCEQ_KAFKA_SASL_PASSWORD_FILE",
+		"kafka.sasl.password": "kafka.sasl.password-file",
+	}
+	if got := loaded.Given(); !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	if origin := loaded.Origin(windowKey); origin != "cms.timeout" {
+		t.Errorf("the window is from %s: the test does not test anything", origin)
 	}
 }

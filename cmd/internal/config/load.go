@@ -35,6 +35,14 @@ func (l *Loaded) Origin(name string) string {
 	return originDefault
 }
 
+// Given returns the keys that are not at their default, with where they came from; a limit that gave way to another key is
+// not one of them, and a secret that came from a file has the key of that file as its origin.
+func (l *Loaded) Given() map[string]string {
+	given := maps.Clone(l.origins)
+	maps.DeleteFunc(given, func(name, origin string) bool { return lookup(origin) != nil && !lookup(name).secret() })
+	return given
+}
+
 // Load puts the configuration together from the defaults, the file that --config or BALANCEQ_CONFIG names, the variables
 // in environ (NAME=value, as from os.Environ) and the flags of fs (after Register and Parse; nil: none), each winning
 // over the ones before it. The error joins everything that is wrong in any of them; see Config.Validate for what is checked.

@@ -1,8 +1,6 @@
 package doctor
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,39 +42,30 @@ func splitFix(text string) (problem, fix string) {
 
 // keysSet says how many keys are not at their default, and by what: "3 keys set (balanceq.yaml, environment)".
 func keysSet(loaded *config.Loaded) string {
-	var text bytes.Buffer
-	var entries map[string]struct{ Origin string }
-	if loaded.Print(&text, config.FormatJSON) != nil || json.Unmarshal(text.Bytes(), &entries) != nil {
-		return "valid" // cannot be: the one writes what the other reads
-	}
-	count := 0
+	given := loaded.Given()
 	var sources []string
-	for _, e := range entries {
-		source := e.Origin
-		switch _, isKey := entries[source]; {
-		case source == "default":
-			continue
+	for _, origin := range given {
+		var source string
+		switch _, isKey := given[origin]; {
 		case isKey: // the key of a secret's file
 			source = "secret files"
-		case strings.HasPrefix(source, "--"):
+		case strings.HasPrefix(origin, "--"):
 			source = "flags"
-		case strings.HasPrefix(source, "BALANCEQ_"):
+		case strings.HasPrefix(origin, "BALANCEQ_"):
 			source = "environment"
 		default: // file:line
-			source = source[:max(0, strings.LastIndex(source, ":"))]
+			source = origin[:max(0, strings.LastIndex(origin, ":"))]
 		}
-		count++
 		if !slices.Contains(sources, source) {
 			sources = append(sources, source)
 		}
 	}
 	slices.Sort(sources)
-	keys := "keys"
-	if count == 1 {
-		keys = "key"
-	}
-	if count == 0 {
+	switch len(given) {
+	case 0:
 		return "no key set"
+	case 1:
+		return fmt.Sprintf("1 key set (%s)", sources[0])
 	}
-	return fmt.Sprintf("%d %s set (%s)", count, keys, strings.Join(sources, ", "))
+	return fmt.Sprintf("%d keys set (%s)", len(given), strings.Join(sources, ", "))
 }

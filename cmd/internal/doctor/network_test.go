@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"balanceq/cmd/internal/config"
+	"balanceq/cmd/internal/service"
 )
 
 const proxyPassword = "tunnel-of-love-5"
@@ -73,18 +74,18 @@ func checkThroughProxy(t *testing.T, address string) {
 func TestFirstHop(t *testing.T) {
 	for _, tt := range []struct {
 		url, proxy string
-		want       hop
+		want       service.Hop
 	}{
-		{"https://cms.example/core", "off", hop{"cms.example", "443", false}},
-		{"http://cms.example/core", "off", hop{"cms.example", "80", false}},
-		{"https://[::1]:8443", "off", hop{"::1", "8443", false}},
-		{"https://cms.example/core", "http://proxy.example", hop{"proxy.example", "80", true}},
-		{"http://cms.example/core", "https://proxy.example", hop{"proxy.example", "443", true}},
-		{"https://127.0.0.1:1/core", "http://proxy.example:3128", hop{"proxy.example", "3128", true}},
+		{"https://cms.example/core", "off", service.Hop{Host: "cms.example", Port: "443", Proxy: false}},
+		{"http://cms.example/core", "off", service.Hop{Host: "cms.example", Port: "80", Proxy: false}},
+		{"https://[::1]:8443", "off", service.Hop{Host: "::1", Port: "8443", Proxy: false}},
+		{"https://cms.example/core", "http://proxy.example", service.Hop{Host: "proxy.example", Port: "80", Proxy: true}},
+		{"http://cms.example/core", "https://proxy.example", service.Hop{Host: "proxy.example", Port: "443", Proxy: true}},
+		{"https://127.0.0.1:1/core", "http://proxy.example:3128", service.Hop{Host: "proxy.example", Port: "3128", Proxy: true}},
 	} {
 		cfg := config.Default()
 		cfg.CMS.URL, cfg.CMS.Proxy = tt.url, tt.proxy
-		if got, err := firstHop(cfg); err != nil || got != tt.want {
+		if got, err := service.FirstHop(cfg.CMS); err != nil || got != tt.want {
 			t.Errorf("%s by %s: %+v, %v, want %+v", tt.url, tt.proxy, got, err, tt.want)
 		}
 	}

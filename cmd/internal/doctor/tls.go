@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"balanceq/cmd/internal/config"
-	"balanceq/cmsclient"
+	"balanceq/cmd/internal/service"
 )
 
 // meeting is what an unsigned GET of cms.url shows about the CMS's end of the connection, whatever it is answered.
@@ -38,7 +38,7 @@ func meet(ctx context.Context, cfg config.Config) (meeting, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	transport := &http.Transport{
-		Proxy: proxyOf(c), TLSClientConfig: noticing(c.TLS, &asked), DisableKeepAlives: true, DisableCompression: true,
+		Proxy: c.Proxy, TLSClientConfig: noticing(c.TLS, &asked), DisableKeepAlives: true, DisableCompression: true,
 		Protocols: &protocols, MaxResponseHeaderBytes: 64 << 10,
 	}
 	defer transport.CloseIdleConnections()
@@ -56,13 +56,6 @@ func meet(ctx context.Context, cfg config.Config) (meeting, error) {
 	_ = resp.Body.Close() // the header has told everything
 	m.header, m.tls = resp.Header, resp.TLS
 	return m, nil
-}
-
-func proxyOf(c cmsclient.Config) cmsclient.Proxy {
-	if c.Proxy == nil {
-		return http.ProxyFromEnvironment
-	}
-	return c.Proxy
 }
 
 // noticing returns the settings with a note of whether the server asks for a client certificate.
@@ -93,7 +86,7 @@ func checkTLS(ctx context.Context, cfg config.Config) Finding {
 	m, err := meet(ctx, cfg)
 	if err != nil {
 		found := tlsFailure(err, m.asked, cfg.CMS.TLS)
-		if h, err := firstHop(cfg); err == nil && h.proxy {
+		if h, err := service.FirstHop(cfg.CMS); err == nil && h.Proxy {
 			found.Detail = "by way of " + h.String() + ": " + found.Detail
 		}
 		return found

@@ -2,7 +2,6 @@ package service
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -48,33 +47,17 @@ func CMS(cfg config.Config, version string) (cmsclient.Config, *Credentials, err
 	return c, credentials, errors.Join(failed[:]...)
 }
 
-// proxy returns the choice of the proxy; nil is the environment's.
+// proxy returns the choice of the proxy.
 func proxy(setting string) (cmsclient.Proxy, error) {
 	switch setting {
 	case config.ProxyEnvironment:
-		return nil, nil //nolint:nilnil // nil is the choice
+		return http.ProxyFromEnvironment, nil
 	case config.ProxyOff:
 		return func(*http.Request) (*url.URL, error) { return nil, nil }, nil //nolint:nilnil // no proxy
 	}
 	u, err := url.Parse(setting)
 	if err != nil {
-		return nil, fmt.Errorf("cms.proxy is not a URL: write http://host:port, environment or off")
+		return nil, errors.New("cms.proxy is not a URL: write http://host:port, environment or off")
 	}
 	return http.ProxyURL(u), nil
-}
-
-// proxyFor returns the proxy that calls to u take; nil: none, or nobody can tell.
-func proxyFor(setting string, u *url.URL) *url.URL {
-	choose, err := proxy(setting)
-	if err != nil {
-		return nil
-	}
-	if choose == nil {
-		choose = http.ProxyFromEnvironment
-	}
-	via, err := choose(&http.Request{URL: u})
-	if err != nil {
-		return nil
-	}
-	return via
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -111,26 +110,24 @@ func describe(ctx context.Context, client *kafkawire.Client, name string, log ze
 	}
 }
 
-// checkCMS tries the CMS's address. A CMS that is down is no reason not to start: the breaker waits for it.
+// checkCMS tries the CMS's address, or that of the proxy on the way there. A CMS that is down is no reason not to start:
+// the breaker waits for it.
 func checkCMS(ctx context.Context, cfg config.Config) []Finding {
-	u, err := url.Parse(cfg.CMS.URL)
-	if err != nil || u.Host == "" {
-		return []Finding{{Fatal: true, Problem: "cms.url is not an absolute URL", Fix: "set it to something like https://host/path"}}
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	if via := proxyFor(cfg.CMS.Proxy, u); via != nil {
-		return nil // the proxy resolves and connects; doctor looks behind it
+	hop, err := FirstHop(cfg.CMS)
+	if err != nil {
+		return []Finding{{Fatal: true, Problem: err.Error(), Fix: "correct cms.url or the proxy's address"}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", hop.Address())
 	if err != nil {
+		what := "the CMS"
+		if hop.Proxy {
+			what = "the proxy on the way to the CMS"
+		}
 		return []Finding{{
-			Problem: fmt.Sprintf("the CMS at %s cannot be reached at the moment: %v", net.JoinHostPort(u.Hostname(), port), err),
-			Fix:     "check cms.url, DNS and firewalls, unless the CMS is known to be down: requests wait until it answers",
+			Problem: fmt.Sprintf("%s at %s cannot be reached at the moment: %v", what, hop.Address(), err),
+			Fix:     hop.Fix() + ", unless it is known to be down: requests wait until the CMS answers",
 		}}
 	}
 	_ = conn.Close() // only whether it opens matters
