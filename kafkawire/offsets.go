@@ -12,10 +12,19 @@ import (
 // NoOffset is the committed offset of a partition for which the group has committed none.
 const NoOffset = -1
 
+// OffsetAndMetadata is what a group stores for a partition.
+type OffsetAndMetadata struct {
+	Offset int64 // the next one to read, or NoOffset
+	// Metadata is a note of whoever committed, valid UTF-8: brokers replace what is not. They refuse more than
+	// offset.metadata.max.bytes, by default 4096, which they count in UTF-16 characters, with OffsetMetadataTooLarge for
+	// that partition alone.
+	Metadata string
+}
+
 // CommittedOffsets reads a group's committed offsets (OffsetFetch v7, require_stable, KIP-447). While a transaction over
 // an offset is still open it fails with UnstableOffsetCommit rather than return the offset from before it, which is what
 // kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the answer.
-func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, partitions []int32) (map[int32]int64, error) {
+func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, partitions []int32) (map[int32]OffsetAndMetadata, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version = 7
 	req.Group = group
@@ -36,15 +45,19 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 		if !errors.Is(err, kafka.GroupIdNotFound) {
 			return nil, fmt.Errorf("reading committed offsets: %w", err)
 		}
-		return fill(partitions, NoOffset), nil
+		return uncommitted(partitions), nil
 	}
-	offsets := make(map[int32]int64, len(partitions))
+	offsets := make(map[int32]OffsetAndMetadata, len(partitions))
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
 			if p.ErrorCode != 0 {
 				return nil, fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
 			}
-			offsets[p.Partition] = p.Offset
+			o := OffsetAndMetadata{Offset: p.Offset}
+			if p.Metadata != nil {
+				o.Metadata = *p.Metadata
+			}
+			offsets[p.Partition] = o
 		}
 	}
 	if len(offsets) != len(partitions) {
@@ -60,19 +73,19 @@ type Member struct {
 	Generation int32
 }
 
-// CommitOffsets stores the next offsets to read of a group's partitions (OffsetCommit v7). The group refuses it from a
-// member or generation that it does not know any more. The first error of a partition
-// is returned; others may have been stored. It goes to whichever broker coordinates the group now: kafka-go's own commit
+// CommitOffsets stores the next offsets to read of a group's partitions, and their metadata (OffsetCommit v7). The group
+// refuses it from a member or generation that it does not know any more. The first error of a partition is returned;
+// others may have been stored. It goes to whichever broker coordinates the group now: kafka-go's own commit
 // keeps to the connection that its generation began with, even after that has died.
-func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offsets map[int32]int64) error {
+func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offsets map[int32]OffsetAndMetadata) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version = 7
 	req.Group, req.MemberID, req.Generation = m.Group, m.ID, m.Generation
 	t := kmsg.NewOffsetCommitRequestTopic()
 	t.Topic = topic
-	for partition, offset := range offsets {
+	for partition, o := range offsets {
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset = partition, offset
+		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
@@ -94,10 +107,10 @@ func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offs
 	return nil
 }
 
-func fill(partitions []int32, offset int64) map[int32]int64 {
-	m := make(map[int32]int64, len(partitions))
+func uncommitted(partitions []int32) map[int32]OffsetAndMetadata {
+	m := make(map[int32]OffsetAndMetadata, len(partitions))
 	for _, p := range partitions {
-		m[p] = offset
+		m[p] = OffsetAndMetadata{Offset: NoOffset}
 	}
 	return m
 }

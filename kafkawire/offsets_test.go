@@ -43,8 +43,9 @@ func TestCommittedOffsets(t *testing.T) {
 	topic := broker.Topic(t, 3)
 	c, cl := wire(t, broker.Brokers()), oracle(t, broker.Brokers(), kgo.MaxVersions(kversion.V3_5_0()))
 	var got map[int32]int64
-	read := func() (err error) {
-		got, err = c.CommittedOffsets(deadline(t), topic, topic, []int32{0, 1, 2})
+	read := func() error {
+		stored, err := c.CommittedOffsets(deadline(t), topic, topic, []int32{0, 1, 2})
+		got = offsetsOf(stored)
 		return err
 	}
 	patient(t, c, "offsets of a group that never was", read)
@@ -63,7 +64,7 @@ func TestCommittedOffsets(t *testing.T) {
 	}
 	if broker.Kind() != kafkatest.KindEmbedded { // which says it of the whole group
 		others, err := c.CommittedOffsets(deadline(t), topic, topic, []int32{0, 1})
-		if want := map[int32]int64{0: 0, 1: NoOffset}; err != nil || !maps.Equal(others, want) {
+		if want := map[int32]int64{0: 0, 1: NoOffset}; err != nil || !maps.Equal(offsetsOf(others), want) {
 			t.Errorf("the other partitions: %v, error %v, want %v", others, err, want)
 		}
 	}
@@ -72,6 +73,57 @@ func TestCommittedOffsets(t *testing.T) {
 	if want := map[int32]int64{0: 0, 1: NoOffset, 2: 50}; !maps.Equal(got, want) {
 		t.Errorf("after the transaction: %v, want %v", got, want)
 	}
+}
+
+func offsetsOf(stored map[int32]OffsetAndMetadata) map[int32]int64 {
+	offsets := map[int32]int64{}
+	for partition, o := range stored {
+		offsets[partition] = o.Offset
+	}
+	return offsets
+}
+
+func TestCommitMetadata(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 4)
+	c := wire(t, broker.Brokers())
+	alone := Member{Group: topic, Generation: -1} // a group without members takes commits from anybody
+	commit := func(offsets map[int32]OffsetAndMetadata) {
+		t.Helper()
+		patient(t, c, "committing", func() error { return c.CommitOffsets(deadline(t), alone, topic, offsets) })
+	}
+	check := func(want map[int32]OffsetAndMetadata) {
+		t.Helper()
+		patient(t, c, "reading", func() error {
+			got, err := c.CommittedOffsets(deadline(t), topic, topic, []int32{0, 1, 2, 3})
+			if err == nil && !maps.Equal(got, want) {
+				t.Errorf("stored %v, want %v", got, want)
+			}
+			return err
+		})
+	}
+	const limit = 4096
+	stored := map[int32]OffsetAndMetadata{
+		0: {Offset: 5, Metadata: "sQUBAQ"}, 1: {Offset: 6}, 2: {Offset: 7, Metadata: strings.Repeat("x", limit)}, 3: {Offset: NoOffset},
+	}
+	commit(map[int32]OffsetAndMetadata{0: stored[0], 1: stored[1], 2: stored[2]})
+	check(stored)
+	// A commit without metadata takes back what was there.
+	stored[0] = OffsetAndMetadata{Offset: 5}
+	commit(map[int32]OffsetAndMetadata{0: stored[0]})
+	check(stored)
+
+	if broker.Kind() == kafkatest.KindEmbedded { // it takes everything
+		return
+	}
+	err := c.CommitOffsets(deadline(t), alone, topic, map[int32]OffsetAndMetadata{
+		0: {Offset: 8, Metadata: "sQgBAQ"}, 1: {Offset: 9, Metadata: strings.Repeat("x", limit+1)},
+	})
+	if !errors.Is(err, kafka.OffsetMetadataTooLarge) || Transient(err) {
+		t.Errorf("%d characters: error %v, want OFFSET_METADATA_TOO_LARGE", limit+1, err)
+	}
+	stored[0] = OffsetAndMetadata{Offset: 8, Metadata: "sQgBAQ"} // the others are stored
+	check(stored)
 }
 
 // openTransaction commits offsets (of the group named like the topic) in a transaction and leaves it open.

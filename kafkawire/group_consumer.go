@@ -1,0 +1,243 @@
+package kafkawire
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The requests of the consumer group protocol (KIP-848), in which the coordinator deals out the partitions and one kind of
+// heartbeat does everything else.
+
+// Errors of the protocol for which kafka-go has no names.
+const (
+	FencedMemberEpoch    = kafka.Error(110) // the group knows the member, but in another epoch: it has to join again
+	UnreleasedInstanceID = kafka.Error(111) // another member has the instance id and has not let go of it
+	UnsupportedAssignor  = kafka.Error(112)
+	StaleMemberEpoch     = kafka.Error(113) // of a commit: the member has a newer epoch, or the partition another owner
+)
+
+// Member epochs with a meaning of their own.
+const (
+	EpochJoining = int32(0)
+	EpochLeaving = int32(-1)
+	EpochResting = int32(-2) // of a static member that leaves: its partitions wait for its next life
+)
+
+// TopicID identifies a topic over its life: one made anew under the same name has another (KIP-516).
+type TopicID [16]byte
+
+// ConsumerHeartbeat is a sign of life of a member.
+type ConsumerHeartbeat struct {
+	// GroupMember has an ID that the member has made up itself, and no other member ever had; its Generation is the member
+	// epoch.
+	GroupMember
+	// Report is nil where nothing has changed since the last heartbeat that was answered. A member that joins has to give it.
+	Report *ConsumerReport
+}
+
+// ConsumerReport is what a member tells the coordinator about itself.
+type ConsumerReport struct {
+	Topics           []string
+	RebalanceTimeout time.Duration       // how long the member may take to give partitions back, or it is put out of the group
+	Owned            map[TopicID][]int32 // partitions that nobody else may have yet; must be empty in a member that joins
+}
+
+// ConsumerPlace is the answer to a heartbeat.
+type ConsumerPlace struct {
+	Epoch    int32
+	Interval time.Duration // how soon the coordinator wants the next heartbeat
+	// Assigned is nil where it has not changed; it always is given as an answer to a report. Partitions that others have not
+	// given back yet are missing in it.
+	Assigned map[TopicID][]int32
+}
+
+// ConsumerHeartbeat joins a group, keeps the place, and leaves (ConsumerGroupHeartbeat v1). The coordinator does not wait
+// for anybody before it answers.
+func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (ConsumerPlace, error) {
+	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	req.Version = 1
+	req.Group, req.MemberID, req.InstanceID, req.MemberEpoch = h.Group, h.ID, optional(h.InstanceID), h.Generation
+	if r := h.Report; r != nil {
+		req.SubscribedTopicNames, req.RebalanceTimeoutMillis = r.Topics, int32(r.RebalanceTimeout.Milliseconds())
+		req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{} // nil would mean: as before
+		for id, partitions := range r.Owned {
+			t := kmsg.NewConsumerGroupHeartbeatRequestTopic()
+			t.TopicID, t.Partitions = id, partitions
+			req.Topics = append(req.Topics, t)
+		}
+	}
+	resp, err := groupCall[*kmsg.ConsumerGroupHeartbeatResponse](ctx, c, h.Group, req)
+	if err == nil {
+		err = explained(resp.ErrorCode, resp.ErrorMessage)
+	}
+	if err != nil {
+		return ConsumerPlace{}, fmt.Errorf("heartbeat to group %s: %w", h.Group, err)
+	}
+	place := ConsumerPlace{Epoch: resp.MemberEpoch, Interval: time.Duration(resp.HeartbeatIntervalMillis) * time.Millisecond}
+	if resp.Assignment != nil {
+		place.Assigned = map[TopicID][]int32{}
+		for _, t := range resp.Assignment.Topics {
+			place.Assigned[t.TopicID] = append(place.Assigned[t.TopicID], t.Partitions...)
+		}
+	}
+	return place, nil
+}
+
+// ConsumerGroup is a group as its coordinator sees it.
+type ConsumerGroup struct {
+	Dealt   bool // the partitions have been dealt to the members as they are now
+	Members []ConsumerGroupMember
+}
+
+// ConsumerGroupMember is a member as the coordinator sees it.
+type ConsumerGroupMember struct {
+	ID, InstanceID string
+	Epoch          int32 // EpochResting: away
+	Due            int   // how many partitions it is to have, once others have given them back
+}
+
+// DescribeConsumerGroup asks the coordinator who is in the group (ConsumerGroupDescribe v0).
+func (c *Client) DescribeConsumerGroup(ctx context.Context, group string) (ConsumerGroup, error) {
+	req := kmsg.NewPtrConsumerGroupDescribeRequest()
+	req.Version, req.Groups = 0, []string{group}
+	resp, err := groupCall[*kmsg.ConsumerGroupDescribeResponse](ctx, c, group, req)
+	if err == nil && len(resp.Groups) != 1 {
+		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(resp.Groups))
+	}
+	if err == nil {
+		err = explained(resp.Groups[0].ErrorCode, resp.Groups[0].ErrorMessage)
+	}
+	if err != nil {
+		return ConsumerGroup{}, fmt.Errorf("describing group %s: %w", group, err)
+	}
+	described := &resp.Groups[0]
+	g := ConsumerGroup{Dealt: described.AssignmentEpoch == described.Epoch}
+	for i := range described.Members {
+		m := &described.Members[i]
+		member := ConsumerGroupMember{ID: m.MemberID, Epoch: m.MemberEpoch}
+		if m.InstanceID != nil {
+			member.InstanceID = *m.InstanceID
+		}
+		for _, t := range m.TargetAssignment.TopicPartitions {
+			member.Due += len(t.Partitions)
+		}
+		g.Members = append(g.Members, member)
+	}
+	return g, nil
+}
+
+// TopicID asks for the id of a topic, as of now (Metadata v12).
+func (c *Client) TopicID(ctx context.Context, topic string) (TopicID, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 12
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = kmsg.StringPtr(topic)
+	req.Topics = append(req.Topics, t)
+	resp, err := c.Any(ctx, req)
+	if err != nil {
+		return TopicID{}, fmt.Errorf("asking for the id of topic %s: %w", topic, err)
+	}
+	r, ok := resp.(*kmsg.MetadataResponse)
+	if !ok || len(r.Topics) != 1 {
+		return TopicID{}, fmt.Errorf("asking for the id of topic %s: unexpected answer %T", topic, resp)
+	}
+	if err := codeError(r.Topics[0].ErrorCode); err != nil {
+		return TopicID{}, fmt.Errorf("asking for the id of topic %s: %w", topic, err)
+	}
+	return r.Topics[0].TopicID, nil
+}
+
+// CommitMemberOffsets is CommitOffsets for a member of the consumer group protocol, from which the group takes nothing older
+// (OffsetCommit v9, of Kafka 3.7 and later).
+func (c *Client) CommitMemberOffsets(ctx context.Context, m Member, topic string, offsets map[int32]OffsetAndMetadata) error {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version = 9
+	req.Group, req.MemberID, req.Generation = m.Group, m.ID, m.Generation
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = topic
+	for _, partition := range slices.Sorted(maps.Keys(offsets)) {
+		o := offsets[partition]
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	resp, err := groupCall[*kmsg.OffsetCommitResponse](ctx, c, m.Group, req)
+	if err != nil {
+		return fmt.Errorf("committing offsets: %w", err)
+	}
+	for i := range resp.Topics {
+		for _, p := range resp.Topics[i].Partitions {
+			if err := explained(p.ErrorCode, nil); err != nil {
+				return fmt.Errorf("committing the offset of partition %d: %w", p.Partition, err)
+			}
+		}
+	}
+	return nil
+}
+
+// groupVersion is the feature that switches the protocol on in a cluster (KIP-1022). Brokers of Kafka 3.7 to 3.9 know its
+// requests too, but refuse them or cut the connection.
+const groupVersion = "group.version"
+
+// OffersConsumerProtocol says whether the cluster takes members of the consumer group protocol (ApiVersions v3).
+func (c *Client) OffersConsumerProtocol(ctx context.Context) (bool, error) {
+	req := &featuresRequest{kmsg.NewPtrApiVersionsRequest()}
+	req.Version = 3
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "balanceq", "1"
+	resp, err := c.Any(ctx, req)
+	if err != nil {
+		return false, fmt.Errorf("asking for the features of the cluster: %w", err)
+	}
+	r, ok := resp.(*featuresResponse)
+	if !ok {
+		return false, fmt.Errorf("asking for the features of the cluster: unexpected answer %T", resp)
+	}
+	if err := codeError(r.ErrorCode); err != nil {
+		return false, fmt.Errorf("asking for the features of the cluster: %w", err)
+	}
+	on := slices.ContainsFunc(r.FinalizedFeatures, func(f kmsg.ApiVersionsResponseFinalizedFeature) bool {
+		return f.Name == groupVersion && f.MaxVersionLevel >= 1
+	})
+	known := slices.ContainsFunc(r.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool {
+		return k.ApiKey == kmsg.ConsumerGroupHeartbeat.Int16() && k.MaxVersion >= 1
+	})
+	return on && known, nil
+}
+
+// featuresRequest is ApiVersions, whose answer has no tagged fields in its header, whatever its version (KIP-511).
+type featuresRequest struct{ *kmsg.ApiVersionsRequest }
+
+type featuresResponse struct{ *kmsg.ApiVersionsResponse }
+
+// ResponseKind implements kmsg.Request.
+func (r *featuresRequest) ResponseKind() kmsg.Response {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.Version = r.Version
+	return &featuresResponse{resp}
+}
+
+// IsFlexible is about the header: the body goes by its version.
+func (*featuresResponse) IsFlexible() bool { return false }
+
+// explained is codeError with what the broker says about it, or else the name where kafka-go has none.
+func explained(code int16, message *string) error {
+	err := codeError(code)
+	text := map[error]string{
+		FencedMemberEpoch: "FENCED_MEMBER_EPOCH", UnreleasedInstanceID: "UNRELEASED_INSTANCE_ID",
+		UnsupportedAssignor: "UNSUPPORTED_ASSIGNOR", StaleMemberEpoch: "STALE_MEMBER_EPOCH",
+	}[err]
+	if message != nil && *message != "" {
+		text = *message
+	}
+	if err == nil || text == "" {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, text)
+}

@@ -1,0 +1,181 @@
+package kafkawire
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// API is a request in the version in which we send it. What kafka-go sends by itself is not among them: it negotiates.
+type API struct {
+	Key     kmsg.Key
+	Version int16
+	Kafka   Release // the oldest that takes it
+}
+
+// Release is a release of Apache Kafka.
+type Release struct{ Major, Minor int }
+
+func (r Release) String() string { return fmt.Sprintf("%d.%d", r.Major, r.Minor) }
+
+// Compare returns -1, 0 or 1, as cmp.Compare does.
+func (r Release) Compare(other Release) int {
+	return slices.Compare([]int{r.Major, r.Minor}, []int{other.Major, other.Minor})
+}
+
+// Use is what a client is used for. Everything and everybody needs what is Basic.
+type Use int
+
+// The uses.
+const (
+	Basic Use = iota
+	ClassicMember
+	ConsumerMember // of KIP-848
+	Transactions
+)
+
+// sent is every request of ours. The releases are those of Kafka's message definitions (clients/src/main/resources).
+var sent = map[Use][]API{
+	Basic: {
+		{kmsg.ApiVersions, 3, Release{2, 4}},
+		{kmsg.Metadata, 9, Release{2, 4}},
+		{kmsg.FindCoordinator, 2, Release{2, 0}},
+		{kmsg.DescribeGroups, 5, Release{2, 4}},
+		{kmsg.ListOffsets, 4, Release{2, 1}},
+		{kmsg.Fetch, 11, Release{2, 3}},
+		{kmsg.InitProducerID, 1, Release{2, 0}},
+		{kmsg.Produce, 8, Release{2, 4}},
+		{kmsg.OffsetFetch, 7, Release{2, 5}},
+	},
+	ClassicMember: {
+		{kmsg.JoinGroup, 9, Release{3, 2}},
+		{kmsg.SyncGroup, 5, Release{2, 5}},
+		{kmsg.Heartbeat, 4, Release{2, 4}},
+		{kmsg.LeaveGroup, 5, Release{3, 2}},
+		{kmsg.OffsetCommit, 7, Release{2, 3}},
+	},
+	ConsumerMember: {
+		{kmsg.ConsumerGroupHeartbeat, 1, Release{4, 0}},
+		{kmsg.ConsumerGroupDescribe, 0, Release{3, 8}},
+		{kmsg.Metadata, 12, Release{3, 1}},
+		{kmsg.OffsetCommit, 9, Release{3, 7}},
+	},
+	Transactions: {
+		{kmsg.InitProducerID, 4, Release{2, 7}},
+		{kmsg.AddPartitionsToTxn, 3, Release{2, 8}},
+		{kmsg.AddOffsetsToTxn, 3, Release{2, 8}},
+		{kmsg.TxnOffsetCommit, 3, Release{2, 5}},
+		{kmsg.EndTxn, 3, Release{2, 8}},
+		{kmsg.DescribeTransactions, 0, Release{3, 0}},
+	},
+}
+
+// APIs returns what the uses send, Basic included.
+func APIs(uses ...Use) []API {
+	all := slices.Clone(sent[Basic])
+	for _, use := range uses {
+		if use != Basic {
+			all = append(all, sent[use]...)
+		}
+	}
+	return all
+}
+
+// Refusal is a request of ours that a broker does not take in our version: it would cut the connection without a word.
+type Refusal struct {
+	API
+	Known    bool // in some version
+	Min, Max int16
+}
+
+// TooNew says that the broker has dropped our version, rather than not having it yet.
+func (r Refusal) TooNew() bool { return r.Known && r.Version < r.Min }
+
+func (r Refusal) String() string {
+	name := r.Key.Name()
+	switch {
+	case !r.Known:
+		return fmt.Sprintf("%s is not known (version %d is sent, of Kafka %s and later)", name, r.Version, r.Kafka)
+	case r.TooNew():
+		return fmt.Sprintf("%s from version %d to %d (%d is sent)", name, r.Min, r.Max, r.Version)
+	}
+	return fmt.Sprintf("%s up to version %d (%d is sent, of Kafka %s and later)", name, r.Max, r.Version, r.Kafka)
+}
+
+// Broker is a member of the cluster and what it refuses.
+type Broker struct {
+	ID       int32
+	Address  string // host:port, as the cluster tells it to clients
+	Refusals []Refusal
+	Err      error // it could not be asked
+}
+
+// brokerPatience is how long one broker may take to say which versions it takes: others can work in its place.
+const brokerPatience = dialTimeout + time.Second
+
+// Brokers asks each broker of the cluster whether it takes the requests (ApiVersions v0, which all do). It fails only if none
+// could be asked.
+func (c *Client) Brokers(ctx context.Context, apis []API) ([]Broker, error) {
+	listed, err := c.listBrokers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var brokers []Broker
+	answered := false
+	for _, b := range listed {
+		broker := Broker{ID: int32(b.ID), Address: fmt.Sprintf("%s:%d", b.Host, b.Port)}
+		broker.Refusals, broker.Err = c.refusals(ctx, broker.ID, apis)
+		answered = answered || broker.Err == nil
+		brokers = append(brokers, broker)
+		err = broker.Err
+	}
+	if !answered {
+		return nil, fmt.Errorf("asking for the versions of the brokers' requests: %w", err)
+	}
+	return brokers, nil
+}
+
+// listBrokers returns at least one.
+func (c *Client) listBrokers(ctx context.Context) ([]kafka.Broker, error) {
+	c.Reset() // cached metadata may be older than a broker
+	metadata, err := c.api.Metadata(ctx, &kafka.MetadataRequest{})
+	if err == nil && len(metadata.Brokers) == 0 {
+		err = kafka.BrokerNotAvailable
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the brokers: %w", err)
+	}
+	return metadata.Brokers, nil
+}
+
+func (c *Client) refusals(ctx context.Context, broker int32, apis []API) ([]Refusal, error) {
+	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+	defer cancel()
+	resp, err := c.Broker(ctx, broker, kmsg.NewPtrApiVersionsRequest())
+	if err != nil {
+		return nil, err
+	}
+	r, ok := resp.(*kmsg.ApiVersionsResponse)
+	if !ok {
+		return nil, fmt.Errorf("kafka: unexpected answer %T", resp)
+	}
+	if err := codeError(r.ErrorCode); err != nil {
+		return nil, err
+	}
+	var refused []Refusal
+	for _, api := range apis {
+		at := slices.IndexFunc(r.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool { return k.ApiKey == api.Key.Int16() })
+		if at < 0 {
+			refused = append(refused, Refusal{API: api})
+			continue
+		}
+		if k := r.ApiKeys[at]; api.Version < k.MinVersion || api.Version > k.MaxVersion {
+			refused = append(refused, Refusal{API: api, Known: true, Min: k.MinVersion, Max: k.MaxVersion})
+		}
+	}
+	return refused, nil
+}
