@@ -2,29 +2,48 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
 )
 
-// commitLoop commits what has moved, every CommitInterval, until ctx ends. Draining partitions are committed even when
-// they have not moved: kafka-go sends no heartbeats while a generation ends, and the commit renews the session.
+// commitLoop commits what has moved, every CommitInterval, until ctx ends. Where outcomes are not seen before they are
+// committed, they do not wait for the interval if nothing was committed for that long.
 func (c *Consumer) commitLoop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.CommitInterval)
 	defer tick.Stop()
+	var moved <-chan struct{}
+	if !c.delivery.Durable() {
+		moved = c.moved
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-moved:
 		case <-tick.C:
-			c.commit(ctx, c.held(), false)
+		}
+		if !c.commit(ctx, c.held(), false) || moved == nil {
+			continue
+		}
+		tick.Reset(c.cfg.CommitInterval)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }
 
-// commit stores the offsets of the given partitions, one call an epoch. force commits them even if they have not moved.
-func (c *Consumer) commit(ctx context.Context, parts []*partition, force bool) {
+// commit stores the offsets of the given partitions, one call an epoch, and says whether there were any. force commits them
+// even if they have not moved.
+func (c *Consumer) commit(ctx context.Context, parts []*partition, force bool) bool {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
-	c.commitLocked(ctx, parts, force)
+	return c.commitLocked(ctx, parts, force)
 }
 
 // commitAndRevoke commits partitions for the last time. It is one step: between the two, a commit that waits for the mutex
@@ -36,24 +55,29 @@ func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition) {
 	for _, p := range parts {
 		p.revoked.Store(true)
 	}
+	if d, ok := c.delivery.(interface{ Revoked() }); ok {
+		d.Revoked() // it may keep outcomes that are the next owner's business now
+	}
 }
 
 // commitLocked requires commitMu.
-func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force bool) {
-	overdue := time.Since(time.Unix(0, c.lastCommit.Load())) > c.cfg.SessionTimeout/3
-	offsets := map[Epoch]map[int32]int64{}
+func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force bool) bool {
+	offsets := map[Epoch]map[int32]kafkawire.OffsetAndMetadata{}
 	committing := map[int32]*partition{}
 	for _, p := range parts {
 		// Given back between held() and here: Release has committed it already, and its next owner may have moved on.
 		if p.revoked.Load() {
 			continue
 		}
-		offset, ok := p.toCommit(force || overdue && p.isDraining())
+		if ended(p.epoch.Lost()) {
+			continue // the group would refuse it
+		}
+		offset, ok := p.toCommit(force, c.aheadLimit)
 		if !ok {
 			continue
 		}
 		if offsets[p.epoch] == nil {
-			offsets[p.epoch] = map[int32]int64{}
+			offsets[p.epoch] = map[int32]kafkawire.OffsetAndMetadata{}
 		}
 		offsets[p.epoch][p.id] = offset
 		committing[p.id] = p
@@ -62,6 +86,15 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force b
 		began := time.Now()
 		err := c.delivery.Commit(ctx, epoch, o)
 		c.obs.Committed(time.Since(began), err)
+		if errors.Is(err, kafka.OffsetMetadataTooLarge) && c.aheadLimit > 0 {
+			c.aheadLimit = 0
+			c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("needed", aheadLimit).
+				Msg("the brokers' offset.metadata.max.bytes is too small to name answered requests behind one that waits; a crash repeats them until it is raised and this service restarted")
+		}
+		if errors.Is(err, kafkawire.ErrRival) {
+			c.fail(err) // which tells people
+			continue
+		}
 		if err != nil {
 			// Not fatal: the offsets go out again with the next commit, and if the group has forgotten us it says so to the
 			// membership as well. Logged at every doubling.
@@ -70,16 +103,23 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force b
 			}
 			continue
 		}
-		c.refused = 0
+		if c.refused > 0 {
+			c.log.Info().Str("group", c.cfg.Group).Int("tries", c.refused+1).Msg("committing offsets works again")
+			c.refused = 0
+		}
 		c.lastCommit.Store(began.UnixNano())
 		for id, offset := range o {
 			committing[id].noteCommitted(offset)
 		}
 	}
+	return len(offsets) > 0
 }
 
-func (p *partition) isDraining() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.draining
+func ended(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,7 +34,6 @@ type Config struct {
 	RunAhead       int           // records started but not yet committed or committable, over all partitions
 	FetchBytes     int           // of one fetch of one partition; two such chunks are held
 	CommitInterval time.Duration // what a kill -9 can repeat at most, besides what is in flight
-	SessionTimeout time.Duration // of the group: while draining, commits keep the member alive
 	DrainTimeout   time.Duration // how long partitions that are asked back may take to finish
 }
 
@@ -50,7 +50,7 @@ const OutcomeDeadLetter = "dead-letter"
 
 // Observer hears what happens. Its methods are called on hot paths and must not block.
 type Observer interface {
-	// Settled is called when a record's outcome is durable. outcome is a result's outcome, or OutcomeDeadLetter.
+	// Settled is called when a record's outcome is durable: acknowledged, or where it goes with the offset, committed. outcome is a result's outcome, or OutcomeDeadLetter.
 	Settled(outcome string, reason schemas.Reason)
 	// Committed is called after each commit; err is nil when it worked.
 	Committed(took time.Duration, err error)
@@ -71,10 +71,14 @@ type Consumer struct {
 	fetcher  *fetcher
 	work     context.Context // what handlers run under; outlives the intake by the drain
 	progress chan struct{}   // something finished while draining
+	moved    chan struct{}   // a commit offset has moved
 
 	commitMu   sync.Mutex   // one commit at a time: a later one must not be overtaken by an earlier one
 	lastCommit atomic.Int64 // when the last commit that worked was sent, Unix nanoseconds
 	refused    int          // commits that failed since then; guarded by commitMu
+	aheadLimit int          // characters of metadata that a commit may carry; guarded by commitMu
+
+	fail context.CancelCauseFunc // ends Run, for what trying again does not cure
 
 	mu         sync.Mutex
 	partitions map[int32]*partition
@@ -100,9 +104,13 @@ func New(cfg Config, parts Parts) *Consumer {
 		log: parts.Log, obs: parts.Observer,
 		lanes:      newLanes(parts.Handler, cfg.MaxInFlight),
 		progress:   make(chan struct{}, 1),
+		moved:      make(chan struct{}, 1),
 		partitions: map[int32]*partition{},
 	}
 	c.fetcher = newFetcher(c, parts.Fetch)
+	if parts.Delivery.Durable() {
+		c.aheadLimit = aheadLimit
+	}
 	return c
 }
 
@@ -110,6 +118,8 @@ func New(cfg Config, parts Parts) *Consumer {
 // end matters: the group gives the partitions back first, which drains them while handlers, delivery and commits still
 // work; only then are handlers cancelled.
 func (c *Consumer) Run(ctx context.Context) error {
+	ctx, c.fail = context.WithCancelCause(ctx)
+	defer c.fail(nil)
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	c.work = work
@@ -120,6 +130,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 	stopWork()
 	c.lanes.close()
 	wg.Wait()
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
 	if err != nil {
 		return fmt.Errorf("consuming %s: %w", c.cfg.Topic, err)
 	}
@@ -133,14 +146,14 @@ func (c *Consumer) Grant(ctx context.Context, epoch Epoch, ids []int32) {
 		c.log.Warn().Str("topic", c.cfg.Topic).Msg("no partition is assigned to this instance: there are more instances than partitions")
 		return
 	}
-	committed, start, err := c.startOffsets(ctx, ids)
+	from, err := c.startOffsets(ctx, ids)
 	if err != nil {
 		return // asked back before we knew where to start
 	}
 	c.mu.Lock()
 	window := max(minWindow, c.cfg.RunAhead/(len(c.partitions)+len(ids)))
 	for _, id := range ids {
-		p := newPartition(c, id, epoch, start[id], committed[id], window)
+		p := newPartition(c, id, epoch, from[id], window)
 		run, stop := context.WithCancel(c.work)
 		p.stop = stop
 		c.partitions[id] = p
@@ -157,14 +170,21 @@ func (c *Consumer) setJoined(joined bool) {
 	c.mu.Unlock()
 }
 
+// position is where a partition starts.
+type position struct {
+	committed kafkawire.OffsetAndMetadata
+	start     int64 // the committed offset, if there is one
+	ahead     []run // what is finished beyond it
+}
+
 const startBackoff = 100 * time.Millisecond
 
 // startOffsets asks until it knows, or until the partitions are asked back: a guess would lose or repeat records.
-func (c *Consumer) startOffsets(ctx context.Context, ids []int32) (committed, start map[int32]int64, err error) {
+func (c *Consumer) startOffsets(ctx context.Context, ids []int32) (map[int32]position, error) {
 	for tries := 1; ; tries++ {
-		committed, start, err = c.lookUpOffsets(ctx, ids)
+		from, err := c.lookUpOffsets(ctx, ids)
 		if err == nil || ctx.Err() != nil {
-			return committed, start, err
+			return from, err
 		}
 		c.trouble(err, tries).Err(err).Str("group", c.cfg.Group).Msg("looking up where to start failed; trying again")
 		c.wire.Reset()
@@ -186,20 +206,21 @@ func (c *Consumer) trouble(err error, tries int) *zerolog.Event {
 	return c.log.Error()
 }
 
-func (c *Consumer) lookUpOffsets(ctx context.Context, ids []int32) (committed, start map[int32]int64, err error) {
-	committed, err = c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
+func (c *Consumer) lookUpOffsets(ctx context.Context, ids []int32) (map[int32]position, error) {
+	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	start = maps.Clone(committed)
+	from := make(map[int32]position, len(committed))
 	var fresh []int32
-	for id, offset := range committed {
-		if offset == kafkawire.NoOffset {
+	for id, o := range committed {
+		from[id] = position{committed: o, start: o.Offset, ahead: c.finishedAhead(id, o)}
+		if o.Offset == kafkawire.NoOffset {
 			fresh = append(fresh, id)
 		}
 	}
 	if len(fresh) == 0 {
-		return committed, start, nil
+		return from, nil
 	}
 	at := kafkawire.Earliest
 	if c.cfg.Start == Latest {
@@ -207,12 +228,14 @@ func (c *Consumer) lookUpOffsets(ctx context.Context, ids []int32) (committed, s
 	}
 	resolved, err := c.wire.ListOffsets(ctx, c.cfg.Topic, fresh, at)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	// The first commit stores these even if nothing comes: a restart must not resolve "latest" again and skip what came
 	// in between.
-	maps.Copy(start, resolved)
-	return committed, start, nil
+	for id, start := range resolved {
+		from[id] = position{committed: committed[id], start: start}
+	}
+	return from, nil
 }
 
 // quietDrain is how long a drain waits without any progress while no verdict can be had: what is on the wire ends by
@@ -226,10 +249,13 @@ func (c *Consumer) Release(ids []int32) {
 	began := time.Now()
 	deadline := time.NewTimer(c.cfg.DrainTimeout)
 	defer deadline.Stop()
+	lost := lossOf(parts)
 	for drained(parts) > 0 {
 		quiet := time.NewTimer(quietDrain)
 		over := false
 		select {
+		case <-lost: // somebody else answers them by now
+			over = true
 		case <-c.progress:
 		case <-deadline.C:
 			over = true
@@ -253,6 +279,15 @@ func (c *Consumer) Release(ids []int32) {
 	c.joined = len(c.partitions) > 0
 	c.mu.Unlock()
 	c.log.Info().Ints32("partitions", ids).Dur("took", time.Since(began)).Int("unfinished", left).Msg("gave partitions back")
+}
+
+// lossOf returns a channel that is closed when partitions that are released together are lost. They came by one membership,
+// and what is lost is lost together.
+func lossOf(parts []*partition) <-chan struct{} {
+	if len(parts) == 0 {
+		return nil
+	}
+	return parts[0].epoch.Lost()
 }
 
 // drainStart stops fetching and dispatching the partitions and returns those that are held.

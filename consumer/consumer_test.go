@@ -38,7 +38,7 @@ func TestStartOffsets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.committed >= 0 {
-				if err := storeOffsets(c, map[int32]int64{0: test.committed}); err != nil {
+				if err := storeOffsets(c, at(0, test.committed)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -66,7 +66,7 @@ func TestStartOffsets(t *testing.T) {
 func TestGrantWaitsForTheStartOffset(t *testing.T) {
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 5)...)
-	if err := storeOffsets(c, map[int32]int64{0: 3}); err != nil {
+	if err := storeOffsets(c, at(0, 3)); err != nil {
 		t.Fatal(err)
 	}
 	unstable := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.UnstableOffsetCommit, Count: 3})
@@ -139,7 +139,7 @@ func TestOffsetOutOfRange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 1)
 			produce(t, c, 0, requests(1, 10)...)
-			if err := storeOffsets(c, map[int32]int64{0: test.committed}); err != nil {
+			if err := storeOffsets(c, at(0, test.committed)); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.DeleteRecords(testTopic, 0, 6); err != nil {
@@ -204,9 +204,9 @@ func TestCommitsThePrefix(t *testing.T) {
 			}
 		}
 	}
-	epoch := &fakeEpoch{before: func(offsets map[int32]int64) error {
-		if most := prefix(); offsets[0] > most {
-			t.Errorf("offset %d is committed, the prefix ends at %d", offsets[0], most)
+	epoch := &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+		if most := prefix(); offsets[0].Offset > most {
+			t.Errorf("offset %d is committed, the prefix ends at %d", offsets[0].Offset, most)
 		}
 		return nil
 	}}
@@ -252,8 +252,8 @@ func TestCommitIsRetried(t *testing.T) {
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 3)...)
 	var tries atomic.Int64
-	epoch := &fakeEpoch{before: func(offsets map[int32]int64) error {
-		if offsets[0] == 3 && tries.Add(1) <= 5 {
+	epoch := &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+		if offsets[0].Offset == 3 && tries.Add(1) <= 5 {
 			return errors.New("coordinator moved")
 		}
 		return nil

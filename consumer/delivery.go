@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 
+	"balanceq/kafkawire"
 	"balanceq/schemas"
 )
 
@@ -15,7 +16,10 @@ type Delivery interface {
 	// acknowledgement follows.
 	Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error
 	// Commit makes the offsets permanent under the epoch, with whatever has to go with them.
-	Commit(ctx context.Context, epoch Epoch, offsets map[int32]int64) error
+	Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error
+	// Durable says whether the outcome of a record that counts as done outlives a crash, whatever is committed. If so,
+	// commits carry the records that are done above the committed offset in their metadata, and the next owner skips them.
+	Durable() bool
 }
 
 // Acknowledger is told that one message of an outcome counts as done. It is an alias, so that the producer can satisfy
@@ -39,6 +43,9 @@ func (d AtLeastOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out sche
 }
 
 // Commit implements Delivery.
-func (d AtLeastOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]int64) error {
+func (d AtLeastOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
 	return epoch.Commit(ctx, offsets)
 }
+
+// Durable implements Delivery: a record is done when the brokers have acknowledged its outcome.
+func (d AtLeastOnce) Durable() bool { return true }

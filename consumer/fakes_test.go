@@ -16,14 +16,14 @@ import (
 )
 
 // storeOffsets commits for the group as somebody who is no member of it.
-func storeOffsets(c *kfake.Cluster, offsets map[int32]int64) error {
+func storeOffsets(c *kfake.Cluster, offsets map[int32]kafkawire.OffsetAndMetadata) error {
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	defer wire.Close()
 	topic := kmsg.NewOffsetCommitRequestTopic()
 	topic.Topic = testTopic
-	for partition, offset := range offsets {
+	for partition, o := range offsets {
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset = partition, offset
+		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
 		topic.Partitions = append(topic.Partitions, p)
 	}
 	req := kmsg.NewPtrOffsetCommitRequest()
@@ -45,7 +45,7 @@ func storeOffsets(c *kfake.Cluster, offsets map[int32]int64) error {
 
 // brokerEpoch stores what is committed under it on the broker, too.
 func brokerEpoch(c *kfake.Cluster) *fakeEpoch {
-	return &fakeEpoch{before: func(offsets map[int32]int64) error { return storeOffsets(c, offsets) }}
+	return &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error { return storeOffsets(c, offsets) }}
 }
 
 // fakeMember is a membership that does what the test says.
@@ -86,6 +86,8 @@ func (g *fakeGate) set(cause string) {
 
 // fakeDelivery acknowledges at once, or when the test says so.
 type fakeDelivery struct {
+	fleeting bool // outcomes do not outlive a crash
+
 	mu        sync.Mutex
 	hold      bool // acknowledgements wait for release
 	delivered []schemas.Position
@@ -106,9 +108,11 @@ func (d *fakeDelivery) Deliver(_ context.Context, inq *schemas.Inquiry, _ schema
 	return nil
 }
 
-func (d *fakeDelivery) Commit(ctx context.Context, epoch Epoch, offsets map[int32]int64) error {
+func (d *fakeDelivery) Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
 	return epoch.Commit(ctx, offsets)
 }
+
+func (d *fakeDelivery) Durable() bool { return !d.fleeting }
 
 func (d *fakeDelivery) setHold(hold bool) {
 	d.mu.Lock()

@@ -1,11 +1,8 @@
 package consumer
 
 import (
-	"bytes"
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,24 +22,14 @@ func groupBroker(t *testing.T, partitions int32) *kfake.Cluster {
 	return broker(t, partitions, kfake.GroupMinSessionTimeout(shortSession))
 }
 
-func newTestGroup(t *testing.T, c *kfake.Cluster, log zerolog.Logger) *Group {
-	t.Helper()
-	wire := kafkawire.NewClient(settings(c), testTopic)
-	t.Cleanup(wire.Close)
-	return NewGroup(GroupConfig{
-		Group: testGroup, Topic: testTopic, SessionTimeout: shortSession, RebalanceTimeout: patience,
-	}, wire, log)
-}
-
 // startInGroup runs a consumer that is a member of the real group.
 func startInGroup(t *testing.T, c *kfake.Cluster, handler HandlerFunc, change func(*Config)) *rig {
 	t.Helper()
-	return startMember(t, c, handler, func(cfg *Config) {
-		cfg.SessionTimeout = shortSession
-		if change != nil {
-			change(cfg)
-		}
-	}, newTestGroup(t, c, zerolog.Nop()))
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	t.Cleanup(wire.Close)
+	return startMember(t, c, handler, change, NewClassic(ClassicConfig{
+		MemberConfig{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, shortSession,
+	}, wire, zerolog.Nop()))
 }
 
 func (r *rig) holds() int { return len(r.Status().Partitions) }
@@ -99,50 +86,6 @@ func TestMembersShareAndHandOver(t *testing.T) {
 	}
 }
 
-// While a member drains for longer than its session, its commits are accepted and keep it in the group.
-func TestCommitsWhileDraining(t *testing.T) {
-	c := groupBroker(t, 2)
-	produce(t, c, 0, requests(2, 20)...)
-	h := head{make(chan struct{})}
-	first := startInGroup(t, c, h.handle, nil)
-	eventually(t, "the first member has answered", func() bool { return first.committed(0) == 20 })
-	// Contract 1 waits at the head of what follows; what comes before it can be committed.
-	first.delivery.setHold(true)
-	produce(t, c, 0, requests(30, 5)...)
-	produce(t, c, 0, requests(1, 1)...)
-	eventually(t, "all is under way", func() bool { p, _ := first.partition(0); return p.Open == 6 })
-
-	second := startInGroup(t, c, answerAll, nil)
-	draining := func() bool {
-		for _, p := range first.held() {
-			return p.isDraining()
-		}
-		return false
-	}
-	eventually(t, "the first member drains", draining)
-	began := time.Now()
-	first.delivery.setHold(false)
-	first.delivery.release()
-	eventually(t, "a commit of the drain is stored", func() bool { return first.committed(0) == 25 })
-	eventually(t, "two sessions are over", func() bool { return time.Since(began) > 2*shortSession })
-	if _, failures, _ := first.observer.seen(); failures != 0 || !draining() {
-		t.Errorf("%d commits failed, draining %v", failures, draining())
-	}
-	close(h.free)
-	eventually(t, "the drain's last commit is stored", func() bool { return first.committed(0) == 26 })
-	eventually(t, "they share", func() bool { return first.holds() == 1 && second.holds() == 1 })
-	if _, failures, _ := first.observer.seen(); failures != 0 {
-		t.Errorf("%d commits failed", failures)
-	}
-	produce(t, c, 0, requests(40, 5)...)
-	eventually(t, "it goes on", func() bool { return first.committed(0) == 31 })
-	got := append(first.delivery.offsets(0), second.delivery.offsets(0)...)
-	slices.Sort(got)
-	if !slices.Equal(got, sequence(0, 31)) {
-		t.Errorf("answered %v", got)
-	}
-}
-
 // The end with requests under way: they are answered and committed before the group is left.
 func TestLeavingDrains(t *testing.T) {
 	c := groupBroker(t, 1)
@@ -170,89 +113,6 @@ func TestLeavingDrains(t *testing.T) {
 	}
 	if info := c.GroupInfo(testGroup); info != nil && len(info.Members) != 0 {
 		t.Errorf("%d members are left", len(info.Members))
-	}
-}
-
-// blockingLog stops whoever logs that the group was joined, when it is told to.
-type blockingLog struct {
-	mu    sync.Mutex
-	block chan struct{} // nil: does not
-	hits  atomic.Int64
-}
-
-func (l *blockingLog) Write(b []byte) (int, error) {
-	if bytes.Contains(b, []byte(`"joined the consumer group"`)) {
-		l.mu.Lock()
-		block := l.block
-		l.mu.Unlock()
-		l.hits.Add(1)
-		if block != nil {
-			<-block
-		}
-	}
-	return len(b), nil
-}
-
-// turnOwner sees to it that only one call is under way at a time.
-type turnOwner struct {
-	t        *testing.T
-	active   atomic.Int64
-	granted  atomic.Int64
-	released atomic.Int64
-	linger   func() // within each Release
-}
-
-func (o *turnOwner) enter(what string) {
-	if n := o.active.Add(1); n != 1 {
-		o.t.Errorf("%s while another call is under way", what)
-	}
-}
-
-func (o *turnOwner) Grant(context.Context, Epoch, []int32) {
-	o.enter("Grant")
-	if granted, released := o.granted.Add(1), o.released.Load(); granted != released+1 {
-		o.t.Errorf("grant %d after %d releases", granted, released)
-	}
-	o.active.Add(-1)
-}
-
-func (o *turnOwner) Release([]int32) {
-	o.enter("Release")
-	o.linger()
-	o.released.Add(1)
-	o.active.Add(-1)
-}
-
-// A generation may end before its function is started (a slow log is enough). kafka-go does not wait for that function, so
-// the next generation's could be granted the same partitions before the first has given them back.
-func TestGenerationThatEndsBeforeItBegins(t *testing.T) {
-	c := groupBroker(t, 2)
-	log := &blockingLog{block: make(chan struct{})}
-	owner := &turnOwner{t: t}
-	release := make(chan struct{})
-	owner.linger = func() { <-release }
-	ctx, cancel := context.WithCancel(t.Context())
-	left := make(chan error, 1)
-	member := newTestGroup(t, c, zerolog.New(log))
-	go func() { left <- member.Join(ctx, owner) }()
-	eventually(t, "the member is stopped short of its first generation", func() bool { return log.hits.Load() == 1 })
-
-	other := startInGroup(t, c, answerAll, nil) // ends that generation
-	log.mu.Lock()
-	block := log.block
-	log.block = nil
-	log.mu.Unlock()
-	eventually(t, "the next generation has come", func() bool { return other.holds() == 1 })
-	close(block)
-	eventually(t, "the member has joined again", func() bool { return log.hits.Load() == 2 })
-	close(release)
-	eventually(t, "both generations were granted", func() bool { return owner.granted.Load() >= 2 })
-	cancel()
-	if err := <-left; err != nil {
-		t.Fatal(err)
-	}
-	if granted, released := owner.granted.Load(), owner.released.Load(); granted != released {
-		t.Errorf("%d grants, %d releases", granted, released)
 	}
 }
 

@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"balanceq/internal/kafkatest"
 	"balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 const (
 	testTopic = "requests"
@@ -129,15 +129,20 @@ func requests(from, n int) []string {
 	return list
 }
 
-// fakeEpoch remembers what was committed under it.
-type fakeEpoch struct {
-	before func(offsets map[int32]int64) error // called first; an error is the commit's
-
-	mu      sync.Mutex
-	history []map[int32]int64
+// at is the offset of one partition, without metadata.
+func at(partition int32, offset int64) map[int32]kafkawire.OffsetAndMetadata {
+	return map[int32]kafkawire.OffsetAndMetadata{partition: {Offset: offset}}
 }
 
-func (e *fakeEpoch) Commit(_ context.Context, offsets map[int32]int64) error {
+// fakeEpoch remembers what was committed under it.
+type fakeEpoch struct {
+	before func(offsets map[int32]kafkawire.OffsetAndMetadata) error // called first; an error is the commit's
+
+	mu      sync.Mutex
+	history []map[int32]kafkawire.OffsetAndMetadata
+}
+
+func (e *fakeEpoch) Commit(_ context.Context, offsets map[int32]kafkawire.OffsetAndMetadata) error {
 	if e.before != nil {
 		if err := e.before(offsets); err != nil {
 			return err
@@ -149,16 +154,25 @@ func (e *fakeEpoch) Commit(_ context.Context, offsets map[int32]int64) error {
 	return nil
 }
 
+func (e *fakeEpoch) Lost() <-chan struct{} { return nil }
+
+func (e *fakeEpoch) Member() kafkawire.Member {
+	return kafkawire.Member{Group: testGroup, ID: "m", Generation: 3}
+}
+
 // offset returns what the partition's last commit said; NoOffset: there was none.
-func (e *fakeEpoch) offset(partition int32) int64 {
+func (e *fakeEpoch) offset(partition int32) int64 { return e.last(partition).Offset }
+
+// last returns the partition's last commit.
+func (e *fakeEpoch) last(partition int32) kafkawire.OffsetAndMetadata {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, offsets := range slices.Backward(e.history) {
-		if offset, ok := offsets[partition]; ok {
-			return offset
+		if o, ok := offsets[partition]; ok {
+			return o
 		}
 	}
-	return kafkawire.NoOffset
+	return kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset}
 }
 
 func (e *fakeEpoch) commits() int {

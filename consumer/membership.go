@@ -1,8 +1,12 @@
 package consumer
 
-import "context"
+import (
+	"context"
 
-// Membership is a place in the consumer group. There is one file a kind.
+	"balanceq/kafkawire"
+)
+
+// Membership is a place in the consumer group: Classic or KIP848.
 type Membership interface {
 	// Join takes the place and keeps it until ctx ends, then gives the partitions back and leaves the group. It calls
 	// owner from goroutines of its own, never two calls for the same partition at a time.
@@ -20,7 +24,12 @@ type Owner interface {
 
 // Epoch is the right to commit, for as long as the partitions of one grant are held.
 type Epoch interface {
-	// Commit stores the next offset to read of each partition. It also keeps the member alive while it drains. An error
-	// leaves it open whether it was stored; offsets of another epoch are refused by the group, not by us.
-	Commit(ctx context.Context, offsets map[int32]int64) error
+	// Commit stores the next offset to read of each partition, with its metadata. An error leaves it open whether it was
+	// stored; offsets of another epoch are refused by the group, not by us.
+	Commit(ctx context.Context, offsets map[int32]kafkawire.OffsetAndMetadata) error
+	// Lost is closed when the group has given the partitions to others: nothing of them can be committed any more, and what
+	// is still answered of them is answered twice.
+	Lost() <-chan struct{}
+	// Member says who commits at the moment, for offsets that are committed in a transaction.
+	Member() kafkawire.Member
 }

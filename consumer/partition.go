@@ -55,7 +55,7 @@ func (it *item) Acknowledged() {
 type chunk struct {
 	records []kafkawire.Record
 	next    int64
-	restart bool // the log does not reach back to (or up to) our offset: forget everything, go on at next
+	restart bool // the log ends before our offset: it is not the one we knew; forget everything, go on at next
 }
 
 // partition is one granted partition: from the grant until it is given back.
@@ -71,21 +71,25 @@ type partition struct {
 	stop    context.CancelFunc
 	stopped chan struct{} // dispatch has returned
 	revoked atomic.Bool   // given back: what finishes now belongs to somebody else
+	crowded atomic.Bool   // the finished records above the commit offset hardly fit into a commit: start nothing new
+	roomy   chan struct{} // crowded may have changed
 
 	mu        sync.Mutex
 	tracker   tracker
-	fetchNext int64 // offset of the next fetch
-	stable    int64 // last stable offset of the log, as last heard
-	committed int64 // last offset that was committed by us; kafkawire.NoOffset: none yet
+	fetchNext int64  // offset of the next fetch
+	stable    int64  // last stable offset of the log, as last heard
+	committed int64  // last offset that was committed by us; kafkawire.NoOffset: none yet
+	metadata  string // of that commit
 	moved     time.Time
 	draining  bool
 }
 
-func newPartition(c *Consumer, id int32, epoch Epoch, start, committed int64, window int) *partition {
+func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int) *partition {
 	return &partition{
 		id: id, epoch: epoch, consumer: c,
-		input: make(chan chunk, 1), window: make(chan struct{}, window), stopped: make(chan struct{}),
-		tracker: newTracker(start), fetchNext: start, stable: start, committed: committed, moved: time.Now(),
+		input: make(chan chunk, 1), window: make(chan struct{}, window), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
+		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start,
+		committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
 	}
 }
 
@@ -104,16 +108,41 @@ func (p *partition) dispatch(ctx context.Context) {
 			return
 		}
 		for i := range c.records {
-			select {
-			case <-ctx.Done():
+			if p.answered(c.records[i].Offset) {
+				continue
+			}
+			if !p.awaitRoom(ctx) {
 				return
-			case p.window <- struct{}{}:
 			}
 			p.consumer.lanes.submit(p.consumer.work, p.begin(&c.records[i]))
 		}
 		p.mu.Lock()
 		p.tracker.skip(c.next)
 		p.mu.Unlock()
+	}
+}
+
+// answered says whether who had the partition before has answered the record.
+func (p *partition) answered(offset int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tracker.answered(offset)
+}
+
+// awaitRoom waits until another record may be started, and takes its token of the window.
+func (p *partition) awaitRoom(ctx context.Context) bool {
+	for p.crowded.Load() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-p.roomy:
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case p.window <- struct{}{}:
+		return true
 	}
 }
 
@@ -132,11 +161,15 @@ func (p *partition) begin(r *kafkawire.Record) *item {
 	}
 	it.Record, it.Ticket = &it.record, it
 	it.Request, it.Err = schemas.DecodeRequest(&it.record)
+	contract := it.Request.ContractID
+	if it.Err != nil {
+		contract = 0 // as in lanes.submit
+	}
 	p.mu.Lock()
 	if p.tracker.open == 0 {
 		p.moved = time.Now() // it was idle until now
 	}
-	it.ticket = p.tracker.start(r.Offset)
+	it.ticket = p.tracker.start(r.Offset, contract)
 	p.mu.Unlock()
 	return it
 }
@@ -153,11 +186,21 @@ func (p *partition) finish(it *item) {
 	for range moved {
 		<-p.window
 	}
-	p.consumer.obs.Settled(it.outcome, it.reason)
+	if p.consumer.delivery.Durable() {
+		it.settled()
+	}
+	if moved > 0 {
+		select {
+		case p.consumer.moved <- struct{}{}:
+		default:
+		}
+	}
 	if draining {
 		p.consumer.signalProgress()
 	}
 }
+
+func (it *item) settled() { it.partition.consumer.obs.Settled(it.outcome, it.reason) }
 
 // restart waits until nothing is under way, which is when every token of the window can be had, and goes on at offset.
 func (p *partition) restart(ctx context.Context, offset int64) bool {
@@ -202,7 +245,8 @@ func (p *partition) accept(f *kafkawire.Fetched, asked int64) {
 	p.input <- chunk{records: f.Records, next: f.Next}
 }
 
-// jump goes on at another offset, because the log no longer holds (or does not yet hold) the one we asked for.
+// jump goes on at another offset, because the log no longer holds (or does not yet hold) the one we asked for. A jump ahead
+// is a gap like any other.
 func (p *partition) jump(asked, to int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -210,7 +254,7 @@ func (p *partition) jump(asked, to int64) bool {
 		return false
 	}
 	p.fetchNext = to
-	p.input <- chunk{next: to, restart: true}
+	p.input <- chunk{next: to, restart: to < asked}
 	return true
 }
 
@@ -221,15 +265,34 @@ func (p *partition) open() int {
 	return p.tracker.open
 }
 
-// toCommit returns the offset to commit, if it has moved or always is set.
-func (p *partition) toCommit(always bool) (int64, bool) {
+// toCommit returns what to commit, if it has changed or always is set. limit is how many characters the metadata may have,
+// in which the finished records above the offset are named; 0: none.
+//
+// It also lets intake go on or wait: whatever finishes until the next commit would be repeated by a crash anyhow, so it is
+// soon enough to look at each commit.
+func (p *partition) toCommit(always bool, limit int) (kafkawire.OffsetAndMetadata, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.tracker.next, always || p.tracker.next != p.committed
+	o := kafkawire.OffsetAndMetadata{Offset: p.tracker.next}
+	crowded := false
+	if limit > 0 {
+		var all bool
+		o.Metadata, all = encodeAhead(o.Offset, p.tracker.above(), limit)
+		// What lies between stretches that are named already must be started, or it could never join them.
+		crowded = (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
+	}
+	p.crowded.Store(crowded)
+	if !crowded {
+		select {
+		case p.roomy <- struct{}{}:
+		default:
+		}
+	}
+	return o, always || o.Offset != p.committed || o.Metadata != p.metadata
 }
 
-func (p *partition) noteCommitted(offset int64) {
+func (p *partition) noteCommitted(o kafkawire.OffsetAndMetadata) {
 	p.mu.Lock()
-	p.committed = offset
+	p.committed, p.metadata = o.Offset, o.Metadata
 	p.mu.Unlock()
 }

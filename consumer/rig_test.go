@@ -38,26 +38,37 @@ func answerAll(ctx context.Context, lane *Lane) {
 func testConfig() Config {
 	return Config{
 		Topic: testTopic, Group: testGroup, Start: Earliest, MaxInFlight: 8, RunAhead: 64, FetchBytes: 64 << 10,
-		CommitInterval: 5 * time.Millisecond, SessionTimeout: 10 * time.Second, DrainTimeout: patience,
+		CommitInterval: 5 * time.Millisecond, DrainTimeout: patience,
 	}
 }
 
 // start runs a consumer until the test ends. Its partitions come from the test.
 func start(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config)) *rig {
 	t.Helper()
+	return startWith(t, cluster, handler, change, &fakeDelivery{})
+}
+
+// startWith is start with a delivery of the test's.
+func startWith(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), delivery *fakeDelivery) *rig {
+	t.Helper()
 	member := &fakeMember{owner: make(chan Owner, 1)}
-	r := startMember(t, cluster, handler, change, member)
+	r := startRig(t, cluster, handler, change, member, delivery)
 	r.owner = <-member.owner
 	return r
 }
 
 func startMember(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), member Membership) *rig {
 	t.Helper()
+	return startRig(t, cluster, handler, change, member, &fakeDelivery{})
+}
+
+func startRig(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), member Membership, delivery *fakeDelivery) *rig {
+	t.Helper()
 	cfg := testConfig()
 	if change != nil {
 		change(&cfg)
 	}
-	r := &rig{t: t, cluster: cluster, delivery: &fakeDelivery{}, gate: newFakeGate(), observer: &fakeObserver{}}
+	r := &rig{t: t, cluster: cluster, delivery: delivery, gate: newFakeGate(), observer: &fakeObserver{}}
 	r.offsets, r.fetch = kafkawire.NewClient(settings(cluster), testTopic), kafkawire.NewClient(settings(cluster), testTopic)
 	r.Consumer = New(cfg, Parts{
 		Offsets: r.offsets, Fetch: r.fetch, Member: member, Delivery: r.delivery, Handler: handler, Gate: r.gate,
@@ -90,9 +101,13 @@ func committed(t *testing.T, c *kfake.Cluster, partitions ...int32) map[int32]in
 	t.Helper()
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	defer wire.Close()
-	offsets, err := wire.CommittedOffsets(t.Context(), testGroup, testTopic, partitions)
+	stored, err := wire.CommittedOffsets(t.Context(), testGroup, testTopic, partitions)
 	if err != nil {
 		t.Fatal(err)
+	}
+	offsets := map[int32]int64{}
+	for id, o := range stored {
+		offsets[id] = o.Offset
 	}
 	return offsets
 }
@@ -106,7 +121,7 @@ func (r *rig) committed(partition int32) int64 {
 		r.offsets.Reset()
 		return kafkawire.NoOffset
 	}
-	return offsets[partition]
+	return offsets[partition].Offset
 }
 
 // grant hands partitions over and takes them back when the test ends, if it has not done so itself.
@@ -142,4 +157,10 @@ func sequence(from, to int64) []int64 {
 		list = append(list, from)
 	}
 	return list
+}
+
+func (p *partition) isDraining() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.draining
 }

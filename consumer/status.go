@@ -1,12 +1,18 @@
 package consumer
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"balanceq/kafkawire"
+)
 
 // Status is a snapshot for metrics and health.
 type Status struct {
 	Joined     bool // holds its place in the group
 	InFlight   int  // requests being handled
 	LanesReady int  // contracts with waiting requests for which no worker is free
+	WorkerFree bool // a worker has nothing to do, or one more may be started
 	LastCommit time.Time
 	Partitions []PartitionStatus
 }
@@ -19,6 +25,12 @@ type PartitionStatus struct {
 	End       int64     // end of the log as last heard of (last stable offset)
 	Open      int       // started and not finished, or finished behind one that is not
 	Moved     time.Time // when Next last moved, or when the partition was last idle
+	Fetched   int64     // the offset to fetch from next
+	Room      bool      // nothing that was fetched waits to be started: the next fetch is due, or under way
+	Draining  bool      // being given back: nothing is fetched or started any more
+	Oldest    int64     // of the lowest record that was started and is not finished; kafkawire.NoOffset: there is none
+	Lane      int64     // the lane of Oldest
+	Waits     bool      // Oldest waits in its lane: no handler has taken it
 }
 
 // Lag returns how many offsets are not finished yet.
@@ -26,7 +38,7 @@ func (p PartitionStatus) Lag() int64 { return max(0, p.End-p.Next) }
 
 // Status returns a snapshot.
 func (c *Consumer) Status() Status {
-	s := Status{}
+	s := Status{WorkerFree: c.lanes.spare()}
 	s.InFlight, s.LanesReady = c.lanes.load()
 	c.mu.Lock()
 	s.Joined = c.joined
@@ -35,11 +47,40 @@ func (c *Consumer) Status() Status {
 		s.LastCommit = time.Unix(0, at)
 	}
 	for _, p := range c.held() {
-		p.mu.Lock()
-		s.Partitions = append(s.Partitions, PartitionStatus{
-			Partition: p.id, Next: p.tracker.next, Committed: p.committed, End: p.stable, Open: p.tracker.open, Moved: p.moved,
-		})
-		p.mu.Unlock()
+		status := p.status()
+		status.Waits = c.lanes.waits(status.Lane, p, status.Oldest)
+		s.Partitions = append(s.Partitions, status)
 	}
 	return s
+}
+
+func (p *partition) status() PartitionStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := PartitionStatus{
+		Partition: p.id, Next: p.tracker.next, Committed: p.committed, End: p.stable, Open: p.tracker.open, Moved: p.moved,
+		Fetched: p.fetchNext, Room: len(p.input) == 0, Draining: p.draining, Oldest: kafkawire.NoOffset,
+	}
+	if len(p.tracker.entries) > 0 { // the first one is never finished
+		oldest := p.tracker.entries[0]
+		s.Oldest, s.Lane = oldest.after-1, oldest.contract
+	}
+	return s
+}
+
+// spare says whether a worker could take a lane at once.
+func (l *lanes) spare() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.idle > 0 || l.workers < l.limit
+}
+
+// waits says whether a record waits in its lane.
+func (l *lanes) waits(contract int64, p *partition, offset int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lane, ok := l.open[contract]
+	return ok && slices.ContainsFunc(lane.waiting, func(it *item) bool {
+		return it.partition == p && it.record.Offset == offset
+	})
 }

@@ -1,7 +1,9 @@
 package consumer
 
+import "iter"
+
 // tracker finds the offset that may be committed for one partition while its records finish in any order: the end of the
-// contiguous run of finished ones. It is pure; the partition guards it.
+// contiguous run of finished ones; and what is finished beyond it. It is pure; the partition guards it.
 //
 // Offsets must be started in ascending order; gaps (compaction, control records) are no obstacle.
 type tracker struct {
@@ -9,6 +11,7 @@ type tracker struct {
 	entries []tracked
 	next    int64 // the offset to commit: everything below it is finished
 	open    int   // started and not yet passed by next
+	ahead   []run // beyond what was read: finished by who had the partition before us, as its last commit says
 }
 
 // ticket names a started record within its tracker.
@@ -16,15 +19,17 @@ type ticket uint64
 
 type tracked struct {
 	after    int64 // the offset to commit when this and everything before it is finished
+	contract int64 // whose order the record keeps; 0: nobody's
 	finished bool
-	started  bool // false: a stretch without records, which holds no place in the window
+	started  bool // false: a stretch with nothing to do, which holds no place in the window
 }
 
-func newTracker(next int64) tracker { return tracker{next: next} }
+// newTracker begins at next. ahead are the runs above it that need not be started.
+func newTracker(next int64, ahead []run) tracker { return tracker{next: next, ahead: ahead} }
 
 // start notes that the record at offset is being worked on.
-func (t *tracker) start(offset int64) ticket {
-	t.entries = append(t.entries, tracked{after: offset + 1, started: true})
+func (t *tracker) start(offset, contract int64) ticket {
+	t.entries = append(t.entries, tracked{after: offset + 1, contract: contract, started: true})
 	t.open++
 	return t.first + ticket(len(t.entries)-1)
 }
@@ -39,14 +44,32 @@ func (t *tracker) finish(k ticket) int {
 	return t.advance()
 }
 
-// skip notes that there are no records between the last one started and offset, so that the commit offset can move past
+// answered says whether the record at offset was finished by who had the partition before. Then it is not to be started,
+// and the commit offset can move past it.
+func (t *tracker) answered(offset int64) bool {
+	for len(t.ahead) > 0 && t.ahead[0].to <= offset {
+		t.ahead = t.ahead[1:]
+	}
+	if offset >= t.next && (len(t.ahead) == 0 || offset < t.ahead[0].from) {
+		return false
+	}
+	t.skip(offset + 1)
+	return true
+}
+
+// skip notes that there is nothing to do between the last record started and offset, so that the commit offset can move past
 // control records and compacted stretches too.
 func (t *tracker) skip(offset int64) {
 	last := t.next
-	if n := len(t.entries); n > 0 {
+	n := len(t.entries)
+	if n > 0 {
 		last = t.entries[n-1].after
 	}
-	if offset > last {
+	switch {
+	case offset <= last:
+	case n > 0 && !t.entries[n-1].started:
+		t.entries[n-1].after = offset
+	default:
 		t.entries = append(t.entries, tracked{after: offset, finished: true})
 		t.advance()
 	}
@@ -64,11 +87,57 @@ func (t *tracker) advance() (moved int) {
 	t.entries = t.entries[i:]
 	t.first += ticket(i)
 	t.open -= moved
+	for len(t.entries) == 0 && len(t.ahead) > 0 && t.ahead[0].from <= t.next {
+		t.next = max(t.next, t.ahead[0].to) // before its records come; those are answered all the same
+		t.ahead = t.ahead[1:]
+	}
 	return moved
+}
+
+// above returns the finished runs beyond next that the next owner may skip, in ascending order; they do not touch.
+//
+// Skipping must not change the order of a contract's answers. So a finished record is left out while an earlier one of its
+// contract is not: records of one lane are settled in order, but a dead letter can be acknowledged later than the result
+// after it, and the next owner would answer the earlier record behind the skipped one. Hence whatever is skipped has all of
+// its contract's records before it skipped too or below next, and whatever is answered again has all of its contract's
+// records after it answered again, by the same lane, in order. Runs that this owner has not reached yet (ahead) were found
+// by the same rule, and nothing started since lies before them that was not unfinished then.
+func (t *tracker) above() iter.Seq[run] {
+	return func(yield func(run) bool) {
+		held := map[int64]bool{} // contracts with an unfinished record
+		var r run                // the current run
+		end := t.next
+		add := func(from, to int64) bool {
+			if r.to == from {
+				r.to = to
+				return true
+			}
+			last := r
+			r = run{from, to}
+			return last.to == 0 || yield(last)
+		}
+		for _, e := range t.entries {
+			switch {
+			case !e.finished && e.contract != 0:
+				held[e.contract] = true
+			case e.finished && !held[e.contract] && !add(end, e.after):
+				return
+			}
+			end = e.after
+		}
+		for _, a := range t.ahead {
+			if a.to > end && !add(max(a.from, end), a.to) {
+				return
+			}
+		}
+		if r.to != 0 {
+			yield(r)
+		}
+	}
 }
 
 // reset forgets everything and goes on at offset; tickets given out before mean nothing any more.
 func (t *tracker) reset(offset int64) {
 	t.first += ticket(len(t.entries))
-	t.entries, t.next, t.open = nil, offset, 0
+	t.entries, t.ahead, t.next, t.open = nil, nil, offset, 0
 }

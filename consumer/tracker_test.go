@@ -58,7 +58,7 @@ func (n *naiveTracker) open() int {
 func TestTrackerAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		begin := rapid.Int64Range(0, 1000).Draw(t, "begin")
-		tr := newTracker(begin)
+		tr := newTracker(begin, nil)
 		model := naiveTracker{begin: begin, high: begin}
 		skipped := map[int64]int64{} // from → to
 		var old []ticket             // of before a reset
@@ -69,7 +69,7 @@ func TestTrackerAgainstModel(t *testing.T) {
 			switch rapid.SampledFrom([]string{"start", "start", "finish", "finish", "finish", "skip", "late", "reset"}).Draw(t, "step") {
 			case "start":
 				offset := model.high + rapid.Int64Range(0, 5).Draw(t, "gap")
-				k := tr.start(offset)
+				k := tr.start(offset, 0)
 				for _, r := range model.records {
 					if r.ticket == k {
 						t.Fatalf("ticket %d was given out twice", k)
@@ -132,9 +132,9 @@ func TestTrackerAgainstModel(t *testing.T) {
 
 // Memory does not grow with what has passed.
 func TestTrackerForgets(t *testing.T) {
-	tr := newTracker(0)
+	tr := newTracker(0, nil)
 	for offset := range int64(100_000) {
-		k := tr.start(offset)
+		k := tr.start(offset, 0)
 		if offset%3 == 0 {
 			tr.skip(offset + 1)
 		}

@@ -79,6 +79,10 @@ type failure struct {
 	err   error
 }
 
+// startTimeout is how long a start may be held up by brokers: one of several that has just died, or a coordinator that is
+// used for the first time.
+const startTimeout = 30 * time.Second
+
 // New reads the layout of the topics and starts; it fails when one does not exist.
 func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Logger, obs Observer) (*Producer, error) {
 	if cfg.BatchBytes <= 0 {
@@ -90,12 +94,32 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 	for _, name := range cfg.Topics {
 		p.topics[name] = &topic{name: name}
 	}
-	if err := p.refresh(ctx); err != nil {
+	if err := firstLook(ctx, log, p.refresh); err != nil {
 		p.cancel()
 		return nil, err
 	}
 	p.wg.Go(p.watchLayout)
 	return p, nil
+}
+
+// firstLook asks for the layout until a broker answers: one of several may just have died.
+func firstLook(ctx context.Context, log zerolog.Logger, look func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		err := look(ctx)
+		var answer kafka.Error
+		if err == nil || errors.As(err, &answer) || ctx.Err() != nil {
+			return err
+		}
+		log.Debug().Err(err).Msg("reading the layout of the topics failed; trying again")
+		timer := time.NewTimer(maxPause)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
 }
 
 // errClosed is returned by Write after Close.
@@ -121,6 +145,9 @@ func (p *Producer) Write(ctx context.Context, topic string, partition int32, m s
 	q := t.queues[max(0, int(partition))%len(t.queues)]
 	if partition == Keyed {
 		q = t.queueOf(m.Key)
+	}
+	if q.idle() {
+		q.oldest, q.heard = e.at, e.at
 	}
 	q.pending = append(q.pending, e)
 	p.buffered += e.size
@@ -153,6 +180,20 @@ type Status struct {
 	Buffered int           // bytes waiting to be acknowledged
 	Failing  error         // why the oldest repeated write fails; nil when none does
 	Since    time.Duration // how long it has been failing
+	Oldest   time.Time     // when the message that waits longest was written; zero: none waits
+	// Silent is the partition that has had something to write and no answer of the brokers, good or bad, for the longest;
+	// zero: there is none. A partition without a leader has nobody to hear of.
+	Silent Silence
+	// Ordered says that outcomes wait until all records before theirs have one. With the buffer full of those, others are
+	// not taken until then.
+	Ordered bool
+}
+
+// Silence is a partition from which nothing is heard.
+type Silence struct {
+	Topic     string
+	Partition int32
+	Since     time.Time
 }
 
 // Status returns a snapshot.
@@ -163,6 +204,19 @@ func (p *Producer) Status() Status {
 	for _, f := range p.failing {
 		if since := time.Since(f.since); s.Failing == nil || since > s.Since {
 			s.Failing, s.Since = f.err, since
+		}
+	}
+	for _, t := range p.topics {
+		for _, q := range t.queues {
+			if q.idle() {
+				continue
+			}
+			if s.Oldest.IsZero() || q.oldest.Before(s.Oldest) {
+				s.Oldest = q.oldest
+			}
+			if q.leader != noLeader && (s.Silent.Since.IsZero() || q.heard.Before(s.Silent.Since)) {
+				s.Silent = Silence{q.topic, q.partition, q.heard}
+			}
 		}
 	}
 	return s

@@ -12,6 +12,7 @@ type entry struct {
 	record kafkawire.Record
 	size   int
 	ack    Ack
+	at     time.Time // when it was written
 }
 
 func newEntry(m schemas.Message, ack Ack) entry {
@@ -22,7 +23,7 @@ func newEntry(m schemas.Message, ack Ack) entry {
 			r.Headers[i] = kafkawire.Header(h)
 		}
 	}
-	return entry{record: r, size: kafkawire.RecordSize(&r), ack: ack}
+	return entry{record: r, size: kafkawire.RecordSize(&r), ack: ack, at: time.Now()}
 }
 
 // queue is one partition: its messages in order, and the one batch that may be on the wire.
@@ -34,7 +35,9 @@ type queue struct {
 	partition int32
 	leader    int32 // noLeader: unknown at the moment
 	pending   []entry
-	busy      bool // a sender has it in its ready list or on the wire
+	busy      bool      // a sender has it in its ready list or on the wire
+	oldest    time.Time // while there is something to write: when the first message of it was written
+	heard     time.Time // while there is something to write: when the brokers last took or refused some of it, or it began
 
 	batch    kafkawire.Batch
 	entries  []entry // of the batch; empty: no batch is under way
@@ -47,6 +50,9 @@ type queue struct {
 }
 
 const noLeader = -1
+
+// idle says whether there is nothing to write. It requires Producer.mu.
+func (q *queue) idle() bool { return !q.busy && len(q.pending) == 0 }
 
 func newQueue(topic string, partition int32, limit int) *queue {
 	return &queue{topic: topic, partition: partition, leader: noLeader, limit: limit}

@@ -148,6 +148,10 @@ func (p *Producer) acknowledge(q *queue) {
 	p.buffered -= size
 	p.space.Broadcast()
 	q.busy = false
+	q.heard = time.Now()
+	if len(q.pending) > 0 {
+		q.oldest = q.pending[0].at
+	}
 	p.schedule(q)
 }
 
@@ -171,9 +175,10 @@ func (p *Producer) repeat(q *queue, err error) {
 	if tooLarge && len(q.entries) > 1 {
 		q.split()
 	}
+	q.heard = time.Now()
 	f, known := p.failing[q]
 	if !known {
-		f.since = time.Now()
+		f.since = q.heard
 	}
 	f.err = err
 	p.failing[q] = f
@@ -276,6 +281,7 @@ func (p *Producer) refresh(ctx context.Context) error {
 			}
 			if q.leader != leader {
 				q.leader = leader
+				q.heard = time.Now() // nobody could be asked before
 				p.schedule(q)
 			}
 		}

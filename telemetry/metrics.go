@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"sync/atomic"
 	"time"
 
 	"balanceq/cmsclient"
@@ -24,6 +25,14 @@ type Metrics struct {
 	commitTime  prometheus.Histogram
 	retries     *prometheus.CounterVec
 	jumps       prometheus.Counter
+	ended       atomic.Uint64                 // calls to the CMS
+	refused     atomic.Pointer[refusedCommit] // nil: the last commit that came back worked
+}
+
+// refusedCommit is the last commit that came back, where it failed.
+type refusedCommit struct {
+	at  time.Time
+	err error
 }
 
 var (
@@ -47,14 +56,15 @@ func NewMetrics(reg prometheus.Registerer, log zerolog.Logger) *Metrics {
 	m := &Metrics{
 		log: log,
 		records: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_records_total",
-			Help: "Requests answered, by outcome (complete, partial, dead-letter) and the dead letter's reason."}, []string{"outcome", "reason"}),
+			Help: "Requests whose outcome is written (with exactly-once: committed), by outcome (complete, partial, dead-letter) " +
+				"and the dead letter's reason."}, []string{"outcome", "reason"}),
 		calls: map[string]callMetrics{},
 		transitions: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_breaker_transitions_total",
 			Help: "Changes of the circuit breaker's state."}, []string{"from", "to"}),
 		commits: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_commits_total",
-			Help: "Offset commits by result (ok, failed)."}, []string{"result"}),
+			Help: "Offset commits (with exactly-once: transactions) by result (ok, failed)."}, []string{"result"}),
 		commitTime: f.NewHistogram(prometheus.HistogramOpts{Name: "balanceq_commit_duration_seconds",
-			Help: "Duration of an offset commit.", Buckets: latencies}),
+			Help: "Duration of an offset commit (with exactly-once: a transaction).", Buckets: latencies}),
 		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_write_retries_total",
 			Help: "Writes of results and dead letters that had to be repeated."}, []string{"topic"}),
 		jumps: f.NewCounter(prometheus.CounterOpts{Name: "balanceq_offset_jumps_total",
@@ -84,9 +94,11 @@ func (m *Metrics) Settled(outcome string, reason schemas.Reason) {
 // Committed implements consumer.Observer.
 func (m *Metrics) Committed(took time.Duration, err error) {
 	if err != nil {
+		m.refused.Store(&refusedCommit{time.Now(), err})
 		m.commits.WithLabelValues("failed").Inc()
 		return
 	}
+	m.refused.Store(nil)
 	m.commits.WithLabelValues("ok").Inc()
 	m.commitTime.Observe(took.Seconds())
 }
@@ -99,6 +111,7 @@ func (m *Metrics) WriteFailed(topic string, _ int32, _ error) { m.retries.WithLa
 
 // Called implements cmsclient.Observer.
 func (m *Metrics) Called(class string, d time.Duration) {
+	m.ended.Add(1)
 	c := m.calls[class]
 	c.total.Inc()
 	c.duration.Observe(d.Seconds())

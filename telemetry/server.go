@@ -18,26 +18,33 @@ import (
 type Health struct {
 	Ready         bool       `json:"ready"`
 	Why           string     `json:"why,omitempty"`     // why not ready
-	Waiting       string     `json:"waiting,omitempty"` // breaker, throttled, halted or quota: why no request is answered now
+	Waiting       string     `json:"waiting,omitempty"` // Verdict.Waiting: what requests wait for
 	Halted        string     `json:"halted,omitempty"`  // what to mend
 	Breaker       string     `json:"breaker"`
 	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
 	KeysFailing   string     `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
 	WritesFailing string     `json:"writesFailing,omitempty"`
+	KafkaFailing  string     `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
 	Partitions    int        `json:"partitions"`
 	InFlight      int        `json:"inFlight"`
 	Lag           int64      `json:"lag"`
 }
 
 // health reads the snapshots.
-func (s Sources) health() Health {
+func (s Sources) health(v Verdict) Health {
 	c, cms, p := s.Consumer(), s.CMS(), s.Producer()
 	h := Health{
-		Ready: c.Joined, Waiting: cms.Cause, Halted: cms.HaltedError, Breaker: cms.Breaker,
+		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Breaker: cms.Breaker,
 		Partitions: len(c.Partitions), InFlight: c.InFlight,
 	}
-	if !h.Ready {
+	switch {
+	case v.Stuck != nil:
+		h.Why = "stuck: " + v.Stuck.Reason
+	case !h.Ready:
 		h.Why = "not a member of the consumer group at the moment"
+	}
+	if v.Kafka != nil {
+		h.KafkaFailing = v.Kafka.Error()
 	}
 	if !cms.CoolDownUntil.IsZero() {
 		h.CoolDownUntil = &cms.CoolDownUntil
@@ -63,25 +70,42 @@ type Server struct {
 }
 
 // Listen binds the address, so that a port that is taken is an error at start and not a line in the log.
-func Listen(address string, reg prometheus.Gatherer, sources Sources) (*Server, error) {
+func Listen(address string, reg prometheus.Gatherer, sources Sources, watchdog *Watchdog) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("http.listen: %w; choose another address, or off to serve nothing", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		h := sources.health()
-		w.Header().Set("Content-Type", "application/json")
-		if !h.Ready {
-			w.WriteHeader(http.StatusServiceUnavailable)
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		v := watchdog.Verdict()
+		if v.Stuck == nil {
+			_, _ = w.Write([]byte("ok\n"))
+			return
 		}
-		_ = json.NewEncoder(w).Encode(h) // the client has gone: nothing to tell, nobody to tell it to
+		writeJSON(w, false, struct {
+			*Stuck
+			Goroutines string `json:"goroutines"` // where to get a dump of them
+		}{v.Stuck, goroutines})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		h := sources.health(watchdog.Verdict())
+		writeJSON(w, h.Ready, h)
 	})
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // goroutine dumps among them
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	return &Server{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil
+}
+
+// goroutines is where the server shows what every goroutine does.
+const goroutines = "/debug/pprof/goroutine?debug=2"
+
+func writeJSON(w http.ResponseWriter, ok bool, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(body) // the client has gone: nothing to tell, nobody to tell it to
 }
 
 // Addr is the address that is listened on.

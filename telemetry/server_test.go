@@ -30,6 +30,10 @@ type fakes struct {
 	cms      cmsclient.Status
 	keys     []Key
 	saved    uint64
+	handlers *Handlers
+	there    map[int32]bool
+	kafka    error
+	watchdog *Watchdog
 }
 
 func (f *fakes) sources() Sources {
@@ -38,6 +42,7 @@ func (f *fakes) sources() Sources {
 		Producer: func() producer.Status { return f.producer },
 		CMS:      func() cmsclient.Status { return f.cms },
 		Keys:     func() []Key { return f.keys }, CallsSaved: func() uint64 { return f.saved },
+		Handlers: f.handlers, AskKafka: func(context.Context, bool, map[int32]int64) (map[int32]bool, error) { return f.there, f.kafka },
 	}
 }
 
@@ -47,10 +52,16 @@ func serve(t *testing.T, f *fakes) (m *Metrics, log *bytes.Buffer, get func(path
 	log = &bytes.Buffer{}
 	reg := prometheus.NewRegistry()
 	m = NewMetrics(reg, zerolog.New(log))
+	f.handlers = NewHandlers()
 	if err := RegisterGauges(reg, f.sources()); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Listen("127.0.0.1:0", reg, f.sources())
+	w, err := NewWatchdog(Patience{After: time.Minute}, reg, m, f.sources(), zerolog.New(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.watchdog = w
+	s, err := Listen("127.0.0.1:0", reg, f.sources(), w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,13 +101,14 @@ func TestReadyz(t *testing.T) {
 		"joined": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed"}}, 200,
 			Health{Ready: true, Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
 		"not joined": {fakes{cms: cmsclient.Status{Breaker: "closed"}}, 503,
-			Health{Why: "not a member of the consumer group at the moment", Breaker: "closed"}},
+			Health{Why: "not a member of the consumer group at the moment", Waiting: "rebalance", Breaker: "closed"}},
 		"waiting for the CMS is ready": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "open", Cause: cmsclient.CauseBreaker}}, 200,
 			Health{Ready: true, Waiting: "breaker", Breaker: "open", Partitions: 2, InFlight: 3, Lag: 4}},
 		"halted": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed", Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
 			Health{Ready: true, Waiting: "halted", Halted: "check the keys", Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
 		"writes fail": {fakes{consumer: joined, producer: producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cms: cmsclient.Status{Breaker: "closed"}}, 200,
-			Health{Ready: true, Breaker: "closed", WritesFailing: "for 3s: no leader", Partitions: 2, InFlight: 3, Lag: 4}},
+			Health{Ready: true, Breaker: "closed", Waiting: "kafka", WritesFailing: "for 3s: no leader", KafkaFailing: "writing fails: no leader",
+				Partitions: 2, InFlight: 3, Lag: 4}},
 		"a key fails": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed"}, keys: []Key{{Failing: errors.New("no key")}}}, 200,
 			Health{Ready: true, Breaker: "closed", KeysFailing: "no key", Partitions: 2, InFlight: 3, Lag: 4}},
 	}
@@ -196,12 +208,12 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestListenTaken(t *testing.T) {
-	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), (&fakes{}).sources())
+	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), (&fakes{}).sources(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = first.listener.Close() }()
-	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), (&fakes{}).sources()); err == nil || !strings.Contains(err.Error(), "http.listen") {
+	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), (&fakes{}).sources(), nil); err == nil || !strings.Contains(err.Error(), "http.listen") {
 		t.Errorf("a taken address: %v", err)
 	}
 }

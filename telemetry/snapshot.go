@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,11 @@ type Sources struct {
 	// Keys are the keys and certificates for the CMS; CallsSaved counts the calls that were shared.
 	Keys       func() []Key
 	CallsSaved func() uint64
+	// Handlers are the books of the handlers at work.
+	Handlers *Handlers
+	// AskKafka finds out what only Kafka knows, if it can be asked at all: whether it has something at these offsets of the
+	// request topic, by partition; and, with group, whether the group's coordinator answers.
+	AskKafka func(ctx context.Context, group bool, from map[int32]int64) (there map[int32]bool, err error)
 }
 
 // Key is a key or certificate for the CMS.
@@ -55,8 +61,8 @@ var gaugeTexts = []struct {
 	{"balanceq_commit_age_seconds", "Time since the last offset commit that worked.", nil},
 	{"balanceq_breaker_state", "1 for the state that the circuit breaker is in.", []string{"state"}},
 	{"balanceq_halted", "1 while the CMS refuses this service.", nil},
-	{"balanceq_producer_buffered_bytes", "Bytes of results and dead letters waiting to be acknowledged.", nil},
-	{"balanceq_write_failing_seconds", "How long the oldest failing write has been failing.", nil},
+	{"balanceq_producer_buffered_bytes", "Bytes of results and dead letters waiting to be acknowledged (with exactly-once: committed).", nil},
+	{"balanceq_write_failing_seconds", "How long the oldest failing write (with exactly-once: transaction) has been failing.", nil},
 	{"balanceq_joined", "1 while the instance holds its place in the consumer group.", nil},
 }
 
@@ -109,10 +115,10 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set("balanceq_cms_hedges_total", float64(cms.Hedges))
 	set("balanceq_cms_calls_saved_total", float64(g.sources.CallsSaved()))
 	waiting := map[string]int{
-		"": 0, cmsclient.CauseBreaker: 0, cmsclient.CauseThrottled: 0, cmsclient.CauseHalted: 0, cmsclient.CauseQuota: 0, causeRetries: 0,
+		"": 0, cmsclient.CauseBreaker: 0, cmsclient.CauseThrottled: 0, cmsclient.CauseHalted: 0, cmsclient.CauseQuota: 0, CauseRetries: 0,
 	}
 	if waiting[cms.Cause] = cms.Queued; cms.Cause == "" {
-		waiting[""], waiting[causeRetries] = cms.Queued-cms.QueuedRetries, cms.QueuedRetries
+		waiting[""], waiting[CauseRetries] = cms.Queued-cms.QueuedRetries, cms.QueuedRetries
 	}
 	for cause, n := range waiting {
 		set("balanceq_waiting", float64(n), cause)
@@ -130,9 +136,6 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set("balanceq_producer_buffered_bytes", float64(p.Buffered))
 	set("balanceq_write_failing_seconds", p.Since.Seconds())
 }
-
-// causeRetries is the cause of those that wait for the retry budget alone.
-const causeRetries = "retry-share"
 
 func number(b bool) float64 {
 	if b {

@@ -11,7 +11,7 @@ import (
 	"balanceq/internal/kafkatest"
 )
 
-var allChecks = []string{"configuration", "signing key", "decryption keys", "client certificate", "Kafka", "topics",
+var allChecks = []string{"configuration", "signing key", "decryption keys", "client certificate", "Kafka", "brokers", "topics", "group",
 	"DNS", "TCP", "TLS", "clock", "balance"}
 
 // Where all is well, doctor says so of everything, and makes one call.
@@ -38,6 +38,8 @@ func TestDoctorFindsNothing(t *testing.T) {
 		"decryption keys":    {"decryption.pem: RSA 2048, certificate expires "},
 		"client certificate": {`"balanceq" expires `},
 		"Kafka":              {c.broker.Brokers()[0] + " answers"},
+		"brokers":            {"1 broker; group protocols: classic"},
+		"group":              {"balanceq: joins as classic, nobody is in it"},
 		"topics":             {c.requests, c.results, c.dead},
 		"DNS":                {"127.0.0.1"},
 		"TLS":                {"TLS 1.3", `"cms.test" expires `},

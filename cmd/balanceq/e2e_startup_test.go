@@ -41,7 +41,7 @@ func TestSaysWhatIsWrongAtTheStart(t *testing.T) {
 		"no such file":    {append(r.flags(), "--config="+file+".not"), 2, []string{"--config"}},
 		"argument":        {append(r.flags(), "now"), 2, []string{"now"}},
 		"port taken":      {append(r.flags(), "--http.listen="+taken.Addr().String()), 1, []string{"http.listen", "in use", "choose another"}},
-		"exactly-once":    {append(r.flags(), "--delivery=exactly-once"), 2, []string{"delivery"}},
+		"no delivery":     {append(r.flags(), "--delivery=exactly-twice"), 2, []string{"delivery", "exactly-once"}},
 		"unknown command": {[]string{"rum"}, 2, []string{"rum", "balanceq --help"}},
 	}
 	for name, test := range tests {

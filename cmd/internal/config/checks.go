@@ -55,19 +55,29 @@ func checkInstance(s string) error {
 	return checkName(s)
 }
 
-// checkTopic applies Kafka's own rule (org.apache.kafka.common.internals.Topic): 1 to 249 of a-z A-Z 0-9 . _ -, and
-// neither "." nor "..".
-func checkTopic(s string) error {
+// checkSlot lets an empty one pass, which means that the instance is nobody in particular to the group.
+func checkSlot(s string) error {
+	if s == "" {
+		return nil
+	}
+	return checkKafkaName(s, "an instance id")
+}
+
+func checkTopic(s string) error { return checkKafkaName(s, "a topic's name") }
+
+// checkKafkaName applies Kafka's rule for topics and group.instance.id (org.apache.kafka.common.internals.Topic): 1 to 249
+// of a-z A-Z 0-9 . _ -, and neither "." nor "..".
+func checkKafkaName(s, what string) error {
 	legal := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
 	}
 	switch {
 	case s == "":
-		return errors.New("is empty; write a topic's name")
+		return fmt.Errorf("is empty; write %s", what)
 	case len(s) > 249:
 		return errors.New("is too long; Kafka allows 249 characters")
 	case s == "." || s == ".." || strings.ContainsFunc(s, func(r rune) bool { return !legal(r) }):
-		return fmt.Errorf("%q is not a topic's name; use letters, digits, dots, underscores and dashes", s)
+		return fmt.Errorf("%q is not %s; use letters, digits, dots, underscores and dashes", s, what)
 	}
 	return nil
 }

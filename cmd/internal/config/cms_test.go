@@ -180,6 +180,13 @@ func TestDefaultsGiveWay(t *testing.T) {
 		"cooling down longer": {[]string{"--cms.cool-down=2m"}, cool, "2m", "cms.cool-down", ""},
 		"backing off longer":  {[]string{"--cms.backoff.initial=6s"}, back, "6s", "cms.backoff.initial", ""},
 		"a longer timeout":    {[]string{"--cms.timeout=8s"}, windowKey, "16s", "cms.timeout", ""},
+		"a slow rebalance":    {[]string{"--kafka.rebalance-timeout=2m"}, watchdogKey, "4m", "kafka.rebalance-timeout", ""},
+		"a slow CMS":          {[]string{"--cms.timeout=30m"}, watchdogKey, "1h", "cms.timeout", ""},
+		"patience given":      {[]string{"--watchdog.after=61s"}, watchdogKey, "1m1s", "--watchdog.after", ""},
+		"too little patience": {args: []string{"--watchdog.after=1m"}, problem: "watchdog.after: 1m is not above " +
+			"kafka.rebalance-timeout (1m), which may take that long with nothing wrong; raise it or lower the other (--watchdog.after)"},
+		"no patience": {args: []string{"--watchdog.after=29s"},
+			problem: "watchdog.after: 29s is too little; set at least 30s (--watchdog.after)"},
 		"minimum above the default": {args: []string{"--cms.min-in-flight=300"}, problem: "cms.min-in-flight: 300 is above " +
 			"cms.max-in-flight (256); lower it or raise the other (--cms.min-in-flight)"},
 		"default given as the minimum": {args: []string{"--cms.min-in-flight=8", "--cms.max-in-flight=4"},

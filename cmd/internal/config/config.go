@@ -9,25 +9,30 @@ type Config struct {
 	CMS      CMS
 	Consumer Consumer
 	Producer Producer
-	Delivery string // DeliveryAtLeastOnce
+	Delivery string // one of the Delivery constants
 	Results  Results
 	Requests Requests
 	Instance string // never empty after Load
 	HTTP     HTTP
+	Watchdog Watchdog
 	Log      Log
 	Shutdown Shutdown
 }
 
 // Kafka says how to reach the cluster and how to take part in the consumer group.
 type Kafka struct {
-	Brokers          []string // host:port each, at least one
-	Group            string
-	Start            string // StartEarliest or StartLatest
-	ClientID         string
-	SessionTimeout   time.Duration
-	RebalanceTimeout time.Duration
-	TLS              TLS
-	SASL             SASL
+	Brokers            []string // host:port each, at least one
+	Group              string
+	Start              string // StartEarliest or StartLatest
+	ClientID           string
+	SessionTimeout     time.Duration
+	RebalanceTimeout   time.Duration
+	GroupProtocol      string // one of the Group constants
+	InstanceID         string // may be empty: a dynamic member
+	LeaveOnStop        bool
+	TransactionTimeout time.Duration
+	TLS                TLS
+	SASL               SASL
 }
 
 // TLS holds the settings of encrypted connections to Kafka.
@@ -155,6 +160,11 @@ type Log struct {
 	Format string // LogFormatAuto, LogFormatJSON or LogFormatText
 }
 
+// Watchdog tells stuck from waiting.
+type Watchdog struct {
+	After time.Duration // above whatever may take that long by itself; see Config.slowest
+}
+
 // Shutdown is about stopping.
 type Shutdown struct {
 	Timeout time.Duration
@@ -192,7 +202,14 @@ const (
 	ProxyOff         = "off"
 )
 
-// Values of delivery. DeliveryExactlyOnce is known and refused.
+// Values of kafka.group-protocol. GroupAuto is GroupConsumer where the brokers offer it, else GroupClassic.
+const (
+	GroupAuto     = "auto"
+	GroupClassic  = "classic"
+	GroupConsumer = "consumer" // KIP-848
+)
+
+// Values of delivery.
 const (
 	DeliveryAtLeastOnce = "at-least-once"
 	DeliveryExactlyOnce = "exactly-once"

@@ -57,6 +57,10 @@ const (
 	longest   = time.Hour
 	maxSize   = math.MaxInt32
 	mostCalls = 65536 // at one time
+
+	// leastPatience is above what a write may take that no broker answers: the request and the look for a leader are given
+	// up after 10 s each, with a pause between them.
+	leastPatience = 30 * time.Second
 )
 
 // keys is the table, in the order of the documentation; the keys of one section stand together.

@@ -23,6 +23,21 @@ var kafkaKeys = []key{
 	{name: "kafka.rebalance-timeout", def: "60s", example: "2m",
 		help: "Time an instance has to finish its work and rejoin the group in a rebalance",
 		bind: func(c *Config) value { return duration{&c.Kafka.RebalanceTimeout, 7 * time.Second, longest} }},
+	{name: "kafka.group-protocol", def: GroupClassic, example: GroupAuto,
+		help: "How the group shares out partitions: classic; consumer (KIP-848); auto takes consumer where the brokers offer it",
+		bind: func(c *Config) value {
+			return choice{&c.Kafka.GroupProtocol, []string{GroupAuto, GroupClassic, GroupConsumer}}
+		}},
+	{name: "kafka.instance-id", defNote: "none", example: "balanceq-0",
+		help: "Stable slot of this instance (group.instance.id): whoever comes back under it gets its partitions back at once",
+		bind: func(c *Config) value { return text{&c.Kafka.InstanceID, checkSlot} }},
+	{name: "kafka.leave-on-stop", def: "false", example: "true",
+		help: "Give up the slot of kafka.instance-id when stopping, for an instance that does not come back",
+		bind: func(c *Config) value { return boolean{&c.Kafka.LeaveOnStop} }},
+	// The limit is the brokers' default of transaction.max.timeout.ms.
+	{name: "kafka.transaction-timeout", def: "10s", example: "30s",
+		help: "With exactly-once: time until the brokers abort what an instance that died has left open",
+		bind: func(c *Config) value { return duration{&c.Kafka.TransactionTimeout, 5 * time.Second, 15 * time.Minute} }},
 	{name: "kafka.tls.enabled", def: "false", example: "true",
 		help: "Encrypt the connections to Kafka",
 		bind: func(c *Config) value { return boolean{&c.Kafka.TLS.Enabled} }},

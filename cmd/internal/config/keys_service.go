@@ -18,11 +18,11 @@ var serviceKeys = []key{
 		help: "Results and dead letters that may wait to be written",
 		bind: func(c *Config) value { return size{&c.Producer.BufferBytes, 1 << 20, maxSize} }},
 
-	{name: "delivery", def: DeliveryAtLeastOnce, example: DeliveryAtLeastOnce,
-		help: "What a crash may do: at-least-once may repeat the last results",
+	{name: "delivery", def: DeliveryAtLeastOnce, example: DeliveryExactlyOnce,
+		help: "What a crash may do: at-least-once may repeat the last results; exactly-once repeats none, in transactions",
 		bind: func(c *Config) value { return choice{&c.Delivery, []string{DeliveryAtLeastOnce, DeliveryExactlyOnce}} }},
 	{name: "instance", defNote: "the host name", example: "balanceq-0",
-		help: "Name of this instance in logs and dead letters",
+		help: "Name of this instance in logs and dead letters; with exactly-once no two may have the same",
 		bind: func(c *Config) value { return text{&c.Instance, checkInstance} }},
 
 	{name: "results.publish-failures", def: "false", example: "true",
@@ -36,6 +36,10 @@ var serviceKeys = []key{
 	{name: "http.listen", def: "127.0.0.1:8080", example: "off",
 		help: "Where to serve /metrics, /livez, /readyz and /debug/pprof/, host:port; \"off\" switches them off",
 		bind: func(c *Config) value { return address{&c.HTTP.Listen} }},
+
+	{name: "watchdog.after", def: "2m", example: "5m",
+		help: "Without progress and without a reason to wait for this long, /livez answers 503",
+		bind: func(c *Config) value { return duration{&c.Watchdog.After, leastPatience, 4 * longest} }},
 
 	{name: "log.level", def: "info", example: "debug",
 		help: "Least important messages to log",

@@ -206,6 +206,11 @@ func (l *loader) uncross() {
 		cms.Breaker.Window = 2 * cms.Timeout
 		l.origins[windowKey] = "cms.timeout"
 	}
+	name, d := l.Config.slowest()
+	if after := &l.Config.Watchdog.After; l.Origin(watchdogKey) == originDefault && d <= longest && d >= *after {
+		*after = 2 * d
+		l.origins[watchdogKey] = name
+	}
 }
 
 // validate checks the configuration as far as it could be read: what follows from a default that stands in for an

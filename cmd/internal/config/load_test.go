@@ -132,7 +132,8 @@ func TestDefaults(t *testing.T) {
 	got := load(t, nil).Config
 	want := Config{
 		Kafka: Kafka{Brokers: []string{"127.0.0.1:9092"}, Group: "balanceq", Start: "earliest", ClientID: "balanceq",
-			SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute, SASL: SASL{Mechanism: "none"}},
+			SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute,
+			GroupProtocol: GroupClassic, TransactionTimeout: 10 * time.Second, SASL: SASL{Mechanism: "none"}},
 		Topics: Topics{Requests: "balance.requests", Results: "balance.results", DeadLetters: "balance.deadletters"},
 		CMS: CMS{MaxInFlight: 256, Timeout: 5 * time.Second, Coalesce: true, MaxAttempts: 5,
 			Backoff:     Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
@@ -148,6 +149,7 @@ func TestDefaults(t *testing.T) {
 		Delivery: "at-least-once",
 		Instance: host,
 		HTTP:     HTTP{Listen: "127.0.0.1:8080"},
+		Watchdog: Watchdog{After: 2 * time.Minute},
 		Log:      Log{Level: "info", Format: "auto"},
 		Shutdown: Shutdown{Timeout: 20 * time.Second},
 	}

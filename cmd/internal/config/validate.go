@@ -31,10 +31,6 @@ func (c *Config) problems() []problem {
 			bad[keys[i].name] = true
 		}
 	}
-	if c.Delivery == DeliveryExactlyOnce {
-		problems = append(problems, problem{keys: []string{"delivery"},
-			text: "exactly-once is not available in this version; set at-least-once"})
-	}
 	for _, p := range slices.Concat(c.kafkaPairs(), c.topicPairs(), c.cmsPairs(), c.limitPairs()) {
 		if !slices.ContainsFunc(p.keys, func(name string) bool { return bad[name] }) {
 			problems = append(problems, p)
@@ -131,6 +127,22 @@ func (c *Config) spans() []span {
 	}
 }
 
+// watchdogKey is the one key that must be above several others.
+const watchdogKey = "watchdog.after"
+
+// slowest returns the key of what may take the longest with nothing wrong.
+func (c *Config) slowest() (name string, d time.Duration) {
+	name, d = "kafka.rebalance-timeout", c.Kafka.RebalanceTimeout
+	for other, may := range map[string]time.Duration{
+		"cms.timeout": c.CMS.Timeout, "cms.backoff.max": c.CMS.Backoff.Max, "consumer.commit-interval": c.Consumer.CommitInterval,
+	} {
+		if may > d || may == d && other < name {
+			name, d = other, may
+		}
+	}
+	return name, d
+}
+
 // windowKey is the one key that depends on twice another.
 const windowKey = "cms.breaker.window"
 
@@ -146,6 +158,11 @@ func (c *Config) limitPairs() (problems []problem) {
 		problems = append(problems, problem{keys: []string{windowKey, "cms.timeout"}, text: fmt.Sprintf(
 			"%s is less than twice cms.timeout (%s), so calls that time out would be forgotten before they are counted; set at least %s",
 			formatDuration(window), formatDuration(c.CMS.Timeout), formatDuration(least))})
+	}
+	if name, d := c.slowest(); d >= c.Watchdog.After {
+		problems = append(problems, problem{keys: []string{watchdogKey, name}, text: fmt.Sprintf(
+			"%s is not above %s (%s), which may take that long with nothing wrong; raise it or lower the other",
+			formatDuration(c.Watchdog.After), name, formatDuration(d))})
 	}
 	if ahead, calls := c.Consumer.RunAhead, c.CMS.MaxInFlight; ahead < calls {
 		problems = append(problems, problem{keys: []string{"consumer.run-ahead", "cms.max-in-flight"},

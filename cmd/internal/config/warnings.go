@@ -74,6 +74,10 @@ func (c *Config) kafkaWarnings() (warnings []problem) {
 	if sasl.Mechanism == SASLPlain && !tls.Enabled && slices.ContainsFunc(c.Kafka.Brokers, isRemote) {
 		warn("plain sends the password unencrypted; set kafka.tls.enabled to true", "kafka.sasl.mechanism", "kafka.tls.enabled")
 	}
+	if c.Kafka.LeaveOnStop && c.Kafka.InstanceID == "" {
+		warn("has no effect without kafka.instance-id: such an instance always leaves; set that too, or neither",
+			"kafka.leave-on-stop", "kafka.instance-id")
+	}
 	return warnings
 }
 

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"balanceq/cmd/internal/config"
@@ -16,7 +17,10 @@ const (
 	decryptionKeys    = "decryption keys"
 	clientCertificate = "client certificate"
 	kafka             = "Kafka"
+	brokers           = "brokers"
 	topics            = "topics"
+	group             = "group"
+	transactions      = "transactions"
 	dns               = "DNS"
 	tcp               = "TCP"
 	tlsHandshake      = "TLS"
@@ -57,11 +61,17 @@ func Checks(s Subject) []Check {
 		{decryptionKeys, []string{configuration}, offline(checkDecryptionKeys)},
 		{clientCertificate, []string{configuration}, offline(checkClientCertificate)},
 		{kafka, []string{configuration}, online(checkKafka)},
-		{topics, []string{kafka}, online(checkTopics)},
+		{brokers, []string{kafka}, online(preflight(service.CheckBrokers))},
+		{topics, []string{brokers}, online(checkTopics)},
+		{group, []string{brokers}, online(preflight(service.CheckGroup))},
 		{dns, []string{configuration}, online(checkDNS)},
 		{tcp, []string{dns}, online(checkTCP)},
 		{tlsHandshake, []string{tcp, clientCertificate}, online(checkTLS)},
 		{clock, []string{tlsHandshake}, online(checkClock)},
+	}
+	if cfg.Delivery == config.DeliveryExactlyOnce {
+		after := slices.IndexFunc(checks, func(c Check) bool { return c.Name == group })
+		checks = slices.Insert(checks, after+1, Check{transactions, []string{brokers}, online(preflight(service.CheckTransactions))})
 	}
 	if s.Query != nil {
 		checks = append(checks, Check{balance, []string{tlsHandshake, signingKey, decryptionKeys},

@@ -6,7 +6,9 @@
 //	               ├─ client certificate ─────────┐                 │
 //	               ├─ DNS ── TCP ─────────────── TLS ── clock       │
 //	               │                              └───────────── balance
-//	               └─ Kafka ── topics
+//	               └─ Kafka ── brokers ─┬─ topics
+//	                                    ├─ group
+//	                                    └─ transactions
 //
 // No finding holds a secret: keys and passwords are never part of a text, and addresses are shown as host and port.
 package doctor

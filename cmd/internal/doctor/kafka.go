@@ -23,23 +23,40 @@ func checkKafka(ctx context.Context, cfg config.Config) Finding {
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
 	brokers := strings.Join(settings.Brokers, ",")
-	if _, err := client.DescribeTopic(ctx, cfg.Topics.Requests); err != nil && !errors.Is(err, kafkawire.ErrNoTopic) {
-		return fail(fmt.Sprintf("asking Kafka at %s: %v", brokers, err),
-			"check kafka.brokers, kafka.tls and kafka.sasl, and that the cluster runs")
+	_, err = client.DescribeTopic(ctx, cfg.Topics.Requests)
+	if err != nil && !errors.Is(err, kafkawire.ErrNoTopic) && !kafkawire.Forbidden(err) {
+		return fail(fmt.Sprintf("asking Kafka at %s: %v", brokers, err), service.KafkaFix(err))
 	}
 	return ok(brokers + " answers")
 }
 
 func checkTopics(ctx context.Context, cfg config.Config) Finding {
 	found, err := service.CheckTopics(ctx, cfg, zerolog.Nop())
-	if err != nil {
-		return fail(err.Error(), "check that this user may describe the topics, and that the cluster is healthy")
+	seen := strings.Join([]string{cfg.Topics.Requests, cfg.Topics.Results, cfg.Topics.DeadLetters}, ", ")
+	return fromPreflight(service.Report{Seen: seen, Findings: found}, err)
+}
+
+// preflight makes a check of one that run makes at its start.
+func preflight(check service.Check) func(context.Context, config.Config) Finding {
+	return func(ctx context.Context, cfg config.Config) Finding {
+		return fromPreflight(check(ctx, cfg, zerolog.Nop()))
 	}
-	if len(found) == 0 {
-		return ok(strings.Join([]string{cfg.Topics.Requests, cfg.Topics.Results, cfg.Topics.DeadLetters}, ", "))
+}
+
+// fromPreflight leaves out what was seen where something was found, which says more.
+func fromPreflight(report service.Report, err error) Finding {
+	if err != nil {
+		problem, fix := err.Error(), "try again"
+		if at := strings.LastIndex(problem, "; "); at >= 0 {
+			problem, fix = problem[:at], problem[at+2:]
+		}
+		return fail(problem, fix)
+	}
+	if len(report.Findings) == 0 {
+		return ok(report.Seen)
 	}
 	var findings []Finding
-	for _, f := range found {
+	for _, f := range report.Findings {
 		status := Warn
 		if f.Fatal {
 			status = Fail

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,24 +20,53 @@ type Finding struct {
 	Problem string
 	Fix     string
 	Fatal   bool // the service cannot work like this
+	passing bool // it may be over by itself in a while
 }
 
 func (f Finding) String() string { return f.Problem + "; " + f.Fix }
 
+// Report is what a check saw, in a line, and what it found.
+type Report struct {
+	Seen     string
+	Findings []Finding
+}
+
+// Check is one thing to look at in the cluster. It changes nothing, and its error says that the cluster could not be asked.
+type Check func(ctx context.Context, cfg config.Config, log zerolog.Logger) (Report, error)
+
 const (
-	kafkaPatience = 30 * time.Second // a cluster that is starting beside us gets this long
+	kafkaPatience = 30 * time.Second // a cluster that is starting beside us gets this long, and a group to become free
 	kafkaPause    = time.Second
 	dialPatience  = 3 * time.Second
 )
 
-// Preflight checks topics and the CMS's address before the service joins the group. Warnings are logged; the error joins
-// everything that would keep it from working.
+// Preflight checks brokers, topics, group, transactions and the CMS's address before the service joins the group. Warnings are
+// logged; the error joins everything that would keep it from working.
 func Preflight(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	findings, err := CheckTopics(ctx, cfg, log)
+	brokers, err := CheckBrokers(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	findings = append(findings, checkCMS(ctx, cfg)...)
+	if err := judge(brokers.Findings, log); err != nil {
+		return err // they would cut the connection at what the other checks ask
+	}
+	topics, err := CheckTopics(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	transactions, err := settled(ctx, cfg, log, CheckTransactions)
+	if err != nil {
+		return err
+	}
+	group, err := settled(ctx, cfg, log, CheckGroup)
+	if err != nil {
+		return err
+	}
+	return judge(slices.Concat(topics, transactions.Findings, group.Findings, checkCMS(ctx, cfg)), log)
+}
+
+// judge logs the warnings and joins the others.
+func judge(findings []Finding, log zerolog.Logger) error {
 	var fatal []error
 	for _, f := range findings {
 		if f.Fatal {
@@ -48,65 +78,86 @@ func Preflight(ctx context.Context, cfg config.Config, log zerolog.Logger) error
 	return errors.Join(fatal...)
 }
 
-// configMaxMessage is the broker's name of a topic's limit of one message.
-const configMaxMessage = "max.message.bytes"
+// settled makes a check anew, for some time, while it finds what may be over by itself.
+func settled(ctx context.Context, cfg config.Config, log zerolog.Logger, check Check) (Report, error) {
+	said := false
+	for deadline := time.Now().Add(kafkaPatience); ; {
+		report, err := check(ctx, cfg, log)
+		at := slices.IndexFunc(report.Findings, func(f Finding) bool { return f.passing })
+		if err != nil || at < 0 || time.Now().After(deadline) {
+			return report, err
+		}
+		if !said {
+			said = true
+			log.Warn().Str("fix", report.Findings[at].Fix).Dur("for", kafkaPatience).Msg("waiting: " + report.Findings[at].Problem)
+		}
+		if !pause(ctx, kafkaPause) {
+			return report, nil
+		}
+	}
+}
 
-// DeadLetterHeadroom is how much larger than its request a dead letter may become: its headers.
-const DeadLetterHeadroom = 64 << 10
-
-// CheckTopics looks at the three topics. Its error says that the cluster could not be asked.
-func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]Finding, error) {
+// inspect asks the cluster by a client of its own, and waits for one that cannot be reached yet.
+func inspect[T any](
+	ctx context.Context, cfg config.Config, log zerolog.Logger, ask func(*kafkawire.Client) (T, error),
+) (none T, _ error) {
 	settings, err := KafkaSettings(cfg)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
-	var findings []Finding
-	topics := map[string]kafkawire.Topic{}
-	for _, name := range []string{cfg.Topics.Requests, cfg.Topics.Results, cfg.Topics.DeadLetters} {
-		t, err := describe(ctx, client, name, log)
-		if errors.Is(err, kafkawire.ErrNoTopic) {
-			findings = append(findings, Finding{Fatal: true,
-				Problem: fmt.Sprintf("topic %s does not exist", name), Fix: "create it with: balanceq topics create"})
-			continue
+	brokers := strings.Join(settings.Brokers, ",")
+	for deadline := time.Now().Add(kafkaPatience); ; {
+		answer, err := ask(client)
+		if err == nil {
+			return answer, nil
 		}
-		if err != nil {
-			return nil, err
+		if !kafkawire.Transient(err) || time.Now().After(deadline) || !pause(ctx, kafkaPause) {
+			return none, fmt.Errorf("asking Kafka at %s: %w; %s", brokers, err, KafkaFix(err))
 		}
-		topics[name] = t
+		client.Reset()
+		log.Warn().Err(err).Strs("brokers", settings.Brokers).Msg("waiting for Kafka")
 	}
-	requests, okRequests := topics[cfg.Topics.Requests]
-	dead, okDead := topics[cfg.Topics.DeadLetters]
-	if okRequests && okDead && dead.MaxMessageBytes() > 0 && dead.MaxMessageBytes() < requests.MaxMessageBytes()+DeadLetterHeadroom {
-		findings = append(findings, Finding{
-			Problem: fmt.Sprintf("topic %s takes messages of %d bytes and %s of %d: the largest requests would not fit with their dead-letter headers",
-				requests.Name, requests.MaxMessageBytes(), dead.Name, dead.MaxMessageBytes()),
-			Fix: fmt.Sprintf("set %s of %s to at least %d", configMaxMessage, dead.Name, requests.MaxMessageBytes()+DeadLetterHeadroom),
-		})
-	}
-	return findings, nil
 }
 
-// describe waits for a cluster that cannot be reached yet.
-func describe(ctx context.Context, client *kafkawire.Client, name string, log zerolog.Logger) (kafkawire.Topic, error) {
-	deadline := time.Now().Add(kafkaPatience)
-	for {
-		t, err := client.DescribeTopic(ctx, name, configMaxMessage)
-		if err == nil || errors.Is(err, kafkawire.ErrNoTopic) || !kafkawire.Transient(err) || ctx.Err() != nil {
-			return t, err
-		}
-		if time.Now().After(deadline) {
-			return t, fmt.Errorf("asking Kafka at %s: %w; check kafka.brokers (and kafka.tls, kafka.sasl), or start the cluster",
-				strings.Join(client.Settings().Brokers, ","), err)
-		}
-		log.Warn().Err(err).Strs("brokers", client.Settings().Brokers).Msg("waiting for Kafka")
-		timer := time.NewTimer(kafkaPause)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+// pause returns false if ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// KafkaFix is what to do about an error of asking the cluster for something.
+func KafkaFix(err error) string {
+	switch {
+	case kafkawire.LoginRefused(err):
+		return "check kafka.sasl.mechanism, kafka.sasl.username and the password"
+	case kafkawire.NoCoordinator(err):
+		return "with fewer than 3 brokers, lower their offsets.topic.replication.factor, " +
+			"transaction.state.log.replication.factor and transaction.state.log.min.isr"
+	}
+	return "check kafka.brokers (and kafka.tls, kafka.sasl), or start the cluster"
+}
+
+// lacksACL is the finding that the brokers do not allow us something. kind is that of kafka-acls.sh's flags.
+func lacksACL(k config.Kafka, operation, kind, name string) Finding {
+	who := "User:ANONYMOUS" // which is what brokers call whoever does not say who it is
+	switch {
+	case k.SASL.Mechanism != config.SASLNone:
+		who = "User:" + k.SASL.Username
+	case k.TLS.Enabled && k.TLS.CertFile != "":
+		who = "User:<subject of kafka.tls.cert-file>"
+	}
+	return Finding{Fatal: true,
+		Problem: fmt.Sprintf("the brokers do not allow %s the operation %s on %s %s", who, operation, kind, name),
+		Fix: fmt.Sprintf("add the ACL: kafka-acls.sh --bootstrap-server %s --add --allow-principal '%s' --operation %s --%s %s",
+			k.Brokers[0], who, operation, kind, name),
 	}
 }
 

@@ -31,8 +31,11 @@ type Service struct {
 	keys     *Credentials
 	answers  *processor.Processor
 	wires    []*kafkawire.Client
-	producer *producer.Producer
+	writing  writer
 	consumer *consumer.Consumer
+	handlers *telemetry.Handlers
+	glances  Glances
+	watchdog *telemetry.Watchdog
 	server   *telemetry.Server // nil: http.listen is off
 }
 
@@ -47,7 +50,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+	s := &Service{cfg: cfg, log: log, registry: prometheus.NewRegistry(), handlers: telemetry.NewHandlers()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.metrics = telemetry.NewMetrics(s.registry, log)
 	var cms cmsclient.Config
@@ -66,17 +69,20 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 		Results: cfg.Topics.Results, DeadLetters: cfg.Topics.DeadLetters,
 		Origin: schemas.Origin{Group: cfg.Kafka.Group, Instance: cfg.Instance, Version: version},
 	}
-	s.producer, err = producer.New(ctx, producer.Config{Topics: outcomes.Topics(), BufferBytes: int(cfg.Producer.BufferBytes)},
-		wire(outcomes.Topics()...), log, s.metrics)
+	delivery, err := s.deliver(ctx, outcomes, wire(outcomes.Topics()...))
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	outcomes.Producer = s.producer
 	offsets := wire(cfg.Topics.Requests)
+	member, err := membership(ctx, cfg, offsets, log)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.glances = Glances{Wire: wire(cfg.Topics.Requests), Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests}
 	s.consumer = consumer.New(consumerConfig(cfg), consumer.Parts{
 		Offsets: offsets, Fetch: wire(cfg.Topics.Requests),
-		Member:   consumer.NewGroup(groupConfig(cfg), offsets, log),
-		Delivery: consumer.AtLeastOnce{Writer: outcomes},
+		Member:   member,
+		Delivery: delivery,
 		Handler:  s.handler(),
 		Gate:     s.cms, Log: log, Observer: s.metrics,
 	})
@@ -91,7 +97,11 @@ func (s *Service) handler() consumer.Handler {
 		MaxAttempts: s.cfg.CMS.MaxAttempts, BackoffInitial: s.cfg.CMS.Backoff.Initial, BackoffMax: s.cfg.CMS.Backoff.Max,
 		Coalesce: s.cfg.CMS.Coalesce, PublishFailures: s.cfg.Results.PublishFailures, RefuseCardNumbers: s.cfg.Requests.RefuseCardNumbers,
 	}, s.cms, s.log)
-	return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) { s.answers.Handle(ctx, lane) })
+	return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) {
+		watched := s.handlers.Begin(lane)
+		defer watched.End()
+		s.answers.Handle(ctx, watched)
+	})
 }
 
 func (s *Service) listen() error {
@@ -99,10 +109,14 @@ func (s *Service) listen() error {
 	if err := telemetry.RegisterGauges(s.registry, sources); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	var err error
+	if s.watchdog, err = telemetry.NewWatchdog(patience(s.cfg), s.registry, s.metrics, sources, s.log); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
 	if s.cfg.HTTP.Listen == "" {
 		return nil
 	}
-	server, err := telemetry.Listen(s.cfg.HTTP.Listen, s.registry, sources)
+	server, err := telemetry.Listen(s.cfg.HTTP.Listen, s.registry, sources, s.watchdog)
 	if err != nil {
 		return err
 	}
@@ -113,7 +127,8 @@ func (s *Service) listen() error {
 // Sources give snapshots of the running parts.
 func (s *Service) Sources() telemetry.Sources {
 	return telemetry.Sources{
-		Consumer: s.consumer.Status, Producer: s.producer.Status, CMS: s.cms.Status, Keys: s.keys.Status, CallsSaved: s.answers.CallsSaved,
+		Consumer: s.consumer.Status, Producer: s.writing.Status, CMS: s.cms.Status, Keys: s.keys.Status, CallsSaved: s.answers.CallsSaved,
+		Handlers: s.handlers, AskKafka: s.glances.Ask,
 	}
 }
 
@@ -131,10 +146,11 @@ func (s *Service) HTTPAddr() string {
 func (s *Service) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var serving sync.WaitGroup
+	var serving, watchers sync.WaitGroup
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	serving.Go(func() { s.keys.Watch(watching, s.log) })
+	watchers.Go(func() { s.keys.Watch(watching, s.log) })
+	watchers.Go(func() { s.watchdog.Run(watching) })
 	if s.server != nil {
 		serving.Go(func() {
 			if err := s.server.Serve(); err != nil {
@@ -149,10 +165,24 @@ func (s *Service) Run(ctx context.Context) error {
 		err = errors.Join(err, cause)
 	}
 	stopWatching()
+	waitFor(&watchers, flushTimeout)
 	err = errors.Join(err, s.Close())
 	serving.Wait()
 	s.log.Info().Msg("stopped")
 	return err
+}
+
+// waitFor waits for those that use what is about to be closed, but not for ever: the watchdog hangs where the pipeline
+// deadlocks.
+func waitFor(wg *sync.WaitGroup, atMost time.Duration) {
+	done := make(chan struct{})
+	go func() { defer close(done); wg.Wait() }()
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
 }
 
 // consume runs the consumer, and after the order to stop waits for it no longer than the shutdown budget: a broker that is
@@ -185,8 +215,8 @@ func (s *Service) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	var err error
-	if s.producer != nil {
-		err = s.producer.Close(ctx)
+	if s.writing != nil {
+		err = s.writing.Close(ctx)
 	}
 	if s.cms != nil {
 		s.cms.Close()

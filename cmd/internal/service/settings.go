@@ -25,10 +25,10 @@ func KafkaSettings(cfg config.Config) (kafkawire.Settings, error) {
 	return s, nil
 }
 
-func groupConfig(cfg config.Config) consumer.GroupConfig {
-	return consumer.GroupConfig{
-		Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests,
-		SessionTimeout: cfg.Kafka.SessionTimeout, RebalanceTimeout: cfg.Kafka.RebalanceTimeout,
+func memberConfig(cfg config.Config) consumer.MemberConfig {
+	return consumer.MemberConfig{
+		Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests, RebalanceTimeout: cfg.Kafka.RebalanceTimeout,
+		InstanceID: cfg.Kafka.InstanceID, LeaveOnStop: cfg.Kafka.LeaveOnStop,
 	}
 }
 
@@ -36,8 +36,7 @@ func consumerConfig(cfg config.Config) consumer.Config {
 	return consumer.Config{
 		Topic: cfg.Topics.Requests, Group: cfg.Kafka.Group, Start: consumer.Start(cfg.Kafka.Start),
 		MaxInFlight: cfg.CMS.MaxInFlight, RunAhead: cfg.Consumer.RunAhead, FetchBytes: int(cfg.Consumer.FetchBytes),
-		CommitInterval: cfg.Consumer.CommitInterval, SessionTimeout: cfg.Kafka.SessionTimeout,
-		DrainTimeout: drainTimeout(cfg),
+		CommitInterval: cfg.Consumer.CommitInterval, DrainTimeout: drainTimeout(cfg),
 	}
 }
 

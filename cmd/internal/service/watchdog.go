@@ -1,0 +1,83 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/kafkawire"
+	"balanceq/telemetry"
+)
+
+// longestRetryAfter is the most that cmsclient lets the CMS ask a request to wait.
+const longestRetryAfter = 5 * time.Minute
+
+// patience says how long what may be silent. Between two attempts at a request lie the rest of a call, its back-off, and
+// the call that finds out whether the CMS works at all.
+func patience(cfg config.Config) telemetry.Patience {
+	call := cfg.CMS.Timeout + cfg.CMS.HedgeAfter
+	return telemetry.Patience{After: cfg.Watchdog.After, Retry: 2*call + cfg.CMS.Backoff.Max + longestRetryAfter}
+}
+
+// What a fetch of Glances may bring: it is only asked whether there is anything.
+const (
+	glance          = 10 * time.Millisecond
+	glanceBytes     = 1 << 20
+	partitionGlance = 64 << 10
+)
+
+// Glances tell the watchdog whether Kafka works, and what it has. Wire should be a client of their own, so that they do not
+// wait behind what is watched.
+type Glances struct {
+	Wire         *kafkawire.Client
+	Group, Topic string
+}
+
+// Ask is telemetry.Sources.AskKafka.
+func (g Glances) Ask(ctx context.Context, group bool, from map[int32]int64) (there map[int32]bool, err error) {
+	defer func() {
+		if err != nil {
+			g.Wire.Reset()
+		}
+	}()
+	if group { // of no partition: only the coordinator matters
+		if _, err := g.Wire.CommittedOffsets(ctx, g.Group, g.Topic, nil); err != nil {
+			return nil, err
+		}
+	}
+	leaders, partitions, err := g.Wire.Leaders(ctx, g.Topic)
+	if err != nil {
+		return nil, err
+	}
+	if group && len(leaders) < partitions { // the offsets to start from may be unknown then, and there is no place without
+		return nil, fmt.Errorf("%d of %d partitions of %s have no leader", partitions-len(leaders), partitions, g.Topic)
+	}
+	byLeader := map[int32]map[int32]int64{}
+	for partition, offset := range from {
+		leader, ok := leaders[partition]
+		if !ok {
+			return nil, fmt.Errorf("partition %d of %s has no leader", partition, g.Topic)
+		}
+		if byLeader[leader] == nil {
+			byLeader[leader] = map[int32]int64{}
+		}
+		byLeader[leader][partition] = offset
+	}
+	there = map[int32]bool{}
+	limits := kafkawire.FetchLimits{MaxWait: glance, MaxBytes: glanceBytes, PartitionMaxBytes: partitionGlance}
+	for leader, offsets := range byLeader {
+		fetched, err := g.Wire.Fetch(ctx, leader, g.Topic, offsets, limits)
+		if err != nil {
+			return nil, err
+		}
+		for i := range fetched {
+			f := &fetched[i]
+			if f.Err != nil {
+				return nil, fmt.Errorf("fetching from %s/%d: %w", g.Topic, f.Partition, f.Err)
+			}
+			there[f.Partition] = f.Next > from[f.Partition]
+		}
+	}
+	return there, nil
+}

@@ -1,0 +1,248 @@
+package consumer
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"balanceq/kafkawire"
+
+	"pgregory.net/rapid"
+)
+
+func peer(id string, owned ...int32) kafkawire.Peer {
+	return kafkawire.Peer{ID: id, Subscription: kafkawire.Subscription{
+		Topics: []string{testTopic}, Owned: map[string][]int32{testTopic: owned}, Generation: 1,
+	}}
+}
+
+func counted(n int32) map[string]int32 { return map[string]int32{testTopic: n} }
+
+func given(all map[string]kafkawire.Assignment) map[string][]int32 {
+	short := map[string][]int32{}
+	for id, a := range all {
+		short[id] = a.Partitions[testTopic]
+	}
+	return short
+}
+
+// dealt is what everybody gets of n partitions, and how many are withheld.
+func dealt(members []kafkawire.Peer, n int32) (shares map[string][]int32, moving int) {
+	all, _ := assign(members, counted(n))
+	shares, moving = given(all), int(n)
+	for _, share := range shares {
+		moving -= len(share)
+	}
+	return shares, moving
+}
+
+func TestAssign(t *testing.T) {
+	static := func(id, instance string, owned ...int32) kafkawire.Peer {
+		p := peer(id, owned...)
+		p.InstanceID = instance
+		return p
+	}
+	gone := peer("b", 3, 4, 5)
+	gone.Subscription.Topics = nil
+	for name, tc := range map[string]struct {
+		members []kafkawire.Peer
+		n       int32
+		want    map[string][]int32
+		moving  int
+	}{
+		"one takes all":              {[]kafkawire.Peer{peer("a")}, 3, map[string][]int32{"a": {0, 1, 2}}, 0},
+		"fresh ones share":           {[]kafkawire.Peer{peer("b"), peer("a")}, 3, map[string][]int32{"a": {0, 1}, "b": {2}}, 0},
+		"more members than there is": {[]kafkawire.Peer{peer("a"), peer("b")}, 1, map[string][]int32{"a": {0}, "b": nil}, 0},
+		"what moves is withheld":     {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("b")}, 4, map[string][]int32{"a": {0, 1}, "b": nil}, 2},
+		"what was given back is dealt": {[]kafkawire.Peer{peer("a", 0, 1), peer("b")}, 4,
+			map[string][]int32{"a": {0, 1}, "b": {2, 3}}, 0},
+		"the same while it drains": {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("c"), peer("b")}, 4,
+			map[string][]int32{"a": {0, 1}, "b": nil, "c": nil}, 2},
+		"who has more keeps more": {[]kafkawire.Peer{peer("a", 0), peer("b", 1, 2)}, 3, map[string][]int32{"a": {0}, "b": {1, 2}}, 0},
+		"the dead one's are dealt": {[]kafkawire.Peer{peer("a", 0, 1), peer("c", 4, 5)}, 6,
+			map[string][]int32{"a": {0, 1, 2}, "c": {3, 4, 5}}, 0},
+		"what is free is spread over who waits": {[]kafkawire.Peer{peer("a", 0, 2, 4, 5), peer("b"), peer("c")}, 6,
+			map[string][]int32{"a": {0, 2}, "b": {1}, "c": {3}}, 2},
+		"claimed twice is given to neither": {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 1, 2)}, 3, map[string][]int32{"a": {0}, "b": {2}}, 1},
+		"claims of what there is not":       {[]kafkawire.Peer{peer("a", -1, 0, 7), peer("b", 1<<31-1)}, 2, map[string][]int32{"a": {0}, "b": {1}}, 0},
+		"claimed twice by the same":         {[]kafkawire.Peer{peer("a", 0, 0)}, 1, map[string][]int32{"a": {0}}, 0},
+		"who leaves has what it still has":  {[]kafkawire.Peer{peer("a", 0, 1, 2), gone}, 6, map[string][]int32{"a": {0, 1, 2}, "b": nil}, 3},
+		"static members keep their order":   {[]kafkawire.Peer{static("z", "1"), static("y", "2")}, 3, map[string][]int32{"z": {0, 1}, "y": {2}}, 0},
+		"nobody":                            {nil, 3, map[string][]int32{}, 3},
+		"a topic without partitions":        {[]kafkawire.Peer{peer("a")}, 0, map[string][]int32{"a": nil}, 0},
+		"fewer partitions than there were":  {[]kafkawire.Peer{peer("a", 0, 1, 2, 3)}, 2, map[string][]int32{"a": {0, 1}}, 0},
+		"more partitions than there were":   {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 2)}, 5, map[string][]int32{"a": {0, 1, 3}, "b": {2, 4}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, moving := dealt(tc.members, tc.n)
+			if !maps.EqualFunc(got, tc.want, slices.Equal) || moving != tc.moving {
+				t.Errorf("got %v with %d moving, want %v with %d", got, moving, tc.want, tc.moving)
+			}
+		})
+	}
+}
+
+// A broker that has just started may not know the topic yet: nobody is to lose anything over that.
+func TestAssignUnknownTopic(t *testing.T) {
+	all, _ := assign([]kafkawire.Peer{peer("a", 0, 1), peer("b", 2, 3)}, map[string]int32{})
+	if got, want := given(all), map[string][]int32{"a": {0, 1}, "b": {2, 3}}; !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	_, counts := assign([]kafkawire.Peer{peer("a")}, map[string]int32{})
+	if n, known := counts[testTopic]; n != 0 || !known {
+		t.Errorf("%v does not say that the topic had no partitions: nobody would notice its creation", counts)
+	}
+}
+
+// Members of different topics get what they subscribe to, and who has fewer of one gets more of the next.
+func TestAssignTopics(t *testing.T) {
+	members := []kafkawire.Peer{peer("a"), peer("b"), peer("c")}
+	members[0].Subscription.Topics = []string{"x", "y"}
+	members[1].Subscription.Topics = []string{"x", "y"}
+	members[2].Subscription.Topics = []string{"z"}
+	all, _ := assign(members, map[string]int32{"x": 1, "y": 1, "z": 2})
+	if !slices.Equal(all["a"].Partitions["x"], []int32{0}) || !slices.Equal(all["b"].Partitions["y"], []int32{0}) ||
+		!slices.Equal(all["c"].Partitions["z"], []int32{0, 1}) {
+		t.Errorf("got %v", all)
+	}
+}
+
+// somePeers draws members of which each partition is claimed by none, one or (rarely) two.
+func somePeers(rt *rapid.T, n int32) []kafkawire.Peer {
+	members := make([]kafkawire.Peer, rapid.IntRange(1, 9).Draw(rt, "members"))
+	for i := range members {
+		members[i] = peer(fmt.Sprintf("m%d", i))
+		if rapid.IntRange(0, 9).Draw(rt, "leaving") == 0 {
+			members[i].Subscription.Topics = nil
+		}
+	}
+	skew := rapid.IntRange(1, len(members)).Draw(rt, "owners")
+	for p := range n {
+		claims := rapid.SampledFrom([]int{0, 1, 1, 1, 1, 1, 1, 2}).Draw(rt, "claims")
+		for range claims {
+			s := members[rapid.IntRange(0, skew-1).Draw(rt, "owner")].Subscription
+			s.Owned[testTopic] = append(s.Owned[testTopic], p)
+		}
+	}
+	return members
+}
+
+func TestAssignProperties(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.Int32Range(0, 40).Draw(rt, "partitions")
+		members := somePeers(rt, n)
+		shares, moving := dealt(members, n)
+		claims := map[int32]map[string]bool{}
+		subscribed := 0
+		owned := map[string]int{}
+		for _, m := range members {
+			if len(m.Subscription.Topics) > 0 {
+				subscribed++
+			}
+			for _, p := range m.Subscription.Owned[testTopic] {
+				if claims[p] == nil {
+					claims[p] = map[string]bool{}
+				}
+				claims[p][m.ID] = true
+			}
+		}
+		if subscribed == 0 {
+			return
+		}
+		got := map[int32]string{}
+		kept := 0
+		for _, m := range members {
+			list := shares[m.ID]
+			if len(list) > (int(n)+subscribed-1)/subscribed || len(list) > 0 && len(m.Subscription.Topics) == 0 {
+				rt.Fatalf("%s gets %d of %d partitions among %d", m.ID, len(list), n, subscribed)
+			}
+			for _, p := range list {
+				if other, twice := got[p]; twice {
+					rt.Fatalf("partition %d goes to %s and %s", p, other, m.ID)
+				}
+				got[p] = m.ID
+				if c := claims[p]; len(c) > 1 || len(c) == 1 && !c[m.ID] {
+					rt.Fatalf("partition %d goes to %s while %v have it", p, m.ID, c)
+				}
+				if len(claims[p]) == 1 {
+					kept++
+				}
+			}
+		}
+		// All that is not moving is given out.
+		if len(got)+moving != int(n) {
+			rt.Fatalf("%d given, %d moving of %d", len(got), moving, n)
+		}
+		for p := range n {
+			if _, ok := got[p]; !ok && len(claims[p]) == 0 {
+				rt.Fatalf("partition %d is free and goes to nobody", p)
+			}
+		}
+		// No fewer are kept than a balance within one allows.
+		for _, m := range members {
+			if len(m.Subscription.Topics) > 0 {
+				for p := range n {
+					if len(claims[p]) == 1 && claims[p][m.ID] {
+						owned[m.ID]++
+					}
+				}
+			}
+		}
+		even, odd, most := int(n)/subscribed, int(n)%subscribed, 0
+		for _, have := range owned {
+			most += min(have, even)
+			if have > even && odd > 0 {
+				most, odd = most+1, odd-1
+			}
+		}
+		if kept != most {
+			rt.Fatalf("%d stay where they are, %d could", kept, most)
+		}
+		// The order in which members come changes nothing.
+		rand.New(rand.NewPCG(uint64(n), 1)).Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		if again, _ := dealt(members, n); !maps.EqualFunc(shares, again, slices.Equal) {
+			rt.Fatalf("%v, and in another order %v", shares, again)
+		}
+	})
+}
+
+// A join moves no more than the share of who joins; a leave moves nothing of those who stay.
+func TestAssignMovesLittle(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.Int32Range(1, 60).Draw(rt, "partitions")
+		size := rapid.IntRange(1, 12).Draw(rt, "members")
+		var members []kafkawire.Peer
+		for i := range size {
+			members = append(members, peer(fmt.Sprintf("m%d", i)))
+		}
+		settle := func() {
+			shares, _ := dealt(members, n)
+			for id, list := range shares {
+				i := slices.IndexFunc(members, func(m kafkawire.Peer) bool { return m.ID == id })
+				members[i].Subscription.Owned[testTopic] = list
+			}
+		}
+		settle()
+		members = append(members, peer(fmt.Sprintf("m%d-joins", rapid.IntRange(0, size).Draw(rt, "order"))))
+		if _, moving := dealt(members, n); moving > (int(n)+size)/(size+1) {
+			rt.Fatalf("%d of %d partitions move as member %d joins", moving, n, size+1)
+		}
+		settle() // what moves is given back
+		settle() // and dealt
+		if _, moving := dealt(members, n); moving != 0 {
+			rt.Fatalf("still %d moving", moving)
+		}
+		leaves := rapid.IntRange(0, size).Draw(rt, "leaves")
+		members = slices.Delete(members, leaves, leaves+1)
+		after, _ := dealt(members, n)
+		for _, m := range members {
+			for _, p := range m.Subscription.Owned[testTopic] {
+				if !slices.Contains(after[m.ID], p) {
+					rt.Fatalf("partition %d of %s moves although another left", p, m.ID)
+				}
+			}
+		}
+	})
+}

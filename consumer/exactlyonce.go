@@ -1,0 +1,79 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+)
+
+// TransactionWriter is what ExactlyOnce needs of the producer.
+type TransactionWriter interface {
+	// Write keeps an outcome until the offset of its record is committed, and acknowledges it at once, each of its
+	// messages. It blocks while there is no room for it.
+	Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, place Place) error
+	// Commit writes offsets and the outcomes of all records below them in one transaction. member is asked again with
+	// every try: the generation may change.
+	Commit(ctx context.Context, member func() kafkawire.Member, offsets map[int32]int64) error
+	// Revoked forgets the outcomes whose places are not live any more.
+	Revoked()
+}
+
+// Place is where an outcome's record stands in its partition. It is an alias, so that the producer can satisfy
+// TransactionWriter without knowing this package.
+type Place = interface {
+	Acknowledger
+	// Next says that every record before it has been delivered.
+	Next() bool
+	// Live says that its partition is still ours.
+	Live() bool
+	// Committed is called once if its offset is committed, and its outcome with it.
+	Committed()
+}
+
+// ExactlyOnce is delivery by transactions of outcomes and offsets: a reader that takes committed records only
+// (isolation.level=read_committed) sees each outcome once, whatever is killed.
+type ExactlyOnce struct{ Writer TransactionWriter }
+
+var _ Delivery = ExactlyOnce{}
+
+// Deliver implements Delivery.
+func (d ExactlyOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, _ Acknowledger) error {
+	it, ok := inq.Ticket.(*item)
+	if !ok {
+		return fmt.Errorf("delivering the outcome of %s: it is no record of this consumer", inq.Record.Position)
+	}
+	return d.Writer.Write(ctx, inq, out, it)
+}
+
+// Durable implements Delivery: what is done above the committed offset is in memory only.
+func (d ExactlyOnce) Durable() bool { return false }
+
+// Commit implements Delivery. Metadata is not stored, as Durable says.
+func (d ExactlyOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
+	plain := make(map[int32]int64, len(offsets))
+	for partition, o := range offsets {
+		plain[partition] = o.Offset
+	}
+	return d.Writer.Commit(ctx, epoch.Member, plain)
+}
+
+// Revoked lets go of what is kept for partitions that were given back.
+func (d ExactlyOnce) Revoked() { d.Writer.Revoked() }
+
+var _ Place = (*item)(nil)
+
+// Next implements Place.
+func (it *item) Next() bool {
+	p := it.partition
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return it.ticket == p.tracker.first
+}
+
+// Live implements Place.
+func (it *item) Live() bool { return !it.partition.revoked.Load() }
+
+// Committed implements Place: what was delivered before could have been repeated.
+func (it *item) Committed() { it.settled() }

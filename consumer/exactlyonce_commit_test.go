@@ -1,0 +1,116 @@
+package consumer
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// What is answered and not committed may be answered again by somebody else: it does not count yet.
+func TestExactlyOnceCountsWhatIsCommitted(t *testing.T) {
+	c := broker(t, 1, kfake.SeedTopics(1, "results", "deadletters"))
+	const n = 20 // less than the window
+	produce(t, c, 0, requests(1, n)...)
+	free := make(chan struct{})
+	s := startStation(t, c, "a", func(ctx context.Context, lane *Lane) {
+		if lane.Contract() == 1 {
+			select {
+			case <-free:
+			case <-ctx.Done():
+				return
+			}
+		}
+		answerTruly(ctx, lane)
+	}, nil)
+	eventually(t, "all others are answered", func() bool {
+		p := s.Status().Partitions
+		return len(p) == 1 && p[0].Fetched == n && s.Status().InFlight == 1 && s.Status().LanesReady == 0
+	})
+	if settled, _, _ := s.settled.seen(); settled != 0 {
+		t.Errorf("%d are counted before any commit", settled)
+	}
+	close(free)
+	eventually(t, "all are counted", func() bool { settled, _, _ := s.settled.seen(); return settled == n })
+	s.stop()
+	if settled, _, _ := s.settled.seen(); settled != n {
+		t.Errorf("%d are counted of %d", settled, n)
+	}
+}
+
+// lostEpoch is one whose partitions the group has given to others.
+type lostEpoch struct {
+	fakeEpoch
+	lost chan struct{}
+}
+
+func (e *lostEpoch) Lost() <-chan struct{} { return e.lost }
+
+// Nothing is committed of partitions that the group has given to others; it would be refused, in a transaction for nothing.
+func TestLostPartitionsAreNotCommitted(t *testing.T) {
+	revoked := 0
+	w := &fakeWriter{revoked: func() { revoked++ }}
+	obs := &fakeObserver{}
+	c := &Consumer{delivery: ExactlyOnce{Writer: w}, obs: obs}
+	lost := &lostEpoch{lost: make(chan struct{})}
+	p := newPartition(c, 4, lost, position{start: 11}, 1)
+	if c.commit(t.Context(), []*partition{p}, false); w.offsets[4] != 11 {
+		t.Fatalf("committed %v while it is held", w.offsets)
+	}
+	w.offsets = nil
+	close(lost.lost)
+	if c.commit(t.Context(), []*partition{p}, true) || w.offsets != nil {
+		t.Errorf("committed %v after the loss", w.offsets)
+	}
+	if c.commitAndRevoke(t.Context(), []*partition{p}); w.offsets != nil || revoked != 1 || !p.revoked.Load() {
+		t.Errorf("committed %v, revoked %d times", w.offsets, revoked)
+	}
+}
+
+// Outcomes that are not seen before they are committed do not wait for the interval if there was no commit for so long, and
+// those behind them do.
+func TestExactlyOnceCommitsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &fakeWriter{}
+		c := &Consumer{
+			cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{},
+			moved: make(chan struct{}, 1), partitions: map[int32]*partition{},
+		}
+		p := newPartition(c, 4, &fakeEpoch{}, position{committed: kafkawire.OffsetAndMetadata{}}, 10)
+		c.partitions[4] = p
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.commitLoop(ctx)
+		}()
+		offset := int64(0)
+		finish := func(after time.Duration, want int64) {
+			t.Helper()
+			<-time.After(after)
+			p.window <- struct{}{}
+			p.mu.Lock()
+			it := &item{partition: p, ticket: p.tracker.start(offset, 0)}
+			p.mu.Unlock()
+			p.finish(it)
+			offset++
+			synctest.Wait()
+			c.commitMu.Lock()
+			defer c.commitMu.Unlock()
+			if w.offsets[4] != want {
+				t.Errorf("offset %d is committed when %d are finished, want %d", w.offsets[4], offset, want)
+			}
+		}
+		finish(150*time.Minute, 1)
+		finish(time.Minute, 1)
+		finish(30*time.Minute, 1)
+		finish(30*time.Minute, 3) // the interval is over; what is finished just now waits for the next
+		finish(2*time.Hour, 5)
+		stop()
+		<-done
+	})
+}

@@ -1,0 +1,144 @@
+package consumer
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"balanceq/kafkawire"
+)
+
+// A partition that is given back to who still drains it is granted again when the drain is over, not before.
+func TestGrantedAgainAfterTheDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drain := make(chan struct{})
+		owner := &ledgerOwner{name: "a", ledger: newLedger(), drain: func([]int32) { <-drain }}
+		h := newHoldings(owner, deadEpoch())
+		h.assign([]int32{0, 1}, true)
+		h.assign([]int32{0}, true)
+		synctest.Wait()
+		if got := h.claim(); !slices.Equal(got, []int32{0, 1}) {
+			t.Errorf("claims %v while it drains", got)
+		}
+		h.assign([]int32{0, 1}, true)
+		synctest.Wait()
+		if grants, _ := owner.calls(); grants != 1 {
+			t.Errorf("%d grants while it drains", grants)
+		}
+		close(drain)
+		synctest.Wait()
+		if grants, releases := owner.calls(); grants != 2 || releases != 1 || h.freed() {
+			t.Errorf("%d grants, %d releases, freed %v", grants, releases, h.freed())
+		}
+		h.stop()
+		if wrong := owner.ledger.wrong(); len(wrong) > 0 {
+			t.Error(wrong)
+		}
+	})
+}
+
+// A grant that still looks for where to start ends when all of its partitions are asked back, and not for some of them.
+func TestGrantIsCutShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner := &hangingOwner{}
+		h := newHoldings(owner, deadEpoch())
+		h.assign([]int32{0, 1}, true)
+		h.assign([]int32{0}, true)
+		synctest.Wait()
+		if owner.cut || len(owner.released) > 0 {
+			t.Fatalf("cut short %v, released %v", owner.cut, owner.released)
+		}
+		h.assign(nil, true)
+		synctest.Wait()
+		slices.Sort(owner.released)
+		if !owner.cut || !slices.Equal(owner.released, []int32{0, 1}) {
+			t.Errorf("cut short %v, released %v", owner.cut, owner.released)
+		}
+		h.stop()
+	})
+}
+
+type hangingOwner struct {
+	mu       sync.Mutex
+	cut      bool
+	released []int32
+}
+
+func (o *hangingOwner) Grant(ctx context.Context, _ Epoch, ids []int32) {
+	if len(ids) == 0 {
+		return
+	}
+	<-ctx.Done()
+	o.cut = true
+}
+
+func (o *hangingOwner) Release(ids []int32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.released = append(o.released, ids...)
+}
+
+// Who gets nothing is told so once, but not while partitions are still on their way to it.
+func TestNothingToHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner := &ledgerOwner{name: "a", ledger: newLedger()}
+		h := newHoldings(owner, deadEpoch())
+		expect := func(when string, want int) {
+			t.Helper()
+			synctest.Wait()
+			if grants, _ := owner.calls(); grants != want {
+				t.Errorf("%s: %d grants, want %d", when, grants, want)
+			}
+		}
+		h.assign(nil, false)
+		expect("while partitions move", 0)
+		h.assign(nil, true)
+		h.assign(nil, true)
+		expect("when all is settled", 1)
+		h.assign([]int32{3}, true)
+		expect("with a partition", 2)
+		h.assign(nil, true)
+		expect("without it again", 3)
+		h.assign([]int32{3}, true)
+		h.lose(deadEpoch())
+		expect("thrown out", 4)
+		h.stop()
+		expect("stopped", 4)
+	})
+}
+
+// What was lost is not claimed any more, and not committed; what the group gives anew is granted under another epoch.
+func TestLose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		drain := make(chan struct{})
+		owner := &ledgerOwner{name: "a", ledger: newLedger(), drain: func([]int32) { <-drain }}
+		me := newIdentity(kafkawire.GroupMember{Member: kafkawire.Member{ID: "first", Generation: 4}})
+		first, second := newEpoch(commits{}, me), newEpoch(commits{}, me)
+		h := newHoldings(owner, first)
+		h.assign([]int32{0, 1}, true)
+		synctest.Wait()
+		h.lose(second)
+		me.set("second", 7)
+		if got := h.claim(); len(got) != 0 {
+			t.Errorf("claims %v of what it lost", got)
+		}
+		if m := first.Member(); m.ID != "first" || m.Generation != 4 {
+			t.Errorf("the lost epoch commits as %+v", m)
+		}
+		h.assign([]int32{1}, true)
+		if got := h.claim(); !slices.Equal(got, []int32{1}) {
+			t.Errorf("claims %v, want what it is to have", got)
+		}
+		close(drain)
+		synctest.Wait()
+		if grants, _ := owner.calls(); grants != 2 || owner.epoch() != Epoch(second) {
+			t.Errorf("%d grants, the last under the lost epoch %v", grants, owner.epoch() == Epoch(first))
+		}
+		if m := second.Member(); m.ID != "second" || m.Generation != 7 {
+			t.Errorf("the new epoch commits as %+v", m)
+		}
+		h.stop()
+	})
+}

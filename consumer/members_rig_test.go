@@ -1,0 +1,129 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// kind is a kind of membership under test.
+type kind struct {
+	name   string
+	beat   kmsg.Key // its heartbeat
+	member func(memberOptions, *kafkawire.Client, zerolog.Logger) Membership
+}
+
+// memberOptions are what either kind needs.
+type memberOptions struct {
+	MemberConfig
+	session time.Duration // of kip848 it is the brokers'
+}
+
+var (
+	classic = kind{"classic", kmsg.Heartbeat, func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) Membership {
+		return NewClassic(ClassicConfig{o.MemberConfig, o.session}, wire, log)
+	}}
+	kip848 = kind{"kip848", kmsg.ConsumerGroupHeartbeat,
+		func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) Membership {
+			return NewKIP848(o.MemberConfig, wire, log)
+		}}
+)
+
+// eachKind runs a test for both.
+func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
+	t.Helper()
+	for _, k := range []kind{classic, kip848} {
+		t.Run(k.name, func(t *testing.T) { test(t, k) })
+	}
+}
+
+// brief is a session in which heartbeats come every 100 ms.
+const brief = 500 * time.Millisecond
+
+// memberBroker is kfake with brief sessions, and the topic.
+func memberBroker(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{
+		kfake.SeedTopics(partitions, testTopic), kfake.ListenFn(listen), kfake.GroupMinSessionTimeout(brief),
+		kfake.BrokerConfigs(map[string]string{
+			"group.consumer.session.timeout.ms": "500", "group.consumer.heartbeat.interval.ms": "100",
+		}),
+	}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return cluster
+}
+
+// memberRig is a member with an owner that keeps the ledger.
+type memberRig struct {
+	*ledgerOwner
+	wire *kafkawire.Client
+	left chan error
+	stop func() error // ends Join and returns its error
+}
+
+func testMember() memberOptions {
+	return memberOptions{MemberConfig{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, brief}
+}
+
+// startMemberOf runs a member until the test ends.
+func startMemberOf(
+	t *testing.T, k kind, brokers kafkawire.Settings, l *ledger, name string, change func(*memberOptions, *ledgerOwner),
+) *memberRig {
+	t.Helper()
+	o := testMember()
+	r := &memberRig{ledgerOwner: &ledgerOwner{name: name, ledger: l}, left: make(chan error, 1)}
+	if change != nil {
+		change(&o, r.ledgerOwner)
+	}
+	r.wire = kafkawire.NewClient(brokers, o.Topic)
+	ctx, cancel := context.WithCancel(context.Background())
+	log := zerolog.New(zerolog.NewTestWriter(t)).With().Str("member", name).Timestamp().Logger()
+	go func() { r.left <- k.member(o, r.wire, log).Join(ctx, r) }()
+	r.stop = sync.OnceValue(func() error {
+		defer r.wire.Close()
+		cancel()
+		select {
+		case err := <-r.left:
+			return err
+		case <-time.After(patience):
+			return errors.New("Join did not return")
+		}
+	})
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		if wrong := l.wrong(); len(wrong) > 0 {
+			t.Error(wrong)
+		}
+	})
+	return r
+}
+
+func (r *memberRig) has(n int) func() bool {
+	return func() bool { return len(r.ledger.of(r.name)) == n }
+}
+
+// named makes members static.
+func named(id string, leave bool) func(*memberOptions, *ledgerOwner) {
+	return func(o *memberOptions, _ *ledgerOwner) { o.InstanceID, o.LeaveOnStop = id, leave }
+}
+
+func members(c *kfake.Cluster) int {
+	info := c.GroupInfo(testGroup)
+	if info == nil {
+		return 0
+	}
+	return len(info.Members)
+}

@@ -1,0 +1,224 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// Who joins gets its share from those who have more, and what stays is never touched; who leaves hands over.
+func TestMembersShare(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		c := memberBroker(t, 6)
+		l := newLedger()
+		a := startMemberOf(t, k, settings(c), l, "a", nil)
+		eventually(t, "a has all", a.has(6))
+		b := startMemberOf(t, k, settings(c), l, "b", nil)
+		eventually(t, "they share", func() bool { return a.has(3)() && b.has(3)() })
+		d := startMemberOf(t, k, settings(c), l, "d", nil)
+		eventually(t, "they share", func() bool { return a.has(2)() && b.has(2)() && d.has(2)() })
+		if got := a.gaveBack(); len(got) != 2 || len(got[0]) != 3 || len(got[1]) != 1 {
+			t.Errorf("a gave back %v, want 3 and then 1", got)
+		}
+		if grants, _ := a.calls(); grants != 1 {
+			t.Errorf("%d grants to a, want its first", grants)
+		}
+		if err := b.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if n := members(c); n != 2 {
+			t.Errorf("%d members after one has left", n)
+		}
+		eventually(t, "the two share", func() bool { return a.has(3)() && d.has(3)() })
+		if _, releases := a.calls(); releases != 2 {
+			t.Errorf("a gave back %v", a.gaveBack())
+		}
+	})
+}
+
+// More members than partitions: who has none says that it has joined, and takes over when somebody leaves.
+func TestSpareMember(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		c := memberBroker(t, 1)
+		l := newLedger()
+		a := startMemberOf(t, k, settings(c), l, "a", nil)
+		eventually(t, "a has it", a.has(1))
+		b := startMemberOf(t, k, settings(c), l, "b", nil)
+		eventually(t, "b knows that it has nothing", func() bool { grants, _ := b.calls(); return grants == 1 })
+		if _, releases := a.calls(); releases != 0 {
+			t.Error("a gave back what nobody else is to have")
+		}
+		if err := a.stop(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "b has it", b.has(1))
+	})
+}
+
+// A drain that is longer than the session: the member stays in the group, commits are accepted, others can join and get
+// what is free, and nobody gets what still drains; nobody is told that it gets nothing, either.
+func TestLongDrain(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		c := memberBroker(t, 4)
+		l := newLedger()
+		drain := make(chan struct{})
+		quick := func(o *memberOptions, _ *ledgerOwner) {
+			if k.name == classic.name { // there a member that drains joins again as often as it is asked to
+				o.RebalanceTimeout = 2 * brief
+			}
+		}
+		a := startMemberOf(t, k, settings(c), l, "a", func(o *memberOptions, owner *ledgerOwner) {
+			quick(o, owner)
+			owner.drain = func([]int32) { <-drain }
+		})
+		end := sync.OnceFunc(func() { close(drain) })
+		t.Cleanup(end)
+		eventually(t, "a has all", a.has(4))
+		epoch := a.epoch()
+		began := time.Now()
+		b := startMemberOf(t, k, settings(c), l, "b", quick)
+		d := startMemberOf(t, k, settings(c), l, "d", quick)
+		eventually(t, "all are members", func() bool { return members(c) == 3 })
+		eventually(t, "a commits while it drains", func() bool { return epoch.Commit(t.Context(), at(3, 7)) == nil })
+		eventually(t, "session and rebalance timeout are over", func() bool { return time.Since(began) > 4*brief })
+		if err := epoch.Commit(t.Context(), at(3, 8)); err != nil {
+			t.Errorf("commit after that: %v", err)
+		}
+		for _, r := range []*memberRig{b, d} {
+			if grants, _ := r.calls(); grants != 0 {
+				t.Errorf("%s: %d grants while a drains", r.name, grants)
+			}
+		}
+		if grants, releases := a.calls(); grants != 1 || releases != 0 || !a.has(4)() || !b.has(0)() || !d.has(0)() {
+			t.Errorf("a has %v, b %v, d %v", l.of("a"), l.of("b"), l.of("d"))
+		}
+		end()
+		eventually(t, "they share", func() bool {
+			at := []int{len(l.of("a")), len(l.of("b")), len(l.of("d"))}
+			return at[0]+at[1]+at[2] == 4 && slices.Max(at) == 2 && slices.Min(at) == 1
+		})
+		if got := committed(t, c, 3)[3]; got != 8 {
+			t.Errorf("committed %d", got)
+		}
+	})
+}
+
+// A stop with a drain that is longer than the session: heartbeats keep the place for its commit.
+func TestStopsSlowly(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		c := memberBroker(t, 1)
+		var a *memberRig
+		a = startMemberOf(t, k, settings(c), newLedger(), "a", func(_ *memberOptions, o *ledgerOwner) {
+			o.drain = func([]int32) {
+				<-time.After(3 * brief)
+				if err := a.epoch().Commit(context.Background(), at(0, 9)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		eventually(t, "a has it", a.has(1))
+		if err := a.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if n := members(c); n != 0 {
+			t.Errorf("%d members are left", n)
+		}
+		if got := committed(t, c, 0)[0]; got != 9 {
+			t.Errorf("committed %d", got)
+		}
+	})
+}
+
+// A static member that comes back finds its partitions, and nobody else notices.
+func TestStaticRestart(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := newStage(t, k, 4)
+		a := s.member(t, "a", "0", false)
+		b := s.member(t, "b", "1", false)
+		eventually(t, "they share", func() bool { return a.has(2)() && b.has(2)() })
+		before := s.ledger.of("a")
+		_, moved := b.calls()
+		if err := a.stop(); err != nil {
+			t.Fatal(err)
+		}
+		again := s.member(t, "a", "0", true)
+		eventually(t, "a is back", again.has(2))
+		if got := s.ledger.of("a"); !slices.Equal(got, before) {
+			t.Errorf("a has %v, before it had %v", got, before)
+		}
+		if _, releases := b.calls(); releases != moved || !b.has(2)() {
+			t.Errorf("b gave back %v", b.gaveBack())
+		}
+		if err := again.stop(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "b has all, as a has left for good", b.has(4))
+	})
+}
+
+// Two instances under one name: the second takes over, the first ends with an error that says so, and can commit nothing.
+func TestReplaced(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := newStage(t, k, 2)
+		a := s.member(t, "a", "same", true)
+		eventually(t, "a has all", a.has(2))
+		epoch := a.epoch()
+		s.ledger.expel("a") // it does not know yet
+		b := s.member(t, "b", "same", true)
+		err := <-a.left
+		a.left <- nil
+		if !errors.Is(err, kafka.FencedInstanceID) || !strings.Contains(err.Error(), `kafka.instance-id "same"`) {
+			t.Errorf("a ended with %v", err)
+		}
+		if err := epoch.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
+			t.Errorf("commit of who was replaced: %v", err)
+		}
+		if grants, releases := a.calls(); grants != 1 || releases != 1 {
+			t.Errorf("a: %d grants, %d releases", grants, releases)
+		}
+		eventually(t, "b has all", b.has(2))
+		if err := b.epoch().Commit(t.Context(), at(0, 6)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Somebody notices that the topic has grown; nobody gives anything back for that.
+func TestTopicGrows(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := newStage(t, k, 2)
+		a := s.member(t, "a", "", false)
+		eventually(t, "a has all", a.has(2))
+		s.grow(t, 3)
+		eventually(t, "a has the third", a.has(3))
+		if _, releases := a.calls(); releases != 0 {
+			t.Errorf("a gave back %v", a.gaveBack())
+		}
+	})
+}
+
+// A static member that was away as the topic grew notices, too; a classic leader deals nothing when it comes back to a
+// stable group (KIP-814).
+func TestTopicGrowsUnseen(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		s := newStage(t, k, 2)
+		if k.name == kip848.name && kafkatest.Shared().Kind() == kafkatest.KindEmbedded {
+			t.Skip("kfake does not deal anew while no member is there but at rest")
+		}
+		a := s.member(t, "a", "0", false)
+		eventually(t, "a has all", a.has(2))
+		if err := a.stop(); err != nil {
+			t.Fatal(err)
+		}
+		s.grow(t, 3)
+		eventually(t, "a has the third", s.member(t, "a", "0", true).has(3))
+	})
+}

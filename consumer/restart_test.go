@@ -1,0 +1,389 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// mortalEpoch stores what is committed on the broker until it dies, like the commits of a process that is killed.
+func mortalEpoch(c *kfake.Cluster) (epoch *fakeEpoch, die func()) {
+	var dead atomic.Bool
+	return &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+		if dead.Load() {
+			return context.Canceled
+		}
+		return storeOffsets(c, offsets)
+	}}, func() { dead.Store(true) }
+}
+
+// runsOf are the stretches that the partition's last commit names.
+func runsOf(t *testing.T, e *fakeEpoch, partition int32) []run {
+	t.Helper()
+	o := e.last(partition)
+	runs, err := decodeAhead(o.Offset, o.Metadata)
+	if err != nil {
+		t.Fatalf("metadata %q of offset %d: %v", o.Metadata, o.Offset, err)
+	}
+	return runs
+}
+
+// One request is held for ever and a thousand behind it are answered. Whoever has the partition next answers the one and
+// what was answered since the last commit, which is nothing here; and so does the next but one, although the one before it
+// was killed before it had read that far.
+func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
+	const behind = 1000
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, 1+behind)...)
+	h := head{make(chan struct{})}
+	large := func(cfg *Config) { cfg.RunAhead = 2 * behind }
+	first := start(t, c, h.handle, large)
+	epoch, kill := mortalEpoch(c)
+	first.grantUnder(epoch, 0)
+	eventually(t, "all behind it is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []run{{1, 1 + behind}}) })
+	kill()
+
+	produce(t, c, 0, requests(10_000, 5)...)
+	second := start(t, c, h.handle, large)
+	epoch, kill = mortalEpoch(c)
+	second.grantUnder(epoch, 0)
+	eventually(t, "what came since is in a commit, too", func() bool { return slices.Equal(runsOf(t, epoch, 0), []run{{1, 6 + behind}}) })
+	if got := second.delivery.offsets(0); len(got) != 5 || slices.Min(got) != 1+behind {
+		t.Errorf("the second owner answered %d: %v", len(got), got)
+	}
+	if p, _ := second.partition(0); p.Open != 6 {
+		t.Errorf("%d places in the window are taken, want those of the 6 that were started", p.Open)
+	}
+	kill()
+
+	third := start(t, c, answerAll, large)
+	epoch = brokerEpoch(c)
+	third.grantUnder(epoch, 0)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 6+behind })
+	eventually(t, "the end is read", func() bool { from, _ := third.held()[0].wanted(); return from == 6+behind })
+	if got := third.delivery.offsets(0); !slices.Equal(got, []int64{0}) {
+		t.Errorf("the third owner answered %v, want the one that was held", got)
+	}
+	if o := epoch.last(0); o.Metadata != "" {
+		t.Errorf("metadata %q, though nothing is finished above the offset", o.Metadata)
+	}
+}
+
+// Partitions that are given back while a request waits for a verdict: the next owner answers that one alone.
+func TestReleaseNamesWhatIsFinished(t *testing.T) {
+	c := broker(t, 1)
+	produce(t, c, 0, requests(2, 5)...)
+	produce(t, c, 0, requests(1, 1)...) // waits
+	produce(t, c, 0, requests(7, 3)...)
+	h := head{make(chan struct{})}
+	r := start(t, c, h.handle, func(cfg *Config) { cfg.CommitInterval = time.Hour }) // only Release commits
+	r.owner.Grant(context.Background(), brokerEpoch(c), []int32{0})
+	eventually(t, "eight are answered", func() bool { return r.delivery.count() == 8 })
+	r.gate.set("breaker")
+	r.owner.Release([]int32{0})
+	r.gate.set("")
+	close(h.free)
+	r.owner.Grant(context.Background(), brokerEpoch(c), []int32{0})
+	eventually(t, "the last is answered", func() bool { return r.delivery.count() >= 9 })
+	r.owner.Release([]int32{0})
+	got := r.delivery.offsets(0)
+	slices.Sort(got)
+	if want := sequence(0, 9); !slices.Equal(got, want) {
+		t.Errorf("answered %v, want each once", got)
+	}
+	if offset := committed(t, c, 0)[0]; offset != 9 {
+		t.Errorf("committed %d", offset)
+	}
+}
+
+// Metadata that is not ours is no error, says nothing, and is replaced.
+func TestForeignMetadata(t *testing.T) {
+	for name, metadata := range map[string]string{
+		"a note":            "moved by operations",
+		"of another offset": must(encodeAhead(0, slices.Values([]run{{3, 9}}), aheadLimit)),
+		"not UTF-8":         "\xff",
+		"none":              "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := broker(t, 1)
+			produce(t, c, 0, requests(1, 10)...)
+			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 2, Metadata: metadata}}); err != nil {
+				t.Fatal(err)
+			}
+			r := start(t, c, answerAll, nil)
+			epoch := r.grant(0)
+			eventually(t, "all is committed", func() bool { return epoch.offset(0) == 10 })
+			got := r.delivery.offsets(0)
+			slices.Sort(got)
+			if want := sequence(2, 10); !slices.Equal(got, want) {
+				t.Errorf("answered %v, want %v", got, want)
+			}
+			if o := epoch.last(0); o.Metadata != "" {
+				t.Errorf("metadata %q", o.Metadata)
+			}
+		})
+	}
+}
+
+func must(metadata string, _ bool) string { return metadata }
+
+// What was finished above the offset still is when the log's beginning was deleted, but not when the log was made anew.
+func TestFinishedAheadOfAHole(t *testing.T) {
+	tests := map[string]struct {
+		committed int64
+		ahead     []run
+		want      []int64
+	}{
+		"deleted before them":  {3, []run{{7, 8}}, []int64{6, 8, 9}},
+		"deleted within them":  {3, []run{{5, 8}}, []int64{8, 9}},
+		"deleted behind them":  {2, []run{{3, 5}}, []int64{6, 7, 8, 9}},
+		"deleted up to them":   {3, []run{{6, 8}}, []int64{8, 9}},
+		"the log ends earlier": {20, []run{{21, 24}}, sequence(6, 10)},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := broker(t, 1)
+			produce(t, c, 0, requests(1, 10)...)
+			stored := kafkawire.OffsetAndMetadata{Offset: test.committed, Metadata: must(encodeAhead(test.committed, slices.Values(test.ahead), aheadLimit))}
+			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: stored}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.DeleteRecords(testTopic, 0, 6); err != nil {
+				t.Fatal(err)
+			}
+			r := start(t, c, answerAll, nil)
+			epoch := r.grant(0)
+			eventually(t, "the end is committed", func() bool { return epoch.offset(0) == 10 })
+			got := r.delivery.offsets(0)
+			slices.Sort(got)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("answered %v, want %v", got, test.want)
+			}
+			produce(t, c, 0, requests(100, 20)...) // a log made anew reaches the old offsets again
+			eventually(t, "the end is committed", func() bool { return epoch.offset(0) == 30 })
+			if n := r.delivery.count(); n != len(test.want)+20 {
+				t.Errorf("%d answers, want %d", n, len(test.want)+20)
+			}
+		})
+	}
+}
+
+// Brokers that take no metadata still take the offsets.
+func TestMetadataTooLarge(t *testing.T) {
+	c := broker(t, 1)
+	produce(t, c, 0, requests(2, 3)...)
+	produce(t, c, 0, requests(1, 1)...) // waits
+	produce(t, c, 0, requests(5, 3)...)
+	h := head{make(chan struct{})}
+	r := start(t, c, h.handle, nil)
+	epoch := &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+		if offsets[0].Metadata != "" {
+			return fmt.Errorf("committing: %w", kafka.OffsetMetadataTooLarge)
+		}
+		return nil
+	}}
+	r.grantUnder(epoch, 0)
+	eventually(t, "a commit with metadata was refused", func() bool { _, failures, _ := r.observer.seen(); return failures > 0 })
+	eventually(t, "what is contiguous is committed", func() bool { return epoch.offset(0) == 3 })
+	close(h.free)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 7 })
+	if _, failures, _ := r.observer.seen(); failures != 1 {
+		t.Errorf("%d commits failed, want one", failures)
+	}
+}
+
+// A delivery whose outcomes do not outlive a crash has none of them named.
+func TestFleetingOutcomesAreNotNamed(t *testing.T) {
+	c := broker(t, 1)
+	produce(t, c, 0, requests(2, 3)...)
+	produce(t, c, 0, requests(1, 1)...) // waits
+	produce(t, c, 0, requests(5, 3)...)
+	h := head{make(chan struct{})}
+	r := startWith(t, c, h.handle, nil, &fakeDelivery{fleeting: true})
+	epoch := r.grant(0)
+	eventually(t, "six are answered", func() bool { return r.delivery.count() == 6 })
+	eventually(t, "what is contiguous is committed", func() bool { return epoch.offset(0) == 3 })
+	close(h.free)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 7 })
+	epoch.mu.Lock()
+	defer epoch.mu.Unlock()
+	for _, offsets := range epoch.history {
+		if offsets[0].Metadata != "" {
+			t.Errorf("commit of %d with metadata %q", offsets[0].Offset, offsets[0].Metadata)
+		}
+	}
+}
+
+// limitMetadata leaves room for about (limit*3/4 - 3)/2 stretches of one record.
+func (r *rig) limitMetadata(limit int) {
+	r.commitMu.Lock()
+	defer r.commitMu.Unlock()
+	r.aheadLimit = limit
+}
+
+// Intake waits before the finished stretches do not fit into a commit any more, and goes on when they have merged.
+func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
+	const limit = 60
+	c := broker(t, 1)
+	free := make(chan struct{})
+	handler := func(ctx context.Context, lane *Lane) {
+		if lane.Contract()%2 == 0 {
+			select {
+			case <-free:
+			case <-ctx.Done():
+				return
+			}
+		}
+		answerAll(ctx, lane)
+	}
+	r := start(t, c, handler, func(cfg *Config) { cfg.MaxInFlight, cfg.RunAhead = 1000, 1000 })
+	r.limitMetadata(limit)
+	epoch := r.grant(0)
+	produce(t, c, 0, requests(2, 36)...) // 18 stretches: 36 bytes, 39 with the head, 52 characters
+	eventually(t, "they are in a commit", func() bool { return len(runsOf(t, epoch, 0)) == 18 })
+	produce(t, c, 0, requests(1000, 200)...)
+	eventually(t, "the others are fetched", func() bool { from, room := r.held()[0].wanted(); return from > 36 && (room || from < 236) })
+	if p, _ := r.partition(0); p.Open != 36 {
+		t.Errorf("%d records were started, want the first 36", p.Open)
+	}
+	close(free)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 236 })
+	epoch.mu.Lock()
+	defer epoch.mu.Unlock()
+	for _, offsets := range epoch.history {
+		if n := len(offsets[0].Metadata); n > limit {
+			t.Errorf("%d characters of metadata", n)
+		}
+	}
+}
+
+// Metadata that is full does not keep an owner from what lies between its stretches: nothing else could make it shorter.
+func TestFullMetadataIsWorkedOff(t *testing.T) {
+	const n = 3000 // every other one is finished: 1500 stretches take more characters than there may be
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, n)...)
+	var runs []run
+	for offset := int64(1); offset < n; offset += 2 {
+		runs = append(runs, run{offset, offset + 1})
+	}
+	metadata, all := encodeAhead(0, slices.Values(runs), aheadLimit)
+	named, err := decodeAhead(0, metadata)
+	if all || err != nil || len(metadata) <= aheadLimit/4*3 {
+		t.Fatalf("%d stretches take %d characters, all %v, error %v", len(runs), len(metadata), all, err)
+	}
+	if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Metadata: metadata}}); err != nil {
+		t.Fatal(err)
+	}
+	free := make(chan struct{})
+	r := start(t, c, func(ctx context.Context, lane *Lane) {
+		<-free
+		answerAll(ctx, lane)
+	}, nil)
+	epoch := r.grant(0)
+	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == 64 })
+	r.commit(context.Background(), r.held(), false) // looks at the metadata while next to nothing has changed
+	close(free)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == n })
+	skipped := map[int64]bool{}
+	for _, s := range named {
+		skipped[s.from] = true
+	}
+	want := slices.DeleteFunc(sequence(0, n), func(offset int64) bool { return skipped[offset] })
+	got := r.delivery.offsets(0)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d answers, want %d", len(got), len(want))
+	}
+}
+
+// Skipping keeps the order of a contract although its acknowledgements come in any order: what follows a request that is
+// not done is answered again after it.
+func TestSkippingKeepsTheOrder(t *testing.T) {
+	c := broker(t, 1)
+	// Offsets 0 and 2 are of contract 1, 1 and 3 of contracts of their own.
+	produce(t, c, 0, slices.Concat(requests(1, 2), requests(1, 1), requests(3, 1))...)
+	first := start(t, c, answerAll, func(cfg *Config) { cfg.MaxInFlight = 1 })
+	first.delivery.setHold(true)
+	epoch, kill := mortalEpoch(c)
+	first.grantUnder(epoch, 0)
+	eventually(t, "all are delivered", func() bool { return first.delivery.count() == 4 })
+	for i, offset := range first.delivery.offsets(0) {
+		if offset != 0 {
+			first.delivery.held[i].Acknowledged()
+		}
+	}
+	eventually(t, "what may be skipped is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []run{{1, 2}, {3, 4}}) })
+	kill()
+	second := start(t, c, answerAll, nil)
+	epoch = brokerEpoch(c)
+	second.grantUnder(epoch, 0)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 4 })
+	if got := second.delivery.offsets(0); !slices.Equal(got, []int64{0, 2}) {
+		t.Errorf("answered %v, want 0 and then 2", got)
+	}
+}
+
+// Many kills in a row, everything at random: nothing is lost, and what a commit named is not answered again.
+func TestKilledAgainAndAgain(t *testing.T) {
+	const n, healthy = 2000, 10 // from that round on nothing is held
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, n)...)
+	answered := map[int64]int{}
+	for round := 0; round <= healthy; round++ {
+		h := newGateHandler()
+		slow := int64(1 + 10*round) // contracts that this owner never answers
+		r := start(t, c, func(ctx context.Context, lane *Lane) {
+			if lane.Contract()%97 == slow%97 && round < healthy {
+				h.handle(ctx, lane)
+				return
+			}
+			answerAll(ctx, lane)
+		}, func(cfg *Config) { cfg.MaxInFlight, cfg.DrainTimeout = 64, time.Millisecond })
+		epoch, kill := mortalEpoch(c)
+		stored := readCommitted(t, c)
+		r.owner.Grant(context.Background(), epoch, []int32{0})
+		eventually(t, "it has committed", func() bool { return epoch.commits() > 0 && round < healthy || epoch.offset(0) == n })
+		kill()
+		r.owner.Release([]int32{0})
+		named, err := decodeAhead(stored.Offset, stored.Metadata)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		for _, offset := range r.delivery.offsets(0) {
+			answered[offset]++
+			if offset < stored.Offset || slices.ContainsFunc(named, func(s run) bool { return s.from <= offset && offset < s.to }) {
+				t.Errorf("round %d: %d is answered again, though the commit of %d names it", round, offset, stored.Offset)
+			}
+		}
+	}
+	if got := slices.Sorted(maps.Keys(answered)); !slices.Equal(got, sequence(0, n)) {
+		t.Errorf("%d of %d are answered", len(got), n)
+	}
+}
+
+// readCommitted is what the broker has for partition 0; from the beginning, if that is nothing.
+func readCommitted(t *testing.T, c *kfake.Cluster) kafkawire.OffsetAndMetadata {
+	t.Helper()
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	defer wire.Close()
+	stored, err := wire.CommittedOffsets(t.Context(), testGroup, testTopic, []int32{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored[0].Offset == kafkawire.NoOffset {
+		return kafkawire.OffsetAndMetadata{}
+	}
+	return stored[0]
+}

@@ -1,0 +1,44 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+
+	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
+)
+
+// A start outlives brokers that do not answer, and ends with the first answer or with the patience for it.
+func TestFirstLook(t *testing.T) {
+	answers := map[string]struct {
+		answer error
+		silent int // tries before it
+		want   error
+		tries  int
+	}{
+		"at once":        {nil, 0, nil, 1},
+		"the third try":  {nil, 2, nil, 3},
+		"a refusal":      {kafka.UnknownTopicOrPartition, 0, kafka.UnknownTopicOrPartition, 1},
+		"a late refusal": {kafka.TopicAuthorizationFailed, 2, kafka.TopicAuthorizationFailed, 3},
+		"nobody":         {nil, 1000, io.ErrUnexpectedEOF, int(startTimeout/maxPause) + 1},
+	}
+	for name, test := range answers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries := 0
+				err := firstLook(t.Context(), zerolog.Nop(), func(context.Context) error {
+					if tries++; tries <= test.silent {
+						return io.ErrUnexpectedEOF
+					}
+					return test.answer
+				})
+				if !errors.Is(err, test.want) || tries != test.tries {
+					t.Errorf("%v after %d tries, want %v after %d", err, tries, test.want, test.tries)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,276 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+	"balanceq/kafkawire"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var transactionTopics = []kfake.Opt{kfake.SeedTopics(4, "requests", "results", "deadletters")}
+
+func onEmbedded(t *testing.T, cluster *kfake.Cluster, change func(*TransactionConfig)) *books {
+	t.Helper()
+	b := transactions(t, cluster.ListenAddrs(), "requests", "results", "deadletters", "a", change)
+	b.write(0, 0, 1) // the group exists from here on, and the coordinator knows the id
+	b.mustCommit(map[int32]int64{0: 1})
+	return b
+}
+
+// Every request of a transaction, answered in error: what passes is repeated and not noticed; after what does not, nothing
+// is seen, and the next commit carries it, once.
+func TestTransactionAnswersInError(t *testing.T) {
+	keys := []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
+	passing := []*kerr.Error{kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress,
+		kerr.RequestTimedOut, kerr.NotEnoughReplicas}
+	failing := []*kerr.Error{kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.ProducerFenced, kerr.InvalidProducerIDMapping,
+		kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.TransactionalIDAuthorizationFailed, kerr.UnknownServerError, kerr.OutOfOrderSequenceNumber}
+	for _, key := range keys {
+		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
+			t.Parallel()
+			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			b := onEmbedded(t, cluster, nil)
+			names := []string{"requests/0/0"}
+			for i, answer := range slices.Concat(passing, failing) {
+				passes, from := i < len(passing), int64(len(names))
+				want := map[int32]int64{0: from + 5}
+				more := b.write(0, from, 5)
+				b.ready = key != kmsg.InitProducerID
+				handle := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: answer, Count: 1})
+				err := b.commit(want)
+				if handle.Hits() != 1 || passes != (err == nil) {
+					t.Fatalf("%s: committing: %v, with %d faults", answer.Message, err, handle.Hits())
+				}
+				if !passes {
+					if got := b.witness(true); len(got) != len(names) {
+						t.Errorf("after %v is seen %v", err, got)
+					}
+					if s := b.Status(); s.Failing == nil || s.Buffered == 0 {
+						t.Errorf("after %v the status is %+v", err, s)
+					}
+					b.mustCommit(want)
+				}
+				names = append(names, more...)
+				b.wantSeen(names)
+				if s := b.Status(); s.Failing != nil || s.Buffered != 0 || b.stored(0)[0] != want[0] {
+					t.Errorf("%s: afterwards the status is %+v, %v are stored", answer.Message, s, b.stored(0))
+				}
+			}
+		})
+	}
+}
+
+// One partition's offset is refused: ending the transaction would store the others without it.
+func TestOneOffsetRefused(t *testing.T) {
+	cluster := embedded(t, transactionTopics...)
+	b := onEmbedded(t, cluster, nil)
+	names := slices.Concat([]string{"requests/0/0"}, b.write(0, 1, 5), b.write(1, 0, 5), b.write(2, 0, 5))
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Partitions: []int32{1}, Err: kerr.OffsetMetadataTooLarge})
+	offsets := map[int32]int64{0: 6, 1: 5, 2: 5}
+	if err := b.commit(offsets); err == nil || !strings.Contains(err.Error(), "partition 1") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := connect(t, b.brokers).CommittedOffsets(deadline(t), b.group, "requests", []int32{0, 1, 2}); err != nil {
+		t.Errorf("it was not aborted at once: %v", err)
+	}
+	if got := b.stored(0, 1, 2); got[0] != 1 || got[1] != kafkawire.NoOffset || got[2] != kafkawire.NoOffset {
+		t.Errorf("stored %v", got)
+	}
+	b.wantSeen(names[:1])
+	b.mustCommit(offsets)
+	b.wantSeen(names)
+}
+
+// An answer gets lost after its request was applied, at every step. The same request again is answered alike, and nothing is
+// seen twice. As the first one might still arrive, the next transaction has an epoch of its own.
+func TestLostAnswersOfTransactions(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
+			t.Parallel()
+			var lose atomic.Int32
+			cluster := embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(key) && lose.Add(-1) >= 0 }))...)
+			b := onEmbedded(t, cluster, nil)
+			b.ready = key != kmsg.InitProducerID
+			before := b.txn.Producer
+			names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
+			lose.Store(2)
+			b.mustCommit(map[int32]int64{0: 21})
+			if lose.Load() >= 0 {
+				t.Error("no answer was lost: the test proves nothing")
+			}
+			b.wantSeen(names)
+			names = append(names, b.write(0, 21, 5)...)
+			b.mustCommit(map[int32]int64{0: 26})
+			if b.txn.Producer == before {
+				t.Errorf("the next transaction has the same epoch, %+v", before)
+			}
+			b.wantSeen(names)
+		})
+	}
+}
+
+// The end of a transaction is never answered. It may have been committed or not: the next commit finds out.
+func TestUnknownEnd(t *testing.T) {
+	for _, applied := range []bool{false, true} {
+		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
+			t.Parallel()
+			var silent atomic.Bool
+			cluster := embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(kmsg.EndTxn) && silent.Load() }))...)
+			cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+				cluster.KeepControl()
+				if silent.Load() && !applied {
+					return nil, errors.New("cut"), true
+				}
+				return nil, nil, false
+			})
+			b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Second })
+			names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
+			later := b.write(0, 21, 4)
+			silent.Store(true)
+			if err := b.commit(map[int32]int64{0: 21}); err == nil {
+				t.Fatal("committed, without an answer")
+			}
+			silent.Store(false)
+			if applied {
+				b.wantSeen(names)
+			} else if got := b.witness(true); len(got) != 1 {
+				t.Errorf("seen %v", got)
+			}
+			b.mustCommit(map[int32]int64{0: 23})
+			b.wantSeen(slices.Concat(names, later[:2]))
+			if got := b.stored(0)[0]; got != 23 {
+				t.Errorf("stored offset %d", got)
+			}
+		})
+	}
+}
+
+// However many partitions, a transaction is one produce request to each leader and four requests besides; and none at all
+// if nothing has moved.
+func TestTransactionRequests(t *testing.T) {
+	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(2))...)
+	for p := range int32(4) {
+		if err := cluster.MoveTopicPartition("results", p, p%2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := onEmbedded(t, cluster, nil)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+		cluster.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			mu.Lock()
+			defer mu.Unlock()
+			seen[kmsg.NameForKey(req.Key())]++
+			return nil, nil, false
+		})
+	}
+	for p := range int32(4) {
+		b.write(p, 1, 50)
+	}
+	offsets := map[int32]int64{0: 51, 1: 51, 2: 51, 3: 51}
+	b.mustCommit(offsets)
+	for range 3 {
+		b.mustCommit(offsets) // nothing has moved
+		b.mustCommit(nil)
+	}
+	want := map[string]int{"AddPartitionsToTxn": 1, "Produce": 2, "AddOffsetsToTxn": 1, "TxnOffsetCommit": 1, "EndTxn": 1}
+	mu.Lock()
+	defer mu.Unlock()
+	if fmt.Sprint(seen) != fmt.Sprint(want) {
+		t.Errorf("requests %v, want %v", seen, want)
+	}
+}
+
+// Offsets move without an outcome, over control records: that is a transaction too, and not an empty one.
+func TestOffsetsAlone(t *testing.T) {
+	b := onShared(t, "a")
+	b.mustCommit(map[int32]int64{1: 17})
+	if got := b.stored(1)[1]; got != 17 {
+		t.Errorf("stored offset %d", got)
+	}
+	if b.ready == false {
+		t.Error("it did not end well")
+	}
+}
+
+// Connections break before a request is applied and after, brokers answer in error, the process is replaced: at the end a
+// reader sees each outcome once, and after every restart what the stored offsets say and no more.
+func TestTransactionsUnderFire(t *testing.T) {
+	var trouble atomic.Bool
+	roll := func(percent int) bool { return trouble.Load() && rand.IntN(100) < percent }
+	cluster := embedded(t, append(transactionTopics, tap(func(int16) bool { return roll(3) }))...)
+	cluster.ControlKey(-1, func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if roll(3) {
+			return nil, errors.New("cut"), true
+		}
+		return nil, nil, false
+	})
+	b := onEmbedded(t, cluster, nil)
+	names := []string{"requests/0/0"}
+	at := map[int32]int64{0: 1, 1: 0, 2: 0, 3: 0}
+	errs := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.NotEnoughReplicas, kerr.InvalidTxnState}
+	keys := []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
+	failures := 0
+	for round := range 60 {
+		trouble.Store(true)
+		for p := range int32(4) {
+			n := rand.Int64N(20)
+			names = append(names, b.write(p, at[p], n)...)
+			at[p] += n
+		}
+		if round%3 == 0 {
+			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{keys[rand.IntN(len(keys))]}, Err: errs[rand.IntN(len(errs))], Count: 1})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(400))*time.Millisecond) // it may be cut off anywhere
+		if err := b.Commit(ctx, nobody(b.group), at); err != nil {
+			failures++
+		}
+		cancel()
+		trouble.Store(false)
+		if round%10 == 9 { // killed and started again: it answers again what is above the stored offsets
+			b = b.again("a")
+			stored := b.stored(0, 1, 2, 3)
+			b.wantSeen(below(names, stored))
+			for p, offset := range stored {
+				offset = max(offset, 0)
+				if n := at[p] - offset; n > 0 {
+					b.write(p, offset, n)
+				}
+			}
+		}
+	}
+	kafkatest.Eventually(t, within, "commits work again", func() bool { return b.commit(at) == nil })
+	b.wantSeen(names)
+	if failures == 0 {
+		t.Error("nothing failed: the test proves nothing")
+	}
+	t.Logf("%d of 60 commits failed", failures)
+}
+
+// below returns the records below the offsets.
+func below(names []string, offsets map[int32]int64) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		var p int32
+		var offset int64
+		if _, err := fmt.Sscanf(name, "requests/%d/%d", &p, &offset); err != nil {
+			panic(err)
+		}
+		return offset >= offsets[p]
+	})
+}

@@ -1,0 +1,73 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+)
+
+const (
+	tryTimeout   = 5 * time.Second // of one request, so that one that hangs leaves time for another
+	abortTimeout = time.Second     // of aborting at once; otherwise the next takeOver does it
+	busyBackoff  = time.Millisecond
+	maxBusy      = 20 * time.Millisecond
+	maxPause     = 500 * time.Millisecond // a transaction has no time to lose
+
+	rebalancePatience = 3 * time.Second // with a group between generations; whoever gets the partitions next waits as long
+)
+
+// retry makes a call until it has a definite answer or ctx ends. Every call of a transaction may be repeated as it is.
+func (t *Transactions) retry(ctx context.Context, call func(context.Context) error) error {
+	return t.retryIf(ctx, passes, call)
+}
+
+func passes(err error) bool { return kafkawire.Transient(err) || kafkawire.ConcurrentTransactions(err) }
+
+func (t *Transactions) retryIf(ctx context.Context, passes func(error) bool, call func(context.Context) error) error {
+	for tries := 0; ; tries++ {
+		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		err := call(try)
+		cancel()
+		if err == nil || !passes(err) {
+			return err
+		}
+		wait := min(minBackoff<<min(tries, 10), maxPause)
+		if kafkawire.ConcurrentTransactions(err) {
+			wait = min(busyBackoff<<min(tries, 10), maxBusy)
+		} else {
+			t.suspect(err)
+			t.wire.Reset()
+			if tries >= worthSaying {
+				t.note(err) // Commit may go on for long
+			}
+		}
+		if !pause(ctx, wait) {
+			return err
+		}
+	}
+}
+
+// pause returns false if ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// suspect notes an answer that was lost. Its request may come to a broker late and would count for the next transaction of
+// the epoch: an EndTxn would commit half of it, a TxnOffsetCommit would rewind its offsets. So there is none.
+func (t *Transactions) suspect(err error) {
+	var answer kafka.Error
+	if !errors.As(err, &answer) {
+		t.lost = true
+	}
+}

@@ -1,0 +1,40 @@
+package producer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"balanceq/kafkawire"
+)
+
+// A transactional id that is taken from us this often within this time is used by somebody else as well: each takes it from
+// the other whenever it commits. Once or twice may be a successor that we do not know of yet.
+const (
+	rivalTakeovers = 5
+	rivalTime      = time.Minute
+)
+
+// rivalry remembers when the transactional id was taken from us.
+type rivalry []time.Time
+
+// lost adds one loss and says whether there have been too many.
+func (r *rivalry) lost(at time.Time) bool {
+	*r = slices.DeleteFunc(*r, func(before time.Time) bool { return at.Sub(before) > rivalTime })
+	*r = append(*r, at)
+	return len(*r) >= rivalTakeovers
+}
+
+// takenOver explains that the transaction begun at began was fenced. After its timeout that was the coordinator, which has
+// given it up; before, somebody who has taken over the same id.
+func (t *Transactions) takenOver(err error, began time.Time) error {
+	if time.Since(began) >= t.cfg.Timeout {
+		return fmt.Errorf("the brokers gave up on a transaction that took longer than kafka.transaction-timeout (%v): %w", t.cfg.Timeout, err)
+	}
+	if t.rivalry.lost(time.Now()) {
+		t.rival = fmt.Errorf("%w: another instance uses transactional id %s too; set kafka.instance-id or instance to a name of its own on each: %w",
+			kafkawire.ErrRival, t.cfg.ID, err)
+		return t.rival // one more takeover would make the other one give up too
+	}
+	return fmt.Errorf("transactional id %s was taken over by another instance: %w", t.cfg.ID, err)
+}

@@ -1,0 +1,66 @@
+package producer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// The states of a transactional id (KIP-664) that say how its last transaction ended or is about to.
+const (
+	aboutToEnd = "Prepare"
+	committed  = "CompleteCommit"
+	aborted    = "CompleteAbort"
+)
+
+// lastEnd returns the state in which the transaction before ours has ended, "" if there was none, or none that ended. While
+// the brokers are at it, it waits.
+func (t *Transactions) lastEnd(ctx context.Context) (state string, err error) {
+	err = t.retry(ctx, func(ctx context.Context) error {
+		if state, err = t.wire.DescribeTransactional(ctx, t.cfg.ID); err != nil {
+			return err
+		}
+		if strings.HasPrefix(state, aboutToEnd) {
+			return kafka.ConcurrentTransactions
+		}
+		return nil
+	})
+	if kafkawire.Forbidden(err) {
+		return "", nil // InitTransactional will say what is missing
+	}
+	return state, err
+}
+
+// sweep ends what the brokers may have left open of a transaction that they call ended. A single broker that is killed in
+// between (Kafka 4.3.1) comes back as coordinator before it knows itself as leader again, takes the partitions for deleted,
+// and leaves out the markers by which the transaction ends there: its records would stay invisible, all that follows them,
+// too, and its offsets unstable (error 88). A marker of the same producer id, whatever the epoch, ends what is open. So a transaction without
+// records over all partitions repeats the decision; where nothing is open, it does nothing.
+func (t *Transactions) sweep(ctx context.Context, state string) error {
+	if state != committed && state != aborted {
+		return nil
+	}
+	if err := t.retry(ctx, t.layout); err != nil {
+		return err
+	}
+	partitions := map[string][]int32{}
+	for name, topic := range t.topics {
+		for _, q := range topic.queues {
+			partitions[name] = append(partitions[name], q.partition)
+		}
+	}
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return t.wire.AddOffsets(ctx, t.txn, t.cfg.Group) },
+		func(ctx context.Context) error { return t.wire.AddPartitions(ctx, t.txn, partitions) },
+		func(ctx context.Context) error { return t.wire.EndTransaction(ctx, t.txn, state == committed) },
+	} {
+		if err := t.retry(ctx, step); err != nil {
+			return fmt.Errorf("ending what is left of the transaction before: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package producer
+
+import (
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ending is a transaction that was ended.
+type ending struct {
+	partitions int
+	commit     bool
+}
+
+// endings answers what the coordinator is asked of the transactional id with states, one after the other, and returns what
+// is ended from then on.
+func endings(cluster *kfake.Cluster, states []string) func() []ending {
+	var mu sync.Mutex
+	var ends []ending
+	added := 0
+	cluster.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		switch r := req.(type) {
+		case *kmsg.DescribeTransactionsRequest:
+			resp := r.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+			state := kmsg.NewDescribeTransactionsResponseTransactionState()
+			state.TransactionalID, state.State = r.TransactionalIDs[0], states[0]
+			states = append(states[1:], states[0])
+			resp.TransactionStates = append(resp.TransactionStates, state)
+			return resp, nil, true
+		case *kmsg.AddPartitionsToTxnRequest:
+			for i := range r.Topics {
+				added += len(r.Topics[i].Partitions)
+			}
+		case *kmsg.EndTxnRequest:
+			ends = append(ends, ending{added, r.Commit})
+			added = 0
+		}
+		return nil, nil, false
+	})
+	return func() []ending {
+		mu.Lock()
+		defer mu.Unlock()
+		return ends
+	}
+}
+
+// Whoever takes over an id whose last transaction has ended, as far as its coordinator knows, has it end once more, the same
+// way, in all partitions. What the coordinator does not decide is not decided by us.
+func TestSweepRepeatsTheDecision(t *testing.T) {
+	for name, test := range map[string]struct {
+		states []string
+		want   []ending
+	}{
+		"committed":           {[]string{"CompleteCommit"}, []ending{{8, true}}},
+		"aborted":             {[]string{"CompleteAbort"}, []ending{{8, false}}},
+		"about to commit":     {[]string{"PrepareCommit", "PrepareCommit", "CompleteCommit"}, []ending{{8, true}}},
+		"about to be aborted": {[]string{"PrepareAbort", "CompleteAbort"}, []ending{{8, false}}},
+		"under way":           {[]string{"Ongoing"}, nil},
+		"without one":         {[]string{"Empty"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := embedded(t, transactionTopics...)
+			b := onEmbedded(t, cluster, nil)
+			ended := endings(cluster, test.states)
+			b.again("a")
+			if got := ended(); !slices.Equal(got, test.want) {
+				t.Errorf("ended %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// Where the brokers left nothing open, a sweep changes nothing that a reader could see.
+func TestSweepIsNotSeen(t *testing.T) {
+	b := onShared(t, "a")
+	var names []string
+	for n := range int64(3) {
+		names = append(names, b.write(0, n, 1)...)
+		b.mustCommit(map[int32]int64{0: n + 1})
+		b = b.again("a")
+	}
+	for _, state := range []string{committed, aborted, "Empty", ""} {
+		if err := b.sweep(deadline(t), state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names = append(names, b.write(0, 3, 1)...)
+	b.mustCommit(map[int32]int64{0: 4})
+	b.wantSeen(names)
+	if got := b.stored(0)[0]; got != 4 {
+		t.Errorf("stored offset %d", got)
+	}
+}

@@ -1,0 +1,203 @@
+package producer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// letter is a dead letter of so many bytes, for the record at partition/offset.
+func (b *books) letter(partition int32, offset int64, size int) string {
+	b.tb.Helper()
+	inq, _ := b.result(partition, offset)
+	inq.Record.Value = []byte(inq.Record.String() + strings.Repeat(" ", size))
+	out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
+	if err := b.Write(deadline(b.tb), inq, out, &place{}); err != nil {
+		b.tb.Fatal(err)
+	}
+	return string(inq.Record.Value)
+}
+
+// due makes the next Commit try again what was too large.
+func (b *books) due() {
+	for partition, u := range b.unfit {
+		u.again = time.Time{}
+		b.unfit[partition] = u
+	}
+}
+
+// An outcome that is larger than its topic allows holds up its own partition, from its record on. It is tried alone, now
+// and then: what is aborted stays in the logs.
+func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
+	broker := kafkatest.Shared()
+	dead := broker.Topic(t, 3, "max.message.bytes=2000")
+	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), dead, "a", nil)
+	fits := b.write(0, 0, 5)
+	held := []string{b.letter(0, 5, 5000), b.letter(0, 6, 6000)}
+	held = append(held, b.write(0, 7, 3)...)
+	fits = append(fits, b.write(1, 0, 5)...)
+	offsets := map[int32]int64{0: 10, 1: 5}
+	refused := func() {
+		t.Helper()
+		if err := b.commit(offsets); !kafkawire.TooLarge(err) || !strings.Contains(err.Error(), "raise its max.message.bytes") ||
+			!strings.Contains(err.Error(), dead) {
+			t.Fatalf("committing: %v", err)
+		}
+		if s := b.Status(); s.Failing == nil {
+			t.Error("the status does not say so")
+		}
+	}
+	refused() // found
+	refused() // without it
+	b.wantSeen(fits)
+	if got := b.stored(0, 1); got[0] != 5 || got[1] != 5 {
+		t.Errorf("stored %v", got)
+	}
+	written := func() (n int64) {
+		for _, topic := range b.outcomes.Topics() {
+			for _, end := range broker.EndOffsets(t, topic) {
+				n += end
+			}
+		}
+		return n
+	}
+	before := written()
+	for range 5 {
+		refused()
+	}
+	b.due()
+	refused()
+	if n := written(); n > before+1 { // the marker of what was aborted
+		t.Errorf("trying has written %d records", n-before)
+	}
+	fits = append(fits, b.write(1, 5, 5)...)
+	offsets[1] = 10
+	refused()
+	b.wantSeen(fits)
+
+	raiseLimit(t, broker.Brokers(), dead, "5600")
+	b.due()
+	refused() // the first fits now, the second does not
+	refused()
+	b.wantSeen(append(slices.Clone(fits), held[0]))
+	raiseLimit(t, broker.Brokers(), dead, "20000")
+	kafkatest.Eventually(t, within, "it is committed", func() bool { b.due(); return b.commit(offsets) == nil })
+	b.wantSeen(slices.Concat(fits, held))
+	if s := b.Status(); s.Failing != nil || s.Buffered != 0 || b.stored(0)[0] != 10 {
+		t.Errorf("afterwards: %+v, %v stored", s, b.stored(0))
+	}
+}
+
+// What was too large is somebody else's meanwhile: the offset that they have committed is not rewound to it.
+func TestOversizedOutcomeOfAnother(t *testing.T) {
+	broker := kafkatest.Shared()
+	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), broker.Topic(t, 3, "max.message.bytes=2000"), "a", nil)
+	b.write(0, 0, 5)
+	b.letter(0, 5, 5000)
+	later := b.write(0, 6, 4)
+	for range 2 {
+		if err := b.commit(map[int32]int64{0: 6}); !kafkawire.TooLarge(err) {
+			t.Fatal(err)
+		}
+	}
+	other := b.again("b")
+	other.mustCommit(map[int32]int64{0: 8})
+	b.ready = false // it finds out when it takes over again
+	b.mustCommit(map[int32]int64{0: 8})
+	if got := b.stored(0)[0]; got != 8 {
+		t.Errorf("stored %d", got)
+	}
+	b.mustCommit(map[int32]int64{0: 10})
+	if got := b.stored(0)[0]; got != 10 || b.Status().Buffered != 0 {
+		t.Errorf("stored %d, %d bytes left", got, b.Status().Buffered)
+	}
+	kafkatest.Eventually(t, within, "the last ones are seen", func() bool { return slices.Contains(b.witness(true), later[3]) })
+}
+
+// A transaction that fails is followed by the next one after a pause, which grows: what was written is in the logs, aborted.
+func TestFailedTransactionsPause(t *testing.T) {
+	b := onShared(t, "a")
+	b.write(0, 0, 1)
+	if b.commit(map[int32]int64{0: 1}); b.wait != 0 {
+		t.Errorf("a pause of %v after one that worked", b.wait)
+	}
+	stranger := func() kafkawire.Member { return kafkawire.Member{Group: b.group, ID: "nobody", Generation: 7} }
+	b.write(0, 1, 1)
+	for want := minBackoff; want < 200*time.Millisecond; want *= 2 {
+		began, before := time.Now(), b.wait
+		if err := b.Commit(deadline(t), stranger, map[int32]int64{0: 2}); err == nil {
+			t.Fatal("committed for a stranger")
+		}
+		if b.wait != want || time.Since(began) < before {
+			t.Errorf("a pause of %v after %v, want %v", b.wait, time.Since(began), want)
+		}
+	}
+	b.mustCommit(map[int32]int64{0: 2})
+	if b.wait != 0 {
+		t.Errorf("a pause of %v after one that worked", b.wait)
+	}
+}
+
+// Committed is told of each outcome once, when it is in the log, and not of one whose partition is somebody else's.
+func TestPlacesAreToldOfTheCommit(t *testing.T) {
+	b := onShared(t, "a")
+	places := []*place{{}, {}, {}, {}}
+	for i, p := range places {
+		inq, out := b.result(0, int64(i))
+		if err := b.Write(deadline(t), inq, out, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func() (list []int32) {
+		for _, p := range places {
+			list = append(list, p.committed.Load())
+		}
+		return list
+	}
+	if got := told(); !slices.Equal(got, []int32{0, 0, 0, 0}) {
+		t.Errorf("told %v before the commit", got)
+	}
+	b.mustCommit(map[int32]int64{0: 2})
+	b.mustCommit(map[int32]int64{0: 2})
+	places[3].revoked.Store(true)
+	b.mustCommit(map[int32]int64{0: 4})
+	if got := told(); !slices.Equal(got, []int32{1, 1, 1, 0}) {
+		t.Errorf("told %v", got)
+	}
+}
+
+// While one Commit goes on trying, the status says why already; afterwards it does not, nor when there is nothing left to
+// commit.
+func TestStatusOfALongCommit(t *testing.T) {
+	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	b := onEmbedded(t, cluster, nil)
+	b.write(0, 1, 1)
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: worthSaying + 4})
+	done := make(chan error, 1)
+	go func() { done <- b.commit(map[int32]int64{0: 2}) }()
+	kafkatest.Eventually(t, within, "the status says so", func() bool { return b.Status().Failing != nil })
+	select {
+	case err := <-done:
+		t.Fatalf("it ended before: %v", err)
+	default:
+	}
+	if err := <-done; err != nil || b.Status().Failing != nil {
+		t.Errorf("committing: %v; status %+v", err, b.Status())
+	}
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError, Count: 1})
+	if err := b.commit(map[int32]int64{0: 3}); err == nil || b.Status().Failing == nil {
+		t.Errorf("committing: %v; status %+v", err, b.Status())
+	}
+	if b.Revoked(); b.Status().Failing != nil {
+		t.Errorf("with nothing left, the status is %+v", b.Status())
+	}
+}

@@ -1,0 +1,161 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/consumer"
+	"balanceq/kafkawire"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// watch makes a watchdog over the snapshots.
+func watch(t *testing.T, f *fakes, p Patience) (w *Watchdog, m *Metrics, log *bytes.Buffer) {
+	t.Helper()
+	log = &bytes.Buffer{}
+	f.handlers = NewHandlers()
+	reg := prometheus.NewRegistry()
+	m = NewMetrics(reg, zerolog.Nop())
+	w, err := NewWatchdog(p, reg, m, f.sources(), zerolog.New(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, m, log
+}
+
+// It barks once, says where to look, and says when it is over.
+func TestWatchdogBarksOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{
+			{Partition: 2, Next: 5, Committed: 5, Open: 1, Oldest: 5, Room: true, Moved: time.Now()},
+		}}}
+		w, _, log := watch(t, f, Patience{After: time.Minute})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); w.Run(ctx) }()
+		<-time.After(50 * time.Second)
+		if v := w.Verdict(); v.Stuck != nil {
+			t.Errorf("too early: %+v", v)
+		}
+		<-time.After(5 * time.Minute)
+		stop()
+		<-done
+		for _, want := range []string{`"level":"error","stage":"write","reason":"the oldest request`, `"partition":2,"offset":5`, goroutines} {
+			if strings.Count(log.String(), want) != 1 {
+				t.Errorf("%q is not once in %s", want, log)
+			}
+		}
+		f.consumer.Partitions[0].Open = 0
+		if v := w.Verdict(); v.Stuck != nil || strings.Count(log.String(), "not stuck any more") != 1 {
+			t.Errorf("afterwards: %+v, %s", v, log)
+		}
+	})
+}
+
+// Refused commits excuse what is not committed as long as they come back.
+func TestRefusedCommitsExcuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{{Next: 5, Committed: 4, Room: true}}}}
+		w, m, _ := watch(t, f, Patience{After: time.Minute})
+		for range 100 {
+			m.Committed(time.Millisecond, errors.New("not now"))
+			<-time.After(10 * time.Second)
+			if v := w.Verdict(); v.Stuck != nil || v.Waiting != CauseKafka || v.Kafka.Error() != "committing fails: not now" {
+				t.Fatalf("%+v", v)
+			}
+		}
+		for n := range 13 {
+			<-time.After(10 * time.Second)
+			v := w.Verdict()
+			if n < 10 && v.Stuck != nil || n == 12 && (v.Stuck == nil || v.Stuck.Stage != StageCommit) {
+				t.Fatalf("%d: %+v", n, v)
+			}
+		}
+	})
+}
+
+// Kafka is asked about what does not move, and about nothing else.
+func TestAsksKafkaOnlyWhenIdle(t *testing.T) {
+	type question struct {
+		group bool
+		from  map[int32]int64
+	}
+	var asked []question
+	f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{
+		{Partition: 0, Fetched: 1, Room: true}, {Partition: 1, Fetched: 1}, {Partition: 2, Fetched: 1, Room: true, Draining: true}, {Partition: 3, Room: true},
+	}}}
+	w, _, _ := watch(t, f, Patience{After: time.Minute})
+	w.sources.AskKafka = func(_ context.Context, group bool, from map[int32]int64) (map[int32]bool, error) {
+		asked = append(asked, question{group, maps.Clone(from)})
+		return map[int32]bool{0: true}, nil
+	}
+	look := func(want ...question) {
+		t.Helper()
+		asked = nil
+		f.consumer.Partitions[3].Fetched++ // it moves all the time
+		w.askKafka(t.Context())
+		if len(asked) != len(want) || len(want) > 0 && (asked[0].group != want[0].group || !maps.Equal(asked[0].from, want[0].from)) {
+			t.Errorf("asked %v, want %v", asked, want)
+		}
+	}
+	look() // nothing is known to stand yet
+	look(question{false, map[int32]int64{0: 1}})
+	f.consumer.Joined = false
+	look(question{true, map[int32]int64{0: 1}})
+	f.consumer.Joined, f.cms.Cause = true, cmsclient.CauseBreaker
+	look()
+	f.cms.Cause = ""
+	look()
+	look(question{false, map[int32]int64{0: 1}})
+	if !w.there[0] {
+		t.Error("the answer is not kept")
+	}
+}
+
+func TestLivez(t *testing.T) {
+	f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{
+		{Partition: 0, Next: 0, Committed: kafkawire.NoOffset, Room: true},
+	}}}
+	_, _, get := serve(t, f)
+	if code, body := get("/livez"); code != 200 || body != "ok\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	f.watchdog.mu.Lock()
+	f.watchdog.history.after = 0 // whatever stands is stuck
+	f.watchdog.mu.Unlock()
+	code, body := get("/livez")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if code != 503 || got["stage"] != "commit" || !strings.Contains(got["reason"].(string), "not committed") || got["partition"] != 0.0 ||
+		got["offset"] != 0.0 || got["goroutines"] != goroutines || got["since"] == nil {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, dump := get(goroutines); code != 200 || !strings.Contains(dump, "TestLivez") {
+		t.Errorf("the dump: %d", code)
+	}
+	if code, body := get("/readyz"); code != 503 || !strings.Contains(body, "stuck: requests are finished") {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	_, metrics := get("/metrics")
+	for stage, value := range map[Stage]string{StageCommit: "1", StageCall: "0", StageGroup: "0"} {
+		if line := `balanceq_stuck{stage="` + string(stage) + `"} ` + value + "\n"; !strings.Contains(metrics, line) {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	f.consumer.Partitions[0].Committed = 0
+	if code, _ := get("/livez"); code != 200 {
+		t.Errorf("after it moved: %d", code)
+	}
+}
