@@ -9,6 +9,7 @@ GO            ?= go
 GOLANGCI      ?= golangci-lint
 COMPOSE       ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 FUZZTIME      ?= 10s
+CHAOS         ?= --short
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -60,7 +61,10 @@ bench: build ## Measure the program against an embedded broker (BROKERS=… for 
 	$(GO) run ./internal/bench --mode rate --rate 300 $(if $(BROKERS),--brokers $(BROKERS))
 	$(GO) run ./internal/bench --mode rate --rate 2000 $(if $(BROKERS),--brokers $(BROKERS))
 
+chaos: build ## Kill, pause and cut off workers, Kafka and the CMS, then check that every promise was kept (CHAOS= its flags)
+	$(GO) run ./internal/chaos $(CHAOS) $(if $(BROKERS),--brokers $(BROKERS))
+
 docs: ## Bring the generated parts of the README up to date
 	$(GO) test ./cmd/balanceq -run TestREADME -update
 
-.PHONY: help demo test test-integration build image up down check lint fuzz bench docs
+.PHONY: help demo test test-integration build image up down check lint fuzz bench chaos docs

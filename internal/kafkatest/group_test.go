@@ -23,7 +23,7 @@ func TestCommitted(t *testing.T) {
 	}
 	b.ProduceTo(t, topic, 1, numbered(0, 10)...)
 
-	// kafka-go's group, as the program under test uses it.
+	// Some member; that it is kafka-go's does not matter.
 	cg, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: group, Brokers: b.Brokers(), Topics: []string{topic}, StartOffset: kafka.FirstOffset,
 		JoinGroupBackoff: 200 * time.Millisecond,

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// forger writes histories of a service that keeps all promises, one event a millisecond. It draws a seed and not every
+// step: a history of hundreds of steps would take minutes to shrink, and is hardly shorter for it.
+type forger struct {
+	random   *rand.Rand
+	inTxns   bool // exactly-once: outcomes and offset go together, when offsets are committed
+	h        history
+	now      int64
+	ends     map[place]int64
+	promised map[int32]int64 // committed offsets
+	byPlace  map[place][]outcome
+}
+
+const forgedParts = 3
+
+var promised = rules{runAhead: forgedWindow, worth: time.Minute, slack: 100 * time.Millisecond}
+
+// forgedWindow is how far the forged workers run ahead.
+const forgedWindow = 8
+
+// forge draws a history: a worker that answers contracts side by side, each in order, commits what is contiguous, is killed
+// and begins anew, and whose breaker is open when no dead letter is decided on.
+func forge(t *rapid.T, inTxns bool) history {
+	f := &forger{inTxns: inTxns, random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), now: 1_700_000_000_000,
+		ends: map[place]int64{}, promised: map[int32]int64{}, byPlace: map[place][]outcome{}}
+	const contracts = 50
+	n := rapid.IntRange(60, 100).Draw(t, "requests")
+	perPart := make([][]request, forgedParts)
+	for seq := range n {
+		rec := newRequest(seq, contracts)
+		rec.Partition = int32(seq % contracts % forgedParts)
+		rec.Offset = int64(len(perPart[rec.Partition]))
+		rec.Timestamp = time.UnixMilli(f.tick())
+		q, err := readRequest(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		perPart[rec.Partition] = append(perPart[rec.Partition], q)
+	}
+	f.h = history{published: n, requests: slices.Concat(perPart...), open: map[string][]period{"w1": nil}}
+	for partition, requests := range perPart {
+		f.work(int32(partition), requests)
+	}
+	f.sample()
+	f.h.open["w1"] = []period{{time.UnixMilli(f.now + 1000), time.UnixMilli(f.now + 9000)}}
+	f.h.ended = f.tick()
+	for _, at := range slices.SortedFunc(maps.Keys(f.byPlace), func(a, b place) int {
+		if a.dead != b.dead {
+			return map[bool]int{false: -1, true: 1}[a.dead]
+		}
+		return int(a.partition - b.partition)
+	}) {
+		f.h.outcomes = append(f.h.outcomes, f.byPlace[at]...)
+	}
+	return f.h
+}
+
+func (f *forger) tick() int64 {
+	f.now++
+	return f.now
+}
+
+// work answers the requests of one partition.
+func (f *forger) work(partition int32, requests []request) {
+	const (
+		answer = iota
+		commits
+		sample
+		kill
+	)
+	steps := append(slices.Repeat([]int{answer}, 12), commits, commits, commits, sample, sample, kill)
+	next, done := 0, map[int]bool{}
+	var kept []request // outcomes that wait for their transaction
+	for next < len(requests) || f.promised[partition] < int64(len(requests)) {
+		switch steps[f.random.IntN(len(steps))] {
+		case answer:
+			open := requests[next:min(next+forgedWindow, len(requests))]
+			var ready []request
+			busy := map[string]bool{}
+			for i, q := range open {
+				if !done[next+i] && !busy[q.contract] {
+					ready = append(ready, q)
+				}
+				busy[q.contract] = busy[q.contract] || !done[next+i]
+			}
+			if len(ready) == 0 {
+				continue
+			}
+			q := ready[f.random.IntN(len(ready))]
+			if kept = append(kept, q); !f.inTxns {
+				f.write(q)
+			}
+			done[int(q.offset)] = true
+			for done[next] {
+				next++
+			}
+		case commits:
+			if f.inTxns {
+				kept = f.transaction(partition, int64(next), kept)
+				continue
+			}
+			f.promised[partition] = int64(next)
+			at := f.tick()
+			f.h.commits = append(f.h.commits, commit{partition, int64(next), at, at})
+		case sample:
+			f.sample()
+		case kill:
+			at := time.UnixMilli(f.tick())
+			f.h.broken = append(f.h.broken, period{at, at})
+			if f.inTxns { // in the midst of a transaction, which is aborted
+				for _, q := range kept {
+					f.ends[placeOf(q)]++
+				}
+			}
+			next, done, kept = int(f.promised[partition]), map[int]bool{}, nil
+		}
+	}
+}
+
+// transaction commits an offset with the outcomes of requests below it, and returns those of requests above it.
+func (f *forger) transaction(partition int32, offset int64, kept []request) (rest []request) {
+	began := f.now
+	at := f.tick() // offsets may be taken before the outcomes or after them
+	for _, q := range kept {
+		if q.offset < offset {
+			f.write(q)
+		} else {
+			rest = append(rest, q)
+		}
+	}
+	if f.random.IntN(2) == 0 {
+		at = f.tick()
+	}
+	ended := f.tick()
+	f.h.commits = append(f.h.commits, commit{partition, offset, at, ended})
+	for _, dead := range []bool{false, true} {
+		of := f.byPlace[place{dead, partition}]
+		for i := range of {
+			if of[i].written > began {
+				of[i].dates = dates{true, ended, ended}
+			}
+		}
+	}
+	f.promised[partition] = offset
+	return rest
+}
+
+func placeOf(q request) place { return place{q.fate != answered, q.partition} }
+
+func (f *forger) write(q request) {
+	at := placeOf(q)
+	o := outcome{
+		position: position{q.partition, f.ends[at]}, dead: at.dead, seq: q.seq, contract: q.contract, source: q.position,
+		reason: reasons[q.fate], written: f.tick(),
+	}
+	o.dates = dates{false, o.written, o.written}
+	if o.dead {
+		o.instance = "w1"
+	}
+	f.ends[at]++
+	f.byPlace[at] = append(f.byPlace[at], o)
+}
+
+func (f *forger) sample() {
+	f.h.samples = append(f.h.samples, sample{maps.Clone(f.promised), maps.Clone(f.ends)})
+}

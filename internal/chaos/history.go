@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fate is what has to become of a request. It follows from the request alone.
+type fate int
+
+const (
+	answered fate = iota // a result
+	notFound             // a dead letter: the CMS knows no such contract
+	invalid              // a dead letter: balanceCodes is missing
+)
+
+// reasons are the dead letters' reasons by fate, as README.md spells them.
+var reasons = map[fate]string{notFound: "contract-not-found", invalid: "invalid-request"}
+
+// unknownContracts begin like this: the simulator has no contract of that kind.
+const unknownContracts = "404"
+
+// position is where a record is in its topic.
+type position struct {
+	partition int32
+	offset    int64
+}
+
+func (p position) String() string { return fmt.Sprintf("%d/%d", p.partition, p.offset) }
+
+// request is a record of the request topic.
+type request struct {
+	position
+	seq      int // counts the requests published; the requestId
+	contract string
+	fate     fate
+	written  int64 // when the broker appended it, Unix milliseconds
+}
+
+// outcome is a record of the topic of results or of dead letters.
+type outcome struct {
+	position
+	dead     bool
+	seq      int
+	contract string
+	source   position // of its request
+	reason   string   // of a dead letter
+	instance string   // that decided on a dead letter
+	// written is when the broker appended a result, and when a dead letter was decided on, which is earlier; Unix milliseconds.
+	written int64
+	dates
+}
+
+// dates are about the transaction of a record, in Unix milliseconds. A record that is in none has them too: as soon as it was
+// appended.
+type dates struct {
+	inOne    bool
+	ended    int64 // its commit
+	readable int64 // from then on a read-committed reader gets it: it has to wait for all transactions that began before it
+}
+
+// commit is an offset that the group has committed.
+type commit struct {
+	partition int32
+	offset    int64
+	at        int64 // when the broker took it, Unix milliseconds
+	ended     int64 // the commit of its transaction; as at, if it is in none
+}
+
+// place is a partition of the topic of results or of dead letters.
+type place struct {
+	dead      bool
+	partition int32
+}
+
+// sample is a look at the group's committed offsets, and, taken after it, at the ends of what had been written.
+type sample struct {
+	committed map[int32]int64
+	ends      map[place]int64
+}
+
+// period is a time between two events.
+type period struct{ from, to time.Time }
+
+// history is everything that the oracle judges by.
+type history struct {
+	published int                 // requests that the brokers acknowledged
+	requests  []request           // in the order of partition and offset
+	outcomes  []outcome           // likewise, topic by topic
+	commits   []commit            // all of them, out of the brokers' own log; none where that cannot be read
+	deeds     []deed              // the faults that were made, to find the causes of stalls
+	samples   []sample            // in the order in which they were taken; the last one after all workers had ended
+	open      map[string][]period // when breakers were open, by worker
+	broken    []period            // tenures of partitions that ended without a last commit of all that was answered
+	incidents []string            // what must not happen to a worker, or is no record of ours
+	ended     int64               // Unix milliseconds
+}
+
+// body is what requests and results have in common.
+type body struct {
+	RequestID    string   `json:"requestId"`
+	ContractID   string   `json:"contractId"`
+	BalanceCodes []string `json:"balanceCodes"`
+	Source       struct {
+		Partition int32 `json:"partition"`
+		Offset    int64 `json:"offset"`
+	} `json:"source"`
+}
+
+func readBody(r *kgo.Record) (b body, seq int, err error) {
+	if err := json.Unmarshal(r.Value, &b); err != nil {
+		return b, 0, err
+	}
+	seq, err = strconv.Atoi(b.RequestID)
+	return b, seq, err
+}
+
+// newRequest makes the request of that number. One contract in fifty does not exist, one request in forty is invalid:
+// dead letters that are due whatever happens, so that there are some to be seen at the wrong time.
+func newRequest(seq, contracts int) *kgo.Record {
+	contract := strconv.Itoa(100_000 + seq%contracts)
+	if seq%contracts%50 == 49 {
+		contract = unknownContracts + contract
+	}
+	codes := `"balanceCodes":["AVAILABLE","BLOCKED"],`
+	if seq%40 == 33 {
+		codes = ""
+	}
+	value := fmt.Sprintf(`{"contractId":"%s",%s"requestId":"%d"}`, contract, codes, seq)
+	return &kgo.Record{Key: []byte(contract), Value: []byte(value)}
+}
+
+// readRequest is the opposite of newRequest.
+func readRequest(r *kgo.Record) (request, error) {
+	b, seq, err := readBody(r)
+	if err != nil {
+		return request{}, fmt.Errorf("request %d/%d: %w", r.Partition, r.Offset, err)
+	}
+	q := request{position: position{r.Partition, r.Offset}, seq: seq, contract: b.ContractID, written: r.Timestamp.UnixMilli()}
+	switch {
+	case len(b.BalanceCodes) == 0:
+		q.fate = invalid
+	case strings.HasPrefix(b.ContractID, unknownContracts):
+		q.fate = notFound
+	}
+	return q, nil
+}
+
+// readOutcome reads a result or a dead letter, which is its request with headers (README.md, Contracts).
+func readOutcome(r stored, dead bool) (outcome, error) {
+	b, seq, err := readBody(r.Record)
+	o := outcome{
+		position: position{r.Partition, r.Offset}, dead: dead, seq: seq, contract: b.ContractID,
+		source: position{b.Source.Partition, b.Source.Offset}, written: r.Timestamp.UnixMilli(), dates: r.dates,
+	}
+	if dead && err == nil {
+		err = o.readHeaders(r)
+	}
+	if err != nil {
+		return outcome{}, fmt.Errorf("record %d/%d of %s: %w", r.Partition, r.Offset, r.Topic, err)
+	}
+	return o, nil
+}
+
+func (o *outcome) readHeaders(r stored) error {
+	headers := map[string]string{}
+	for _, h := range r.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	partition, partitionErr := strconv.ParseInt(headers["__dlq.errors.partition"], 10, 32)
+	offset, offsetErr := strconv.ParseInt(headers["__dlq.errors.offset"], 10, 64)
+	o.source = position{int32(partition), offset}
+	o.reason, o.instance = headers["balanceq-reason"], headers["balanceq-instance"]
+	return errors.Join(partitionErr, offsetErr)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// testify reads everything that is in Kafka, after all workers have ended. The brokers' log of commits is read where it is
+// all ours.
+func (w *witness) testify(ctx context.Context, withCommits bool) (history, error) {
+	h := history{samples: w.samples}
+	names := []string{w.topics.requests, w.topics.results, w.topics.deadletters}
+	if withCommits {
+		names = append(names, commitLog)
+	}
+	ends, err := w.settled(ctx, names...)
+	if err != nil {
+		return h, fmt.Errorf("asking for the ends of the topics: %w", err)
+	}
+	each := func(topic string, take func(stored) error) error {
+		log, err := w.read(ctx, topic, ends[topic])
+		if err != nil {
+			return err
+		}
+		for _, partition := range slices.Sorted(maps.Keys(log)) {
+			records, err := committed(log[partition])
+			if err != nil {
+				return err
+			}
+			for _, r := range records {
+				if err := take(r); err != nil {
+					h.incidents = append(h.incidents, err.Error())
+				}
+			}
+		}
+		return nil
+	}
+	if err := each(w.topics.requests, func(r stored) error {
+		q, err := readRequest(r.Record)
+		if err == nil {
+			h.requests = append(h.requests, q)
+		}
+		return err
+	}); err != nil {
+		return h, err
+	}
+	for _, topic := range []string{w.topics.results, w.topics.deadletters} {
+		if err := each(topic, func(r stored) error {
+			o, err := readOutcome(r, topic == w.topics.deadletters)
+			if err == nil {
+				h.outcomes = append(h.outcomes, o)
+			}
+			return err
+		}); err != nil {
+			return h, err
+		}
+	}
+	if withCommits {
+		err = each(commitLog, func(r stored) error {
+			if c, ours := w.readCommit(r); ours {
+				h.commits = append(h.commits, c)
+			}
+			return nil
+		})
+		if err == nil && len(h.commits) == 0 {
+			err = fmt.Errorf("%s holds no commit of ours that can be read, so it cannot be judged by", commitLog)
+		}
+	}
+	h.ended = time.Now().UnixMilli()
+	return h, err
+}
+
+// readCommit reads a record of the log of commits (Kafka's OffsetCommitKey and OffsetCommitValue). Other groups' are not ours,
+// and neither are records of another kind.
+func (w *witness) readCommit(r stored) (commit, bool) {
+	var key kmsg.OffsetCommitKey
+	var value kmsg.OffsetCommitValue
+	const kinds = 2 // 0 and 1 are versions of the key of a commit, 2 is the key of a group
+	if len(r.Key) < 2 || r.Key[0] != 0 || r.Key[1] >= kinds || len(r.Value) == 0 ||
+		key.ReadFrom(r.Key) != nil || value.ReadFrom(r.Value) != nil || key.Group != w.group || key.Topic != w.topics.requests {
+		return commit{}, false
+	}
+	c := commit{key.Partition, value.Offset, value.CommitTimestamp, value.CommitTimestamp}
+	if r.inOne {
+		c.ended = r.ended
+	}
+	return c, true
+}

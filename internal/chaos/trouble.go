@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// trouble makes faults happen.
+type trouble struct {
+	fleet   *fleet
+	workers int
+	cluster *cluster
+	sim     *simulator
+	serves  func(context.Context) // waits until all brokers do
+	say     func(format string, args ...any)
+
+	mu    sync.Mutex
+	deeds []deed
+}
+
+// deed is a fault that was made.
+type deed struct {
+	fault
+	period // until it was mended
+}
+
+// follow goes through a schedule to its end, unless ctx ends. A fault that has begun is mended in any case. Where a fault takes
+// longer than planned, those behind it in its lane come later.
+func (t *trouble) follow(ctx context.Context, schedule [lanes][]step) error {
+	began := time.Now()
+	failed := make(chan error, lanes)
+	var following sync.WaitGroup
+	for _, steps := range schedule {
+		following.Go(func() {
+			for _, s := range steps {
+				if !pause(ctx, max(s.calm, time.Until(began.Add(s.at)))) {
+					return
+				}
+				t.say("%v", s)
+				from := time.Now()
+				if err := t.make(ctx, s); err != nil {
+					failed <- fmt.Errorf("%s: %w", s.name, err)
+					return
+				}
+				t.mu.Lock()
+				t.deeds = append(t.deeds, deed{s.fault, period{from, time.Now()}})
+				t.mu.Unlock()
+			}
+		})
+	}
+	following.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+func (t *trouble) make(ctx context.Context, s step) error {
+	switch s.lane {
+	case ofWorkers:
+		return t.ofWorkers(ctx, s)
+	case ofKafka:
+		return t.ofKafka(ctx, s)
+	default:
+		return t.ofCMS(ctx, s)
+	}
+}
+
+func (t *trouble) ofWorkers(ctx context.Context, s step) error {
+	switch s.name {
+	case "kill":
+		t.fleet.kill(s.worker)
+		pause(ctx, s.lasts)
+		return t.fleet.start(s.worker)
+	case "pause":
+		w := t.fleet.at(s.worker)
+		w.signal(syscall.SIGSTOP)
+		pause(ctx, s.lasts)
+		w.signal(syscall.SIGCONT)
+	case "restart":
+		return t.restart(ctx, s.worker, s.lasts)
+	case "rolling":
+		for worker := range t.workers {
+			if err := t.restart(ctx, worker, s.lasts); err != nil {
+				return err
+			}
+		}
+	case "join":
+		if err := t.fleet.start(t.workers); err != nil { // in the place behind the last one
+			return err
+		}
+		pause(ctx, s.lasts)
+		t.fleet.stop(t.workers)
+	}
+	return nil
+}
+
+func (t *trouble) restart(ctx context.Context, worker int, after time.Duration) error {
+	t.fleet.stop(worker)
+	pause(ctx, after)
+	return t.fleet.start(worker)
+}
+
+func (t *trouble) ofKafka(ctx context.Context, s step) error {
+	mending := context.WithoutCancel(ctx)
+	n := t.cluster.nodes[s.broker]
+	switch s.name {
+	case "broker":
+		if _, err := t.cluster.kill(mending, n); err != nil {
+			return err
+		}
+		pause(ctx, s.lasts)
+		return t.revive(ctx, n)
+	case "disk":
+		return t.fillDisk(ctx, s, n)
+	case "cut":
+		n.proxy.cut()
+		pause(ctx, s.lasts)
+		n.proxy.mend()
+	case "slow":
+		n.proxy.slow(time.Duration(s.degree) * 5 * time.Millisecond)
+		pause(ctx, s.lasts)
+		n.proxy.mend()
+	}
+	return nil
+}
+
+// fillDisk does what happens to a broker and what its operator does: Kafka gives up its only disk once it cannot write to it,
+// and ends; a broker that had nothing to write meanwhile may still run, and cannot be trusted to be whole.
+func (t *trouble) fillDisk(ctx context.Context, s step, n *node) error {
+	mending := context.WithoutCancel(ctx)
+	if err := t.cluster.fill(mending, n); err != nil {
+		return err
+	}
+	pause(ctx, s.lasts)
+	ran, err := t.cluster.kill(mending, n)
+	if err != nil {
+		return err
+	}
+	t.say("with its disk full, broker %d had ended by itself: %v", n.id, !ran)
+	if err := t.cluster.free(mending, n); err != nil {
+		return err
+	}
+	return t.revive(ctx, n)
+}
+
+func (t *trouble) revive(ctx context.Context, n *node) error {
+	if err := t.cluster.start(context.WithoutCancel(ctx), n); err != nil {
+		return err
+	}
+	t.serves(ctx)
+	t.say("broker %d serves again", n.id)
+	return nil
+}
+
+func (t *trouble) ofCMS(ctx context.Context, s step) error {
+	mending := context.WithoutCancel(ctx)
+	var err error
+	switch s.name {
+	case "outage":
+		err = t.outage(ctx, mending, s)
+	case "latency":
+		slow := time.Second + time.Duration(s.degree)*10*time.Millisecond
+		err = t.sim.ask(mending, http.MethodPost, "/latency", fmt.Sprintf(`{"latency":"%v","jitter":"500ms"}`, slow))
+	case "throttle":
+		err = t.sim.ask(mending, http.MethodPost, "/faults",
+			fmt.Sprintf(`{"effect":"status","status":429,"retryAfter":1,"match":{"percent":%d}}`, s.degree))
+	}
+	if err != nil {
+		return err
+	}
+	pause(ctx, s.lasts)
+	if err := t.sim.ask(mending, http.MethodDelete, "/faults", ""); err != nil {
+		return err
+	}
+	return t.sim.ask(mending, http.MethodPost, "/latency", usualLatency)
+}
+
+// outage makes every call fail, after a second in which calls were begun that will still be answered, in the midst of it:
+// among them 404s, whose dead letters then have to wait for the breaker.
+func (t *trouble) outage(ctx, mending context.Context, s step) error {
+	if err := t.sim.ask(mending, http.MethodPost, "/latency", `{"latency":"3s"}`); err != nil {
+		return err
+	}
+	pause(ctx, time.Second)
+	effect := `"status","status":503`
+	if s.degree > 50 {
+		effect = `"reset"`
+	}
+	if err := t.sim.ask(mending, http.MethodPost, "/faults", `{"effect":`+effect+`}`); err != nil {
+		return err
+	}
+	return t.sim.ask(mending, http.MethodPost, "/latency", usualLatency)
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// witness looks at Kafka with a client library that balanceq does not use, past the proxy.
+type witness struct {
+	client  *kgo.Client
+	addrs   []string
+	group   string
+	topics  topics
+	parts   int
+	highest map[place]int64
+	samples []sample
+}
+
+// topics are the names of the three.
+type topics struct{ requests, results, deadletters string }
+
+// commitLog is where brokers keep committed offsets.
+const commitLog = "__consumer_offsets"
+
+const (
+	readUncommitted int8  = 0
+	readCommitted   int8  = 1
+	latest          int64 = -1
+)
+
+// newWitness does not connect yet. Its client takes no end of a connection for a wrong setting: an engine's port is open
+// even while no broker is behind it.
+func newWitness(addrs string, suffix string, parts int) (*witness, error) {
+	w := &witness{
+		addrs: strings.Split(addrs, ","), group: "chaos-" + suffix, parts: parts, highest: map[place]int64{},
+		topics: topics{"chaos-" + suffix + "-requests", "chaos-" + suffix + "-results", "chaos-" + suffix + "-deadletters"},
+	}
+	var err error
+	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.addrs...), kgo.AlwaysRetryEOF(),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(1<<20), kgo.UnknownTopicRetries(-1),
+		kgo.MetadataMinAge(100*time.Millisecond))
+	return w, err
+}
+
+// createTopics makes the topics. The brokers stamp requests and results with the time of appending; a dead letter keeps the
+// time at which it was decided on.
+func (w *witness) createTopics(ctx context.Context, replication int) error {
+	setting := func(name, value string) kmsg.CreateTopicsRequestTopicConfig {
+		s := kmsg.NewCreateTopicsRequestTopicConfig()
+		s.Name, s.Value = name, &value
+		return s
+	}
+	req := kmsg.NewPtrCreateTopicsRequest()
+	for _, name := range []string{w.topics.requests, w.topics.results, w.topics.deadletters} {
+		t := kmsg.NewCreateTopicsRequestTopic()
+		t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(w.parts), int16(replication)
+		t.Configs = append(t.Configs, setting("min.insync.replicas", strconv.Itoa(max(1, replication-1))))
+		if name != w.topics.deadletters {
+			t.Configs = append(t.Configs, setting("message.timestamp.type", "LogAppendTime"))
+		}
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, w.client)
+	if err != nil {
+		return fmt.Errorf("creating topics: %w", err)
+	}
+	for _, t := range resp.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return fmt.Errorf("creating topic %s: %w", t.Topic, err)
+		}
+	}
+	return nil
+}
+
+// committedOffsets asks for the group's offsets, once no transaction is about to change them.
+func (w *witness) committedOffsets(ctx context.Context) (map[int32]int64, error) {
+	t := kmsg.NewOffsetFetchRequestGroupTopic()
+	t.Topic = w.topics.requests
+	for partition := range w.parts {
+		t.Partitions = append(t.Partitions, int32(partition))
+	}
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group, g.Topics = w.group, append(g.Topics, t)
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable, req.Groups = true, append(req.Groups, g)
+	resp, err := req.RequestWith(ctx, w.client)
+	if err != nil {
+		return nil, err
+	}
+	offsets := map[int32]int64{}
+	for _, g := range resp.Groups {
+		if err := kerr.ErrorForCode(g.ErrorCode); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return nil, err
+		}
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					return nil, err
+				}
+				if p.Offset >= 0 {
+					offsets[p.Partition] = p.Offset
+				}
+			}
+		}
+	}
+	return offsets, nil
+}
+
+// ends asks where topics end: up to where records are in the log, whether or not their transaction has ended, or up to
+// the first transaction that has not.
+func (w *witness) ends(ctx context.Context, isolation int8, names ...string) (map[string]map[int32]int64, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.IsolationLevel = isolation
+	for _, name := range names {
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = name
+		parts := w.parts
+		if name == commitLog {
+			parts = commitLogParts
+		}
+		for partition := range parts {
+			p := kmsg.NewListOffsetsRequestTopicPartition()
+			p.Partition, p.Timestamp = int32(partition), latest
+			t.Partitions = append(t.Partitions, p)
+		}
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, w.client)
+	if err != nil {
+		return nil, err
+	}
+	ends := map[string]map[int32]int64{}
+	for _, t := range resp.Topics {
+		ends[t.Topic] = map[int32]int64{}
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, err
+			}
+			ends[t.Topic][p.Partition] = p.Offset
+		}
+	}
+	return ends, nil
+}
+
+// serves waits until every replica of every topic is in sync, and the leaders answer. Until then, another broker must not fail.
+func (w *witness) serves(ctx context.Context) {
+	for {
+		asking, cancel := context.WithTimeout(ctx, 3*time.Second)
+		err := w.whole(asking)
+		if err == nil {
+			_, err = w.ends(asking, readUncommitted, w.topics.requests, w.topics.results, w.topics.deadletters)
+		}
+		cancel()
+		if err == nil || !pause(ctx, sampling) {
+			return
+		}
+	}
+}
+
+// whole is an error for as long as some replica is not in sync.
+func (w *witness) whole(ctx context.Context) error {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = nil // all
+	resp, err := req.RequestWith(ctx, w.client)
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 || len(p.ISR) < len(p.Replicas) {
+				return fmt.Errorf("%s/%d has %d of %d replicas in sync, error %d",
+					*t.Topic, p.Partition, len(p.ISR), len(p.Replicas), p.ErrorCode)
+			}
+		}
+	}
+	return nil
+}
+
+// sample takes one sample. The order is what makes it worth anything: first the offsets, then the ends. What has once been
+// below an end is written, so ends never go back, not even while a broker that was killed finds out where its log ends.
+func (w *witness) sample(ctx context.Context) (sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	committed, err := w.committedOffsets(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	ends, err := w.ends(ctx, readUncommitted, w.topics.results, w.topics.deadletters)
+	if err != nil {
+		return sample{}, err
+	}
+	for partition, end := range ends[w.topics.results] {
+		w.highest[place{false, partition}] = max(w.highest[place{false, partition}], end)
+	}
+	for partition, end := range ends[w.topics.deadletters] {
+		w.highest[place{true, partition}] = max(w.highest[place{true, partition}], end)
+	}
+	s := sample{committed, maps.Clone(w.highest)}
+	w.samples = append(w.samples, s)
+	return s, nil
+}
+
+// read returns everything that is in the log of a topic, by partition and in the order of offsets: records of transactions
+// that were aborted, and control records, too.
+func (w *witness) read(ctx context.Context, topic string, ends map[int32]int64) (map[int32][]*kgo.Record, error) {
+	from := map[int32]kgo.Offset{}
+	for partition, end := range ends {
+		if end > 0 {
+			from[partition] = kgo.NewOffset().AtStart()
+		}
+	}
+	records := map[int32][]*kgo.Record{}
+	if len(from) == 0 {
+		return records, nil
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.addrs...), kgo.AlwaysRetryEOF(),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}), kgo.KeepControlRecords())
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	for len(from) > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err0(); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", topic, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			records[r.Partition] = append(records[r.Partition], r)
+			if r.Offset >= ends[r.Partition]-1 {
+				delete(from, r.Partition)
+			}
+		})
+	}
+	return records, nil
+}
+
+// behind names the partitions whose ends a read-committed reader does not get to.
+func behind(stable, ends map[string]map[int32]int64) string {
+	var places []string
+	for topic, partitions := range ends {
+		for partition, end := range partitions {
+			if stable[topic][partition] < end {
+				places = append(places, fmt.Sprintf("%s/%d (%d of %d)", topic, partition, stable[topic][partition], end))
+			}
+		}
+	}
+	slices.Sort(places)
+	return strings.Join(places, ", ")
+}
+
+// settled waits until no transaction is under way in the topics and returns their ends.
+func (w *witness) settled(ctx context.Context, names ...string) (map[string]map[int32]int64, error) {
+	for {
+		stable, err := w.ends(ctx, readCommitted, names...)
+		if err != nil {
+			return nil, err
+		}
+		ends, err := w.ends(ctx, readUncommitted, names...)
+		if err != nil {
+			return nil, err
+		}
+		if reflect.DeepEqual(stable, ends) {
+			return ends, nil
+		}
+		if !pause(ctx, sampling) {
+			return nil, fmt.Errorf("transactions in %s have not ended: %w", behind(stable, ends), ctx.Err())
+		}
+	}
+}
