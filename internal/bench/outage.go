@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -15,28 +16,30 @@ const (
 )
 
 // down starts the program while the CMS is down and all requests wait, lets the CMS come back and watches how calls do.
-func (b *bench) down(ctx context.Context) error {
+func (b *bench) down(ctx context.Context, w io.Writer) error {
 	if err := b.preload(ctx); err != nil {
 		return err
 	}
 	sim := b.sim.Simulator()
 	sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: 503})
-	cmd, err := b.start()
+	program, err := b.start()
 	if err != nil {
 		return err
 	}
-	time.Sleep(b.outage)
+	if !pause(ctx, b.outage) {
+		return context.Cause(ctx)
+	}
 	during := sim.Stats().Calls
 	sim.ClearFaults()
 	samples, end := make(chan []int64, 1), make(chan struct{})
 	go func() { samples <- sample(func() int64 { return sim.Stats().Calls }, end) }()
-	a := newAnswers(b.n)
+	a := newAnswers()
 	if err := b.collect(ctx, a, b.n, patience); err != nil {
 		return err
 	}
 	close(end)
 	calls := <-samples
-	if err := stop(cmd); err != nil {
+	if err := program.stop(); err != nil {
 		return err
 	}
 	firstSecond := calls[min(int(time.Second/sampling), len(calls)-1)] - during
@@ -50,11 +53,13 @@ func (b *bench) down(ctx context.Context) error {
 		}
 	}
 	answered := slices.IndexFunc(calls, func(n int64) bool { return n > during })
-	fmt.Printf("outage n=%d of %v  calls during it %d  first call after %v  calls in the first second after it %d  in the first second after that call %d  full rate %.0f/s after %v  most in a second %d  all answered after %.1fs  dead %d  repeated %d  out of order %d\n",
-		b.n, b.outage, during, time.Duration(answered)*sampling, firstSecond, calls[min(answered+int(time.Second/sampling), len(calls)-1)]-during,
+	_, err = fmt.Fprintf(w, "outage n=%d of %v  calls during it %d  first call after %v  calls in the first second after it %d  "+
+		"in the first second after that call %d  full rate %.0f/s after %v  most in a second %d  all answered after %.1fs  %v\n",
+		b.n, b.outage, during, time.Duration(answered)*sampling, firstSecond,
+		calls[min(answered+int(time.Second/sampling), len(calls)-1)]-during,
 		float64(full)/(float64(rateWindow)*sampling.Seconds()), fullAt, mostInASecond,
-		(time.Duration(len(calls)) * sampling).Seconds(), a.dead, a.repeated, a.disorder)
-	return nil
+		(time.Duration(len(calls)) * sampling).Seconds(), a)
+	return err
 }
 
 // sample notes a counter until end is closed.
