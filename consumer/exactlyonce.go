@@ -73,7 +73,7 @@ func (it *item) Next() bool {
 }
 
 // Live implements Place.
-func (it *item) Live() bool { return !it.partition.revoked.Load() }
+func (it *item) Live() bool { return !it.partition.revoked.Load() && !ended(it.partition.epoch.Lost()) }
 
 // Committed implements Place: what was delivered before could have been repeated.
 func (it *item) Committed() { it.settled() }

@@ -86,7 +86,8 @@ func TestExactlyOnceRevokes(t *testing.T) {
 
 // Next follows the first unfinished record of the partition, Live ends when it is given back.
 func TestPlaces(t *testing.T) {
-	p := &partition{tracker: newTracker(5, nil)}
+	lost := make(chan struct{})
+	p := &partition{tracker: newTracker(5, nil), epoch: &lostEpoch{lost: lost}}
 	var items []*item
 	for offset := int64(5); offset < 8; offset++ {
 		items = append(items, &item{partition: p, ticket: p.tracker.start(offset, 0)})
@@ -106,6 +107,11 @@ func TestPlaces(t *testing.T) {
 	if !items[0].Live() {
 		t.Error("not live")
 	}
+	close(lost)
+	if items[0].Live() {
+		t.Error("live although lost")
+	}
+	p.epoch = &fakeEpoch{}
 	p.revoked.Store(true)
 	if items[0].Live() {
 		t.Error("live although given back")

@@ -108,10 +108,10 @@ func (o *ledgerOwner) call(what string, ids []int32, granting bool) (done func()
 
 func (o *ledgerOwner) Grant(_ context.Context, epoch Epoch, ids []int32) {
 	defer o.call("grant", ids, true)()
-	o.ledger.take(o.name, ids)
 	o.mu.Lock()
 	o.granted, o.epochs = append(o.granted, ids), append(o.epochs, epoch)
 	o.mu.Unlock()
+	o.ledger.take(o.name, ids) // last: whoever sees that has the epoch, too
 	if o.look != nil {
 		o.look()
 	}

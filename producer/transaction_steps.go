@@ -53,7 +53,7 @@ func (t *Transactions) settleDoubt(ctx context.Context) error {
 	seen := map[int32]bool{}
 	t.mu.Lock()
 	for _, k := range t.kept {
-		if !seen[k.Partition] {
+		if !seen[k.Partition] && k.place.Live() { // others commit those that are not
 			seen[k.Partition] = true
 			partitions = append(partitions, k.Partition)
 		}

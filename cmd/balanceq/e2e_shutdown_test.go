@@ -76,7 +76,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	in := r.StartReady("--cms.timeout="+hang.String(), "--cms.breaker.window=30m", "--shutdown.timeout=20m", "--kafka.rebalance-timeout=40m")
 	in.eventually("calls hang", func() bool { return r.sim.Stats().InFlight > 0 })
 	in.signal(syscall.SIGTERM)
-	in.eventually("the first signal drains", func() bool { return len(in.Logs("stopped heartbeat")) > 0 })
+	in.eventually("the first signal drains", func() bool { return len(in.Logs("stopping: finishing what was started")) > 0 })
 	in.signal(syscall.SIGTERM)
 	state := in.wait(patience)
 	if status, ok := state.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
