@@ -9,6 +9,8 @@ GO            ?= go
 GOLANGCI      ?= golangci-lint
 COMPOSE       ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 FUZZTIME      ?= 10s
+# Most tests wait for a broker or a timer, not for a core.
+PARALLEL      ?= 6
 CHAOS         ?= --short
 
 help: ## Show this help
@@ -19,13 +21,13 @@ demo: ## Watch the whole thing work, in under a minute, with nothing but Go
 
 test: ## Run every test: against Kafka in a container where there is an engine, else an embedded broker
 	$(if $(RACE),,@echo "no C compiler: the race detector is off")
-	$(GO) test $(RACE) -shuffle=on -timeout 15m ./...
+	$(GO) test $(RACE) -shuffle=on -parallel $(PARALLEL) -timeout 15m ./...
 
 # What does not depend on the broker's version, and is in "make test": the CMS's side of things, and texts.
-NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestREADME|TestArchitecture'
+NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestREADME|TestArchitecture|Watchdog|Breaker|Retries|Throttled|FetchingPauses|TestInvalid|CardNumbers|TestResults|TestRequest|TestWaits'
 
 test-integration: ## Only the tests of what depends on the broker
-	$(GO) test $(RACE) -count=1 -shuffle=on -timeout 15m -skip $(NOT_KAFKA) ./internal/kafkatest ./kafkawire ./producer ./consumer ./cmd/balanceq
+	$(GO) test $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m -skip $(NOT_KAFKA) ./internal/kafkatest ./kafkawire ./producer ./consumer ./cmd/balanceq
 
 build: ## Build the programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...

@@ -98,7 +98,8 @@ func TestFetchingPausesWhileOpen(t *testing.T) {
 func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{})
-	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.timeout=500ms", "--cms.breaker.window=1s")
+	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.timeout=500ms", "--cms.breaker.window=1s",
+		"--cms.breaker.open-time=100ms", "--cms.breaker.max-open-time=300ms")
 	for range 4 {
 		r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusBadGateway, Count: 40})
 		for range 5 {
