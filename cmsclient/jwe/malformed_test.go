@@ -101,7 +101,7 @@ func checkText(t testing.TB, err error) {
 
 // TestKeys: where our keys are at fault, the error says so and is not ErrMalformed. (What to set is the client's to say.)
 func TestKeys(t *testing.T) {
-	const blame = "no key"
+
 	list := vectors(t)
 	named, unnamed := list[0].JWE, list[1].JWE
 	hostile := `{"kid":"\n\u001b[2J` + strings.Repeat("é", 2000) + `","alg":"RSA-OAEP-256","enc":"A256GCM"}`
@@ -133,6 +133,9 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// blame is what errors say that are not due to the answer.
+const blame = "no key"
+
 func FuzzDecrypt(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(envelope(v.JWE))
@@ -149,7 +152,7 @@ func FuzzDecrypt(f *testing.F) {
 		}
 		if err != nil {
 			checkText(t, err)
-			if malformed := errors.Is(err, ErrMalformed); plain != nil || malformed == strings.Contains(err.Error(), "cms.decryption") {
+			if malformed := errors.Is(err, ErrMalformed); plain != nil || malformed == strings.Contains(err.Error(), blame) {
 				t.Fatalf("plain %q with %v", plain, err)
 			}
 			return
