@@ -8,8 +8,8 @@ import (
 	"balanceq/kafkawire"
 )
 
-// strategy names the assignor in the group. A member of another strategy cannot share a group with ours.
-const strategy = "balanceq-sticky"
+// Strategy names the assignor in the group. A member of another strategy cannot share a group with ours.
+const Strategy = "balanceq-sticky"
 
 // seat is a member while partitions are dealt.
 type seat struct {

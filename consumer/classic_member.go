@@ -49,7 +49,7 @@ func (m *classicMember) keepPlace(ctx context.Context) error {
 			t.complain(&m.log, err, fixClassic(err))
 			m.wire.Reset()
 		}
-		pause(ctx, t.next())
+		kafkawire.Pause(ctx, t.next())
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (m *classicMember) join(ctx context.Context) (kafkawire.Joined, error) {
 	defer cancel()
 	member, _ := m.identity.get()
 	req := kafkawire.JoinRequest{
-		GroupMember: member, Strategy: strategy,
+		GroupMember: member, Strategy: Strategy,
 		SessionTimeout: m.session, RebalanceTimeout: m.cfg.RebalanceTimeout,
 		Subscription: kafkawire.Subscription{
 			Topics: m.topics(), Owned: map[string][]int32{m.cfg.Topic: m.holdings.claim()}, Generation: m.synced,
@@ -153,7 +153,7 @@ func (m *classicMember) sync(ctx context.Context, joined kafkawire.Joined) (kafk
 		all, dealt = assign(joined.Members, counts)
 	}
 	member, _ := m.identity.get()
-	assignment, err := m.wire.SyncGroup(ctx, member, strategy, all)
+	assignment, err := m.wire.SyncGroup(ctx, member, Strategy, all)
 	return assignment, dealt, err
 }
 
@@ -249,7 +249,7 @@ func (m *classicMember) beat(ctx context.Context) error {
 // watch closes grown when a topic has another number of partitions than it had when they were dealt. A static leader that
 // came back to its group has dealt nothing (KIP-814): it looks at who has what.
 func (m *classicMember) watch(ctx context.Context, dealt map[string]int32, grown chan<- struct{}) {
-	for pause(ctx, growthWatch) {
+	for kafkawire.Pause(ctx, growthWatch) {
 		var err error
 		if dealt == nil {
 			dealt, err = m.wire.DealtPartitions(ctx, m.cfg.Group)

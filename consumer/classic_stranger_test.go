@@ -18,7 +18,7 @@ func stranger(t *testing.T, c *kfake.Cluster, owned ...int32) (*kafkawire.Client
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	t.Cleanup(wire.Close)
 	req := kafkawire.JoinRequest{
-		GroupMember: kafkawire.GroupMember{Member: kafkawire.Member{Group: testGroup}}, Strategy: strategy,
+		GroupMember: kafkawire.GroupMember{Member: kafkawire.Member{Group: testGroup}}, Strategy: Strategy,
 		SessionTimeout: brief, RebalanceTimeout: 2 * brief, Subscription: peer("", owned...).Subscription,
 	}
 	joined, err := wire.JoinGroup(t.Context(), req)
@@ -64,7 +64,7 @@ func TestClassicDecisionOfOthers(t *testing.T) {
 	}
 	req.Generation = joined.Generation
 	all := map[string]kafkawire.Assignment{"gone": {}, joined.ID: {Partitions: map[string][]int32{testTopic: {0, 1}}}}
-	if _, err := wire.SyncGroup(t.Context(), req.GroupMember, strategy, all); err != nil {
+	if _, err := wire.SyncGroup(t.Context(), req.GroupMember, Strategy, all); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "a knows that it has nothing", func() bool { grants, _ := a.calls(); return grants == 1 && a.has(0)() })
@@ -127,7 +127,7 @@ func TestClassicStopsInRebalance(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Generation = joined.Generation
-	if _, err := wire.SyncGroup(t.Context(), req.GroupMember, strategy, nil); err != nil { // decided by a, which leads
+	if _, err := wire.SyncGroup(t.Context(), req.GroupMember, Strategy, nil); err != nil { // decided by a, which leads
 		t.Fatal(err)
 	}
 	second, third := stranger(t, c) // makes a join again and wait for the first, which is silent from now on

@@ -55,9 +55,7 @@ func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition) {
 	for _, p := range parts {
 		p.revoked.Store(true)
 	}
-	if d, ok := c.delivery.(interface{ Revoked() }); ok {
-		d.Revoked() // it may keep outcomes that are the next owner's business now
-	}
+	c.delivery.Revoked()
 }
 
 // commitLocked requires commitMu.

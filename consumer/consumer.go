@@ -188,12 +188,7 @@ func (c *Consumer) startOffsets(ctx context.Context, ids []int32) (map[int32]pos
 		}
 		c.trouble(err, tries).Err(err).Str("group", c.cfg.Group).Msg("looking up where to start failed; trying again")
 		c.wire.Reset()
-		timer := time.NewTimer(startBackoff)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		kafkawire.Pause(ctx, startBackoff)
 	}
 }
 

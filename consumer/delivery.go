@@ -17,6 +17,8 @@ type Delivery interface {
 	Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error
 	// Commit makes the offsets permanent under the epoch, with whatever has to go with them.
 	Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error
+	// Revoked says that partitions have been given back: outcomes of theirs that are kept are the next owner's business.
+	Revoked()
 	// Durable says whether the outcome of a record that counts as done outlives a crash, whatever is committed. If so,
 	// commits carry the records that are done above the committed offset in their metadata, and the next owner skips them.
 	Durable() bool
@@ -46,6 +48,9 @@ func (d AtLeastOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out sche
 func (d AtLeastOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
 	return epoch.Commit(ctx, offsets)
 }
+
+// Revoked implements Delivery: nothing is kept.
+func (d AtLeastOnce) Revoked() {}
 
 // Durable implements Delivery: a record is done when the brokers have acknowledged its outcome.
 func (d AtLeastOnce) Durable() bool { return true }

@@ -59,7 +59,7 @@ func (d ExactlyOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]
 	return d.Writer.Commit(ctx, epoch.Member, plain)
 }
 
-// Revoked lets go of what is kept for partitions that were given back.
+// Revoked implements Delivery.
 func (d ExactlyOnce) Revoked() { d.Writer.Revoked() }
 
 var _ Place = (*item)(nil)

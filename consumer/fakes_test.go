@@ -114,6 +114,8 @@ func (d *fakeDelivery) Commit(ctx context.Context, epoch Epoch, offsets map[int3
 
 func (d *fakeDelivery) Durable() bool { return !d.fleeting }
 
+func (d *fakeDelivery) Revoked() {}
+
 func (d *fakeDelivery) setHold(hold bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -197,14 +197,11 @@ func (f *fetcher) accept(ctx context.Context, partitions map[int32]*partition, o
 func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries int) {
 	f.consumer.trouble(err, tries).Err(err).Str("topic", f.consumer.cfg.Topic).Int32("broker", leader).Msg("fetching failed; trying again")
 	f.wire.Reset()
-	timer := time.NewTimer(fetchBackoff + rand.N(fetchBackoff))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
-			f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
-		}
+	if !kafkawire.Pause(ctx, fetchBackoff+rand.N(fetchBackoff)) {
+		return
+	}
+	if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
+		f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
 	}
 }
 

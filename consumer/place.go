@@ -73,7 +73,7 @@ func (p *place) leave(ctx context.Context, send func(context.Context) error) {
 			return
 		}
 		p.wire.Reset()
-		if !kafkawire.Transient(err) || !pause(ctx, firstPause) {
+		if !kafkawire.Transient(err) || !kafkawire.Pause(ctx, firstPause) {
 			p.log.Warn().Err(err).Msg("leaving the consumer group failed; its partitions are free when the session is over")
 			return
 		}
@@ -98,18 +98,6 @@ func (p *place) replaced(err error) error {
 func (p *place) dropped(why error) {
 	p.log.Warn().Err(why).
 		Msg("the consumer group has gone on without this instance; what it held is dropped uncommitted and read again")
-}
-
-// pause returns false if ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // trouble is that the place cannot be had or kept for now.

@@ -19,11 +19,6 @@ type Settings struct {
 	SASL     sasl.Mechanism // nil: none
 }
 
-// Dialer returns the settings in the form that kafka-go's ConsumerGroup wants.
-func (s Settings) Dialer() *kafka.Dialer {
-	return &kafka.Dialer{ClientID: s.ClientID, Timeout: dialTimeout, DualStack: true, TLS: s.TLS, SASLMechanism: s.SASL}
-}
-
 const (
 	dialTimeout = 5 * time.Second
 	callTimeout = 10 * time.Second
@@ -33,7 +28,6 @@ const (
 // Client sends requests to brokers over connections of its own. It is safe for concurrent use. A connection carries one
 // request at a time, so a long poll should have a client to itself.
 type Client struct {
-	settings  Settings
 	transport *kafka.Transport
 	api       *kafka.Client
 	formatter *kmsg.RequestFormatter
@@ -50,7 +44,7 @@ func NewClient(s Settings, topics ...string) *Client {
 		t.Dial = dialGuarded
 	}
 	return &Client{
-		settings: s, transport: t,
+		transport: t,
 		api:       &kafka.Client{Addr: kafka.TCP(s.Brokers...), Transport: t, Timeout: callTimeout},
 		formatter: kmsg.NewRequestFormatter(kmsg.FormatterClientID(s.ClientID)),
 	}
@@ -58,9 +52,6 @@ func NewClient(s Settings, topics ...string) *Client {
 
 // API is kafka-go's own client on the same connections, for administration.
 func (c *Client) API() *kafka.Client { return c.api }
-
-// Settings returns what the client was made with.
-func (c *Client) Settings() Settings { return c.settings }
 
 // Reset drops pooled connections and cached metadata. Call it after every failed request: kafka-go neither refreshes
 // metadata on NOT_LEADER nor notices that a restarted broker has left its pooled connections dead.
@@ -88,6 +79,19 @@ func (c *Client) Coordinator(ctx context.Context, group string, req kmsg.Request
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	return c.roundTrip(ctx, &groupExchange{exchange{ctx, req, c.formatter}, group})
+}
+
+// typed gives an answer the type that its request has: typed[*T](c.Any(ctx, request)).
+func typed[R kmsg.Response](resp kmsg.Response, err error) (R, error) {
+	var none R
+	if err != nil {
+		return none, err
+	}
+	r, ok := resp.(R)
+	if !ok {
+		return none, fmt.Errorf("kafka: unexpected answer %T", resp)
+	}
+	return r, nil
 }
 
 // bounded gives every call a deadline: a broker that hangs would block it for ever.

@@ -1,7 +1,9 @@
 package kafkawire
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -29,6 +31,18 @@ func Transient(err error) bool {
 		return true
 	}
 	return false
+}
+
+// Pause waits before the same request is sent again. It returns false if ctx ended.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }
 
 // ProducerStateLost says that the broker no longer knows the producer id's sequence (KIP-98): the batch may or may not be

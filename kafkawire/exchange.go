@@ -113,7 +113,7 @@ func (e *exchange) converse(rw io.ReadWriter) (protocol.Message, error) {
 	}
 	resp := e.req.ResponseKind()
 	resp.SetVersion(e.req.GetVersion())
-	if resp.IsFlexible() {
+	if resp.IsFlexible() && e.req.Key() != kmsg.ApiVersions.Int16() { // whose header has no tags in any version (KIP-511)
 		var err error
 		if body, err = skipTags(body); err != nil {
 			return nil, err

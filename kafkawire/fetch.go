@@ -3,7 +3,6 @@ package kafkawire
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -31,16 +30,12 @@ type Fetched struct {
 func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets map[int32]int64, limits FetchLimits) ([]Fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, limits.MaxWait+callTimeout)
 	defer cancel()
-	resp, err := c.Broker(ctx, leader, fetchRequest(topic, offsets, limits))
+	r, err := typed[*kmsg.FetchResponse](c.Broker(ctx, leader, fetchRequest(topic, offsets, limits)))
+	if err == nil {
+		err = codeError(r.ErrorCode)
+	}
 	if err != nil {
 		return nil, err
-	}
-	r, ok := resp.(*kmsg.FetchResponse)
-	if !ok {
-		return nil, fmt.Errorf("kafka: unexpected answer %T", resp)
-	}
-	if r.ErrorCode != 0 {
-		return nil, codeError(r.ErrorCode)
 	}
 	fetched := make([]Fetched, 0, len(offsets))
 	for i := range r.Topics {

@@ -28,7 +28,6 @@ type JoinRequest struct {
 	Subscription     Subscription  // what the leader gets to see
 	SessionTimeout   time.Duration // a member that is not heard of for so long is dead
 	RebalanceTimeout time.Duration // how long the group waits for members to join again
-	Reason           string        // for the broker's log (KIP-800)
 }
 
 // Joined is the place that a member got.
@@ -58,11 +57,10 @@ func (c *Client) JoinGroup(ctx context.Context, r JoinRequest) (Joined, error) {
 	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = r.Group, r.ID, optional(r.InstanceID), consumerProtocol
 	req.SessionTimeoutMillis = int32(r.SessionTimeout.Milliseconds())
 	req.RebalanceTimeoutMillis = int32(r.RebalanceTimeout.Milliseconds())
-	req.Reason = optional(r.Reason)
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name, p.Metadata = r.Strategy, r.Subscription.encode()
 	req.Protocols = append(req.Protocols, p)
-	resp, err := groupCall[*kmsg.JoinGroupResponse](ctx, c, r.Group, req)
+	resp, err := typed[*kmsg.JoinGroupResponse](c.Coordinator(ctx, r.Group, req))
 	if err == nil {
 		err = codeError(resp.ErrorCode)
 	}
@@ -105,7 +103,7 @@ func (c *Client) SyncGroup(ctx context.Context, m GroupMember, strategy string, 
 		g.MemberID, g.MemberAssignment = id, a.encode()
 		req.GroupAssignment = append(req.GroupAssignment, g)
 	}
-	resp, err := groupCall[*kmsg.SyncGroupResponse](ctx, c, m.Group, req)
+	resp, err := typed[*kmsg.SyncGroupResponse](c.Coordinator(ctx, m.Group, req))
 	if err == nil {
 		err = codeError(resp.ErrorCode)
 	}
@@ -124,7 +122,7 @@ func (c *Client) Heartbeat(ctx context.Context, m GroupMember) error {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Version = 4
 	req.Group, req.MemberID, req.InstanceID, req.Generation = m.Group, m.ID, optional(m.InstanceID), m.Generation
-	resp, err := groupCall[*kmsg.HeartbeatResponse](ctx, c, m.Group, req)
+	resp, err := typed[*kmsg.HeartbeatResponse](c.Coordinator(ctx, m.Group, req))
 	if err == nil {
 		err = codeError(resp.ErrorCode)
 	}
@@ -142,7 +140,7 @@ func (c *Client) LeaveGroup(ctx context.Context, m GroupMember, reason string) e
 	leaving := kmsg.NewLeaveGroupRequestMember()
 	leaving.MemberID, leaving.InstanceID, leaving.Reason = m.ID, optional(m.InstanceID), optional(reason)
 	req.Members = append(req.Members, leaving)
-	resp, err := groupCall[*kmsg.LeaveGroupResponse](ctx, c, m.Group, req)
+	resp, err := typed[*kmsg.LeaveGroupResponse](c.Coordinator(ctx, m.Group, req))
 	if err == nil {
 		err = codeError(resp.ErrorCode)
 	}
@@ -163,18 +161,10 @@ func (c *Client) PartitionCounts(ctx context.Context, topics []string) (map[stri
 	}
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9
-	for _, topic := range topics {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(topic)
-		req.Topics = append(req.Topics, t)
-	}
-	resp, err := c.Any(ctx, req)
+	addTopics(req, topics...)
+	r, err := typed[*kmsg.MetadataResponse](c.Any(ctx, req))
 	if err != nil {
 		return nil, fmt.Errorf("counting partitions: %w", err)
-	}
-	r, ok := resp.(*kmsg.MetadataResponse)
-	if !ok {
-		return nil, fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	counts := make(map[string]int32, len(topics))
 	for i := range r.Topics {
@@ -195,7 +185,7 @@ func (c *Client) PartitionCounts(ctx context.Context, topics []string) (map[stri
 func (c *Client) DealtPartitions(ctx context.Context, group string) (map[string]int32, error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Version, req.Groups = 5, []string{group}
-	resp, err := groupCall[*kmsg.DescribeGroupsResponse](ctx, c, group, req)
+	resp, err := typed[*kmsg.DescribeGroupsResponse](c.Coordinator(ctx, group, req))
 	if err == nil && len(resp.Groups) != 1 {
 		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(resp.Groups))
 	}
@@ -220,19 +210,6 @@ func (c *Client) DealtPartitions(ctx context.Context, group string) (map[string]
 		}
 	}
 	return dealt, nil
-}
-
-func groupCall[R kmsg.Response](ctx context.Context, c *Client, group string, req kmsg.Request) (R, error) {
-	var none R
-	resp, err := c.Coordinator(ctx, group, req)
-	if err != nil {
-		return none, err
-	}
-	r, ok := resp.(R)
-	if !ok {
-		return none, fmt.Errorf("kafka: unexpected answer %T", resp)
-	}
-	return r, nil
 }
 
 // optional is a nullable string of the protocol.

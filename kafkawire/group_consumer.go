@@ -3,7 +3,6 @@ package kafkawire
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -72,7 +71,7 @@ func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (Co
 			req.Topics = append(req.Topics, t)
 		}
 	}
-	resp, err := groupCall[*kmsg.ConsumerGroupHeartbeatResponse](ctx, c, h.Group, req)
+	resp, err := typed[*kmsg.ConsumerGroupHeartbeatResponse](c.Coordinator(ctx, h.Group, req))
 	if err == nil {
 		err = explained(resp.ErrorCode, resp.ErrorMessage)
 	}
@@ -106,7 +105,7 @@ type ConsumerGroupMember struct {
 func (c *Client) DescribeConsumerGroup(ctx context.Context, group string) (ConsumerGroup, error) {
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Version, req.Groups = 0, []string{group}
-	resp, err := groupCall[*kmsg.ConsumerGroupDescribeResponse](ctx, c, group, req)
+	resp, err := typed[*kmsg.ConsumerGroupDescribeResponse](c.Coordinator(ctx, group, req))
 	if err == nil && len(resp.Groups) != 1 {
 		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(resp.Groups))
 	}
@@ -136,50 +135,18 @@ func (c *Client) DescribeConsumerGroup(ctx context.Context, group string) (Consu
 func (c *Client) TopicID(ctx context.Context, topic string) (TopicID, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 12
-	t := kmsg.NewMetadataRequestTopic()
-	t.Topic = kmsg.StringPtr(topic)
-	req.Topics = append(req.Topics, t)
-	resp, err := c.Any(ctx, req)
+	addTopics(req, topic)
+	r, err := typed[*kmsg.MetadataResponse](c.Any(ctx, req))
+	if err == nil && len(r.Topics) != 1 {
+		err = fmt.Errorf("kafka: %d topics in the answer, want one", len(r.Topics))
+	}
+	if err == nil {
+		err = codeError(r.Topics[0].ErrorCode)
+	}
 	if err != nil {
-		return TopicID{}, fmt.Errorf("asking for the id of topic %s: %w", topic, err)
-	}
-	r, ok := resp.(*kmsg.MetadataResponse)
-	if !ok || len(r.Topics) != 1 {
-		return TopicID{}, fmt.Errorf("asking for the id of topic %s: unexpected answer %T", topic, resp)
-	}
-	if err := codeError(r.Topics[0].ErrorCode); err != nil {
 		return TopicID{}, fmt.Errorf("asking for the id of topic %s: %w", topic, err)
 	}
 	return r.Topics[0].TopicID, nil
-}
-
-// CommitMemberOffsets is CommitOffsets for a member of the consumer group protocol, from which the group takes nothing older
-// (OffsetCommit v9, of Kafka 3.7 and later).
-func (c *Client) CommitMemberOffsets(ctx context.Context, m Member, topic string, offsets map[int32]OffsetAndMetadata) error {
-	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Version = 9
-	req.Group, req.MemberID, req.Generation = m.Group, m.ID, m.Generation
-	t := kmsg.NewOffsetCommitRequestTopic()
-	t.Topic = topic
-	for _, partition := range slices.Sorted(maps.Keys(offsets)) {
-		o := offsets[partition]
-		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
-		t.Partitions = append(t.Partitions, p)
-	}
-	req.Topics = append(req.Topics, t)
-	resp, err := groupCall[*kmsg.OffsetCommitResponse](ctx, c, m.Group, req)
-	if err != nil {
-		return fmt.Errorf("committing offsets: %w", err)
-	}
-	for i := range resp.Topics {
-		for _, p := range resp.Topics[i].Partitions {
-			if err := explained(p.ErrorCode, nil); err != nil {
-				return fmt.Errorf("committing the offset of partition %d: %w", p.Partition, err)
-			}
-		}
-	}
-	return nil
 }
 
 // groupVersion is the feature that switches the protocol on in a cluster (KIP-1022). Brokers of Kafka 3.7 to 3.9 know its
@@ -188,18 +155,14 @@ const groupVersion = "group.version"
 
 // OffersConsumerProtocol says whether the cluster takes members of the consumer group protocol (ApiVersions v3).
 func (c *Client) OffersConsumerProtocol(ctx context.Context) (bool, error) {
-	req := &featuresRequest{kmsg.NewPtrApiVersionsRequest()}
+	req := kmsg.NewPtrApiVersionsRequest()
 	req.Version = 3
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "balanceq", "1"
-	resp, err := c.Any(ctx, req)
+	r, err := typed[*kmsg.ApiVersionsResponse](c.Any(ctx, req))
+	if err == nil {
+		err = codeError(r.ErrorCode)
+	}
 	if err != nil {
-		return false, fmt.Errorf("asking for the features of the cluster: %w", err)
-	}
-	r, ok := resp.(*featuresResponse)
-	if !ok {
-		return false, fmt.Errorf("asking for the features of the cluster: unexpected answer %T", resp)
-	}
-	if err := codeError(r.ErrorCode); err != nil {
 		return false, fmt.Errorf("asking for the features of the cluster: %w", err)
 	}
 	on := slices.ContainsFunc(r.FinalizedFeatures, func(f kmsg.ApiVersionsResponseFinalizedFeature) bool {
@@ -210,21 +173,6 @@ func (c *Client) OffersConsumerProtocol(ctx context.Context) (bool, error) {
 	})
 	return on && known, nil
 }
-
-// featuresRequest is ApiVersions, whose answer has no tagged fields in its header, whatever its version (KIP-511).
-type featuresRequest struct{ *kmsg.ApiVersionsRequest }
-
-type featuresResponse struct{ *kmsg.ApiVersionsResponse }
-
-// ResponseKind implements kmsg.Request.
-func (r *featuresRequest) ResponseKind() kmsg.Response {
-	resp := kmsg.NewPtrApiVersionsResponse()
-	resp.Version = r.Version
-	return &featuresResponse{resp}
-}
-
-// IsFlexible is about the header: the body goes by its version.
-func (*featuresResponse) IsFlexible() bool { return false }
 
 // explained is codeError with what the broker says about it, or else the name where kafka-go has none.
 func explained(code int16, message *string) error {

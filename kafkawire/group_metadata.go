@@ -18,7 +18,6 @@ type Subscription struct {
 // Assignment is what the leader gives to a member (ConsumerProtocolAssignment).
 type Assignment struct {
 	Partitions map[string][]int32 // by topic
-	UserData   []byte             // of the assignor
 }
 
 // Versions of the two. Other clients read newer ones by the fields that they know.
@@ -52,7 +51,7 @@ func decodeSubscription(b []byte) (Subscription, error) {
 
 func (a *Assignment) encode() []byte {
 	m := kmsg.NewConsumerMemberAssignment()
-	m.Version, m.UserData = assignmentVersion, a.UserData
+	m.Version = assignmentVersion
 	for _, topic := range slices.Sorted(maps.Keys(a.Partitions)) {
 		t := kmsg.NewConsumerMemberAssignmentTopic()
 		t.Topic, t.Partitions = topic, a.Partitions[topic]
@@ -72,7 +71,6 @@ func decodeAssignment(b []byte) (Assignment, error) {
 	if err := m.ReadFrom(b); err != nil {
 		return Assignment{}, fmt.Errorf("kafka: decoding an assignment of %d bytes: %w", len(b), err)
 	}
-	a.UserData = m.UserData
 	for _, t := range m.Topics {
 		a.Partitions[t.Topic] = append(a.Partitions[t.Topic], t.Partitions...)
 	}

@@ -71,9 +71,9 @@ func TestGroupMembership(t *testing.T) {
 	}
 	m := req.GroupMember
 	m.Generation = joined.Generation
-	want := Assignment{Partitions: map[string][]int32{topic: {0, 1}}, UserData: []byte("note")}
+	want := Assignment{Partitions: map[string][]int32{topic: {0, 1}}}
 	got, err := c.SyncGroup(deadline(t), m, "test", map[string]Assignment{m.ID: want, "gone": {}})
-	if err != nil || !slices.Equal(got.Partitions[topic], []int32{0, 1}) || string(got.UserData) != "note" {
+	if err != nil || !slices.Equal(got.Partitions[topic], []int32{0, 1}) {
 		t.Fatalf("assigned %+v, %v", got, err)
 	}
 	if dealt, err := c.DealtPartitions(deadline(t), topic); err != nil || !maps.Equal(dealt, map[string]int32{topic: 2}) {
@@ -197,9 +197,9 @@ func TestGroupMetadataRoundTrip(t *testing.T) {
 			!maps.EqualFunc(got.Owned, s.Owned, slices.Equal) {
 			rt.Fatalf("%+v became %+v, %v", s, got, err)
 		}
-		a := Assignment{Partitions: genTopics(rt), UserData: rapid.SliceOf(rapid.Byte()).Draw(rt, "data")}
+		a := Assignment{Partitions: genTopics(rt)}
 		back, err := decodeAssignment(a.encode())
-		if err != nil || !slices.Equal(back.UserData, a.UserData) || !maps.EqualFunc(back.Partitions, a.Partitions, slices.Equal) {
+		if err != nil || !maps.EqualFunc(back.Partitions, a.Partitions, slices.Equal) {
 			rt.Fatalf("%+v became %+v, %v", a, back, err)
 		}
 	})
@@ -241,7 +241,7 @@ func FuzzSubscription(f *testing.F) {
 }
 
 func FuzzAssignment(f *testing.F) {
-	a := Assignment{Partitions: map[string][]int32{"t": {7}}, UserData: []byte("{}")}
+	a := Assignment{Partitions: map[string][]int32{"t": {7}}}
 	f.Add(a.encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -250,7 +250,7 @@ func FuzzAssignment(f *testing.F) {
 			return
 		}
 		again, err := decodeAssignment(a.encode())
-		if err != nil || !slices.Equal(again.UserData, a.UserData) || !maps.EqualFunc(again.Partitions, a.Partitions, slices.Equal) {
+		if err != nil || !maps.EqualFunc(again.Partitions, a.Partitions, slices.Equal) {
 			t.Errorf("%+v became %+v, %v", a, again, err)
 		}
 	})

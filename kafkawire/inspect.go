@@ -48,19 +48,11 @@ func NoCoordinator(err error) bool { return errors.Is(err, kafka.GroupCoordinato
 func (c *Client) TopicOperations(ctx context.Context, topics []string) (map[string]Operations, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9
+	addTopics(req, topics...)
 	req.IncludeTopicAuthorizedOperations = true
-	for _, topic := range topics {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(topic)
-		req.Topics = append(req.Topics, t)
-	}
-	resp, err := c.Any(ctx, req)
+	r, err := typed[*kmsg.MetadataResponse](c.Any(ctx, req))
 	if err != nil {
 		return nil, fmt.Errorf("asking for the rights on topics: %w", err)
-	}
-	r, ok := resp.(*kmsg.MetadataResponse)
-	if !ok {
-		return nil, fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	operations := map[string]Operations{}
 	for i := range r.Topics {
@@ -109,13 +101,12 @@ func (c *Client) describeClassic(ctx context.Context, coordinator int32, group s
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Version = 5
 	req.Groups, req.IncludeAuthorizedOperations = []string{group}, true
-	resp, err := c.Broker(ctx, coordinator, req)
+	r, err := typed[*kmsg.DescribeGroupsResponse](c.Broker(ctx, coordinator, req))
+	if err == nil && len(r.Groups) != 1 {
+		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(r.Groups))
+	}
 	if err != nil {
 		return Group{}, err
-	}
-	r, ok := resp.(*kmsg.DescribeGroupsResponse)
-	if !ok || len(r.Groups) != 1 {
-		return Group{}, fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	g := &r.Groups[0]
 	described := Group{Type: g.ProtocolType, Strategy: g.Protocol, Operations: Operations(g.AuthorizedOperations)}
@@ -130,13 +121,12 @@ func (c *Client) addConsumers(ctx context.Context, coordinator int32, group stri
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Version = 0
 	req.Groups = []string{group}
-	resp, err := c.Broker(ctx, coordinator, req)
+	r, err := typed[*kmsg.ConsumerGroupDescribeResponse](c.Broker(ctx, coordinator, req))
+	if err == nil && len(r.Groups) != 1 {
+		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(r.Groups))
+	}
 	if err != nil {
 		return err
-	}
-	r, ok := resp.(*kmsg.ConsumerGroupDescribeResponse)
-	if !ok || len(r.Groups) != 1 {
-		return fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	g := &r.Groups[0]
 	if err := codeError(g.ErrorCode); err != nil && !errors.Is(err, kafka.GroupIdNotFound) {
@@ -159,13 +149,12 @@ func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, 
 	req := kmsg.NewPtrDescribeTransactionsRequest()
 	req.Version = 0
 	req.TransactionalIDs = []string{id}
-	resp, err := c.Broker(ctx, coordinator, req)
+	r, err := typed[*kmsg.DescribeTransactionsResponse](c.Broker(ctx, coordinator, req))
+	if err == nil && len(r.TransactionStates) != 1 {
+		err = fmt.Errorf("kafka: %d ids in the answer, want one", len(r.TransactionStates))
+	}
 	if err != nil {
 		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
-	}
-	r, ok := resp.(*kmsg.DescribeTransactionsResponse)
-	if !ok || len(r.TransactionStates) != 1 {
-		return "", fmt.Errorf("describing transactional id %s: unexpected answer %T", id, resp)
 	}
 	state := &r.TransactionStates[0]
 	if state.ErrorCode == int16(transactionalIDNotFound) {
@@ -191,13 +180,9 @@ func (c *Client) coordinatorOf(ctx context.Context, kind int8, key string) (int3
 	req := kmsg.NewPtrFindCoordinatorRequest()
 	req.Version = 2
 	req.CoordinatorType, req.CoordinatorKey = kind, key
-	resp, err := c.Any(ctx, req)
+	r, err := typed[*kmsg.FindCoordinatorResponse](c.Any(ctx, req))
 	if err != nil {
 		return 0, err
-	}
-	r, ok := resp.(*kmsg.FindCoordinatorResponse)
-	if !ok {
-		return 0, fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	return r.NodeID, codeError(r.ErrorCode)
 }

@@ -32,13 +32,9 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 	t := kmsg.NewOffsetFetchRequestTopic()
 	t.Topic, t.Partitions = topic, partitions
 	req.Topics = append(req.Topics, t)
-	resp, err := c.Coordinator(ctx, group, req)
+	r, err := typed[*kmsg.OffsetFetchResponse](c.Coordinator(ctx, group, req))
 	if err != nil {
 		return nil, fmt.Errorf("reading committed offsets: %w", err)
-	}
-	r, ok := resp.(*kmsg.OffsetFetchResponse)
-	if !ok {
-		return nil, fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	// A group that has never committed is no error here; the embedded broker says GROUP_ID_NOT_FOUND where Kafka says -1.
 	if err := codeError(r.ErrorCode); err != nil {
@@ -80,6 +76,20 @@ type Member struct {
 func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offsets map[int32]OffsetAndMetadata) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version = 7
+	return c.commitOffsets(ctx, req, m, topic, offsets)
+}
+
+// CommitMemberOffsets is CommitOffsets for a member of the consumer group protocol, from which the group takes nothing older
+// (OffsetCommit v9, of Kafka 3.7 and later).
+func (c *Client) CommitMemberOffsets(ctx context.Context, m Member, topic string, offsets map[int32]OffsetAndMetadata) error {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version = 9
+	return c.commitOffsets(ctx, req, m, topic, offsets)
+}
+
+func (c *Client) commitOffsets(
+	ctx context.Context, req *kmsg.OffsetCommitRequest, m Member, topic string, offsets map[int32]OffsetAndMetadata,
+) error {
 	req.Group, req.MemberID, req.Generation = m.Group, m.ID, m.Generation
 	t := kmsg.NewOffsetCommitRequestTopic()
 	t.Topic = topic
@@ -89,18 +99,14 @@ func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offs
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
-	resp, err := c.Coordinator(ctx, m.Group, req)
+	r, err := typed[*kmsg.OffsetCommitResponse](c.Coordinator(ctx, m.Group, req))
 	if err != nil {
 		return fmt.Errorf("committing offsets: %w", err)
 	}
-	r, ok := resp.(*kmsg.OffsetCommitResponse)
-	if !ok {
-		return fmt.Errorf("kafka: unexpected answer %T", resp)
-	}
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
-			if p.ErrorCode != 0 {
-				return fmt.Errorf("committing the offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
+			if err := explained(p.ErrorCode, nil); err != nil {
+				return fmt.Errorf("committing the offset of partition %d: %w", p.Partition, err)
 			}
 		}
 	}
@@ -161,13 +167,9 @@ func (c *Client) listOffsets(ctx context.Context, leader int32, topic string, pa
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
-	resp, err := c.Broker(ctx, leader, req)
+	r, err := typed[*kmsg.ListOffsetsResponse](c.Broker(ctx, leader, req))
 	if err != nil {
 		return fmt.Errorf("listing offsets of %s: %w", topic, err)
-	}
-	r, ok := resp.(*kmsg.ListOffsetsResponse)
-	if !ok {
-		return fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {

@@ -21,13 +21,9 @@ type Batch struct {
 func (c *Client) Produce(ctx context.Context, leader int32, batches []*Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout+dialTimeout)
 	defer cancel()
-	resp, err := c.Broker(ctx, leader, produceRequest(batches))
+	r, err := typed[*kmsg.ProduceResponse](c.Broker(ctx, leader, produceRequest(batches)))
 	if err != nil {
 		return err
-	}
-	r, ok := resp.(*kmsg.ProduceResponse)
-	if !ok {
-		return fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	answered := 0
 	for i := range r.Topics {
@@ -74,16 +70,12 @@ func (c *Client) NewProducerID(ctx context.Context) (ProducerID, error) {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.Version = 1
 	req.TransactionTimeoutMillis = -1
-	resp, err := c.Any(ctx, req)
+	r, err := typed[*kmsg.InitProducerIDResponse](c.Any(ctx, req))
+	if err == nil {
+		err = codeError(r.ErrorCode)
+	}
 	if err != nil {
 		return ProducerID{}, fmt.Errorf("getting a producer id: %w", err)
-	}
-	r, ok := resp.(*kmsg.InitProducerIDResponse)
-	if !ok {
-		return ProducerID{}, fmt.Errorf("kafka: unexpected answer %T", resp)
-	}
-	if r.ErrorCode != 0 {
-		return ProducerID{}, fmt.Errorf("getting a producer id: %w", codeError(r.ErrorCode))
 	}
 	return ProducerID{ID: r.ProducerID, Epoch: r.ProducerEpoch}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Topic describes a topic, as it is or as it should be.
@@ -89,4 +90,13 @@ func (t Topic) MaxMessageBytes() int {
 		return 0
 	}
 	return n
+}
+
+// addTopics has the request ask for these topics only.
+func addTopics(req *kmsg.MetadataRequest, topics ...string) {
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, t)
+	}
 }

@@ -33,19 +33,10 @@ var _ protocol.TransactionalMessage = (*transactionExchange)(nil)
 func (e *transactionExchange) Transaction() string { return e.id }
 
 // transactionCall asks the coordinator of the transactional id.
-func transactionCall[R kmsg.Response](ctx context.Context, c *Client, id string, req kmsg.Request) (R, error) {
+func (c *Client) transactionCall(ctx context.Context, id string, req kmsg.Request) (kmsg.Response, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var none R
-	resp, err := c.roundTrip(ctx, &transactionExchange{exchange{ctx, req, c.formatter}, id})
-	if err != nil {
-		return none, err
-	}
-	r, ok := resp.(R)
-	if !ok {
-		return none, fmt.Errorf("kafka: unexpected answer %T", resp)
-	}
-	return r, nil
+	return c.roundTrip(ctx, &transactionExchange{exchange{ctx, req, c.formatter}, id})
 }
 
 // ConcurrentTransactions says that the coordinator is still ending the transaction before: the same request works in a few
@@ -69,7 +60,7 @@ func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.
 	req.Version = 4
 	req.TransactionalID = &id
 	req.TransactionTimeoutMillis = int32(timeout.Milliseconds())
-	r, err := transactionCall[*kmsg.InitProducerIDResponse](ctx, c, id, req)
+	r, err := typed[*kmsg.InitProducerIDResponse](c.transactionCall(ctx, id, req))
 	if err == nil {
 		err = codeError(r.ErrorCode)
 	}
@@ -90,7 +81,7 @@ func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[
 		topic.Topic, topic.Partitions = name, partitions
 		req.Topics = append(req.Topics, topic)
 	}
-	r, err := transactionCall[*kmsg.AddPartitionsToTxnResponse](ctx, c, t.ID, req)
+	r, err := typed[*kmsg.AddPartitionsToTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err != nil {
 		return fmt.Errorf("adding partitions to a transaction: %w", err)
 	}
@@ -126,13 +117,9 @@ func AppendTransactionalBatch(dst []byte, id ProducerID, sequence int32, records
 func (c *Client) ProduceTransactional(ctx context.Context, t Transactional, leader int32, batches []*Batch) error {
 	req := produceRequest(batches)
 	req.TransactionID = &t.ID
-	resp, err := c.Broker(ctx, leader, req)
+	r, err := typed[*kmsg.ProduceResponse](c.Broker(ctx, leader, req))
 	if err != nil {
 		return err
-	}
-	r, ok := resp.(*kmsg.ProduceResponse)
-	if !ok {
-		return fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	type place struct {
 		topic     string
@@ -160,7 +147,7 @@ func (c *Client) AddOffsets(ctx context.Context, t Transactional, group string) 
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
 	req.Version = 3
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = t.ID, t.Producer.ID, t.Producer.Epoch, group
-	r, err := transactionCall[*kmsg.AddOffsetsToTxnResponse](ctx, c, t.ID, req)
+	r, err := typed[*kmsg.AddOffsetsToTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err == nil {
 		err = codeError(r.ErrorCode)
 	}
@@ -186,13 +173,9 @@ func (c *Client) CommitTransactionOffsets(ctx context.Context, t Transactional, 
 		rt.Partitions = append(rt.Partitions, p)
 	}
 	req.Topics = append(req.Topics, rt)
-	resp, err := c.Coordinator(ctx, m.Group, req)
+	r, err := typed[*kmsg.TxnOffsetCommitResponse](c.Coordinator(ctx, m.Group, req))
 	if err != nil {
 		return fmt.Errorf("committing offsets in a transaction: %w", err)
-	}
-	r, ok := resp.(*kmsg.TxnOffsetCommitResponse)
-	if !ok {
-		return fmt.Errorf("kafka: unexpected answer %T", resp)
 	}
 	answered := 0
 	for i := range r.Topics {
@@ -215,7 +198,7 @@ func (c *Client) EndTransaction(ctx context.Context, t Transactional, commit boo
 	req := kmsg.NewPtrEndTxnRequest()
 	req.Version = 3
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = t.ID, t.Producer.ID, t.Producer.Epoch, commit
-	r, err := transactionCall[*kmsg.EndTxnResponse](ctx, c, t.ID, req)
+	r, err := typed[*kmsg.EndTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err == nil {
 		err = codeError(r.ErrorCode)
 	}

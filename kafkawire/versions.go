@@ -155,15 +155,11 @@ func (c *Client) listBrokers(ctx context.Context) ([]kafka.Broker, error) {
 func (c *Client) refusals(ctx context.Context, broker int32, apis []API) ([]Refusal, error) {
 	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
 	defer cancel()
-	resp, err := c.Broker(ctx, broker, kmsg.NewPtrApiVersionsRequest())
+	r, err := typed[*kmsg.ApiVersionsResponse](c.Broker(ctx, broker, kmsg.NewPtrApiVersionsRequest()))
+	if err == nil {
+		err = codeError(r.ErrorCode)
+	}
 	if err != nil {
-		return nil, err
-	}
-	r, ok := resp.(*kmsg.ApiVersionsResponse)
-	if !ok {
-		return nil, fmt.Errorf("kafka: unexpected answer %T", resp)
-	}
-	if err := codeError(r.ErrorCode); err != nil {
 		return nil, err
 	}
 	var refused []Refusal

@@ -113,12 +113,7 @@ func firstLook(ctx context.Context, log zerolog.Logger, look func(context.Contex
 			return err
 		}
 		log.Debug().Err(err).Msg("reading the layout of the topics failed; trying again")
-		timer := time.NewTimer(maxPause)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		kafkawire.Pause(ctx, maxPause)
 	}
 }
 

@@ -215,14 +215,7 @@ func (p *Producer) complain(q *queue, err error, tooLarge bool) {
 // looking for one.
 func (p *Producer) retryAfter(q *queue, pause time.Duration) {
 	p.wg.Go(func() {
-		for {
-			timer := time.NewTimer(pause)
-			select {
-			case <-p.ctx.Done():
-				timer.Stop()
-				return
-			case <-timer.C:
-			}
+		for kafkawire.Pause(p.ctx, pause) {
 			p.refreshOrLog()
 			p.mu.Lock()
 			if q.leader != noLeader {

@@ -202,7 +202,7 @@ func (t *Transactions) Commit(ctx context.Context, member func() kafkawire.Membe
 	if t.rival != nil {
 		return t.rival
 	}
-	if !pause(ctx, t.wait) {
+	if !kafkawire.Pause(ctx, t.wait) {
 		return ctx.Err()
 	}
 	began := time.Now()

@@ -45,21 +45,9 @@ func (t *Transactions) retryIf(ctx context.Context, passes func(error) bool, cal
 				t.note(err) // Commit may go on for long
 			}
 		}
-		if !pause(ctx, wait) {
+		if !kafkawire.Pause(ctx, wait) {
 			return err
 		}
-	}
-}
-
-// pause returns false if ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

@@ -91,7 +91,7 @@ func settled(ctx context.Context, cfg config.Config, log zerolog.Logger, check C
 			said = true
 			log.Warn().Str("fix", report.Findings[at].Fix).Dur("for", kafkaPatience).Msg("waiting: " + report.Findings[at].Problem)
 		}
-		if !pause(ctx, kafkaPause) {
+		if !kafkawire.Pause(ctx, kafkaPause) {
 			return report, nil
 		}
 	}
@@ -113,23 +113,11 @@ func inspect[T any](
 		if err == nil {
 			return answer, nil
 		}
-		if !kafkawire.Transient(err) || time.Now().After(deadline) || !pause(ctx, kafkaPause) {
+		if !kafkawire.Transient(err) || time.Now().After(deadline) || !kafkawire.Pause(ctx, kafkaPause) {
 			return none, fmt.Errorf("asking Kafka at %s: %w; %s", brokers, err, KafkaFix(err))
 		}
 		client.Reset()
 		log.Warn().Err(err).Strs("brokers", settings.Brokers).Msg("waiting for Kafka")
-	}
-}
-
-// pause returns false if ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

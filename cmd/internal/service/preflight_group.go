@@ -9,19 +9,15 @@ import (
 	"strings"
 
 	"balanceq/cmd/internal/config"
+	"balanceq/consumer"
 	"balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )
 
-const (
-	// ourStrategy is the assignor of package consumer: whoever has it is an instance of ours.
-	ourStrategy = "balanceq-sticky"
-
-	// configMigration says whether a group may have members of both protocols. With disabled, it may not; with downgrade,
-	// members of the classic one may join the others; with upgrade and bidirectional, anybody may (tried on Kafka 4.3.1).
-	configMigration = "group.consumer.migration.policy"
-)
+// configMigration says whether a group may have members of both protocols. With disabled, it may not; with downgrade,
+// members of the classic one may join the others; with upgrade and bidirectional, anybody may (tried on Kafka 4.3.1).
+const configMigration = "group.consumer.migration.policy"
 
 // groupProtocol is the one that this instance joins by. offered says that the cluster has members of the consumer protocol.
 func groupProtocol(cfg config.Config, offered bool) string {
@@ -91,9 +87,9 @@ func judgeGroup(k config.Kafka, protocol string, g kafkawire.Group, policy strin
 	switch {
 	case !g.Consumer && g.Type != kafkawire.ClassicType:
 		return closed(fmt.Sprintf("they use it for something else (protocol type %s)", g.Type), "")
-	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != ourStrategy:
+	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != consumer.Strategy:
 		return closed(fmt.Sprintf("they share out partitions by %s and we by %s, and the brokers let no two strategies into a group",
-			g.Strategy, ourStrategy), " (all of them: old and new cannot take turns one by one)")
+			g.Strategy, consumer.Strategy), " (all of them: old and new cannot take turns one by one)")
 	case !g.Consumer && protocol == config.GroupConsumer && (policy == "disabled" || policy == "downgrade"),
 		g.Consumer && protocol == config.GroupClassic && policy == "disabled":
 		theirs := config.GroupClassic
@@ -103,7 +99,7 @@ func judgeGroup(k config.Kafka, protocol string, g kafkawire.Group, policy strin
 		return closed(fmt.Sprintf("they speak the %s protocol and we the %s one, and the brokers do not let both into a group (%s=%s)",
 			theirs, protocol, configMigration, policy),
 			fmt.Sprintf(", or set kafka.group-protocol to %s, or %s to bidirectional", theirs, configMigration))
-	case g.Strategy == ourStrategy:
+	case g.Strategy == consumer.Strategy:
 		return nil
 	}
 	// Brokers let these in. Only the client id tells whether they are instances of ours.

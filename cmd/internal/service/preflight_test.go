@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"balanceq/cmd/internal/config"
+	"balanceq/consumer"
 	"balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -51,7 +52,7 @@ func TestJudgeGroup(t *testing.T) {
 	classic := func(strategy string, ids ...string) kafkawire.Group {
 		return kafkawire.Group{Type: kafkawire.ClassicType, Strategy: strategy, Clients: ids}
 	}
-	consumer := func(ids ...string) kafkawire.Group { return kafkawire.Group{Consumer: true, Clients: ids} }
+	members := func(ids ...string) kafkawire.Group { return kafkawire.Group{Consumer: true, Clients: ids} }
 	held := finding{passing: true, problem: []string{"group g is held by 3 members, client id app (2 times), us",
 		"by range and we by balanceq-sticky"},
 		fix: []string{"stop them first (all of them", "kafka.group"}}
@@ -64,20 +65,20 @@ func TestJudgeGroup(t *testing.T) {
 	}{
 		"nobody":               {config.GroupClassic, kafkawire.Group{}, "", nil},
 		"nobody left":          {config.GroupClassic, classic(""), "", nil},
-		"ours":                 {config.GroupClassic, classic(ourStrategy, "us", "eu"), "", nil},
+		"ours":                 {config.GroupClassic, classic(consumer.Strategy, "us", "eu"), "", nil},
 		"another strategy":     {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional", []finding{held}},
 		"not known yet":        {config.GroupClassic, classic("", "us"), "", nil},
-		"consumer members":     {config.GroupClassic, consumer("us"), "downgrade", nil},
-		"consumer strangers":   {config.GroupClassic, consumer("us", "app"), "", []finding{strangers}},
-		"consumer to consumer": {config.GroupConsumer, consumer("app"), "disabled", []finding{strangers}},
-		"ours become consumer": {config.GroupConsumer, classic(ourStrategy, "us"), "bidirectional", nil},
-		"policy not known":     {config.GroupConsumer, classic(ourStrategy, "us"), "", nil},
+		"consumer members":     {config.GroupClassic, members("us"), "downgrade", nil},
+		"consumer strangers":   {config.GroupClassic, members("us", "app"), "", []finding{strangers}},
+		"consumer to consumer": {config.GroupConsumer, members("app"), "disabled", []finding{strangers}},
+		"ours become consumer": {config.GroupConsumer, classic(consumer.Strategy, "us"), "bidirectional", nil},
+		"policy not known":     {config.GroupConsumer, classic(consumer.Strategy, "us"), "", nil},
 		"upgrade only":         {config.GroupConsumer, classic("range", "app"), "upgrade", []finding{strangers}},
-		"not let": {config.GroupConsumer, classic(ourStrategy, "us"), "disabled", []finding{{passing: true,
+		"not let": {config.GroupConsumer, classic(consumer.Strategy, "us"), "disabled", []finding{{passing: true,
 			problem: []string{"client id us", "they speak the classic protocol and we the consumer one",
 				"group.consumer.migration.policy=disabled"},
 			fix: []string{"kafka.group-protocol to classic", "bidirectional"}}}},
-		"not let back": {config.GroupClassic, consumer("us"), "disabled", []finding{{passing: true,
+		"not let back": {config.GroupClassic, members("us"), "disabled", []finding{{passing: true,
 			problem: []string{"they speak the consumer protocol and we the classic one", "policy=disabled"},
 			fix:     []string{"kafka.group-protocol to consumer"}}}},
 		"downgrade only": {config.GroupConsumer, classic("range", ""), "downgrade", []finding{{passing: true,
