@@ -2,10 +2,8 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -146,25 +144,7 @@ func (s *stage) start(t *testing.T, name, instance string) *worker {
 		Offsets: r.offsets, Fetch: r.fetch, Member: watchedMember{member, w.owner}, Delivery: r.delivery,
 		Handler: HandlerFunc(answerAll), Gate: r.gate, Log: zerolog.Nop(), Observer: r.observer,
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
-	r.stop = sync.OnceValue(func() error {
-		defer r.fetch.Close()
-		defer r.offsets.Close()
-		cancel()
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(patience):
-			return errors.New("Run did not return")
-		}
-	})
-	t.Cleanup(func() {
-		if err := r.stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	r.begin(t)
 	return w
 }
 

@@ -74,6 +74,12 @@ func startRig(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change 
 		Offsets: r.offsets, Fetch: r.fetch, Member: member, Delivery: r.delivery, Handler: handler, Gate: r.gate,
 		Log: zerolog.Nop(), Observer: r.observer,
 	})
+	r.begin(t)
+	return r
+}
+
+// begin runs the consumer until r.stop, or the end of the test.
+func (r *rig) begin(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
@@ -93,7 +99,6 @@ func startRig(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change 
 			t.Error(err)
 		}
 	})
-	return r
 }
 
 // committed is what the broker has for the group, whether or not a consumer runs.
