@@ -11,24 +11,31 @@ import (
 // ledger watches over all members of a group: no partition is with two of them, and no two calls for it at a time.
 type ledger struct {
 	mu     sync.Mutex
-	holder map[int32]string
+	holder map[int32]tenure
 	faults []string
 }
 
-func newLedger() *ledger { return &ledger{holder: map[int32]string{}} }
+// tenure is a partition that is with a member. Once its epoch is lost, the member has been told that the group goes on without
+// it: whoever comes next need not wait for its drain.
+type tenure struct {
+	name  string
+	epoch Epoch
+}
+
+func newLedger() *ledger { return &ledger{holder: map[int32]tenure{}} }
 
 func (l *ledger) fault(format string, args ...any) {
 	l.faults = append(l.faults, fmt.Sprintf(format, args...))
 }
 
-func (l *ledger) take(name string, ids []int32) {
+func (l *ledger) take(name string, epoch Epoch, ids []int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range ids {
-		if other, taken := l.holder[id]; taken {
-			l.fault("partition %d is granted to %s while %s has it", id, name, other)
+		if other, taken := l.holder[id]; taken && !ended(other.epoch.Lost()) {
+			l.fault("partition %d is granted to %s while %s has it", id, name, other.name)
 		}
-		l.holder[id] = name
+		l.holder[id] = tenure{name, epoch}
 	}
 }
 
@@ -36,7 +43,7 @@ func (l *ledger) drop(name string, ids []int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range ids {
-		if l.holder[id] == name {
+		if l.holder[id].name == name {
 			delete(l.holder, id)
 		}
 	}
@@ -46,15 +53,15 @@ func (l *ledger) drop(name string, ids []int32) {
 func (l *ledger) expel(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	maps.DeleteFunc(l.holder, func(_ int32, holder string) bool { return holder == name })
+	maps.DeleteFunc(l.holder, func(_ int32, t tenure) bool { return t.name == name })
 }
 
 func (l *ledger) of(name string) []int32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var ids []int32
-	for id, holder := range l.holder {
-		if holder == name {
+	for id, t := range l.holder {
+		if t.name == name {
 			ids = append(ids, id)
 		}
 	}
@@ -111,7 +118,7 @@ func (o *ledgerOwner) Grant(_ context.Context, epoch Epoch, ids []int32) {
 	o.mu.Lock()
 	o.granted, o.epochs = append(o.granted, ids), append(o.epochs, epoch)
 	o.mu.Unlock()
-	o.ledger.take(o.name, ids) // last: whoever sees that has the epoch, too
+	o.ledger.take(o.name, epoch, ids) // last: whoever sees that has the epoch, too
 	if o.look != nil {
 		o.look()
 	}

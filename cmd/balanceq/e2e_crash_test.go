@@ -14,8 +14,8 @@ import (
 
 // A kill -9 loses nothing. It repeats what was answered and not yet committed, and that is bounded:
 //
-//   - what was answered since the last commit was sent: the commit interval, and the time a commit takes, which delays the
-//     next one. Measured: the most results in any window of that length;
+//   - what was answered since the last commit was sent: the time that it took, the commit interval, and the time that the
+//     next one takes, which the kill may find under way. Measured: the most results in any window of that length;
 //   - what was answered behind a request that was not. As lanes are served in turn and none is slow here, that is at most
 //     about what is answered while one call is under way: twice the in-flight limit (calls, and their writes);
 //   - with cms.coalesce a request is answered together with an earlier one of its contract, however many others lie between
@@ -33,7 +33,7 @@ func TestKillRepeatsLittle(t *testing.T) {
 				in := r.StartReady("--cms.max-in-flight="+strconv.Itoa(inFlight), "--consumer.commit-interval="+interval.String(),
 					"--consumer.run-ahead="+strconv.Itoa(runAhead), "--cms.coalesce="+strconv.FormatBool(coalesce))
 				r.AwaitWritten(r.results, r.written(r.results)+300)
-				window := interval + longestCommit(in.Metrics())
+				window := interval + 2*longestCommit(in.Metrics())
 				in.Kill()
 				got := r.uncommittedResults()
 				limit := r.Ledger().mostResultsWithin(window) + 2*inFlight

@@ -160,7 +160,8 @@ const (
 func (r *rig) Load() *load {
 	r.t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...), kgo.DefaultProduceTopic(r.requests), kgo.UnknownTopicRetries(-1),
-		kgo.MetadataMinAge(100*time.Millisecond), kgo.ProducerLinger(0))
+		kgo.MetadataMinAge(100*time.Millisecond), kgo.ProducerLinger(0),
+		kgo.AlwaysRetryEOF()) // the container's port is open before the broker is: it takes connections and cuts them
 	if err != nil {
 		r.t.Fatal(err)
 	}
