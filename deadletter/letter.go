@@ -1,0 +1,63 @@
+package deadletter
+
+import (
+	"balanceq/schemas"
+)
+
+// Letter is a dead letter: the original record's key, value and headers, with the headers of the dead letter behind them. What
+// it says is read when it is asked for, since most letters of a long scan are only counted.
+type Letter struct {
+	*schemas.Record
+	info    *schemas.DeadLetterInfo
+	request *request
+}
+
+type request struct {
+	schemas.Request
+	err error
+}
+
+// Read takes any record for a dead letter: what it does not say is absent.
+func Read(rec *schemas.Record) *Letter { return &Letter{Record: rec} }
+
+// Info is what its headers say.
+func (l *Letter) Info() *schemas.DeadLetterInfo {
+	if l.info == nil {
+		info := schemas.ReadDeadLetter(l.Record)
+		l.info = &info
+	}
+	return l.info
+}
+
+// Recognised says whether it has any header of a dead letter. Otherwise it came into the topic by another way.
+func (l *Letter) Recognised() bool {
+	info := l.Info()
+	return info.HasSource || info.Reason != "" || info.Detail != ""
+}
+
+// nowhere stands for the position of a request where its letter does not tell it: a request without an id of its own is called
+// by its position, and the letter's would be the wrong one.
+var nowhere = schemas.Position{Partition: -1, Offset: -1}
+
+// Request is what the original asked for. The error says why it is no valid request; then only some of it is known.
+func (l *Letter) Request() (schemas.Request, error) {
+	if l.request == nil {
+		original := *l.Record
+		original.Position = nowhere
+		if l.Info().HasSource {
+			original.Position = l.Info().Source
+		}
+		r, err := schemas.DecodeRequest(&original)
+		if r.ID == nowhere.String() {
+			r.ID = l.Info().RequestID
+		}
+		l.request = &request{r, err}
+	}
+	return l.request.Request, l.request.err
+}
+
+// text is a header as it is, without the cleaning that Info does: to be compared, not to be shown.
+func (l *Letter) text(header string) string {
+	value, _ := l.Header(header)
+	return string(value)
+}
