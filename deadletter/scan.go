@@ -15,6 +15,8 @@ type Scan struct {
 	Topic  string
 	From   int64 // as kafkawire.Reader's
 	Filter Filter
+	// Ready, if set, is told before the first letter how many there are to read, at most.
+	Ready func(ahead int64)
 	// Progress, if set, is told after each letter how many have been read, wanted or not.
 	Progress func(read int64)
 }
@@ -24,7 +26,7 @@ type Scan struct {
 func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	var read int64
 	var failed error
-	reader := kafkawire.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true}
+	reader := kafkawire.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true, Ready: s.Ready}
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
 		l := Read(s.record(partition, rec))
 		if s.Filter.Passes(l) {

@@ -17,8 +17,9 @@ type Reader struct {
 	From int64
 	// ToEnd stops at the end of the topic as it was at the start instead of following it.
 	ToEnd bool
-	// Ready, if set, is called once the starting offsets are known: what is written afterwards will be read.
-	Ready func()
+	// Ready, if set, is called once the starting offsets are known: what is written afterwards will be read. ahead is how many
+	// records there are up to the end (ToEnd), or fewer where offsets are without one; -1: there is no end.
+	Ready func(ahead int64)
 }
 
 const readerBackoff = 200 * time.Millisecond
@@ -39,7 +40,7 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 		}
 	}
 	if r.Ready != nil {
-		r.Ready()
+		r.Ready(ahead(offsets, ends))
 	}
 	for ctx.Err() == nil {
 		for p, end := range ends {
@@ -62,6 +63,17 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 		}
 	}
 	return ctx.Err()
+}
+
+func ahead(offsets, ends map[int32]int64) int64 {
+	if ends == nil {
+		return -1
+	}
+	var n int64
+	for p, end := range ends {
+		n += max(0, end-offsets[p])
+	}
+	return n
 }
 
 // start resolves a time to offsets; -1 (nothing after that time) becomes the end.

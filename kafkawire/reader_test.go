@@ -37,7 +37,7 @@ func TestReaderToEnd(t *testing.T) {
 	write := func(partition int32, n, minute int) {
 		broker.ProduceTo(t, topic, partition, kafka.Message{Value: fmt.Append(nil, n), Time: time.UnixMilli(1_700_000_000_000).Add(time.Duration(minute) * time.Minute)})
 	}
-	read := func(from int64, ready func()) string {
+	read := func(from int64, ready func(int64)) string {
 		t.Helper()
 		each, got := collect()
 		if err := (Reader{Client: c, Topic: topic, From: from, ToEnd: true, Ready: ready}).Read(deadline(t), each); err != nil {
@@ -85,7 +85,7 @@ func TestReaderFollows(t *testing.T) {
 	defer cancel()
 	ready, seen, done := make(chan struct{}), make(chan string), make(chan error, 1)
 	go func() {
-		done <- Reader{Client: c, Topic: topic, From: Latest, Ready: func() { close(ready) }}.Read(ctx, func(p int32, r *Record) bool {
+		done <- Reader{Client: c, Topic: topic, From: Latest, Ready: func(int64) { close(ready) }}.Read(ctx, func(p int32, r *Record) bool {
 			seen <- fmt.Sprintf("%d:%s", p, r.Value)
 			return string(r.Value) != "stop"
 		})
@@ -176,7 +176,7 @@ func TestReaderWaitsOut(t *testing.T) {
 		return nil, nil, false
 	})
 	each, got := collect()
-	ready := func() {
+	ready := func(int64) {
 		if err := cluster.MoveTopicPartition("topic", 0, (cluster.LeaderFor("topic", 0)+1)%3); err != nil {
 			t.Error(err)
 		}
@@ -194,7 +194,7 @@ func TestReaderWithoutLeader(t *testing.T) {
 	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "topic", Partitions: []int32{2}, Observe: true, Count: -1})
 	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
-	ready := func() {
+	ready := func(int64) {
 		withoutLeader(cluster, 2)
 		c.Reset()
 		time.AfterFunc(500*time.Millisecond, cancel)

@@ -144,7 +144,7 @@ func (s *shell) respond(decide func(*schemas.Inquiry) *schemas.Outcome) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer close(done)
-		reader := kafkawire.Reader{Client: reading, Topic: s.requests, From: kafkawire.Earliest, Ready: func() { close(ready) }}
+		reader := kafkawire.Reader{Client: reading, Topic: s.requests, From: kafkawire.Earliest, Ready: func(int64) { close(ready) }}
 		_ = reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
 			inq := &schemas.Inquiry{Record: recordOf(s.requests, partition, rec)}
 			inq.Request, inq.Err = schemas.DecodeRequest(inq.Record)

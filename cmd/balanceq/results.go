@@ -72,12 +72,9 @@ func (o *resultsOptions) check(now time.Time) error {
 	if err := checkOutput(o.output); err != nil {
 		return err
 	}
-	for _, text := range o.contractIDs {
-		id, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || id < schemas.MinContractID || id > schemas.MaxContractID {
-			return fmt.Errorf("--contract: %q is not a contract id; write a number, for example 70001", shorten(text))
-		}
-		o.contracts = append(o.contracts, id)
+	var err error
+	if o.contracts, err = parseContracts(o.contractIDs); err != nil {
+		return err
 	}
 	switch {
 	case o.limit < 0:
@@ -92,7 +89,7 @@ func (o *resultsOptions) check(now time.Time) error {
 		o.from = kafkawire.Earliest
 	}
 	if o.since != "" {
-		t, err := parseSince(o.since, now)
+		t, err := parseTime("--since", o.since, now)
 		if err != nil {
 			return err
 		}
@@ -101,14 +98,26 @@ func (o *resultsOptions) check(now time.Time) error {
 	return nil
 }
 
-func parseSince(text string, now time.Time) (time.Time, error) {
+func parseContracts(texts []string) (ids []int64, _ error) {
+	for _, text := range texts {
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || id < schemas.MinContractID || id > schemas.MaxContractID {
+			return nil, fmt.Errorf("--contract: %q is not a contract id; write a number, for example 70001", shorten(text))
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// parseTime reads a time of a flag: so long ago, or RFC 3339.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
 		return now.Add(-ago), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil || t.Unix() < 0 {
-		return t, fmt.Errorf("--since: %q is neither a duration nor an RFC 3339 time; write for example 1h or 2026-01-31T12:00:00Z",
-			shorten(text))
+		return t, fmt.Errorf("%s: %q is neither a duration nor an RFC 3339 time; write for example 1h or 2026-01-31T12:00:00Z",
+			flag, shorten(text))
 	}
 	return t, nil
 }

@@ -74,7 +74,7 @@ func (f follower) follow(ctx context.Context, each func(*schemas.Record) bool) e
 			// A connection carries one request at a time and a fetch may wait: a client each.
 			client := kafkawire.NewClient(f.settings, topic)
 			defer client.Close()
-			reader := kafkawire.Reader{Client: client, Topic: topic, From: f.from, ToEnd: f.toEnd, Ready: func() {
+			reader := kafkawire.Reader{Client: client, Topic: topic, From: f.from, ToEnd: f.toEnd, Ready: func(int64) {
 				if starting.Add(-1) == 0 {
 					f.ready()
 				}

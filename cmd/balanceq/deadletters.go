@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"balanceq/deadletter"
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func (p *program) deadlettersCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "deadletters", Short: "Find dead letters and what they are about", Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.deadlettersList())
+	return cmd
+}
+
+// letterFlags are the filters that the subcommands share. They compose: a letter has to pass all of them.
+type letterFlags struct {
+	reasons     []string
+	statuses    []int
+	since       string
+	until       string
+	contractIDs []string
+	grep        string
+	partition   int32
+	offset      int64
+}
+
+func (f *letterFlags) register(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&f.reasons, "reason", nil, "only those with these `reasons`, for example contract-not-found")
+	fs.IntSliceVar(&f.statuses, "status", nil, "only those whose last CMS answer had this HTTP `status`; 0: there was none")
+	fs.StringVar(&f.since, "since", "", "only those since this `time`: 1h ago, or RFC 3339")
+	fs.StringVar(&f.until, "until", "", "only those before this `time`: 1h ago, or RFC 3339")
+	fs.StringSliceVar(&f.contractIDs, "contract", nil, "only those of the contracts with these `ids`")
+	fs.StringVar(&f.grep, "grep", "", "only those in whose key, value or headers this regular `expression` is found")
+	fs.Int32Var(&f.partition, "partition", -1, "only those of this `partition` of the dead-letter topic")
+	fs.Int64Var(&f.offset, "offset", -1, "only the one at this `offset`, with --partition")
+}
+
+// filter makes of the flags a filter, and the time from which on the topic has to be read (as kafkawire.Reader's From).
+func (f *letterFlags) filter(now time.Time) (filter deadletter.Filter, from int64, err error) {
+	from = kafkawire.Earliest
+	for _, text := range f.reasons {
+		if !slices.Contains(schemas.Reasons, schemas.Reason(text)) {
+			return filter, 0, fmt.Errorf("--reason: %q is not known; write one of %s", shorten(text), reasonsText())
+		}
+		filter.Reasons = append(filter.Reasons, schemas.Reason(text))
+	}
+	filter.Statuses = f.statuses
+	if f.since != "" {
+		if filter.Since, err = parseTime("--since", f.since, now); err != nil {
+			return filter, 0, err
+		}
+		from = filter.Since.UnixMilli()
+	}
+	if f.until != "" {
+		if filter.Until, err = parseTime("--until", f.until, now); err != nil {
+			return filter, 0, err
+		}
+		if !filter.Since.IsZero() && !filter.Since.Before(filter.Until) {
+			return filter, 0, errors.New("--since and --until: nothing lies between them; --since has to be the earlier one")
+		}
+	}
+	if filter.Contracts, err = parseContracts(f.contractIDs); err != nil {
+		return filter, 0, err
+	}
+	if f.grep != "" {
+		if filter.Grep, err = regexp.Compile(f.grep); err != nil {
+			return filter, 0, fmt.Errorf("--grep: %w; write a regular expression of Go (RE2)", err)
+		}
+	}
+	switch {
+	case f.partition < 0 && f.offset >= 0:
+		return filter, 0, errors.New("--offset: tells one record only together with --partition")
+	case f.partition >= 0:
+		filter.At = []schemas.Position{{Partition: f.partition, Offset: max(f.offset, -1)}}
+	}
+	return filter, from, nil
+}
+
+func reasonsText() string {
+	var texts []string
+	for _, reason := range schemas.Reasons {
+		texts = append(texts, string(reason))
+	}
+	return strings.Join(texts, ", ")
+}
