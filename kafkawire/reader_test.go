@@ -65,7 +65,7 @@ func TestReaderToEnd(t *testing.T) {
 		t.Errorf("from after everything: %s", got)
 	}
 	// The end is that of the start, also where a fetch brings more: else a tool that writes what it reads never ends.
-	late := func() { write(0, 3, 3); write(1, 7, 3) }
+	late := func(int64) { write(0, 3, 3); write(1, 7, 3) }
 	if got, want := read(Earliest, late), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
 		t.Errorf("with later writes: %s, want %s", got, want)
 	}
