@@ -14,7 +14,7 @@ import (
 
 func (p *program) topicsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "topics", Short: "Create or check the three topics", Args: unknownCommand,
+		Use: "topics", Short: "Create or check the topics", Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.topicsCreate(), p.topicsCheck())
@@ -28,7 +28,8 @@ func (p *program) topicsCreate() *cobra.Command {
 	partitions, replication := 0, 0
 	cmd := configured(&cobra.Command{
 		Use: "create", Short: "Create the topics that do not exist yet", Args: noArguments,
-		Long: `Creates the three topics where they do not exist yet; existing ones are left as they are.`,
+		Long: `Creates the topics for requests, results, dead letters and replays where they do not exist yet; existing ones
+are left as they are. That of replays has one partition and keeps its records for ever: they say what not to replay again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := p.load(cmd)
 			if err != nil {
@@ -40,7 +41,7 @@ func (p *program) topicsCreate() *cobra.Command {
 			return p.createTopics(cmd, loaded.Config, partitions, replication)
 		},
 	})
-	cmd.Flags().IntVar(&partitions, "partitions", 12, "partitions of each topic; they bound the number of instances")
+	cmd.Flags().IntVar(&partitions, "partitions", 12, "partitions of each topic but that of replays; they bound the number of instances")
 	cmd.Flags().IntVar(&replication, "replication", -1, "copies of each partition; -1 takes the cluster's default")
 	return cmd
 }
@@ -54,16 +55,17 @@ func (p *program) createTopics(cmd *cobra.Command, cfg config.Config, partitions
 	defer client.Close()
 	limit := func(bytes int) map[string]string { return map[string]string{"max.message.bytes": strconv.Itoa(bytes)} }
 	for _, t := range []kafkawire.Topic{
-		{Name: cfg.Topics.Requests, Configs: limit(requestMaxBytes)},
-		{Name: cfg.Topics.Results},
-		{Name: cfg.Topics.DeadLetters, Configs: limit(requestMaxBytes + service.DeadLetterHeadroom)},
+		{Name: cfg.Topics.Requests, Partitions: partitions, Configs: limit(requestMaxBytes)},
+		{Name: cfg.Topics.Results, Partitions: partitions},
+		{Name: cfg.Topics.DeadLetters, Partitions: partitions, Configs: limit(requestMaxBytes + service.DeadLetterHeadroom)},
+		{Name: cfg.Topics.Replays, Partitions: 1, Configs: map[string]string{"retention.ms": "-1"}}, // one partition: one order
 	} {
-		t.Partitions, t.ReplicationFactor = partitions, replication
+		t.ReplicationFactor = replication
 		existed, err := client.CreateTopic(cmd.Context(), t)
 		if err != nil {
 			return err
 		}
-		done := fmt.Sprintf("created with %d partitions", partitions)
+		done := "created with " + count(int64(t.Partitions), "partition")
 		if existed {
 			done = "exists, left as it is"
 		}

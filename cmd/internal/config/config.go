@@ -4,19 +4,20 @@ import "time"
 
 // Config holds every setting. Load fills it; the table (keys.go) says what each field means, its default and its limits.
 type Config struct {
-	Kafka    Kafka
-	Topics   Topics
-	CMS      CMS
-	Consumer Consumer
-	Producer Producer
-	Delivery string // one of the Delivery constants
-	Results  Results
-	Requests Requests
-	Instance string // never empty after Load
-	HTTP     HTTP
-	Watchdog Watchdog
-	Log      Log
-	Shutdown Shutdown
+	Kafka       Kafka
+	Topics      Topics
+	CMS         CMS
+	Consumer    Consumer
+	Producer    Producer
+	Delivery    string // one of the Delivery constants
+	Results     Results
+	Requests    Requests
+	DeadLetters DeadLetters
+	Instance    string // never empty after Load
+	HTTP        HTTP
+	Watchdog    Watchdog
+	Log         Log
+	Shutdown    Shutdown
 }
 
 // Kafka says how to reach the cluster and how to take part in the consumer group.
@@ -56,11 +57,12 @@ type SASL struct {
 	PasswordFile string
 }
 
-// Topics names the three topics.
+// Topics names the topics. Only the tools use Replays.
 type Topics struct {
 	Requests    string
 	Results     string
 	DeadLetters string
+	Replays     string
 }
 
 // CMS says how to call the CMS and how to treat its failures.
@@ -142,6 +144,12 @@ type Producer struct {
 // Results says what is published besides the answers.
 type Results struct {
 	PublishFailures bool
+}
+
+// DeadLetters says when there are too many of them.
+type DeadLetters struct {
+	Budget       float64 // share of a window's outcomes, 0 to 1; 1: no limit
+	BudgetWindow time.Duration
 }
 
 // Requests says which valid requests are refused.

@@ -74,4 +74,7 @@ var kafkaKeys = []key{
 	{name: "topics.deadletters", def: "balance.deadletters", example: "staging.balance.deadletters",
 		help: "Topic the dead letters are written to",
 		bind: func(c *Config) value { return text{&c.Topics.DeadLetters, checkTopic} }},
+	{name: "topics.replays", def: "balance.replays", example: "staging.balance.replays",
+		help: "Topic that records which dead letters were replayed, so that none is replayed twice; only the tools use it",
+		bind: func(c *Config) value { return text{&c.Topics.Replays, checkTopic} }},
 }

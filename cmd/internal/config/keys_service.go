@@ -33,6 +33,13 @@ var serviceKeys = []key{
 		help: "Make a dead letter of a request whose contract id looks like a card number",
 		bind: func(c *Config) value { return boolean{&c.Requests.RefuseCardNumbers} }},
 
+	{name: "deadletters.budget", def: "0.5", example: "0.1",
+		help: "Share of the requests in a window that may become dead letters before reading pauses, if those are 100 or more; 1 for no limit",
+		bind: func(c *Config) value { return ratio{&c.DeadLetters.Budget, 1} }},
+	{name: "deadletters.budget-window", def: "5m", example: "1h",
+		help: "Length of that window",
+		bind: func(c *Config) value { return duration{&c.DeadLetters.BudgetWindow, time.Second, 24 * longest} }},
+
 	{name: "http.listen", def: "127.0.0.1:8080", example: "off",
 		help: "Where to serve /metrics, /livez, /readyz and /debug/pprof/, host:port; \"off\" switches them off",
 		bind: func(c *Config) value { return address{&c.HTTP.Listen} }},

@@ -98,8 +98,8 @@ func (f TLSFiles) pairs(section string) []problem {
 
 func (c *Config) topicPairs() (problems []problem) {
 	// A record that balanceq writes into a topic that it or its users read as something else would go round for ever.
-	names := []string{"topics.requests", "topics.results", "topics.deadletters"}
-	for i, topic := range []string{c.Topics.Requests, c.Topics.Results, c.Topics.DeadLetters} {
+	names := []string{"topics.requests", "topics.results", "topics.deadletters", "topics.replays"}
+	for i, topic := range []string{c.Topics.Requests, c.Topics.Results, c.Topics.DeadLetters, c.Topics.Replays} {
 		for _, other := range names[:i] {
 			if lookup(other).bind(c).String() == topic {
 				problems = append(problems, problem{keys: []string{names[i], other},
