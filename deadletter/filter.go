@@ -20,6 +20,8 @@ type Filter struct {
 	Grep *regexp.Regexp
 	// At are the only letters wanted, by their position in the dead-letter topic; an Offset of -1 means the whole partition.
 	At []schemas.Position
+	// Except are letters that are not wanted, by their position too.
+	Except *Positions
 }
 
 // Passes says whether the filter lets a letter pass. Conditions that cost little are looked at first.
@@ -29,6 +31,9 @@ func (f *Filter) Passes(l *Letter) bool {
 
 func (f *Filter) passesPlace(l *Letter) bool {
 	if !f.Since.IsZero() && l.Time.Before(f.Since) || !f.Until.IsZero() && !l.Time.Before(f.Until) {
+		return false
+	}
+	if f.Except.Has(l.Partition, l.Offset) {
 		return false
 	}
 	return len(f.At) == 0 || slices.ContainsFunc(f.At, func(at schemas.Position) bool {

@@ -2,7 +2,9 @@ package deadletter
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 
 	"balanceq/kafkawire"
 	"balanceq/schemas"
@@ -19,16 +21,31 @@ type Scan struct {
 	Ready func(ahead int64)
 	// Progress, if set, is told after each letter how many have been read, wanted or not.
 	Progress func(read int64)
+	// Skipped, if set, is told of what cannot be read. Otherwise the scan ends with such an error.
+	Skipped func(Gap)
 }
+
+// Gap are letters that cannot be read.
+type Gap struct {
+	Partition int32
+	kafkawire.Span
+	Why error // kafkawire.ErrCorrupt, or that the topic has deleted them since the scan began
+}
+
+// Corrupt says that the letters are there and cannot be decoded.
+func (g Gap) Corrupt() bool { return errors.Is(g.Why, kafkawire.ErrCorrupt) }
 
 // Each calls wanted for every letter that the filter lets pass, in the order of each partition, until it returns an error, which
 // Each returns, or ctx ends. A letter aliases what it was fetched with: keep a copy of what is to outlive the call.
 func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	var read int64
 	var failed error
-	reader := kafkawire.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true, Ready: s.Ready}
+	reader := kafkawire.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true, Within: s.Filter.within(), Ready: s.Ready}
+	if s.Skipped != nil {
+		reader.Skipped = func(partition int32, gap kafkawire.Span, why error) { s.Skipped(Gap{partition, gap, why}) }
+	}
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
-		l := Read(s.record(partition, rec))
+		l := Read(Record(s.Topic, partition, rec))
 		if s.Filter.Passes(l) {
 			failed = wanted(l)
 		}
@@ -47,9 +64,29 @@ func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	return nil
 }
 
-func (s Scan) record(partition int32, rec *kafkawire.Record) *schemas.Record {
+// within are the offsets that a filter by position needs; nil: all.
+func (f *Filter) within() map[int32]kafkawire.Span {
+	if len(f.At) == 0 {
+		return nil
+	}
+	spans := map[int32]kafkawire.Span{}
+	for _, at := range f.At {
+		wanted := kafkawire.Span{From: at.Offset, To: at.Offset + 1}
+		if at.Offset < 0 {
+			wanted = kafkawire.Span{To: math.MaxInt64}
+		}
+		if span, more := spans[at.Partition]; more {
+			wanted = kafkawire.Span{From: min(span.From, wanted.From), To: max(span.To, wanted.To)}
+		}
+		spans[at.Partition] = wanted
+	}
+	return spans
+}
+
+// Record puts a record of a topic's partition into the form that the schemas read.
+func Record(topic string, partition int32, rec *kafkawire.Record) *schemas.Record {
 	r := &schemas.Record{
-		Position: schemas.Position{Topic: s.Topic, Partition: partition, Offset: rec.Offset},
+		Position: schemas.Position{Topic: topic, Partition: partition, Offset: rec.Offset},
 		Key:      rec.Key, Value: rec.Value, Time: rec.Time, Headers: make([]schemas.Header, len(rec.Headers)),
 	}
 	for i, h := range rec.Headers {

@@ -20,12 +20,35 @@ type Aborted struct {
 // ErrCorrupt is wrapped by the errors of DecodeBatches. Asking again does not help: the log says the same for ever.
 var ErrCorrupt = errors.New("undecodable record batch")
 
+// Corrupt is a batch that cannot be decoded. It wraps ErrCorrupt.
+type Corrupt struct {
+	First, Last int64 // offsets, as far as its head can be believed
+	why         error
+}
+
+func (c *Corrupt) Error() string {
+	return fmt.Sprintf("%v at offset %d: %v", ErrCorrupt, c.First, c.why)
+}
+
+// Unwrap makes it ErrCorrupt.
+func (c *Corrupt) Unwrap() []error { return []error{ErrCorrupt, c.why} }
+
+// corrupt describes the first batch in b. Batches of the formats before 2 begin with the last of their offsets.
+func corrupt(b []byte, why error) *Corrupt {
+	first := int64(binary.BigEndian.Uint64(b))
+	c := &Corrupt{First: first, Last: first, why: why}
+	if b[atMagic] == 2 && len(b) >= batchHead {
+		c.Last = max(first, readHead(b).last)
+	}
+	return c
+}
+
 // DecodeBatches decodes what a fetch returned for one partition, as a read-committed consumer must see it: without control
 // records, without records of aborted transactions, without what lies below from (brokers return whole batches). next is
 // the offset to fetch from afterwards; it moves past everything that was left out, so a stretch of nothing but control
 // records or compacted-away records does not hold the reader up. A batch cut off at the end is left for the next fetch.
 //
-// Offsets ascend and lie below next. On an error, which wraps ErrCorrupt, records and next cover the good batches before it.
+// Offsets ascend and lie below next. On an error, which is a *Corrupt, records and next cover the good batches before it.
 func DecodeBatches(b []byte, from int64, aborted []Aborted) (records []Record, next int64, err error) {
 	next = from
 	aborts := newAborts(aborted)
@@ -38,15 +61,16 @@ func DecodeBatches(b []byte, from int64, aborted []Aborted) (records []Record, n
 		var h head
 		good := len(records)
 		if err == nil {
-			b = b[len(batch):]
 			if h = readHead(batch); h.last < from && h.last >= h.base {
+				b = b[len(batch):]
 				continue
 			}
 			records, err = decodeBatch(records, h, batch[batchHead:], from, next, &aborts)
 		}
 		if err != nil {
-			return records[:good], next, err
+			return records[:good], next, corrupt(b, err)
 		}
+		b = b[len(batch):]
 		next = h.last + 1
 	}
 }
@@ -57,16 +81,15 @@ func cutBatch(b []byte) ([]byte, error) {
 		return nil, nil
 	}
 	be := binary.BigEndian
-	offset, length := int64(be.Uint64(b)), int(int32(be.Uint32(b[atLength:])))
-	switch size := 12 + length; {
+	switch size := 12 + int(int32(be.Uint32(b[atLength:]))); {
 	case b[atMagic] != 2:
-		return nil, fmt.Errorf("%w at offset %d: format %d: only format 2 (Kafka 0.11 and newer) can be read", ErrCorrupt, offset, b[atMagic])
+		return nil, fmt.Errorf("format %d: only format 2 (Kafka 0.11 and newer) can be read", b[atMagic])
 	case size < batchHead:
-		return nil, fmt.Errorf("%w at offset %d: %d bytes long", ErrCorrupt, offset, size)
+		return nil, fmt.Errorf("%d bytes long", size)
 	case size > len(b):
 		return nil, nil
 	case crc32.Checksum(b[atAttributes:size], castagnoli) != be.Uint32(b[atCRC:]):
-		return nil, fmt.Errorf("%w at offset %d: wrong checksum", ErrCorrupt, offset)
+		return nil, errors.New("wrong checksum")
 	default:
 		return b[:size:size], nil
 	}
@@ -75,7 +98,7 @@ func cutBatch(b []byte) ([]byte, error) {
 // decodeBatch appends the records of one batch that count, from the given offset on. next is where the batch before ended.
 func decodeBatch(dst []Record, h head, body []byte, from, next int64, aborts *aborts) ([]Record, error) {
 	if h.base < 0 || h.last < h.base || h.last == math.MaxInt64 || h.count < 0 || h.base < next && next > from {
-		return dst, fmt.Errorf("%w at offset %d: %d records up to offset %d after offset %d", ErrCorrupt, h.base, h.count, h.last, next)
+		return dst, fmt.Errorf("%d records up to offset %d after offset %d", h.count, h.last, next)
 	}
 	if h.attributes&attrTransactional != 0 {
 		aborts.enter(h.last)
@@ -87,11 +110,7 @@ func decodeBatch(dst []Record, h head, body []byte, from, next int64, aborts *ab
 	case h.attributes&attrTransactional != 0 && aborts.open[h.producerID]:
 		return dst, nil
 	}
-	dst, err := appendRecords(dst, h, body, from)
-	if err != nil {
-		return dst, fmt.Errorf("%w at offset %d: %w", ErrCorrupt, h.base, err)
-	}
-	return dst, nil
+	return appendRecords(dst, h, body, from)
 }
 
 // head is the part of a batch header that decoding needs.

@@ -2,6 +2,7 @@ package kafkawire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,12 +16,20 @@ type Reader struct {
 	Topic  string
 	// From is Earliest, Latest or a time in milliseconds.
 	From int64
+	// Within, if set, has the only offsets that are wanted, by partition. It goes with ToEnd.
+	Within map[int32]Span
 	// ToEnd stops at the end of the topic as it was at the start instead of following it.
 	ToEnd bool
 	// Ready, if set, is called once the starting offsets are known: what is written afterwards will be read. ahead is how many
 	// records there are up to the end (ToEnd), or fewer where offsets are without one; -1: there is no end.
 	Ready func(ahead int64)
+	// Skipped, if set, is told of offsets that cannot be read, because their batch is corrupt or the topic has deleted them
+	// meanwhile; reading goes on behind them. Otherwise they end it, with that error.
+	Skipped func(partition int32, gap Span, why error)
 }
+
+// Span are the offsets from From up to To, To not included.
+type Span struct{ From, To int64 }
 
 const readerBackoff = 200 * time.Millisecond
 
@@ -29,15 +38,9 @@ var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 8 << 2
 // Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
 // returns false. Errors that pass by themselves are waited out; its own error is one that does not, or ctx's.
 func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record) bool) error {
-	offsets, err := r.start(ctx, r.From)
+	offsets, ends, err := r.bounds(ctx)
 	if err != nil {
 		return err
-	}
-	var ends map[int32]int64
-	if r.ToEnd {
-		if ends, err = r.start(ctx, Latest); err != nil {
-			return err
-		}
 	}
 	if r.Ready != nil {
 		r.Ready(ahead(offsets, ends))
@@ -56,13 +59,34 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 			return err
 		}
 		if err != nil {
-			r.pause(ctx)
+			r.Client.Reset()
+			Pause(ctx, readerBackoff)
 		}
 		if !goOn {
 			return nil
 		}
 	}
 	return ctx.Err()
+}
+
+// bounds returns where to begin and, unless the topic is followed, where to end.
+func (r Reader) bounds(ctx context.Context) (offsets, ends map[int32]int64, err error) {
+	if offsets, err = r.start(ctx, r.From); err != nil || !r.ToEnd {
+		return offsets, nil, err
+	}
+	if ends, err = r.start(ctx, Latest); err != nil || r.Within == nil {
+		return offsets, ends, err
+	}
+	for p := range ends {
+		span, wanted := r.Within[p]
+		if !wanted {
+			delete(offsets, p)
+			delete(ends, p)
+			continue
+		}
+		offsets[p], ends[p] = max(span.From, offsets[p]), min(span.To, ends[p])
+	}
+	return offsets, ends, nil
 }
 
 func ahead(offsets, ends map[int32]int64) int64 {
@@ -83,7 +107,8 @@ func (r Reader) start(ctx context.Context, at int64) (map[int32]int64, error) {
 		if err == nil || !Transient(err) || ctx.Err() != nil {
 			return offsets, err
 		}
-		r.pause(ctx)
+		r.Client.Reset()
+		Pause(ctx, readerBackoff)
 	}
 }
 
@@ -148,20 +173,37 @@ func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, each f
 				}
 			}
 			offsets[f.Partition] = f.Next
-			if f.Err != nil {
-				return true, f.Err
+			if f.Err == nil {
+				continue
 			}
+			gap, err := r.gap(ctx, f)
+			if err != nil {
+				return true, err
+			}
+			if offsets[f.Partition] = gap.To; bounded {
+				gap.To = min(gap.To, end)
+			}
+			r.Skipped(f.Partition, gap, f.Err)
 		}
 	}
 	return true, unled
 }
 
-func (r Reader) pause(ctx context.Context) {
-	r.Client.Reset()
-	timer := time.NewTimer(readerBackoff)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
+// gap is what cannot be read for good, if that is what is wrong and somebody wants to know.
+func (r Reader) gap(ctx context.Context, f *Fetched) (Span, error) {
+	var batch *Corrupt
+	switch {
+	case r.Skipped == nil:
+	case errors.As(f.Err, &batch):
+		return Span{f.Next, max(batch.Last, f.Next) + 1}, nil
+	case errors.Is(f.Err, kafka.OffsetOutOfRange): // such an answer does not say where the log begins
+		begins, err := r.Client.ListOffsets(ctx, r.Topic, []int32{f.Partition}, Earliest)
+		if err != nil {
+			return Span{}, err
+		}
+		if begin := begins[f.Partition]; begin > f.Next {
+			return Span{f.Next, begin}, nil
+		}
 	}
+	return Span{}, f.Err
 }

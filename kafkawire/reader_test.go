@@ -162,6 +162,67 @@ func TestReaderOfCorruptLog(t *testing.T) {
 	}
 }
 
+// Who wants to know what cannot be read goes on behind it.
+func TestReaderSkips(t *testing.T) {
+	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	c := wire(t, cluster.ListenAddrs())
+	produceValue(t, c, "a", "b", "c", "d", "e")
+	bad := values(1, "b", "c").encode()
+	bad[len(bad)-1] ^= 1
+	serveOnce(cluster, "topic", join(values(0, "a").encode(), bad, values(3, "d", "e").encode()))
+	each, got := collect()
+	var gaps []string
+	r := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true, Skipped: func(p int32, gap Span, why error) {
+		gaps = append(gaps, fmt.Sprintf("%d:%d-%d %t", p, gap.From, gap.To, errors.Is(why, ErrCorrupt)))
+	}}
+	if err := r.Read(deadline(t), each); err != nil || got() != "0:a 0:d 0:e" {
+		t.Errorf("read %s, error %v", got(), err)
+	}
+	if want := []string{"0:1-3 true"}; !slices.Equal(gaps, want) {
+		t.Errorf("gaps %v, want %v", gaps, want)
+	}
+}
+
+// A topic that deletes old records while it is read is read on from where it begins now.
+func TestReaderOfExpiringLog(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 1)
+	c := wire(t, broker.Brokers())
+	for i := range 5 {
+		broker.ProduceTo(t, topic, 0, kafka.Message{Value: fmt.Append(nil, i)})
+	}
+	each, got := collect()
+	var gaps []string
+	r := Reader{Client: c, Topic: topic, From: Earliest, ToEnd: true,
+		Ready: func(int64) { broker.DeleteRecords(t, topic, map[int32]int64{0: 3}) },
+		Skipped: func(p int32, gap Span, why error) {
+			gaps = append(gaps, fmt.Sprintf("%d:%d-%d %t", p, gap.From, gap.To, errors.Is(why, kafka.OffsetOutOfRange)))
+		}}
+	if err := r.Read(deadline(t), each); err != nil || got() != "0:3 0:4" {
+		t.Errorf("read %s, error %v", got(), err)
+	}
+	if want := []string{"0:0-3 true"}; !slices.Equal(gaps, want) {
+		t.Errorf("gaps %v, want %v", gaps, want)
+	}
+}
+
+func TestReaderWithin(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 3)
+	c := wire(t, broker.Brokers())
+	for p := range int32(3) {
+		for i := range 4 {
+			broker.ProduceTo(t, topic, p, kafka.Message{Value: fmt.Append(nil, i)})
+		}
+	}
+	each, got := collect()
+	var size int64
+	r := Reader{Client: c, Topic: topic, ToEnd: true, Within: map[int32]Span{0: {1, 3}, 2: {3, 99}, 7: {0, 1}}, Ready: func(ahead int64) { size = ahead }}
+	if err := r.Read(deadline(t), each); err != nil || got() != "0:1 0:2 2:3" || size != 3 {
+		t.Errorf("read %s of %d, error %v", got(), size, err)
+	}
+}
+
 // Leaders move, brokers err, connections break: what passes is waited out, and nothing is read twice or left out.
 func TestReaderWaitsOut(t *testing.T) {
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))

@@ -22,7 +22,12 @@ const (
 	HeaderCMSCorrelationID = "balanceq-cms-correlation-id"
 	HeaderInstance         = "balanceq-instance"
 	HeaderVersion          = "balanceq-version"
-	HeaderReplayCount      = "balanceq-replay-count"
+
+	// A replayed request has these, and its next dead letter keeps them.
+	HeaderReplayCount  = "balanceq-replay-count"  // how often it has been replayed
+	HeaderReplayOf     = "balanceq-replay-of"     // topic/partition/offset of the dead letter
+	HeaderReplayRun    = "balanceq-replay-run"    // which run of the tool did it
+	HeaderReplaySource = "balanceq-replay-source" // topic/partition/offset where the request stood first: the id of one that brings none
 )
 
 // MaxDetail bounds the text headers of a dead letter, in bytes.

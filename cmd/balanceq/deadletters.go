@@ -35,6 +35,14 @@ type letterFlags struct {
 	grep        string
 	partition   int32
 	offset      int64
+	notReplayed bool
+}
+
+// letterQuery is what the flags ask for.
+type letterQuery struct {
+	deadletter.Filter
+	from        int64 // as kafkawire.Reader's
+	notReplayed bool
 }
 
 func (f *letterFlags) register(fs *pflag.FlagSet) {
@@ -46,47 +54,49 @@ func (f *letterFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.grep, "grep", "", "only those in whose key, value or headers this regular `expression` is found")
 	fs.Int32Var(&f.partition, "partition", -1, "only those of this `partition` of the dead-letter topic")
 	fs.Int64Var(&f.offset, "offset", -1, "only the one at this `offset`, with --partition")
+	fs.BoolVar(&f.notReplayed, "not-replayed", false, "only those that have not been replayed")
 }
 
-// filter makes of the flags a filter, and the time from which on the topic has to be read (as kafkawire.Reader's From).
-func (f *letterFlags) filter(now time.Time) (filter deadletter.Filter, from int64, err error) {
-	from = kafkawire.Earliest
+// query checks the flags.
+func (f *letterFlags) query(now time.Time) (*letterQuery, error) {
+	q := &letterQuery{from: kafkawire.Earliest, notReplayed: f.notReplayed}
 	for _, text := range f.reasons {
 		if !slices.Contains(schemas.Reasons, schemas.Reason(text)) {
-			return filter, 0, fmt.Errorf("--reason: %q is not known; write one of %s", shorten(text), reasonsText())
+			return nil, fmt.Errorf("--reason: %q is not known; write one of %s", shorten(text), reasonsText())
 		}
-		filter.Reasons = append(filter.Reasons, schemas.Reason(text))
+		q.Reasons = append(q.Reasons, schemas.Reason(text))
 	}
-	filter.Statuses = f.statuses
+	q.Statuses = f.statuses
+	var err error
 	if f.since != "" {
-		if filter.Since, err = parseTime("--since", f.since, now); err != nil {
-			return filter, 0, err
+		if q.Since, err = parseTime("--since", f.since, now); err != nil {
+			return nil, err
 		}
-		from = filter.Since.UnixMilli()
+		q.from = q.Since.UnixMilli()
 	}
 	if f.until != "" {
-		if filter.Until, err = parseTime("--until", f.until, now); err != nil {
-			return filter, 0, err
+		if q.Until, err = parseTime("--until", f.until, now); err != nil {
+			return nil, err
 		}
-		if !filter.Since.IsZero() && !filter.Since.Before(filter.Until) {
-			return filter, 0, errors.New("--since and --until: nothing lies between them; --since has to be the earlier one")
+		if !q.Since.IsZero() && !q.Since.Before(q.Until) {
+			return nil, errors.New("--since and --until: nothing lies between them; --since has to be the earlier one")
 		}
 	}
-	if filter.Contracts, err = parseContracts(f.contractIDs); err != nil {
-		return filter, 0, err
+	if q.Contracts, err = parseContracts(f.contractIDs); err != nil {
+		return nil, err
 	}
 	if f.grep != "" {
-		if filter.Grep, err = regexp.Compile(f.grep); err != nil {
-			return filter, 0, fmt.Errorf("--grep: %w; write a regular expression of Go (RE2)", err)
+		if q.Grep, err = regexp.Compile(f.grep); err != nil {
+			return nil, fmt.Errorf("--grep: %w; write a regular expression of Go (RE2)", err)
 		}
 	}
 	switch {
 	case f.partition < 0 && f.offset >= 0:
-		return filter, 0, errors.New("--offset: tells one record only together with --partition")
+		return nil, errors.New("--offset: tells one record only together with --partition")
 	case f.partition >= 0:
-		filter.At = []schemas.Position{{Partition: f.partition, Offset: max(f.offset, -1)}}
+		q.At = []schemas.Position{{Partition: f.partition, Offset: max(f.offset, -1)}}
 	}
-	return filter, from, nil
+	return q, nil
 }
 
 func reasonsText() string {

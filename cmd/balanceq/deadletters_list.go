@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -11,7 +10,6 @@ import (
 
 	"balanceq/cmd/internal/config"
 	"balanceq/deadletter"
-	"balanceq/kafkawire"
 	"balanceq/schemas"
 
 	"github.com/spf13/cobra"
@@ -41,14 +39,14 @@ and of the last one; with --records it lists them. It reads without a consumer g
 			if err != nil {
 				return err
 			}
-			filter, from, err := o.check(time.Now())
+			q, err := o.check(time.Now())
 			if err != nil {
 				return usageError{err}
 			}
 			if _, err := p.logger(loaded); err != nil { // for its warnings
 				return err
 			}
-			return p.listDeadLetters(cmd.Context(), loaded.Config, o, filter, from)
+			return p.listDeadLetters(cmd.Context(), loaded.Config, o, q)
 		},
 	}
 	fs := cmd.Flags()
@@ -61,10 +59,10 @@ and of the last one; with --records it lists them. It reads without a consumer g
 	return configured(cmd)
 }
 
-func (o *listOptions) check(now time.Time) (deadletter.Filter, int64, error) {
-	filter, from, err := o.filter(now)
+func (o *listOptions) check(now time.Time) (*letterQuery, error) {
+	q, err := o.query(now)
 	if err != nil {
-		return filter, 0, err
+		return nil, err
 	}
 	known := false
 	for _, by := range deadletter.Groupings {
@@ -72,39 +70,20 @@ func (o *listOptions) check(now time.Time) (deadletter.Filter, int64, error) {
 	}
 	switch {
 	case !known:
-		return filter, 0, fmt.Errorf("--by: %q is not known; write reason, status, cms-reason, contract or time", shorten(o.by))
+		return nil, fmt.Errorf("--by: %q is not known; write reason, status, cms-reason, contract or time", shorten(o.by))
 	case o.bucket < time.Second:
-		return filter, 0, fmt.Errorf("--bucket: %v is less than a second; write for example --bucket 1h", o.bucket)
+		return nil, fmt.Errorf("--bucket: %v is less than a second; write for example --bucket 1h", o.bucket)
 	case o.limit < 0:
-		return filter, 0, fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)
+		return nil, fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)
 	}
-	return filter, from, checkOutput(o.output)
+	return q, checkOutput(o.output)
 }
 
-var errEnough = errors.New("enough")
-
-func (p *program) listDeadLetters(ctx context.Context, cfg config.Config, o *listOptions, filter deadletter.Filter, from int64) error {
-	topic := cfg.Topics.DeadLetters
-	settings, _, err := reachTopics(ctx, cfg, topic)
-	if errors.Is(err, errInterrupted) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	client := kafkawire.NewClient(settings, topic)
-	defer client.Close()
-	scan := deadletter.Scan{Client: client, Topic: topic, From: from, Filter: filter}
-	var bar *progress
-	scan.Ready = func(ahead int64) { bar = newProgress(p.err, ahead) }
-	scan.Progress = func(read int64) {
-		if read%progressEvery == 0 {
-			bar.draw(read, "dead letters")
-		}
-	}
+func (p *program) listDeadLetters(ctx context.Context, cfg config.Config, o *listOptions, q *letterQuery) error {
+	scan := p.scan(cfg, q)
 	tally := deadletter.Tally{By: deadletter.Grouping(o.by), Bucket: o.bucket}
-	out := &printer{out: p.out, json: o.output == outputJSON, clear: func() { bar.clear() }}
-	err = scan.Each(ctx, func(l *deadletter.Letter) error {
+	out := &printer{out: p.out, json: o.output == outputJSON, clear: scan.bar.clear}
+	err := scan.each(ctx, func(l *deadletter.Letter) error {
 		tally.Add(l)
 		if !o.records {
 			return nil
@@ -118,20 +97,11 @@ func (p *program) listDeadLetters(ctx context.Context, cfg config.Config, o *lis
 		}
 		return nil
 	})
-	if bar != nil {
-		bar.end()
-	}
-	if err != nil && !errors.Is(err, errEnough) || o.records {
-		if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
-			return nil
-		}
+	if err != nil || o.records {
 		return err
 	}
 	return p.showTally(&tally, o)
 }
-
-// progressEvery keeps the bar from costing more than the reading.
-const progressEvery = 4096
 
 // groupJSON is a group as --output json shows it, one a line.
 type groupJSON struct {

@@ -27,7 +27,7 @@ func TestLetterFlagsRefuse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := none
 			test.change(&f)
-			if _, _, err := f.filter(time.Now()); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+			if _, err := f.query(time.Now()); err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("error %v, want %s…", err, test.want)
 			}
 		})
@@ -37,16 +37,16 @@ func TestLetterFlagsRefuse(t *testing.T) {
 func TestLetterFlags(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	f := letterFlags{reasons: []string{"expired"}, since: "2h", until: "2026-03-01T11:00:00Z", contractIDs: []string{"5"}, partition: 1, offset: -1}
-	filter, from, err := f.filter(now)
+	q, err := f.query(now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if from != now.Add(-2*time.Hour).UnixMilli() || !filter.Until.Equal(now.Add(-time.Hour)) || len(filter.Reasons) != 1 || filter.Contracts[0] != 5 ||
-		filter.At[0].Partition != 1 || filter.At[0].Offset != -1 {
-		t.Errorf("from %d: %+v", from, filter)
+	if q.from != now.Add(-2*time.Hour).UnixMilli() || !q.Until.Equal(now.Add(-time.Hour)) || len(q.Reasons) != 1 || q.Contracts[0] != 5 ||
+		q.At[0].Partition != 1 || q.At[0].Offset != -1 {
+		t.Errorf("%+v", q)
 	}
 	f = letterFlags{partition: -1, offset: -1}
-	if _, from, err = f.filter(now); err != nil || from != kafkawire.Earliest {
-		t.Errorf("from %d, error %v", from, err)
+	if q, err = f.query(now); err != nil || q.from != kafkawire.Earliest {
+		t.Errorf("%+v, error %v", q, err)
 	}
 }

@@ -30,6 +30,13 @@ func newProgress(out io.Writer, size int64) *progress {
 	return &progress{out: out, shown: isTerminal(out), max: size, start: time.Now()}
 }
 
+// size says how much there is to do, where that was not known at first.
+func (g *progress) size(n int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.max = n
+}
+
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && isatty.IsTerminal(f.Fd())

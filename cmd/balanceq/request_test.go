@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"balanceq/deadletter"
 	"balanceq/internal/kafkatest"
 	"balanceq/kafkawire"
 	"balanceq/producer"
@@ -146,7 +147,7 @@ func (s *shell) respond(decide func(*schemas.Inquiry) *schemas.Outcome) {
 		defer close(done)
 		reader := kafkawire.Reader{Client: reading, Topic: s.requests, From: kafkawire.Earliest, Ready: func(int64) { close(ready) }}
 		_ = reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
-			inq := &schemas.Inquiry{Record: recordOf(s.requests, partition, rec)}
+			inq := &schemas.Inquiry{Record: deadletter.Record(s.requests, partition, rec)}
 			inq.Request, inq.Err = schemas.DecodeRequest(inq.Record)
 			if o := decide(inq); o != nil {
 				if err := outcomes.Write(ctx, inq, *o, &publisher{}); err != nil && ctx.Err() == nil {

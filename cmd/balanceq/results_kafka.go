@@ -11,6 +11,7 @@ import (
 
 	"balanceq/cmd/internal/config"
 	"balanceq/cmd/internal/service"
+	"balanceq/deadletter"
 	"balanceq/kafkawire"
 	"balanceq/schemas"
 
@@ -83,7 +84,7 @@ func (f follower) follow(ctx context.Context, each func(*schemas.Record) bool) e
 				mu.Lock()
 				defer mu.Unlock()
 				// The other topic's reader may have been waiting for mu while each said that it is enough.
-				if ctx.Err() != nil || !each(recordOf(topic, partition, rec)) {
+				if ctx.Err() != nil || !each(deadletter.Record(topic, partition, rec)) {
 					stop()
 					return false
 				}
@@ -96,15 +97,4 @@ func (f follower) follow(ctx context.Context, each func(*schemas.Record) bool) e
 		})
 	}
 	return group.Wait()
-}
-
-func recordOf(topic string, partition int32, rec *kafkawire.Record) *schemas.Record {
-	r := &schemas.Record{
-		Position: schemas.Position{Topic: topic, Partition: partition, Offset: rec.Offset},
-		Key:      rec.Key, Value: rec.Value, Time: rec.Time,
-	}
-	for _, h := range rec.Headers {
-		r.Headers = append(r.Headers, schemas.Header(h))
-	}
-	return r
 }

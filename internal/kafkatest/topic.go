@@ -75,6 +75,40 @@ func (b *Broker) EndOffsets(tb testing.TB, topic string) map[int32]int64 {
 	return ends
 }
 
+// DeleteRecords deletes what lies below these offsets, as retention does.
+func (b *Broker) DeleteRecords(tb testing.TB, topic string, below map[int32]int64) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
+	defer cancel()
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.TimeoutMillis = int32(attemptTimeout.Milliseconds())
+	t := kmsg.NewDeleteRecordsRequestTopic()
+	t.Topic = topic
+	for partition, offset := range below {
+		p := kmsg.NewDeleteRecordsRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	err := poll(ctx, func(ctx context.Context) error {
+		return b.with(func(cl *kgo.Client) error {
+			resp, err := req.RequestWith(ctx, cl)
+			if err != nil {
+				return err
+			}
+			for _, t := range resp.Topics {
+				for _, p := range t.Partitions {
+					err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+				}
+			}
+			return err
+		})
+	})
+	if err != nil {
+		tb.Fatalf("kafkatest: deleting records of %s: %v", topic, err)
+	}
+}
+
 func createRequest(topic string, partitions int, configs []string) (*kmsg.CreateTopicsRequest, error) {
 	if partitions < 1 {
 		return nil, fmt.Errorf("%d partitions: a topic has at least 1", partitions)

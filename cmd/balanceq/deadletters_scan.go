@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/deadletter"
+	"balanceq/kafkawire"
+)
+
+// letterScan reads dead letters for a command, with a progress bar.
+type letterScan struct {
+	program *program
+	cfg     config.Config
+	query   *letterQuery
+	bar     *progress
+	// gap, if set, is told of what cannot be read; the scan says it on standard error too.
+	gap func(deadletter.Gap)
+}
+
+func (p *program) scan(cfg config.Config, q *letterQuery) *letterScan {
+	return &letterScan{program: p, cfg: cfg, query: q, bar: newProgress(p.err, -1)}
+}
+
+// progressEvery keeps the bar from costing more than the reading.
+const progressEvery = 4096
+
+// errEnough ends a scan that has what it wants. It is no error to each's caller.
+var errEnough = errors.New("enough")
+
+// each calls wanted for every letter that the query asks for. An interrupted scan is errInterrupted.
+func (s *letterScan) each(ctx context.Context, wanted func(*deadletter.Letter) error) error {
+	topics := []string{s.cfg.Topics.DeadLetters}
+	if s.query.notReplayed {
+		topics = append(topics, s.cfg.Topics.Replays)
+	}
+	settings, _, err := reachTopics(ctx, s.cfg, topics...)
+	if err != nil {
+		return err
+	}
+	if s.query.notReplayed {
+		if s.query.Except, err = replayed(ctx, settings, s.cfg.Topics); err != nil {
+			return err
+		}
+	}
+	return s.read(ctx, settings, wanted)
+}
+
+func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, wanted func(*deadletter.Letter) error) error {
+	topic := s.cfg.Topics.DeadLetters
+	client := kafkawire.NewClient(settings, topic)
+	defer client.Close()
+	defer s.bar.end()
+	err := deadletter.Scan{
+		Client: client, Topic: topic, From: s.query.from, Filter: s.query.Filter,
+		Ready: s.bar.size,
+		Progress: func(read int64) {
+			if read%progressEvery == 0 {
+				s.bar.draw(read, "reading dead letters")
+			}
+		},
+		Skipped: func(g deadletter.Gap) {
+			s.bar.clear()
+			s.program.warnGap(topic, g)
+			if s.gap != nil {
+				s.gap(g)
+			}
+		},
+	}.Each(ctx, wanted)
+	switch {
+	case errors.Is(err, errEnough):
+		return nil
+	case ctx.Err() != nil:
+		return errInterrupted
+	}
+	return err
+}
+
+// warnGap says on standard error what cannot be read.
+func (p *program) warnGap(topic string, g deadletter.Gap) {
+	what := "were deleted by the topic's retention while it was read"
+	if g.Corrupt() {
+		what = "cannot be read: " + printable(g.Why.Error())
+	}
+	_, _ = fmt.Fprintf(p.err, "warning: offsets %d to %d of %s/%d %s\n", g.From, g.To-1, topic, g.Partition, what)
+}
+
+func replayed(ctx context.Context, settings kafkawire.Settings, topics config.Topics) (*deadletter.Positions, error) {
+	return nil, errors.New("not built yet")
+}
