@@ -39,9 +39,10 @@ type Config struct {
 
 const minWindow = 16 // of one partition, however many there are
 
-// Gate says whether requests can get a verdict at the moment.
+// Gate says whether there is any point in fetching at the moment.
 type Gate interface {
-	// Waiting returns why not ("" when they can), and a channel that is closed when that may have changed.
+	// Waiting returns why not ("" when there is), and then a channel that is closed when that cause may have gone: ask again,
+	// there may be another one.
 	Waiting() (cause string, changed <-chan struct{})
 }
 
@@ -233,8 +234,8 @@ func (c *Consumer) lookUpOffsets(ctx context.Context, ids []int32) (map[int32]po
 	return from, nil
 }
 
-// quietDrain is how long a drain waits without any progress while no verdict can be had: what is on the wire ends by
-// then, and what waits for the CMS would wait for longer than anybody.
+// quietDrain is how long a drain waits without any progress while the gate names a cause: what is on the wire ends by then,
+// and what waits for the CMS, or for an operator, would wait for longer than anybody.
 const quietDrain = time.Second
 
 // Release implements Owner: it stops intake, lets everything that was started finish within the budget, and commits. What

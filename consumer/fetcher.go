@@ -124,7 +124,7 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 	tries := 0 // fetches in a row that failed
 	for ctx.Err() == nil {
 		if cause, changed := f.consumer.gate.Waiting(); cause != "" {
-			select { // no verdict can be had: what would be fetched could only wait
+			select { // what would be fetched could only wait
 			case <-ctx.Done():
 			case <-changed:
 			}

@@ -1,12 +1,18 @@
 package deadletter
 
-import "balanceq/schemas"
+import (
+	"fmt"
+
+	"balanceq/schemas"
+)
 
 // Advice is what to know and to do about the dead letters of a reason. docs/RUNBOOK.md and `deadletters show` print it from here.
 type Advice struct {
 	Means string // why balanceq gave the request up
 	Look  string // what to look at
 	Do    string // what to do, and whether a replay makes sense
+	// Edit says that a request has to be changed before it is replayed: as it is, the same happens again.
+	Edit bool
 }
 
 // AdviceFor returns the advice for a reason; that for reasons that are not ours speaks of other writers.
@@ -21,40 +27,52 @@ func AdviceFor(reason schemas.Reason) Advice {
 	}
 }
 
+// Commands are what to type for one dead letter, at the end of Do: the first shows what a replay would do, the second does it.
+func (a Advice) Commands(at schemas.Position) []string {
+	replay := fmt.Sprintf("balanceq deadletters replay --partition %d --offset %d", at.Partition, at.Offset)
+	if a.Edit {
+		replay += " --edit"
+	}
+	return []string{replay, replay + " --execute"}
+}
+
 var advice = map[schemas.Reason]Advice{
 	schemas.ReasonInvalidRequest: {
 		Means: "The record is not a valid request; the detail names the field and what to send instead.",
-		Look:  "The value, and which publisher sends such records: group them by time, look for headers that name it.",
-		Do:    "Have the publisher mended, and send the requests again. A replay as it is fails again; a single one can be mended and replayed with --edit.",
+		Look:  "The detail and the value; the headers, which may name the publisher; whether they began at one time (--by time), as after a release of it.",
+		Do:    "Have the publisher mended, and have it send the requests again. A replay as it is fails again; a single one can be mended with --edit.",
+		Edit:  true,
 	},
 	schemas.ReasonContractNotFound: {
 		Means: "The CMS answered 404 CONTRACT_DOES_NOT_EXIST: it has no such contract.",
-		Look:  "Whether the contract exists at the CMS by now, and whether cms.url is the environment that it lives in.",
-		Do:    "Replay when the contract has been created. If the id is wrong, correct it at the publisher.",
+		Look:  "Whether it is one contract or many (--by contract). Many: whether cms.url is the environment in which they live.",
+		Do:    "Replay when the contract has been created or cms.url is mended. If the id is wrong, correct it at the publisher.",
 	},
 	schemas.ReasonRequestRejected: {
-		Means: "The CMS answered 400: it does not take this request, while it takes others.",
-		Look:  "The CMS's reason code and the correlation id, with which Mastercard finds the call; the balance codes asked for.",
-		Do:    "Mend the cause (often a balance code that the issuer does not have), then replay, or mend one with --edit.",
+		Means: "The CMS answered 400 to this request, or something on the way refuses this one, while others are answered.",
+		Look:  "The CMS's reason code (--by cms-reason) and the balance codes asked for; the CMS correlation id, by which Mastercard finds the call.",
+		Do:    "Mend the cause, often a balance code that the issuer does not have. Where that is at the CMS, replay; where it is in the request, mend it with --edit.",
+		Edit:  true,
 	},
 	schemas.ReasonExpired: {
 		Means: "Its deadline passed before the CMS could be asked.",
-		Look:  "Whether there was an outage or a backlog at that time, and whether the publisher's deadlines are shorter than those last.",
-		Do:    "Usually nothing: nobody waits for the answer any more. A replay as it is expires again; --edit can remove the deadline.",
+		Look:  "Whether there was an outage or a backlog at that time (--by time), and whether deadlines are shorter than those last.",
+		Do:    "Usually nothing: nobody waits for the answer any more. A replay as it is expires again; --edit can change the deadline or remove it.",
+		Edit:  true,
 	},
 	schemas.ReasonAttemptsExhausted: {
 		Means: "The CMS kept failing on this request while it answered others.",
-		Look:  "The HTTP status, the CMS's reason code and the correlation id; whether many contracts are affected or one.",
-		Do:    "Report it to Mastercard with the correlation id. Replay when the cause is gone: a canary shows it.",
+		Look:  "The HTTP status (--by status) and the CMS's reason code; whether it is one contract or many (--by contract).",
+		Do:    "Report it to Mastercard with the CMS correlation id. Replay when the cause is gone; try one before all.",
 	},
 	schemas.ReasonUnexpectedResponse: {
 		Means: "The CMS answered 2xx, again and again with something that cannot be read or decrypted.",
-		Look:  "The detail; whether cms.url is the CMS rather than a proxy's page, and whether the decryption keys are the present ones.",
-		Do:    "Mend address or keys, or report it to Mastercard with the correlation id. Then replay.",
+		Look:  "The detail; whether cms.url is the CMS and not a proxy's page; whether cms.decryption.key-files holds the key in use.",
+		Do:    "Mend address or keys, or report it to Mastercard with the CMS correlation id. Then replay; try one before all.",
 	},
 	schemas.ReasonInternalError: {
 		Means: "balanceq itself failed on it: a defect.",
-		Look:  "The log of the instance named in balanceq-instance at that time: it has the stack.",
-		Do:    "Report it with the stack and this record. Replay when a release has the remedy.",
+		Look:  "The log of the instance that is named, at that time: \"a panic while handling requests\" has the stack.",
+		Do:    "Report it with the stack and this record. Replay when a release has the remedy; before that it may fail again.",
 	},
 }

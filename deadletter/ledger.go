@@ -1,1 +1,135 @@
 package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Entry is a record of the ledger: one replay of one dead letter. It is written in the same transaction as the replayed
+// request, so that there is never one without the other.
+type Entry struct {
+	Run     string         `json:"run"` // the same for all entries of one run of the tool
+	Time    time.Time      `json:"time"`
+	By      string         `json:"by"`               // user@host
+	Filter  string         `json:"filter,omitempty"` // the flags that chose the letter; "": all
+	Letter  Place          `json:"letter"`
+	Request Place          `json:"request"` // where the request stands now
+	Reason  schemas.Reason `json:"reason,omitempty"`
+	Replay  int            `json:"replay"` // how often it has been replayed, this time included
+	Changes []Change       `json:"changes,omitempty"`
+	TopicID string         `json:"topicId,omitempty"` // of the dead-letter topic: one that is made anew has new letters
+}
+
+// Place is a position as JSON shows it.
+type Place struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+}
+
+// Change is a field of a request that was edited before its replay. "" is none.
+type Change struct {
+	Field string `json:"field"`
+	From  string `json:"from,omitempty"`
+	To    string `json:"to,omitempty"`
+}
+
+// headerEntry marks entries in the ledger's topic: its value is Entry.Run.
+const headerEntry = schemas.HeaderReplayRun
+
+// record encodes the entry. Its key is the letter's position, so that a compacted ledger keeps the last entry of each letter.
+func (e *Entry) record() (kafkawire.Record, error) {
+	value, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true)) // written as U+FFFD
+	if err != nil {
+		return kafkawire.Record{}, fmt.Errorf("writing a ledger entry: %w", err)
+	}
+	return kafkawire.Record{
+		Key: []byte(schemas.Position(e.Letter).String()), Value: value,
+		Headers: []kafkawire.Header{{Key: headerEntry, Value: []byte(e.Run)}},
+	}, nil
+}
+
+// ErrLedger says that an entry of the ledger cannot be read. Asking again does not help.
+var ErrLedger = errors.New("the ledger cannot be read")
+
+// errNoEntry says that a record of the ledger's topic was put there by somebody else.
+var errNoEntry = errors.New("no entry of ours")
+
+// readEntry is strict: whoever overlooks an entry replays its letter again.
+func readEntry(rec *schemas.Record) (*Entry, error) {
+	if _, ours := rec.Header(headerEntry); !ours {
+		return nil, errNoEntry
+	}
+	e := &Entry{}
+	if err := json.Unmarshal(rec.Value, e); err != nil {
+		return nil, fmt.Errorf("%w: entry %s: %w", ErrLedger, rec.Position, err)
+	}
+	if e.Letter.Topic == "" || e.Run == "" {
+		return nil, fmt.Errorf("%w: entry %s names no letter or no run", ErrLedger, rec.Position)
+	}
+	return e, nil
+}
+
+// ledgerPartition is where the ledger stands in its topic: one partition is one order.
+const ledgerPartition = 0
+
+// Ledger reads who replayed what, from where it stopped before to where the ledger ends now.
+type Ledger struct {
+	Client *kafkawire.Client // for this ledger alone
+	Topic  string
+	next   int64
+	// Strangers counts records that are no entries.
+	Strangers int64
+}
+
+// Read calls each for the new entries, in order. What cannot be read ends it: nobody may replay on the
+// strength of a ledger with holes.
+func (l *Ledger) Read(ctx context.Context, each func(*Entry) error) error {
+	reader := kafkawire.Reader{Client: l.Client, Topic: l.Topic, From: kafkawire.Earliest, ToEnd: true,
+		Within: map[int32]kafkawire.Span{ledgerPartition: {From: l.next, To: math.MaxInt64}}}
+	var failed error
+	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
+		e, err := readEntry(Record(l.Topic, partition, rec))
+		switch {
+		case errors.Is(err, errNoEntry):
+			l.Strangers++
+		case err != nil:
+			failed = err
+		default:
+			failed = each(e)
+		}
+		if failed == nil {
+			l.next = rec.Offset + 1
+		}
+		return failed == nil
+	})
+	if failed == nil && err != nil {
+		failed = fmt.Errorf("reading the ledger %s: %w", l.Topic, err)
+	}
+	return failed
+}
+
+// Replayed returns which letters of a topic have been replayed. id is the topic's present one.
+func (l *Ledger) Replayed(ctx context.Context, topic, id string) (*Positions, error) {
+	replayed := &Positions{}
+	err := l.Read(ctx, func(e *Entry) error {
+		if e.of(topic, id) {
+			replayed.Add(e.Letter.Partition, e.Letter.Offset)
+		}
+		return nil
+	})
+	return replayed, err
+}
+
+func (e *Entry) of(topic, id string) bool {
+	return e.Letter.Topic == topic && (e.TopicID == id || e.TopicID == "" || id == "")
+}

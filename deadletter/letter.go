@@ -1,6 +1,9 @@
 package deadletter
 
 import (
+	"slices"
+	"strings"
+
 	"balanceq/schemas"
 )
 
@@ -29,11 +32,15 @@ func (l *Letter) Info() *schemas.DeadLetterInfo {
 	return l.info
 }
 
-// Recognised says whether it has any header of a dead letter. Otherwise it came into the topic by another way.
+// Recognised says whether it has any header of a dead letter, ours or Kafka's. Otherwise it came into the topic by another way.
 func (l *Letter) Recognised() bool {
-	info := l.Info()
-	return info.HasSource || info.Reason != "" || info.Detail != ""
+	return slices.ContainsFunc(l.Headers, func(h schemas.Header) bool {
+		return h.Key == schemas.HeaderReason || strings.HasPrefix(h.Key, errorsPrefix)
+	})
 }
+
+// errorsPrefix is how Kafka's own names begin (KIP-1191).
+const errorsPrefix = "__dlq.errors."
 
 // nowhere stands for the position of a request where its letter does not tell it: a request without an id of its own is called
 // by its position, and the letter's would be the wrong one.

@@ -23,7 +23,7 @@ func scan(t *testing.T, broker *kafkatest.Broker, topic string) Scan {
 }
 
 // put writes letters to partition 0 and 1 in turn.
-func put(t *testing.T, broker *kafkatest.Broker, topic string, n int) {
+func publish(t *testing.T, broker *kafkatest.Broker, topic string, n int) {
 	t.Helper()
 	msgs := make([][]kafka.Message, 2)
 	for i := range n {
@@ -45,7 +45,7 @@ func TestScan(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared()
 	topic := broker.Topic(t, 3)
-	put(t, broker, topic, 600)
+	publish(t, broker, topic, 600)
 	s := scan(t, broker, topic)
 	var last int64
 	s.Progress = func(read int64) { last = read }
@@ -76,7 +76,7 @@ func TestScanEnds(t *testing.T) {
 	if err := s.Each(t.Context(), never); err != nil {
 		t.Errorf("an empty topic: %v", err)
 	}
-	put(t, broker, topic, 10)
+	publish(t, broker, topic, 10)
 	full := errors.New("disk full")
 	calls := 0
 	err := s.Each(t.Context(), func(*Letter) error { calls++; return full })

@@ -2,6 +2,7 @@ package kafkawire
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"time"
@@ -30,6 +31,9 @@ const (
 
 // TopicID identifies a topic over its life: one made anew under the same name has another (KIP-516).
 type TopicID [16]byte
+
+// String is the form in which Kafka's own tools write it.
+func (id TopicID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // ConsumerHeartbeat is a sign of life of a member.
 type ConsumerHeartbeat struct {

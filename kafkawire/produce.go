@@ -7,12 +7,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Batch is an encoded record batch (AppendBatch) on its way to one partition. Err is the answer to it.
+// Batch is an encoded record batch (AppendBatch) on its way to one partition. Err and First are the answer to it.
 type Batch struct {
 	Topic     string
 	Partition int32
 	Bytes     []byte
 	Err       error // set by Produce: nil means that it is in the log on all in-sync replicas
+	First     int64 // then also: the offset of its first record
 }
 
 // Produce sends batches, at most one a partition, to one leader in one request (Produce v8, acks=all) and sets each
@@ -32,7 +33,7 @@ func (c *Client) Produce(ctx context.Context, leader int32, batches []*Batch) er
 			p := &t.Partitions[j]
 			for _, b := range batches {
 				if b.Partition == p.Partition && b.Topic == t.Topic {
-					b.Err = codeError(p.ErrorCode)
+					b.Err, b.First = codeError(p.ErrorCode), p.BaseOffset
 					answered++
 				}
 			}

@@ -3,6 +3,7 @@ package kafkawire
 import (
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 )
 
@@ -16,4 +17,9 @@ type Record struct {
 	Key     []byte
 	Value   []byte
 	Headers []Header
+}
+
+// KeyPartition picks one of the partitions as Java's default partitioner does for the key, so that streams can be joined on it.
+func KeyPartition(key []byte, partitions ...int) int {
+	return kafka.Murmur2Balancer{Consistent: true}.Balance(kafka.Message{Key: key}, partitions...)
 }

@@ -125,19 +125,19 @@ func (c *Client) ProduceTransactional(ctx context.Context, t Transactional, lead
 		topic     string
 		partition int32
 	}
-	codes := map[place]int16{}
+	answers := map[place]*kmsg.ProduceResponseTopicPartition{}
 	for i := range r.Topics {
 		for j := range r.Topics[i].Partitions {
 			p := &r.Topics[i].Partitions[j]
-			codes[place{r.Topics[i].Topic, p.Partition}] = p.ErrorCode
+			answers[place{r.Topics[i].Topic, p.Partition}] = p
 		}
 	}
 	for _, b := range batches {
-		code, answered := codes[place{b.Topic, b.Partition}]
-		if !answered {
+		answer := answers[place{b.Topic, b.Partition}]
+		if answer == nil {
 			return fmt.Errorf("kafka: no answer for %s/%d", b.Topic, b.Partition)
 		}
-		b.Err = codeError(code)
+		b.Err, b.First = codeError(answer.ErrorCode), answer.BaseOffset
 	}
 	return nil
 }

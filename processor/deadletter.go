@@ -25,22 +25,13 @@ func failedWith(d *schemas.DeadLetter, cms *cmsclient.Error) {
 	d.HTTPStatus, d.CMSReasonCode, d.CMSCorrelationID = cms.Status, cms.ReasonCode, cms.CMSCorrelationID
 }
 
-// bury hands in a dead letter, but never while the breaker is open: during an outage the dead-letter topic stays silent,
-// and whoever finds a record there knows that it is about that record.
+// bury hands in a dead letter as soon as that may be, or never, if ctx ends before.
 //
 // The check and the time stamp stand side by side: the breaker may still open between them and the write, but then the
 // stamp is older than the opening.
 func (p *Processor) bury(ctx context.Context, lane Lane, inq *schemas.Inquiry, d *schemas.DeadLetter) {
-	for p.cms.BreakerOpen() {
-		_, changed := p.cms.Waiting()
-		if !p.cms.BreakerOpen() {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		}
+	if !p.mayBury(ctx, lane, inq, d.Reason) {
+		return
 	}
 	d.DecidedAt = time.Now()
 	out := schemas.Outcome{DeadLetter: d}
@@ -53,6 +44,39 @@ func (p *Processor) bury(ctx context.Context, lane Lane, inq *schemas.Inquiry, d
 	}
 	p.announce(inq, d)
 	lane.Settle(ctx, inq, out)
+}
+
+// mayBury waits for the two things that keep dead letters back. It is false when ctx ended, or when the request came to be
+// somebody else's meanwhile.
+func (p *Processor) mayBury(ctx context.Context, lane Lane, inq *schemas.Inquiry, reason schemas.Reason) bool {
+	for {
+		changed := p.buryingWaits(reason)
+		if changed == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+		if !lane.Live(inq) {
+			return false
+		}
+	}
+}
+
+// buryingWaits returns nil when a dead letter is to be handed in now. Else the channel is closed when that may have changed:
+//
+//   - while the breaker is open the dead-letter topic stays silent, so that whoever finds a record there knows that it is
+//     about that record and not about an outage;
+//   - while the budget is spent it must not be filled any further before somebody has looked.
+func (p *Processor) buryingWaits(reason schemas.Reason) (changed <-chan struct{}) {
+	for p.cms.BreakerOpen() {
+		if _, changed := p.cms.Waiting(); p.cms.BreakerOpen() {
+			return changed
+		}
+	}
+	return p.budget.take(time.Now(), reason)
 }
 
 // announce writes the log line of a dead letter. The correlation ids are there only if the CMS was asked.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,7 @@ type Config struct {
 	Coalesce          bool // requests of a contract that wait together share a call
 	PublishFailures   bool // a dead letter also publishes a result with outcome "failed"
 	RefuseCardNumbers bool // a contract id that looks like a card number is an invalid request
+	Budget            BudgetConfig
 }
 
 // maxShared bounds how many requests one answer may have to be written for, while others wait.
@@ -45,6 +47,7 @@ type Processor struct {
 	cms      *cmsclient.Client
 	log      zerolog.Logger
 	evidence evidence
+	budget   *budget
 	saved    atomic.Uint64
 }
 
@@ -54,7 +57,27 @@ func (p *Processor) CallsSaved() uint64 { return p.saved.Load() }
 // New returns a processor that asks cms.
 func New(cfg Config, cms *cmsclient.Client, log zerolog.Logger) *Processor {
 	cfg.MaxAttempts = max(1, cfg.MaxAttempts)
-	return &Processor{cfg: cfg, cms: cms, log: log}
+	return &Processor{cfg: cfg, cms: cms, log: log, budget: newBudget(cfg.Budget, log, time.Now())}
+}
+
+// Waiting says why there is no point in fetching more: a cause of cmsclient's or CauseBudget, or "". With a cause, the
+// channel is closed when that one may have gone.
+func (p *Processor) Waiting() (cause string, changed <-chan struct{}) {
+	if cause, changed = p.cms.Waiting(); cause == "" {
+		if resumed := p.budget.waiting(); resumed != nil {
+			return CauseBudget, resumed
+		}
+	}
+	return cause, changed
+}
+
+// Budget returns the state of the dead-letter budget.
+func (p *Processor) Budget() BudgetStatus { return p.budget.status(time.Now()) }
+
+// Resume goes on after the dead-letter budget was spent; who is for the log. It returns what had spent it, as a sentence, or
+// that nothing had.
+func (p *Processor) Resume(who string) (was string, resumed bool) {
+	return p.budget.resume(time.Now(), schemas.Mask(who))
 }
 
 // Handle answers some of the requests that wait in a lane. It returns when each one it took is settled, or when ctx ends:
@@ -106,6 +129,9 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 		if len(g.requests) == 0 {
 			return false
 		}
+		if errors.Is(err, errNotAsked) {
+			continue
+		}
 		if err == nil {
 			p.settle(ctx, lane, g, answer, sent)
 			return false
@@ -134,15 +160,24 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 	}
 }
 
-// ask makes one call, unless nobody is left in the group to ask for. sent is when it was made.
+// errNotAsked says that a call was given back because some of the group were dropped instead.
+var errNotAsked = errors.New("nothing was asked: the permit for it was given back")
+
+// ask makes one call, unless there are requests in the group that may not be asked for: then it settles those. sent is when
+// the call was made.
 func (p *Processor) ask(ctx context.Context, lane Lane, g *group, call *cmsclient.Call, more take) (_ cmsclient.Answer, sent time.Time, _ error) {
 	// Also when something panics: a permit that nobody ends keeps others waiting, a half-open breaker's everybody.
 	defer call.Release()
 	// Whoever waits in the lane now joins this call; it has not been sent yet.
 	more(nil, g.join)
-	p.drop(ctx, lane, g)
 	if len(g.requests) == 0 {
 		return cmsclient.Answer{}, time.Time{}, nil
+	}
+	now := time.Now()
+	if slices.ContainsFunc(g.requests, func(inq *schemas.Inquiry) bool { unfit, _, _ := p.unfit(lane, inq, now); return unfit }) {
+		call.Release() // a dead letter may have to wait for hours, and nobody else must wait for this permit meanwhile
+		p.drop(ctx, lane, g, now)
+		return cmsclient.Answer{}, time.Time{}, errNotAsked
 	}
 	for _, inq := range g.requests {
 		inq.Attempts++
@@ -159,6 +194,7 @@ func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsc
 	p.evidence.remember(g.contract, g.codes)
 	all, shared := g.requests, g.shared()
 	for i, inq := range all {
+		p.budget.answer(time.Now())
 		lane.Settle(ctx, inq, schemas.Outcome{Result: g.result(inq, answer, shared)})
 		g.requests = all[i+1:] // one by one: if something panics, those that are settled must not be buried too
 	}
@@ -203,23 +239,29 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 	return next
 }
 
-// drop settles requests that may not be asked for (any more) and leaves out those that are not ours any more.
-func (p *Processor) drop(ctx context.Context, lane Lane, g *group) {
-	now := time.Now()
+// unfit says whether a request may not be asked for (any more), and why; without a reason it is not ours any more.
+func (p *Processor) unfit(lane Lane, inq *schemas.Inquiry, now time.Time) (unfit bool, reason schemas.Reason, detail string) {
+	switch deadline := inq.Request.Deadline; {
+	case !lane.Live(inq):
+		return true, "", ""
+	case p.cfg.RefuseCardNumbers && schemas.LooksLikeCardNumber(inq.Request.ContractID):
+		return true, schemas.ReasonInvalidRequest,
+			"contractId: looks like a card number, which this service is configured to refuse; send the contract's CMS id"
+	case !deadline.IsZero() && !now.Before(deadline):
+		return true, schemas.ReasonExpired,
+			fmt.Sprintf("deadline: %s passed before the CMS could be asked", deadline.UTC().Format(time.RFC3339Nano))
+	}
+	return false, "", ""
+}
+
+// drop settles the unfit ones of the group, and leaves out those that are not ours any more.
+func (p *Processor) drop(ctx context.Context, lane Lane, g *group, now time.Time) {
 	g.keep(func(inq *schemas.Inquiry) bool {
-		switch deadline := inq.Request.Deadline; {
-		case !lane.Live(inq):
-			return false
-		case p.cfg.RefuseCardNumbers && schemas.LooksLikeCardNumber(inq.Request.ContractID):
-			p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInvalidRequest,
-				"contractId: looks like a card number, which this service is configured to refuse; send the contract's CMS id", g))
-			return false
-		case !deadline.IsZero() && !now.Before(deadline):
-			p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonExpired,
-				fmt.Sprintf("deadline: %s passed before the CMS could be asked", deadline.UTC().Format(time.RFC3339Nano)), g))
-			return false
+		unfit, reason, detail := p.unfit(lane, inq, now)
+		if reason != "" {
+			p.bury(ctx, lane, inq, p.newDeadLetter(inq, reason, detail, g))
 		}
-		return true
+		return !unfit
 	})
 }
 

@@ -65,13 +65,10 @@ type Producer struct {
 type topic struct {
 	name   string
 	queues []*queue
-	ids    []int // 0…len(queues)-1, in the form that the balancer wants
+	ids    []int // 0…len(queues)-1, in the form that KeyPartition wants
 }
 
-// queueOf picks the partition that Java's default partitioner gives the key, so that streams can be joined on it.
-func (t *topic) queueOf(key []byte) *queue {
-	return t.queues[kafka.Murmur2Balancer{Consistent: true}.Balance(kafka.Message{Key: key}, t.ids...)]
-}
+func (t *topic) queueOf(key []byte) *queue { return t.queues[kafkawire.KeyPartition(key, t.ids...)] }
 
 // failure is a write that is being repeated.
 type failure struct {

@@ -61,9 +61,13 @@ func (r *requestReader) form(rec *Record) form {
 
 // takeEventID keeps the event's id if it is fit to be a request id. If not, that is no reason to refuse the request.
 func (r *requestReader) takeEventID(id []byte) {
-	if len(id) > 0 && len(id) <= MaxRequestID && utf8.Valid(id) && !hasControl(id) {
+	if fitsID(id) {
 		r.eventID = string(id)
 	}
+}
+
+func fitsID(id []byte) bool {
+	return len(id) > 0 && len(id) <= MaxRequestID && utf8.Valid(id) && !hasControl(id)
 }
 
 func (r *requestReader) checkSpecVersion(field string, version []byte) {

@@ -36,12 +36,15 @@ func (e *RequestError) Error() string { return e.Field + ": " + e.Problem }
 //
 // The error is a *RequestError: about the text if that is not sound JSON, else about the first thing that is wrong. Even
 // then the Request has an ID: requestId if it could be read, else the CloudEvents id if it is fit to be one, else the
-// record's position.
+// record's position, or that which a replayed request had first.
 func DecodeRequest(rec *Record) (Request, error) {
 	var r requestReader
 	r.record(rec)
 	if r.request.ID == "" {
 		r.request.ID = r.eventID
+	}
+	if r.request.ID == "" {
+		r.request.ID = replaySource(rec)
 	}
 	if r.request.ID == "" {
 		r.request.ID = rec.String()

@@ -7,6 +7,7 @@ import (
 
 	"balanceq/cmsclient"
 	"balanceq/consumer"
+	"balanceq/processor"
 	"balanceq/producer"
 )
 
@@ -26,7 +27,7 @@ const (
 // Stages are all stages.
 var Stages = []Stage{StageGroup, StageFetch, StageDispatch, StageCall, StageWrite, StageCommit}
 
-// Causes of waiting that are not the CMS's (those are cmsclient's Cause constants).
+// Causes of waiting that are neither the CMS's (those are cmsclient's Cause constants) nor processor.CauseBudget.
 const (
 	CauseKafka     = "kafka"       // Kafka refuses, or does not answer
 	CauseRebalance = "rebalance"   // the group has given this instance no place yet
@@ -37,7 +38,7 @@ const (
 
 // Verdict says how the pipeline is. Waiting and stuck exclude each other; neither is ok.
 type Verdict struct {
-	Waiting string // a cause, cmsclient's or one of this package's; "": it waits for nothing
+	Waiting string // a cause, cmsclient's, processor's or one of this package's; "": it waits for nothing
 	Kafka   error  // what keeps Kafka from working; nil: nothing
 	Stuck   *Stuck // nil: it is not
 }
@@ -57,6 +58,7 @@ type moment struct {
 	consumer consumer.Status
 	producer producer.Status
 	cms      cmsclient.Status
+	budget   processor.BudgetStatus
 	ended    uint64 // calls to the CMS that have ended, so far
 	commits  error  // why commits fail; nil: they do not, or none has come back lately
 	handlers []handling
@@ -164,6 +166,8 @@ func (h *history) waiting(m *moment) string {
 	switch {
 	case m.cms.Cause != "":
 		return m.cms.Cause
+	case m.budget.Spent(): // whatever else there is goes by; this does not
+		return processor.CauseBudget
 	case kafkaTrouble(m) != nil:
 		return CauseKafka
 	case !m.consumer.Joined:
@@ -215,7 +219,7 @@ func (h *history) partition(m *moment, p *consumer.PartitionStatus) (all []suspi
 	case p.Draining:
 	case !p.Room && p.Open == 0:
 		suspect(StageDispatch, "records were fetched and are not started", p.Fetched)
-	case p.Room && m.there[p.Partition] && m.cms.Cause == "":
+	case p.Room && m.there[p.Partition] && m.cms.Cause == "" && !m.budget.Spent():
 		suspect(StageFetch, "the log has records that Kafka hands out, and they are not fetched", p.Fetched)
 	}
 	taken := slices.ContainsFunc(m.handlers, func(b handling) bool { return b.holds(p.Partition, p.Oldest) })
@@ -250,8 +254,9 @@ func (b *handling) holds(partition int32, offset int64) bool {
 const confirmation = 4
 
 // handlers returns those that have shown no sign of life for too long. One that asks again may have had to wait for as long
-// as the CMS told it to. One that waits for leave to call may have to wait for any time, but then the CMS client knows of
-// it: as long as it knows of as many as are silent, nothing is wrong. Those that have not asked yet are certainly among them.
+// as the CMS told it to. One that waits for leave to call, or to bury, may have to wait for any time, but then the CMS client
+// or the budget knows of it: as long as they know of as many as are silent, nothing is wrong. Those that have not asked yet
+// are certainly among them.
 func (h *history) handlers(m *moment) []suspicion {
 	var silent, all []suspicion
 	fresh := 0
@@ -277,7 +282,7 @@ func (h *history) handlers(m *moment) []suspicion {
 			fresh++
 		}
 	}
-	if len(silent) > max(m.cms.QueuedRetries, m.cms.Queued-fresh) {
+	if len(silent) > max(m.cms.QueuedRetries, m.cms.Queued-fresh)+m.budget.Held {
 		all = append(all, silent...)
 	}
 	return all

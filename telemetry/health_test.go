@@ -7,6 +7,7 @@ import (
 
 	"balanceq/cmsclient"
 	"balanceq/consumer"
+	"balanceq/processor"
 	"balanceq/producer"
 	"balanceq/schemas"
 
@@ -29,6 +30,11 @@ func at(d time.Duration) *moment {
 		}}},
 		cms: cmsclient.Status{Breaker: "closed"},
 	}
+}
+
+// paused is a budget that is spent, with dead letters held.
+func paused(held int) processor.BudgetStatus {
+	return processor.BudgetStatus{Why: "too many", Held: held, Share: .75, Trips: 2}
 }
 
 // handler is one that has held offset 7 of partition 3 since a time.
@@ -102,6 +108,33 @@ func TestStandstills(t *testing.T) {
 			m.handlers = []handling{{contract: 71, sign: m.at}, handler(asked, 0)}
 			m.cms.Queued = 1
 		}, StageCall, testAfter + testRetry, ""},
+
+		"a dead letter is held":      {func(m *moment) { calling(m); m.budget = paused(1) }, "", 0, processor.CauseBudget},
+		"an invalid request is held": {func(m *moment) { m.handlers, m.budget = []handling{handler(began, 0)}, paused(1) }, "", 0, processor.CauseBudget},
+		"held, and the CMS fails":    {func(m *moment) { calling(m); m.budget, m.cms.Cause = paused(1), "breaker" }, "", 0, "breaker"},
+		"held, and Kafka fails":      {func(m *moment) { calling(m); m.budget, m.producer.Failing = paused(1), errors.New("no leader") }, "", 0, processor.CauseBudget},
+		"held, the window is full":   {func(m *moment) { calling(m); m.budget, m.consumer.Partitions[0].Room = paused(1), false }, "", 0, processor.CauseBudget},
+		"not fetched, paused": {func(m *moment) {
+			idle(m)
+			m.there, m.budget = map[int32]bool{3: true}, paused(0)
+		}, "", 0, processor.CauseBudget},
+		"held behind a full window, another waits for leave": {func(m *moment) {
+			m.handlers = []handling{handler(began, 0), {contract: 71, sign: epoch}}
+			m.cms.Queued, m.budget = 1, paused(1)
+		}, "", 0, processor.CauseBudget},
+		"one is held, another never asks": {func(m *moment) {
+			m.handlers = []handling{handler(began, 0), {contract: 71, sign: epoch}}
+			m.budget = paused(1)
+		}, StageCall, testAfter, ""},
+		"one is held, the call of another never ends": {func(m *moment) {
+			m.handlers = []handling{handler(began, 0), {contract: 71, step: asked, sign: epoch}}
+			m.cms.InFlight, m.budget = 1, paused(1)
+		}, StageCall, testAfter, ""},
+		"one is held, the outcome of another is not taken": {func(m *moment) {
+			m.handlers = []handling{handler(began, 0), {contract: 71, step: settles, sign: epoch}}
+			m.budget = paused(1)
+		}, StageWrite, testAfter, ""},
+		"no acknowledgement while paused": {func(m *moment) { m.budget = paused(0) }, StageWrite, testAfter, ""},
 
 		"no acknowledgement":           {func(*moment) {}, StageWrite, testAfter, ""},
 		"no acknowledgement, but busy": {func(m *moment) { m.producer.Oldest = m.at.Add(-time.Second) }, StageWrite, testAfter, ""},

@@ -14,12 +14,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Health is what /readyz says. Waiting for the CMS is ready: a restart could not mend it.
+// Health is what /readyz says. Waiting for the CMS or an operator is ready: a restart could not mend it.
 type Health struct {
 	Ready         bool       `json:"ready"`
 	Why           string     `json:"why,omitempty"`     // why not ready
 	Waiting       string     `json:"waiting,omitempty"` // Verdict.Waiting: what requests wait for
 	Halted        string     `json:"halted,omitempty"`  // what to mend
+	Paused        string     `json:"paused,omitempty"`  // what has spent the dead-letter budget, and how to go on
 	Breaker       string     `json:"breaker"`
 	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
 	KeysFailing   string     `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
@@ -34,7 +35,7 @@ type Health struct {
 func (s Sources) health(v Verdict) Health {
 	c, cms, p := s.Consumer(), s.CMS(), s.Producer()
 	h := Health{
-		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Breaker: cms.Breaker,
+		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Paused: s.Budget().Why, Breaker: cms.Breaker,
 		Partitions: len(c.Partitions), InFlight: c.InFlight,
 	}
 	switch {
@@ -63,14 +64,15 @@ func (s Sources) health(v Verdict) Health {
 	return h
 }
 
-// Server serves /metrics, /livez, /readyz, and Go's profiles under /debug/pprof/.
+// Server serves /metrics, /livez, /readyz, POST /resume, and Go's profiles under /debug/pprof/.
 type Server struct {
 	http     *http.Server
 	listener net.Listener
 }
 
-// Listen binds the address, so that a port that is taken is an error at start and not a line in the log.
-func Listen(address string, reg prometheus.Gatherer, sources Sources, watchdog *Watchdog) (*Server, error) {
+// Listen binds the address, so that a port that is taken is an error at start and not a line in the log. resume does what
+// POST /resume asks for, in the name of who.
+func Listen(address string, reg prometheus.Gatherer, sources Sources, watchdog *Watchdog, resume func(who string) Resumption) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("http.listen: %w; choose another address, or off to serve nothing", err)
@@ -92,6 +94,7 @@ func Listen(address string, reg prometheus.Gatherer, sources Sources, watchdog *
 		h := sources.health(watchdog.Verdict())
 		writeJSON(w, h.Ready, h)
 	})
+	mux.HandleFunc("POST /resume", resumeHandler(resume))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // goroutine dumps among them
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	return &Server{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil

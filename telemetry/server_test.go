@@ -13,6 +13,7 @@ import (
 
 	"balanceq/cmsclient"
 	"balanceq/consumer"
+	"balanceq/processor"
 	"balanceq/producer"
 	"balanceq/schemas"
 
@@ -28,12 +29,20 @@ type fakes struct {
 	consumer consumer.Status
 	producer producer.Status
 	cms      cmsclient.Status
+	budget   processor.BudgetStatus
 	keys     []Key
 	saved    uint64
 	handlers *Handlers
 	there    map[int32]bool
 	kafka    error
 	watchdog *Watchdog
+	address  string   // of the server
+	resumers []string // who resumed
+}
+
+func (f *fakes) resume(who string) Resumption {
+	f.resumers = append(f.resumers, who)
+	return Resumption{Instance: "i", Resumed: f.budget.Spent(), Was: f.budget.Why}
 }
 
 func (f *fakes) sources() Sources {
@@ -41,6 +50,7 @@ func (f *fakes) sources() Sources {
 		Consumer: func() consumer.Status { return f.consumer },
 		Producer: func() producer.Status { return f.producer },
 		CMS:      func() cmsclient.Status { return f.cms },
+		Budget:   func() processor.BudgetStatus { return f.budget },
 		Keys:     func() []Key { return f.keys }, CallsSaved: func() uint64 { return f.saved },
 		Handlers: f.handlers, AskKafka: func(context.Context, bool, map[int32]int64) (map[int32]bool, error) { return f.there, f.kafka },
 	}
@@ -61,10 +71,11 @@ func serve(t *testing.T, f *fakes) (m *Metrics, log *bytes.Buffer, get func(path
 		t.Fatal(err)
 	}
 	f.watchdog = w
-	s, err := Listen("127.0.0.1:0", reg, f.sources(), w)
+	s, err := Listen("127.0.0.1:0", reg, f.sources(), w, f.resume)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.address = s.Addr()
 	done := make(chan error, 1)
 	go func() { done <- s.Serve() }()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
@@ -109,6 +120,8 @@ func TestReadyz(t *testing.T) {
 		"writes fail": {fakes{consumer: joined, producer: producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cms: cmsclient.Status{Breaker: "closed"}}, 200,
 			Health{Ready: true, Breaker: "closed", Waiting: "kafka", WritesFailing: "for 3s: no leader", KafkaFailing: "writing fails: no leader",
 				Partitions: 2, InFlight: 3, Lag: 4}},
+		"paused is ready": {fakes{consumer: joined, budget: paused(3), cms: cmsclient.Status{Breaker: "closed"}}, 200,
+			Health{Ready: true, Waiting: "dead-letter-budget", Paused: "too many", Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
 		"a key fails": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed"}, keys: []Key{{Failing: errors.New("no key")}}}, 200,
 			Health{Ready: true, Breaker: "closed", KeysFailing: "no key", Partitions: 2, InFlight: 3, Lag: 4}},
 	}
@@ -208,12 +221,12 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestListenTaken(t *testing.T) {
-	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), (&fakes{}).sources(), nil)
+	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = first.listener.Close() }()
-	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), (&fakes{}).sources(), nil); err == nil || !strings.Contains(err.Error(), "http.listen") {
+	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil); err == nil || !strings.Contains(err.Error(), "http.listen") {
 		t.Errorf("a taken address: %v", err)
 	}
 }

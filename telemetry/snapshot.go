@@ -8,6 +8,7 @@ import (
 
 	"balanceq/cmsclient"
 	"balanceq/consumer"
+	"balanceq/processor"
 	"balanceq/producer"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,7 @@ type Sources struct {
 	Consumer func() consumer.Status
 	Producer func() producer.Status
 	CMS      func() cmsclient.Status
+	Budget   func() processor.BudgetStatus
 	// Keys are the keys and certificates for the CMS; CallsSaved counts the calls that were shared.
 	Keys       func() []Key
 	CallsSaved func() uint64
@@ -53,7 +55,11 @@ var gaugeTexts = []struct {
 	{"balanceq_key_failing", "1 while a key's file cannot be used and the key before it is in force.", []string{"key"}},
 	{"balanceq_in_flight", "Requests being handled.", nil},
 	{"balanceq_cms_in_flight", "Calls to the CMS under way.", nil},
-	{"balanceq_waiting", "Requests that wait for leave to call the CMS, by cause; an empty cause is a limit (in flight, rate).", []string{"cause"}},
+	{"balanceq_waiting", "Requests that wait for leave to call the CMS, by cause, an empty cause being a limit (in flight, rate); " +
+		"with dead-letter-budget, dead letters that wait to be written.", []string{"cause"}},
+	{"balanceq_dead_letter_budget_spent", "1 while consumption pauses because of too many dead letters, until an operator resumes.", nil},
+	{"balanceq_dead_letter_budget_spent_total", "Times that the dead-letter budget was spent.", nil},
+	{"balanceq_dead_letter_share", "Share of dead letters among the outcomes of the budget's window.", nil},
 	{"balanceq_lanes_ready", "Contracts with waiting requests for which no worker is free.", nil},
 	{"balanceq_partition_lag", "Offsets of a partition that are not finished.", []string{"partition"}},
 	{"balanceq_partition_open", "Requests of a partition that were started and are not behind the commit offset.", []string{"partition"}},
@@ -92,7 +98,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(g.descs[name], kind, value, labels...)
 	}
 	now := time.Now()
-	cms, c, p := g.sources.CMS(), g.sources.Consumer(), g.sources.Producer()
+	cms, c, p, budget := g.sources.CMS(), g.sources.Consumer(), g.sources.Producer(), g.sources.Budget()
 	set("balanceq_in_flight", float64(c.InFlight))
 	set("balanceq_lanes_ready", float64(c.LanesReady))
 	set("balanceq_joined", number(c.Joined))
@@ -116,6 +122,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set("balanceq_cms_calls_saved_total", float64(g.sources.CallsSaved()))
 	waiting := map[string]int{
 		"": 0, cmsclient.CauseBreaker: 0, cmsclient.CauseThrottled: 0, cmsclient.CauseHalted: 0, cmsclient.CauseQuota: 0, CauseRetries: 0,
+		processor.CauseBudget: budget.Held,
 	}
 	if waiting[cms.Cause] = cms.Queued; cms.Cause == "" {
 		waiting[""], waiting[CauseRetries] = cms.Queued-cms.QueuedRetries, cms.QueuedRetries
@@ -123,6 +130,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	for cause, n := range waiting {
 		set("balanceq_waiting", float64(n), cause)
 	}
+	set("balanceq_dead_letter_budget_spent", number(budget.Spent()))
+	set("balanceq_dead_letter_budget_spent_total", float64(budget.Trips))
+	set("balanceq_dead_letter_share", budget.Share)
 	for _, k := range g.sources.Keys() {
 		if !k.Expires.IsZero() {
 			set("balanceq_key_expiry_days", k.Expires.Sub(now).Hours()/24, k.Name)

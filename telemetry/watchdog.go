@@ -78,7 +78,7 @@ func (w *Watchdog) Verdict() Verdict {
 // look requires mu.
 func (w *Watchdog) look(at time.Time) *moment {
 	m := &moment{
-		at: at, consumer: w.sources.Consumer(), producer: w.sources.Producer(), cms: w.sources.CMS(),
+		at: at, consumer: w.sources.Consumer(), producer: w.sources.Producer(), cms: w.sources.CMS(), budget: w.sources.Budget(),
 		ended: w.metrics.ended.Load(), handlers: w.sources.Handlers.snapshot(), kafka: w.kafka, there: w.there,
 	}
 	// Commits that failed and then do not come back at all are no excuse for ever.
@@ -108,7 +108,7 @@ const askTimeout = 10 * time.Second
 // askKafka asks for what the snapshots do not tell: whether a partition from which nothing comes has nothing to give, and
 // whether an instance without a place in the group could have one. While records flow it asks nothing.
 func (w *Watchdog) askKafka(ctx context.Context) {
-	c, waiting := w.sources.Consumer(), w.sources.CMS().Cause != ""
+	c, waiting := w.sources.Consumer(), w.sources.CMS().Cause != "" || w.sources.Budget().Spent()
 	fetched, from := map[int32]int64{}, map[int32]int64{}
 	for _, p := range c.Partitions {
 		if waiting || p.Draining || !p.Room {

@@ -21,7 +21,7 @@ func (p *program) deadlettersCommand() *cobra.Command {
 		Use: "deadletters", Short: "Find dead letters and what they are about", Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.deadlettersList())
+	cmd.AddCommand(p.deadlettersList(), p.deadlettersShow(), p.deadlettersExport())
 	return cmd
 }
 

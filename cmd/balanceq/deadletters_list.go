@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -30,7 +31,11 @@ func (p *program) deadlettersList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "Count dead letters, or list them one by one", Args: noArguments,
 		Long: `Counts the dead letters that the topic has now, by reason or by what --by says, with the times of the first
-and of the last one; with --records it lists them. It reads without a consumer group and changes nothing.`,
+and of the last one; with --records it lists them, with their places in the topic for deadletters show. It reads without a
+consumer group and changes nothing. Records that are not readable count as (unreadable).
+
+In text, contract ids that could be card numbers are masked. --output json is one object a line, a group or a record, and
+holds contract and request ids as they are, as results does; {"unreadable":…} is a line of its own.`,
 		Example: `  balanceq deadletters list
   balanceq deadletters list --since 24h --reason contract-not-found --by contract
   balanceq deadletters list --contract 70001 --records --output json`,
@@ -81,15 +86,25 @@ func (o *listOptions) check(now time.Time) (*letterQuery, error) {
 
 func (p *program) listDeadLetters(ctx context.Context, cfg config.Config, o *listOptions, q *letterQuery) error {
 	scan := p.scan(cfg, q)
+	list := &letterList{printer: printer{out: p.out, json: o.output == outputJSON, clear: scan.bar.clear}}
 	tally := deadletter.Tally{By: deadletter.Grouping(o.by), Bucket: o.bucket}
-	out := &printer{out: p.out, json: o.output == outputJSON, clear: scan.bar.clear}
+	var unreadable int64
+	var failed error // of a gap's line
+	scan.gap = func(g deadletter.Gap) {
+		if !g.Corrupt() {
+			return
+		}
+		unreadable += g.To - g.From
+		if o.records && list.json {
+			failed = cmp.Or(failed, writeLine(p.out, func() ([]byte, error) { return deadletter.GapJSON(g) }))
+		}
+	}
 	err := scan.each(ctx, func(l *deadletter.Letter) error {
 		tally.Add(l)
 		if !o.records {
 			return nil
 		}
-		a := readDeadLetter(l.Record)
-		if err := out.show(a, l.Time.Local().Format("2006-01-02 15:04:05.000"), fmt.Sprintf("[%d/%d]", l.Partition, l.Offset)); err != nil {
+		if err := cmp.Or(failed, list.add(l)); err != nil {
 			return err
 		}
 		if tally.Total.Count == int64(o.limit) {
@@ -97,53 +112,112 @@ func (p *program) listDeadLetters(ctx context.Context, cfg config.Config, o *lis
 		}
 		return nil
 	})
-	if err != nil || o.records {
+	if err = cmp.Or(err, failed); err != nil || o.records {
 		return err
 	}
-	return p.showTally(&tally, o)
+	if o.output == outputJSON {
+		return p.tallyJSON(&tally, o.limit, unreadable)
+	}
+	return p.showTally(&tally, o.limit, unreadable)
+}
+
+// letterList prints records, a line each.
+type letterList struct{ printer }
+
+func (p *letterList) add(l *deadletter.Letter) error {
+	when, place := l.Time.Local().Format("2006-01-02 15:04:05.000"), fmt.Sprintf("[%d/%d]", l.Partition, l.Offset)
+	rec := *l.Record
+	rec.Time = jsonTime(rec.Time)
+	if l.Recognised() {
+		return p.show(readDeadLetter(&rec), when, place)
+	}
+	p.clear()
+	if p.json {
+		return json.NewEncoder(p.out).Encode(deadLetterJSON{
+			Outcome: deadletter.OutcomeNone, Time: rec.Time.UTC(), DeadLetter: positionJSON(rec.Position),
+		})
+	}
+	_, err := fmt.Fprintf(p.out, "%s  %-*s  not a dead letter: it has none of the headers of one  %s\n", when, max(p.wide, 8), "-", place)
+	return err
+}
+
+// jsonTime brings a time stamp, which another writer may have set to anything, into the years that RFC 3339 and so
+// encoding/json knows.
+func jsonTime(t time.Time) time.Time {
+	t = t.UTC()
+	return t.AddDate(min(max(t.Year(), 0), 9999)-t.Year(), 0, 0)
 }
 
 // groupJSON is a group as --output json shows it, one a line.
 type groupJSON struct {
-	By    deadletter.Grouping `json:"by"`
-	Key   string              `json:"key"` // "": letters do not tell
-	Count int64               `json:"count"`
-	First time.Time           `json:"first"`
-	Last  time.Time           `json:"last"`
+	By     deadletter.Grouping `json:"by"`
+	Key    string              `json:"key"`              // "": letters do not tell
+	Others bool                `json:"others,omitempty"` // all groups beyond the first 100,000, without their keys
+	Count  int64               `json:"count"`
+	First  string              `json:"first"`
+	Last   string              `json:"last"`
 }
 
-func (p *program) showTally(t *deadletter.Tally, o *listOptions) error {
-	groups := t.Groups()
-	more := 0
-	if o.limit > 0 && len(groups) > o.limit {
-		more = len(groups) - o.limit
-		groups = groups[:o.limit]
+// unreadableJSON says in a line of its own how many offsets cannot be read.
+type unreadableJSON struct {
+	Unreadable struct {
+		Offsets int64 `json:"offsets"`
+	} `json:"unreadable"`
+}
+
+func (p *program) tallyJSON(t *deadletter.Tally, limit int, unreadable int64) error {
+	enc := json.NewEncoder(p.out)
+	show := func(key string, others bool, g deadletter.Group) error {
+		return enc.Encode(groupJSON{t.By, printable(key), others, g.Count, deadletter.FormatTime(g.First), deadletter.FormatTime(g.Last)})
 	}
-	if o.output == outputJSON {
-		enc := json.NewEncoder(p.out)
-		for _, g := range groups {
-			if err := enc.Encode(groupJSON{t.By, printable(g.Key), g.Count, g.First.UTC(), g.Last.UTC()}); err != nil {
-				return err
-			}
+	groups, more := limited(t.Groups(), limit)
+	for _, g := range groups {
+		if err := show(g.Key, false, g); err != nil {
+			return err
 		}
+	}
+	if t.Beyond.Count > 0 && more == 0 {
+		if err := show("", true, t.Beyond); err != nil {
+			return err
+		}
+	}
+	if unreadable == 0 {
 		return nil
 	}
-	if t.Total.Count == 0 {
+	var line unreadableJSON
+	line.Unreadable.Offsets = unreadable
+	return enc.Encode(line)
+}
+
+// limited returns the first groups, and how many more there are.
+func limited(groups []deadletter.Group, limit int) ([]deadletter.Group, int) {
+	if limit == 0 || len(groups) <= limit {
+		return groups, 0
+	}
+	return groups[:limit], len(groups) - limit
+}
+
+func (p *program) showTally(t *deadletter.Tally, limit int, unreadable int64) error {
+	if t.Total.Count == 0 && unreadable == 0 {
 		_, err := fmt.Fprintln(p.out, "no dead letters")
 		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintf(w, "%s\tCOUNT\tFIRST\tLAST\n", strings.ToUpper(string(t.By))) // a tabwriter says what failed when it is flushed
 	row := func(name string, g deadletter.Group) {
-		_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, g.Count, secondsText(g.First), secondsText(g.Last))
+		if g.Count > 0 {
+			_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, g.Count, secondsText(g.First), secondsText(g.Last))
+		}
 	}
+	groups, more := limited(t.Groups(), limit)
 	for _, g := range groups {
-		row(groupText(t.By, g.Key), g)
+		row(groupText(g.Key), g)
 	}
-	if t.Beyond.Count > 0 {
-		row("(others)", t.Beyond)
-	}
+	row("(others)", t.Beyond)
 	row("total", t.Total)
+	if unreadable > 0 {
+		_, _ = fmt.Fprintf(w, "(unreadable)\t%d\n", unreadable)
+	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -154,14 +228,11 @@ func (p *program) showTally(t *deadletter.Tally, o *listOptions) error {
 	return nil
 }
 
-func groupText(by deadletter.Grouping, key string) string {
-	switch {
-	case key == "":
+func groupText(key string) string {
+	if key == "" {
 		return "(none)"
-	case by == deadletter.ByContract:
-		return printable(schemas.Mask(key))
 	}
-	return printable(key)
+	return printable(schemas.Mask(key))
 }
 
 func secondsText(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

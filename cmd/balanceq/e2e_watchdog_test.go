@@ -89,7 +89,7 @@ func (w *wedged) run(r *rig) string {
 	}
 	c := consumer.New(w.cfg, parts)
 	sources := telemetry.Sources{
-		Consumer: c.Status, Producer: outcomes.Producer.Status, CMS: cms.Status, Keys: func() []telemetry.Key { return nil },
+		Consumer: c.Status, Producer: outcomes.Producer.Status, CMS: cms.Status, Budget: answers.Budget, Keys: func() []telemetry.Key { return nil },
 		CallsSaved: answers.CallsSaved, Handlers: handlers,
 		AskKafka: service.Glances{Wire: wire(r.requests), Group: r.group, Topic: r.requests}.Ask,
 	}
@@ -97,7 +97,7 @@ func (w *wedged) run(r *rig) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := telemetry.Listen("127.0.0.1:0", reg, sources, dog)
+	server, err := telemetry.Listen("127.0.0.1:0", reg, sources, dog, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

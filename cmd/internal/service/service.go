@@ -79,12 +79,13 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 		return nil, errors.Join(err, s.Close())
 	}
 	s.glances = Glances{Wire: wire(cfg.Topics.Requests), Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests}
+	s.answers = processor.New(processorConfig(cfg), s.cms, log)
 	s.consumer = consumer.New(consumerConfig(cfg), consumer.Parts{
 		Offsets: offsets, Fetch: wire(cfg.Topics.Requests),
 		Member:   member,
 		Delivery: delivery,
 		Handler:  s.handler(),
-		Gate:     s.cms, Log: log, Observer: s.metrics,
+		Gate:     s.answers, Log: log, Observer: s.metrics,
 	})
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -93,10 +94,6 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 }
 
 func (s *Service) handler() consumer.Handler {
-	s.answers = processor.New(processor.Config{
-		MaxAttempts: s.cfg.CMS.MaxAttempts, BackoffInitial: s.cfg.CMS.Backoff.Initial, BackoffMax: s.cfg.CMS.Backoff.Max,
-		Coalesce: s.cfg.CMS.Coalesce, PublishFailures: s.cfg.Results.PublishFailures, RefuseCardNumbers: s.cfg.Requests.RefuseCardNumbers,
-	}, s.cms, s.log)
 	return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) {
 		watched := s.handlers.Begin(lane)
 		defer watched.End()
@@ -116,7 +113,7 @@ func (s *Service) listen() error {
 	if s.cfg.HTTP.Listen == "" {
 		return nil
 	}
-	server, err := telemetry.Listen(s.cfg.HTTP.Listen, s.registry, sources, s.watchdog)
+	server, err := telemetry.Listen(s.cfg.HTTP.Listen, s.registry, sources, s.watchdog, s.resume)
 	if err != nil {
 		return err
 	}
@@ -124,11 +121,17 @@ func (s *Service) listen() error {
 	return nil
 }
 
+// resume is what POST /resume does.
+func (s *Service) resume(who string) telemetry.Resumption {
+	was, resumed := s.answers.Resume(who)
+	return telemetry.Resumption{Instance: s.cfg.Instance, Resumed: resumed, Was: was}
+}
+
 // Sources give snapshots of the running parts.
 func (s *Service) Sources() telemetry.Sources {
 	return telemetry.Sources{
-		Consumer: s.consumer.Status, Producer: s.writing.Status, CMS: s.cms.Status, Keys: s.keys.Status, CallsSaved: s.answers.CallsSaved,
-		Handlers: s.handlers, AskKafka: s.glances.Ask,
+		Consumer: s.consumer.Status, Producer: s.writing.Status, CMS: s.cms.Status, Budget: s.answers.Budget,
+		Keys: s.keys.Status, CallsSaved: s.answers.CallsSaved, Handlers: s.handlers, AskKafka: s.glances.Ask,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"balanceq/cmd/internal/config"
 	"balanceq/consumer"
 	"balanceq/kafkawire"
+	"balanceq/processor"
 )
 
 // KafkaSettings turns the configuration into connection settings; it reads the TLS files.
@@ -29,6 +30,14 @@ func memberConfig(cfg config.Config) consumer.MemberConfig {
 	return consumer.MemberConfig{
 		Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests, RebalanceTimeout: cfg.Kafka.RebalanceTimeout,
 		InstanceID: cfg.Kafka.InstanceID, LeaveOnStop: cfg.Kafka.LeaveOnStop,
+	}
+}
+
+func processorConfig(cfg config.Config) processor.Config {
+	return processor.Config{
+		MaxAttempts: cfg.CMS.MaxAttempts, BackoffInitial: cfg.CMS.Backoff.Initial, BackoffMax: cfg.CMS.Backoff.Max,
+		Coalesce: cfg.CMS.Coalesce, PublishFailures: cfg.Results.PublishFailures, RefuseCardNumbers: cfg.Requests.RefuseCardNumbers,
+		Budget: processor.BudgetConfig{Share: cfg.DeadLetters.Budget, Window: cfg.DeadLetters.BudgetWindow},
 	}
 }
 

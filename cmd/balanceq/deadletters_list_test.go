@@ -1,0 +1,208 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/deadletter"
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/spf13/pflag"
+)
+
+func TestDeadLettersListUsage(t *testing.T) {
+	tests := map[string]struct{ args, want string }{
+		"by":     {"--by day", `--by: "day" is not known`},
+		"bucket": {"--bucket 1ms", "--bucket: 1ms is less than a second"},
+		"limit":  {"--limit -1", "--limit: -1 is less than 0"},
+		"output": {"--output yaml", `--output: "yaml" is not known`},
+		"reason": {"--reason gone", `--reason: "gone" is not known`},
+	}
+	s := newShell(t)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			sub := *s
+			sub.T = t
+			c := sub.run(exitUsage, append([]string{"deadletters", "list"}, strings.Fields(test.args)...)...)
+			wantText(t, "the error", c.err.String(), test.want)
+		})
+	}
+}
+
+func TestDeadLettersList(t *testing.T) {
+	s := withLetters(t)
+	t.Run("counts", func(t *testing.T) {
+		c := s.run(exitDone, "deadletters", "list")
+		got := regexp.MustCompile(` {2,}.*`).ReplaceAllString(c.out.String(), "")
+		if lines := rows(got); len(lines) != allLetters || lines[0] != "REASON" || lines[1] != "(none)" && lines[1] != "invalid-request" || lines[len(lines)-1] != "total" {
+			t.Errorf("output:\n%s", &c.out)
+		}
+		wantText(t, "the table", regexp.MustCompile(` +`).ReplaceAllString(c.out.String(), " "),
+			"invalid-request 2 2026-03-01", "(none) 2 ", "contract-not-found 1 ", "total 9 ")
+		c = s.run(exitDone, "deadletters", "list", "--by", "contract", "--limit", "1")
+		wantText(t, "the table", c.out.String(), "CONTRACT", "(none)", "3 groups more; raise --limit to see them\n")
+		c = s.run(exitDone, "deadletters", "list", "--reason", "unexpected-response")
+		if c.out.String() != "no dead letters\n" {
+			t.Errorf("of none: %s", &c.out)
+		}
+	})
+	t.Run("masks in text only", func(t *testing.T) {
+		c := s.run(exitDone, "deadletters", "list", "--by", "contract")
+		wantText(t, "the table", c.out.String(), "411111******1111")
+		c = s.run(exitDone, "deadletters", "list", "--by", "contract", "--output", "json")
+		wantText(t, "JSON", c.out.String(), `{"by":"contract","key":"4111111111111111","count":1,"first":"2026-03-01T12:00:00.000Z","last":"2026-03-01T12:00:00.000Z"}`)
+	})
+	t.Run("records", func(t *testing.T) {
+		c := s.run(exitDone, "deadletters", "list", "--records")
+		lines := rows(c.out.String())
+		if len(lines) != allLetters {
+			t.Fatalf("output:\n%s", &c.out)
+		}
+		for at, want := range map[int]string{
+			atNotFound: "70404     dead letter  contract-not-found: why it was given up (HTTP 404 CONTRACT_DOES_NOT_EXIST, 2 attempts)  [0/0]",
+			atForeign:  "dead letter  no such order (4 attempts)  [0/2]",
+			atStranger: "-         not a dead letter: it has none of the headers of one  [0/3]",
+		} {
+			wantText(t, "the line", lines[at], want)
+		}
+		c = s.run(exitDone, "deadletters", "list", "--records", "--limit", "2")
+		if len(rows(c.out.String())) != 2 {
+			t.Errorf("output:\n%s", &c.out)
+		}
+	})
+	t.Run("records as JSON", func(t *testing.T) {
+		c := s.run(exitDone, "deadletters", "list", "--records", "--output", "json")
+		lines := rows(c.out.String())
+		for at, want := range map[int]string{
+			atNotFound: `{"outcome":"dead-letter","requestId":"mine","contractId":"70404","reason":"contract-not-found",`,
+			atForeign:  `{"outcome":"dead-letter","detail":"no such order","attempts":4,`,
+			atStranger: `{"outcome":"not-a-dead-letter","attempts":0,"time":"2026-03-01T12:00:00Z","deadLetter":{`,
+		} {
+			if !strings.HasPrefix(lines[at], want) {
+				t.Errorf("got  %s\nwant %s…", lines[at], want)
+			}
+		}
+		// The command results shows the same.
+		c = s.run(exitDone, "results", "--deadletters", "--from-beginning", "--exit", "--output", "json")
+		for _, line := range rows(c.out.String()) {
+			if !slices.Contains(lines, line) && !strings.Contains(line, `"offset":3}`) {
+				t.Errorf("not listed: %s", line)
+			}
+		}
+	})
+}
+
+// Nothing of a record acts on a terminal, whatever shows it.
+func TestDeadLettersOnTerminals(t *testing.T) {
+	s := withLetters(t)
+	calls := []string{"list --records", "list --records --output json", "export", "export --format csv"}
+	for _, by := range deadletter.Groupings {
+		calls = append(calls, "list --by "+string(by), "list --output json --by "+string(by))
+	}
+	show := []string{"deadletters", "show", "0/0", "0/1", "0/2", "0/3", "0/4", "0/5", "0/6", "0/7", "0/8"}
+	shows := [][]string{show, append(slices.Clone(show), "--output", "json")}
+	for _, args := range shows {
+		c := s.run(exitFailed, args...) // 0/3 is not a dead letter
+		fitForTerminal(t, strings.Join(args, " "), c.out.String())
+		fitForTerminal(t, strings.Join(args, " ")+": standard error", c.err.String())
+	}
+	for _, call := range calls {
+		c := s.run(exitDone, append([]string{"deadletters"}, strings.Fields(call)...)...)
+		fitForTerminal(t, call, c.out.String())
+		fitForTerminal(t, call+": standard error", c.err.String())
+		if c.out.String() == "" {
+			t.Errorf("%s shows nothing", call)
+		}
+	}
+}
+
+// Offsets without a record, as compaction and transactions leave them, are neither letters nor trouble.
+func TestDeadLettersWithHoles(t *testing.T) {
+	s := newShell(t)
+	s.dead = s.broker.Topic(t, 1)
+	letters := func(n int) (all []kafka.Message) {
+		for range n {
+			all = append(all, ownLetter("expired", []byte("k"), []byte(`{"contractId":1,"balanceCodes":["A"]}`)))
+		}
+		return all
+	}
+	s.broker.ProduceTo(t, s.dead, 0, letters(3)...)
+	s.broker.ProduceTransaction(t, s.dead, letters(5), false)
+	s.broker.ProduceTransaction(t, s.dead, letters(2), true)
+	s.broker.ProduceTransaction(t, s.dead, letters(4), false)
+	c := s.run(exitDone, "deadletters", "list", "--output", "json")
+	var group groupJSON
+	if err := json.Unmarshal([]byte(c.out.String()), &group); err != nil || group.Count != 5 || c.err.String() != "" {
+		t.Errorf("error %v, output:\n%s%s", err, &c.out, &c.err)
+	}
+	c = s.run(exitDone, "deadletters", "export")
+	if n := len(rows(c.out.String())); n != 5 || c.err.String() != "exported 5 records\n" {
+		t.Errorf("%d lines; %s", n, &c.err)
+	}
+	c = s.run(exitFailed, "deadletters", "show", "0/4")
+	wantText(t, "the error", c.err.String(), s.dead+"/0/4 is no record: it was compacted away, withdrawn with its transaction, ", "the partition has the offsets 0 to 16")
+}
+
+// configuration is what the commands of this shell are given.
+func (s *shell) configuration() config.Config {
+	s.Helper()
+	flags := pflag.NewFlagSet("balanceq", pflag.ContinueOnError)
+	config.Register(flags)
+	if err := flags.Parse(s.args()); err != nil {
+		s.Fatal(err)
+	}
+	loaded, err := config.Load(flags, nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return loaded.Config
+}
+
+// What retention deletes while a scan is on its way is told, and the scan goes on behind it.
+func TestDeadLettersExpireMeanwhile(t *testing.T) {
+	s := newShell(t)
+	s.dead = s.broker.Topic(t, 1, "max.message.bytes=4000000")
+	for range 5 {
+		s.broker.ProduceTo(t, s.dead, 0, ownLetter("expired", nil, make([]byte, 1<<20))) // more than fits one fetch
+	}
+	var errOut output
+	p := &program{out: &output{}, err: &errOut}
+	scan := p.scan(s.configuration(), &letterQuery{from: kafkawire.Earliest})
+	var gaps []deadletter.Gap
+	scan.gap = func(g deadletter.Gap) { gaps = append(gaps, g) }
+	var offsets []int64
+	err := scan.each(t.Context(), func(l *deadletter.Letter) error {
+		if offsets = append(offsets, l.Offset); l.Offset == 0 {
+			s.broker.DeleteRecords(t, s.dead, map[int32]int64{0: 3})
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(offsets, []int64{0, 3, 4}) {
+		t.Errorf("read %v, error %v", offsets, err)
+	}
+	if len(gaps) != 1 || gaps[0].Span != (kafkawire.Span{From: 1, To: 3}) || gaps[0].Corrupt() {
+		t.Errorf("gaps %+v", gaps)
+	}
+	wantText(t, "standard error", errOut.String(), "warning: offsets 1 to 2 of "+s.dead+"/0 were deleted")
+	c := s.run(exitFailed, "deadletters", "show", "0/1")
+	wantText(t, "the error", c.err.String(), "0/1 has expired: the topic's retention has deleted it; the partition has the offsets 3 to 4")
+}
+
+// A time stamp that another writer has set to anything does not end a list.
+func TestJSONTime(t *testing.T) {
+	for _, ms := range []int64{0, -1, 1 << 62, -1 << 62, 1_700_000_000_000} {
+		at := jsonTime(time.UnixMilli(ms))
+		if _, err := json.Marshal(at); err != nil {
+			t.Error(err)
+		}
+		if ms < 1<<50 && ms > -1<<40 && !at.Equal(time.UnixMilli(ms)) {
+			t.Errorf("%d became %v", ms, at)
+		}
+	}
+}

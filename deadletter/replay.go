@@ -1,0 +1,209 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+)
+
+// ReplayConfig says where letters come from and go to, and what the ledger is to say about it.
+type ReplayConfig struct {
+	Letters, Requests, Ledger string // topics
+	Run                       string // names this run: unique
+	By                        string // user@host
+	Filter                    string // the flags that chose the letters
+}
+
+// Replay puts the requests of dead letters back, each exactly once, whatever is killed and whoever else replays.
+//
+// Requests and ledger entries go out in one transaction. All runs share one transactional id, so that a run that begins fences
+// the one before it and ends its open transaction; then the ledger says what has been replayed. After an error the same is done
+// again: whether a transaction was committed whose answer was lost is what the ledger says.
+type Replay struct {
+	cfg        ReplayConfig
+	wire       *kafkawire.Client
+	ledger     Ledger
+	partitions int    // of the request topic
+	topicID    string // of the dead-letter topic
+	// Replayed are all letters in the ledger.
+	Replayed *Positions
+	placed   map[schemas.Position]Place // letters of this run that the ledger was found to have
+
+	txn       kafkawire.Transactional
+	ready     bool // txn can begin a transaction; otherwise take over first
+	sequences map[partition]int32
+}
+
+type partition struct {
+	topic  string
+	number int32
+}
+
+// Again is a letter whose request is put back.
+type Again struct {
+	Letter  *Letter
+	Message schemas.Message
+	Changes []Change // what was edited
+	Request Place    // where the request stands now: set by Put
+	rekeyed bool
+}
+
+const (
+	transactionTimeout = 10 * time.Second // readers of the request topic wait so long for what a killed run has left open
+	maxChunk           = 1000             // letters of one transaction
+	maxChunkBytes      = 512 << 10        // of their messages; a larger one makes a transaction of its own
+	retryPause         = 200 * time.Millisecond
+	busyPause          = 5 * time.Millisecond
+)
+
+// ErrTakenOver says that another run has begun: it replays now, and this one is over.
+var ErrTakenOver = errors.New("another replay has begun and has taken over")
+
+// NewReplay takes over from any other run and reads the ledger. The clients are for this replay alone.
+func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.Client) (*Replay, error) {
+	r := &Replay{
+		cfg: cfg, wire: wire, ledger: Ledger{Client: reading, Topic: cfg.Ledger},
+		Replayed: &Positions{}, placed: map[schemas.Position]Place{},
+	}
+	id, err := wire.TopicID(ctx, cfg.Letters)
+	if err != nil {
+		return nil, err
+	}
+	r.topicID = id.String()
+	if _, r.partitions, err = wire.Leaders(ctx, cfg.Requests); err != nil {
+		return nil, err
+	}
+	for {
+		err := r.takeOver(ctx)
+		if err == nil || !r.passes(ctx, err) {
+			return r, err
+		}
+	}
+}
+
+// passes waits a moment after an error that passes by itself.
+func (r *Replay) passes(ctx context.Context, err error) bool {
+	if errors.Is(err, ErrLedger) || !kafkawire.Transient(err) && !kafkawire.ProducerStateLost(err) {
+		return false
+	}
+	r.wire.Reset()
+	return kafkawire.Pause(ctx, retryPause)
+}
+
+// takeOver begins a new epoch of the transactional id: whatever was open under it has ended by then, so that the ledger has
+// all that was committed.
+func (r *Replay) takeOver(ctx context.Context) error {
+	err := patiently(ctx, func() (err error) {
+		r.txn, err = r.wire.InitTransactional(ctx, "balanceq-replay."+r.cfg.Ledger, transactionTimeout)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.sequences = map[partition]int32{}
+	err = r.ledger.Read(ctx, func(e *Entry) error {
+		if !e.of(r.cfg.Letters, r.topicID) {
+			return nil
+		}
+		r.Replayed.Add(e.Letter.Partition, e.Letter.Offset)
+		if e.Run == r.cfg.Run {
+			r.placed[schemas.Position(e.Letter)] = e.Request
+		}
+		return nil
+	})
+	r.ready = err == nil
+	return err
+}
+
+// patiently repeats what fails because the coordinator is still ending the transaction before.
+func patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !kafkawire.ConcurrentTransactions(err) || !kafkawire.Pause(ctx, busyPause) {
+			return err
+		}
+	}
+}
+
+// Prepare makes ready what Put puts back. It aliases the letter.
+func (r *Replay) Prepare(l *Letter) *Again {
+	return &Again{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
+}
+
+// Full says that a transaction has enough of these.
+func Full(chunk []*Again) bool {
+	size := 0
+	for _, a := range chunk {
+		size += messageSize(a.Message)
+	}
+	return len(chunk) >= maxChunk || size >= maxChunkBytes
+}
+
+// Put puts letters back in one transaction, in their order, and sets where their requests stand now. Those that were replayed
+// already, by another run, are left out of what it returns. Errors that pass are waited out until ctx ends; once begun, a
+// transaction is not interrupted. On an error none of them was put back, unless it says otherwise.
+func (r *Replay) Put(ctx context.Context, chunk []*Again) ([]*Again, error) {
+	for {
+		if !r.ready {
+			if err := r.takeOver(ctx); err != nil {
+				if r.passes(ctx, err) {
+					continue
+				}
+				return nil, err
+			}
+		}
+		done, open := r.split(chunk)
+		if len(open) == 0 {
+			return done, nil
+		}
+		began := time.Now()
+		err := r.transact(context.WithoutCancel(ctx), open)
+		switch {
+		case err == nil:
+			for _, a := range open {
+				r.Replayed.Add(a.Letter.Partition, a.Letter.Offset)
+			}
+			return append(done, open...), nil
+		case kafkawire.Fenced(err) && time.Since(began) < transactionTimeout/2: // else it was the coordinator's patience
+			return nil, ErrTakenOver
+		case kafkawire.TooLarge(err) && len(open) > 1:
+			return r.halve(ctx, open, done)
+		case kafkawire.TooLarge(err):
+			return nil, fmt.Errorf("dead letter %s does not fit: %w", open[0].Letter.Position, err)
+		case !r.passes(ctx, err):
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("interrupted while Kafka failed (%w): whether the last %d were replayed, the history will say", err, len(open))
+			}
+			return nil, err
+		}
+	}
+}
+
+// split tells what this run has already put back from what is still to be done.
+func (r *Replay) split(chunk []*Again) (done, open []*Again) {
+	for _, a := range chunk {
+		if place, mine := r.placed[a.Letter.Position]; mine {
+			a.Request = place
+			done = append(done, a)
+		} else if !r.Replayed.Has(a.Letter.Partition, a.Letter.Offset) {
+			open = append(open, a)
+		}
+	}
+	return done, open
+}
+
+// halve is Put for a topic that takes smaller batches.
+func (r *Replay) halve(ctx context.Context, chunk, done []*Again) ([]*Again, error) {
+	for _, half := range [][]*Again{chunk[:len(chunk)/2], chunk[len(chunk)/2:]} {
+		put, err := r.Put(ctx, half)
+		done = append(done, put...)
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}

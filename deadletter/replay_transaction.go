@@ -1,0 +1,135 @@
+package deadletter
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"balanceq/kafkawire"
+	"balanceq/schemas"
+)
+
+// transact puts letters and their ledger entries into one transaction. On an error the next one takes over first, which ends
+// this one.
+func (r *Replay) transact(ctx context.Context, chunk []*Again) error {
+	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
+	defer cancel()
+	r.ready = false
+	err := r.fill(ctx, chunk)
+	if err == nil {
+		err = r.wire.EndTransaction(ctx, r.txn, true)
+	} else if !kafkawire.Fenced(err) {
+		_ = r.wire.EndTransaction(ctx, r.txn, false) // so that readers need not wait for the next one; taking over aborts too
+	}
+	r.ready = err == nil
+	return err
+}
+
+func (r *Replay) fill(ctx context.Context, chunk []*Again) error {
+	byPartition := map[int32][]*Again{}
+	for _, a := range chunk {
+		p := r.partitionOf(a)
+		byPartition[p] = append(byPartition[p], a)
+	}
+	touched := map[string][]int32{r.cfg.Ledger: {ledgerPartition}}
+	records := map[int32][]kafkawire.Record{}
+	for p, letters := range byPartition {
+		touched[r.cfg.Requests] = append(touched[r.cfg.Requests], p)
+		for _, a := range letters {
+			records[p] = append(records[p], recordOf(a.Message))
+		}
+	}
+	err := patiently(ctx, func() error { return r.wire.AddPartitions(ctx, r.txn, touched) })
+	if err != nil {
+		return err
+	}
+	first, err := r.produce(ctx, r.cfg.Requests, records)
+	if err != nil {
+		return err
+	}
+	for p, letters := range byPartition {
+		for i, a := range letters {
+			a.Request = Place{r.cfg.Requests, p, first[p] + int64(i)}
+		}
+	}
+	entries, err := r.entries(chunk)
+	if err != nil {
+		return err
+	}
+	_, err = r.produce(ctx, r.cfg.Ledger, map[int32][]kafkawire.Record{ledgerPartition: entries})
+	return err
+}
+
+// partitionOf is where the request stood before, so that it stays behind the others of its contract; an edited one with
+// another key, and one that does not say, goes where its key belongs.
+func (r *Replay) partitionOf(a *Again) int32 {
+	if info := a.Letter.Info(); info.HasSource && !a.rekeyed && int(info.Source.Partition) < r.partitions {
+		return info.Source.Partition
+	}
+	all := make([]int, r.partitions)
+	for i := range all {
+		all[i] = i
+	}
+	return int32(kafkawire.KeyPartition(a.Message.Key, all...))
+}
+
+// produce writes one batch a partition, leader by leader, and returns the offset of the first record of each.
+func (r *Replay) produce(ctx context.Context, topic string, records map[int32][]kafkawire.Record) (map[int32]int64, error) {
+	leaders, _, err := r.wire.Leaders(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	byLeader := map[int32][]*kafkawire.Batch{}
+	for p, list := range records {
+		leader, known := leaders[p]
+		if !known {
+			return nil, fmt.Errorf("writing to %s/%d: it has no leader at the moment", topic, p)
+		}
+		sequence := r.sequences[partition{topic, p}]
+		byLeader[leader] = append(byLeader[leader], &kafkawire.Batch{
+			Topic: topic, Partition: p, Bytes: kafkawire.AppendTransactionalBatch(nil, r.txn.Producer, sequence, list, now),
+		})
+	}
+	first := map[int32]int64{}
+	for leader, batches := range byLeader {
+		if err := r.wire.ProduceTransactional(ctx, r.txn, leader, batches); err != nil {
+			return nil, fmt.Errorf("writing to %s: %w", topic, err)
+		}
+		for _, b := range batches {
+			if b.Err != nil {
+				return nil, fmt.Errorf("writing to %s/%d: %w", topic, b.Partition, b.Err)
+			}
+			at := partition{topic, b.Partition}
+			r.sequences[at] = kafkawire.NextSequence(r.sequences[at], len(records[b.Partition]))
+			first[b.Partition] = b.First
+		}
+	}
+	return first, nil
+}
+
+func (r *Replay) entries(chunk []*Again) ([]kafkawire.Record, error) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	entries := make([]kafkawire.Record, 0, len(chunk))
+	for _, a := range chunk {
+		info := a.Letter.Info()
+		e := Entry{
+			Run: r.cfg.Run, Time: now, By: r.cfg.By, Filter: r.cfg.Filter, Letter: Place(a.Letter.Position), Request: a.Request,
+			Reason: info.Reason, Replay: info.ReplayCount + 1, Changes: a.Changes, TopicID: r.topicID,
+		}
+		rec, err := e.record()
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, rec)
+	}
+	return entries, nil
+}
+
+func recordOf(m schemas.Message) kafkawire.Record {
+	rec := kafkawire.Record{Key: m.Key, Value: m.Value, Headers: make([]kafkawire.Header, len(m.Headers))}
+	for i, h := range m.Headers {
+		rec.Headers[i] = kafkawire.Header(h)
+	}
+	return rec
+}

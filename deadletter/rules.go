@@ -1,0 +1,85 @@
+package deadletter
+
+import (
+	"strconv"
+
+	"balanceq/schemas"
+)
+
+// Obstacle says why a letter is not replayed. "" is none.
+type Obstacle string
+
+// The obstacles.
+const (
+	NotALetter      Obstacle = "no dead letter"     // it has no header of one
+	OtherTopic      Obstacle = "of another topic"   // its request did not stand on the request topic
+	AlreadyReplayed Obstacle = "replayed already"   // the ledger has it
+	TooOften        Obstacle = "replayed too often" // its request has been replayed as often as Rules allow
+	TooLarge        Obstacle = "too large"          // for the request topic
+	nothing         Obstacle = ""
+)
+
+// Obstacles lists them in the order in which they are looked for.
+var Obstacles = []Obstacle{NotALetter, OtherTopic, AlreadyReplayed, TooOften, TooLarge}
+
+// Rules say which letters may be replayed.
+type Rules struct {
+	Requests   string // topic
+	MaxReplays int    // of one request: it may fail again and again
+	MaxBytes   int    // of a message of the request topic; 0: not known
+	Replayed   *Positions
+}
+
+// room is what a batch with one record needs besides key, value and headers, generously.
+const room = 256
+
+// Obstacle returns what keeps a letter from being replayed.
+func (r *Rules) Obstacle(l *Letter) Obstacle {
+	info := l.Info()
+	switch {
+	case !l.Recognised():
+		return NotALetter
+	case info.HasSource && info.Source.Topic != r.Requests:
+		return OtherTopic
+	case r.Replayed.Has(l.Partition, l.Offset):
+		return AlreadyReplayed
+	case info.ReplayCount >= r.MaxReplays:
+		return TooOften
+	case r.MaxBytes > 0 && l.size() > r.MaxBytes:
+		return TooLarge
+	}
+	return nothing
+}
+
+// size is about what the letter's request takes on the request topic.
+func (l *Letter) size() int {
+	if len(l.Value) < room*room { // not worth a closer look
+		return len(l.Value)
+	}
+	return messageSize(schemas.ReplayMessage(l.Record, ""))
+}
+
+func messageSize(m schemas.Message) int {
+	size := room + len(m.Key) + len(m.Value)
+	for _, h := range m.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return size
+}
+
+// Explain is the obstacle in words for people, with what to do about it.
+func (r *Rules) Explain(o Obstacle) string {
+	switch o {
+	case NotALetter:
+		return "have no header of a dead letter; something else wrote them"
+	case OtherTopic:
+		return "came from another topic than " + r.Requests
+	case AlreadyReplayed:
+		return "have been replayed already: balanceq deadletters history"
+	case TooOften:
+		return "have been replayed " + strconv.Itoa(r.MaxReplays) + " times or more; --max-replays raises the limit"
+	case TooLarge:
+		return "are larger than " + r.Requests + " takes; raise its max.message.bytes"
+	}
+	return string(o)
+}

@@ -1,0 +1,242 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/schemas"
+)
+
+func limited(cfg *Config, _ *cmsclient.Config) {
+	cfg.Budget = BudgetConfig{Share: .5, Window: 5 * time.Minute}
+}
+
+// invalid makes n records that are no requests, from an offset on.
+func invalid(offset int64, n int) []*schemas.Inquiry {
+	inqs := make([]*schemas.Inquiry, n)
+	for i := range inqs {
+		inqs[i] = request(0, offset+int64(i))
+		inqs[i].Err = errors.New("value: is not JSON")
+	}
+	return inqs
+}
+
+// spend uses the budget up and returns the lane in which the rest of the dead letters waits: all but the first 99.
+func (w *world) spend(n int) *testLane {
+	w.t.Helper()
+	l := w.lane(0)
+	l.submit(invalid(1000, n)...)
+	pass(time.Second)
+	if got := len(w.outcomes()); got != budgetFloor-1 || !w.processor.Budget().Spent() {
+		w.t.Fatalf("%d dead letters were written before the pause, want %d: %+v", got, budgetFloor-1, w.processor.Budget())
+	}
+	return l
+}
+
+// While the budget is spent, for however long, no dead letter is handed in and good requests are answered. Afterwards all of
+// them are, in order.
+func TestBudgetHoldsDeadLetters(t *testing.T) {
+	answer := func(ctx context.Context, c call) (*http.Response, error) {
+		if c.contract == 404 {
+			return refusal(404, "CONTRACT_DOES_NOT_EXIST")
+		}
+		return balances(c)
+	}
+	inWorld(t, answer, limited, func(t *testing.T, w *world) {
+		w.spend(300)
+		cause, resumed := w.processor.Waiting()
+		if cause != CauseBudget {
+			t.Errorf("it waits for %q", cause)
+		}
+		w.lane(404).submit(request(404, 1), request(404, 2))
+		for i := range int64(50) {
+			w.lane(i + 1).submit(request(i+1, 10+i))
+		}
+		pass(12 * time.Hour)
+		settled := w.outcomes()
+		if len(settled) != budgetFloor-1+50 {
+			t.Errorf("%d outcomes, want the 50 results besides", len(settled))
+		}
+		wantNoDeadLetters(t, settled[budgetFloor-1:])
+		if s := w.processor.Budget(); s.Held != 2 || w.client.Status().InFlight != 0 {
+			t.Errorf("%+v; %d calls in flight", s, w.client.Status().InFlight)
+		}
+		select {
+		case <-resumed:
+			t.Error("it went on by itself")
+		default:
+		}
+
+		if was, done := w.processor.Resume("ann@desk 4111111111111111"); !done || !strings.Contains(was, "100 of 100 requests") {
+			t.Errorf("resumed %v, was %q", done, was)
+		}
+		<-resumed
+		settled = w.await(300+50+2, time.Second)
+		last := int64(-1)
+		for _, s := range settled {
+			if at := s.inq.Record.Offset; s.inq.Err != nil {
+				if at <= last {
+					t.Errorf("%d comes after %d", at, last)
+				}
+				last = at
+			}
+		}
+		if cause, _ := w.processor.Waiting(); cause != "" {
+			t.Errorf("it waits for %q", cause)
+		}
+		if log := w.log(); strings.Count(log, "consumption pauses") != 1 || !strings.Contains(log, `"by":"ann@desk 411111******1111"`) {
+			t.Error("the log does not say once that it paused, or who resumed")
+		}
+		if _, done := w.processor.Resume("ann"); done {
+			t.Error("resumed twice")
+		}
+	})
+}
+
+// Results of the same window make room for dead letters: of 200 results, as many again may be given up.
+func TestBudgetCountsResults(t *testing.T) {
+	inWorld(t, atOnce, limited, func(t *testing.T, w *world) {
+		for i := range int64(200) {
+			w.lane(i + 1).submit(request(i+1, i))
+		}
+		w.await(200, time.Second)
+		w.lane(0).submit(invalid(1000, 300)...)
+		pass(time.Minute)
+		if n := len(w.outcomes()) - 200; n != 200 || !w.processor.Budget().Spent() {
+			t.Errorf("%d dead letters were written before the pause", n)
+		}
+		w.processor.Resume("ann")
+		w.await(500, time.Second)
+	})
+}
+
+// A request that is given up before it is asked for keeps no permit while it waits to be buried: not the only one, and not the
+// probe of a half-open breaker.
+func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
+	var down atomic.Bool
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		if down.Load() {
+			return reply(503, "")
+		}
+		return balances(c)
+	}
+	one := func(cfg *Config, cms *cmsclient.Config) {
+		limited(cfg, cms)
+		cms.MaxInFlight, cms.MinInFlight, cms.Breaker.MinCalls = 1, 1, 1
+	}
+	inWorld(t, answer, one, func(t *testing.T, w *world) {
+		w.spend(200)
+		late := func(offset int64) *schemas.Inquiry {
+			inq := request(offset, offset)
+			inq.Request.Deadline = time.Now().Add(time.Second)
+			return inq
+		}
+		down.Store(true)
+		for i := range int64(20) { // all of them expire while the breaker is open, and become its probes
+			w.lane(100+i).submit(late(100+i), request(100+i, 200+i))
+		}
+		w.lane(7).submit(request(7, 7))
+		pass(time.Minute)
+		down.Store(false)
+		w.await(budgetFloor-1+1, 10*time.Minute)
+		w.lane(8).submit(request(8, 8))
+		settled := w.await(budgetFloor-1+2, time.Minute)
+		wantSummary(t, settled[budgetFloor-1:], "7 complete, 8 complete")
+		if s := w.client.Status(); s.InFlight != 0 || s.Breaker != "closed" {
+			t.Errorf("%+v", s)
+		}
+		w.processor.Resume("ann")
+		settled = w.await(200+2+40, time.Minute)
+		counts := map[string]int{}
+		for _, s := range settled {
+			counts[describe(s.out)]++
+		}
+		if counts["expired"] != 20 || counts["complete"] != 22 {
+			t.Errorf("outcomes %v", counts)
+		}
+	})
+}
+
+// Several of a lane, some of them late: nobody is asked for twice, and nobody is forgotten.
+func TestDroppingGivesThePermitBack(t *testing.T) {
+	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
+		l := w.lane(7)
+		gone, late := request(7, 2), request(7, 3)
+		late.Request.Deadline = time.Now().Add(-time.Second)
+		l.revoke(gone)
+		l.submit(request(7, 1), gone, late, request(7, 4))
+		wantSummary(t, w.await(3, time.Minute), "3 expired, 1 complete, 4 complete")
+		if n := len(w.sent()); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+// A stop does not wait for an operator; what was held has no outcome, so it is read again.
+func TestStopsWhilePaused(t *testing.T) {
+	inWorld(t, atOnce, limited, func(t *testing.T, w *world) {
+		w.spend(300)
+		w.stop()
+		synctest.Wait()
+		w.wg.Wait()
+		if n := len(w.outcomes()); n != budgetFloor-1 {
+			t.Errorf("%d outcomes", n)
+		}
+	})
+}
+
+// What was given back while it was held is its new owner's to judge: it has no outcome here, and does not count.
+func TestGivenBackWhilePaused(t *testing.T) {
+	inWorld(t, atOnce, limited, func(t *testing.T, w *world) {
+		l := w.lane(0)
+		inqs := invalid(1000, 102)
+		l.submit(inqs...)
+		pass(time.Second)
+		l.revoke(inqs[99])
+		w.processor.Resume("ann")
+		settled := w.await(101, time.Second)
+		wantSummary(t, settled[98:], "1098 invalid-request, 1100 invalid-request, 1101 invalid-request")
+		if n := w.processor.budget.recent.letters; n != 2 {
+			t.Errorf("%d dead letters are counted since, want 2", n)
+		}
+	})
+}
+
+// The CMS's own causes come first, and dead letters wait for both.
+func TestBudgetAndBreaker(t *testing.T) {
+	var down atomic.Bool
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		if down.Load() {
+			return reply(503, "")
+		}
+		return balances(c)
+	}
+	few := func(cfg *Config, cms *cmsclient.Config) { limited(cfg, cms); cms.Breaker.MinCalls = 1 }
+	inWorld(t, answer, few, func(t *testing.T, w *world) {
+		w.spend(300)
+		down.Store(true)
+		w.lane(7).submit(request(7, 7))
+		pass(time.Second)
+		if cause, _ := w.processor.Waiting(); cause != cmsclient.CauseBreaker {
+			t.Errorf("it waits for %q", cause)
+		}
+		w.processor.Resume("ann")
+		pass(time.Second)
+		if n := len(w.outcomes()); n != budgetFloor-1 || !w.client.BreakerOpen() {
+			t.Errorf("%d outcomes; the breaker is open: %v", n, w.client.BreakerOpen())
+		}
+		down.Store(false)
+		settled := w.await(301, time.Minute)
+		if !slices.ContainsFunc(settled, func(s settlement) bool { return s.inq.Record.Offset == 7 && s.out.Result != nil }) {
+			t.Error("the good request has no result")
+		}
+	})
+}
