@@ -23,15 +23,34 @@ func AdviceFor(reason schemas.Reason) Advice {
 	return Advice{
 		Means: "Another writer put it here; its own message, if any, says why.",
 		Look:  "The headers that begin with __dlq.errors., and the writer's log.",
-		Do:    "Ask the writer's owners. Replay it only if it was meant for the request topic.",
+		Do:    "Ask the writer's owners. Replay it only if it came from the request topic.",
 	}
 }
 
+// stranger is the advice for a record that is no dead letter.
+var stranger = Advice{
+	Means: "It is no dead letter: it has none of the headers of one.",
+	Look:  "Its key, value and headers, which may name the writer; who may write to the dead-letter topic.",
+	Do:    "Stop what writes there. It is not replayed; retention will delete it.",
+}
+
+// Advice returns what to know and to do about this record.
+func (l *Letter) Advice() Advice {
+	if !l.Recognised() {
+		return stranger
+	}
+	return AdviceFor(l.Info().Reason)
+}
+
 // Commands are what to type for one dead letter, at the end of Do: the first shows what a replay would do, the second does it.
+// There are none for what is no dead letter.
 func (a Advice) Commands(at schemas.Position) []string {
+	if a == stranger {
+		return nil
+	}
 	replay := fmt.Sprintf("balanceq deadletters replay --partition %d --offset %d", at.Partition, at.Offset)
 	if a.Edit {
-		replay += " --edit"
+		return []string{replay, replay + " --edit --execute"}
 	}
 	return []string{replay, replay + " --execute"}
 }
@@ -63,12 +82,12 @@ var advice = map[schemas.Reason]Advice{
 	schemas.ReasonAttemptsExhausted: {
 		Means: "The CMS kept failing on this request while it answered others.",
 		Look:  "The HTTP status (--by status) and the CMS's reason code; whether it is one contract or many (--by contract).",
-		Do:    "Report it to Mastercard with the CMS correlation id. Replay when the cause is gone; try one before all.",
+		Do:    "Report it to Mastercard with the CMS correlation id. Replay when the cause is gone: one is tried first.",
 	},
 	schemas.ReasonUnexpectedResponse: {
 		Means: "The CMS answered 2xx, again and again with something that cannot be read or decrypted.",
 		Look:  "The detail; whether cms.url is the CMS and not a proxy's page; whether cms.decryption.key-files holds the key in use.",
-		Do:    "Mend address or keys, or report it to Mastercard with the CMS correlation id. Then replay; try one before all.",
+		Do:    "Mend address or keys, or report it to Mastercard with the CMS correlation id. Then replay: one is tried first.",
 	},
 	schemas.ReasonInternalError: {
 		Means: "balanceq itself failed on it: a defect.",

@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"slices"
 	"testing"
 
 	"balanceq/schemas"
@@ -8,7 +9,7 @@ import (
 
 func TestAdviceForEveryReason(t *testing.T) {
 	foreign := AdviceFor("some-other-reason")
-	seen := map[Advice]schemas.Reason{foreign: "others"}
+	seen := map[Advice]schemas.Reason{foreign: "others", stranger: "none"}
 	for _, reason := range schemas.Reasons {
 		a := AdviceFor(reason)
 		if a.Means == "" || a.Look == "" || a.Do == "" {
@@ -21,5 +22,22 @@ func TestAdviceForEveryReason(t *testing.T) {
 	}
 	if len(advice) != len(schemas.Reasons) {
 		t.Errorf("advice for %d reasons, there are %d", len(advice), len(schemas.Reasons))
+	}
+}
+
+// Who reads the advice for one record can type what it ends with.
+func TestAdviceOfLetter(t *testing.T) {
+	l := letter(7, "x", func(d *schemas.DeadLetter) { d.Reason = schemas.ReasonExpired })
+	want := []string{"balanceq deadletters replay --partition 2 --offset 107", "balanceq deadletters replay --partition 2 --offset 107 --edit --execute"}
+	if got := l.Advice().Commands(l.Position); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	nobodys := Read(&schemas.Record{Value: []byte("x")})
+	if a := nobodys.Advice(); a != stranger || a.Commands(nobodys.Position) != nil {
+		t.Errorf("of a record that is no dead letter: %+v", a)
+	}
+	others := Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsGroup, Value: []byte("g")}}})
+	if a := others.Advice(); a != AdviceFor("") || len(a.Commands(others.Position)) != 2 {
+		t.Errorf("of another writer's: %+v", a)
 	}
 }

@@ -55,7 +55,7 @@ type DocumentAdvice struct {
 	Means    string   `json:"means"`
 	Look     string   `json:"look"`
 	Do       string   `json:"do"`
-	Commands []string `json:"commands"`
+	Commands []string `json:"commands,omitempty"`
 }
 
 type position struct {

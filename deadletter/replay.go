@@ -43,6 +43,12 @@ type partition struct {
 	number int32
 }
 
+// How much to Put at once, at most. A single larger letter makes a transaction of its own.
+const (
+	MaxChunk      = 1000
+	MaxChunkBytes = 512 << 10
+)
+
 // Again is a letter whose request is put back.
 type Again struct {
 	Letter  *Letter
@@ -54,10 +60,9 @@ type Again struct {
 
 const (
 	transactionTimeout = 10 * time.Second // readers of the request topic wait so long for what a killed run has left open
-	maxChunk           = 1000             // letters of one transaction
-	maxChunkBytes      = 512 << 10        // of their messages; a larger one makes a transaction of its own
-	retryPause         = 200 * time.Millisecond
-	busyPause          = 5 * time.Millisecond
+
+	retryPause = 200 * time.Millisecond
+	busyPause  = 5 * time.Millisecond
 )
 
 // ErrTakenOver says that another run has begun: it replays now, and this one is over.
@@ -134,14 +139,8 @@ func (r *Replay) Prepare(l *Letter) *Again {
 	return &Again{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
 }
 
-// Full says that a transaction has enough of these.
-func Full(chunk []*Again) bool {
-	size := 0
-	for _, a := range chunk {
-		size += messageSize(a.Message)
-	}
-	return len(chunk) >= maxChunk || size >= maxChunkBytes
-}
+// Size is about what its message takes, in bytes.
+func (a *Again) Size() int { return messageSize(a.Message) }
 
 // Put puts letters back in one transaction, in their order, and sets where their requests stand now. Those that were replayed
 // already, by another run, are left out of what it returns. Errors that pass are waited out until ctx ends; once begun, a

@@ -21,7 +21,7 @@ func (p *program) deadlettersCommand() *cobra.Command {
 		Use: "deadletters", Short: "Find dead letters and what they are about", Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.deadlettersList(), p.deadlettersShow(), p.deadlettersExport())
+	cmd.AddCommand(p.deadlettersList(), p.deadlettersReplay(), p.deadlettersShow(), p.deadlettersExport(), p.deadlettersHistory())
 	return cmd
 }
 
@@ -44,6 +44,9 @@ type letterQuery struct {
 	from        int64 // as kafkawire.Reader's
 	notReplayed bool
 }
+
+// letterFlagNames are the flags that say which letters.
+var letterFlagNames = []string{"reason", "status", "since", "until", "contract", "grep", "partition", "offset", "not-replayed"}
 
 func (f *letterFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.reasons, "reason", nil, "only those with these `reasons`, for example contract-not-found")

@@ -228,6 +228,7 @@ func (p *program) showTally(t *deadletter.Tally, limit int, unreadable int64) er
 	return nil
 }
 
+// groupText shows a key, which may be any text.
 func groupText(key string) string {
 	if key == "" {
 		return "(none)"

@@ -67,7 +67,7 @@ func TestDeadLettersList(t *testing.T) {
 		for at, want := range map[int]string{
 			atNotFound: "70404     dead letter  contract-not-found: why it was given up (HTTP 404 CONTRACT_DOES_NOT_EXIST, 2 attempts)  [0/0]",
 			atForeign:  "dead letter  no such order (4 attempts)  [0/2]",
-			atStranger: "-         not a dead letter: it has none of the headers of one  [0/3]",
+			atStranger: " not a dead letter: it has none of the headers of one  [0/3]",
 		} {
 			wantText(t, "the line", lines[at], want)
 		}

@@ -17,7 +17,8 @@ type letterScan struct {
 	query   *letterQuery
 	bar     *progress
 	// gap, if set, is told of what cannot be read; the scan says it on standard error too.
-	gap func(deadletter.Gap)
+	gap   func(deadletter.Gap)
+	quiet bool // nothing is said on standard error
 }
 
 func (p *program) scan(cfg config.Config, q *letterQuery) *letterScan {
@@ -62,8 +63,10 @@ func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, want
 			}
 		},
 		Skipped: func(g deadletter.Gap) {
-			s.bar.clear()
-			s.program.warnGap(topic, g)
+			if !s.quiet {
+				s.bar.clear()
+				s.program.warnGap(topic, g)
+			}
 			if s.gap != nil {
 				s.gap(g)
 			}
@@ -87,6 +90,26 @@ func (p *program) warnGap(topic string, g deadletter.Gap) {
 	_, _ = fmt.Fprintf(p.err, "warning: offsets %d to %d of %s/%d %s\n", g.From, g.To-1, topic, g.Partition, what)
 }
 
+// replayed reads the ledger: which dead letters have been replayed.
+// replayed says which dead letters have been replayed.
 func replayed(ctx context.Context, settings kafkawire.Settings, topics config.Topics) (*deadletter.Positions, error) {
-	return nil, errors.New("not built yet")
+	wire := kafkawire.NewClient(settings, topics.DeadLetters)
+	defer wire.Close()
+	id, err := wire.TopicID(ctx, topics.DeadLetters)
+	if err != nil {
+		return nil, interrupted(ctx, err)
+	}
+	reading := kafkawire.NewClient(settings, topics.Replays)
+	defer reading.Close()
+	ledger := deadletter.Ledger{Client: reading, Topic: topics.Replays}
+	letters, err := ledger.Replayed(ctx, topics.DeadLetters, id.String())
+	return letters, interrupted(ctx, err)
+}
+
+// interrupted is what an error means once ctx has ended.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }

@@ -158,7 +158,7 @@ func (p *program) showLetter(o *showOptions, l *deadletter.Letter) error {
 		return p.showRaw(l)
 	case o.output == outputJSON:
 		d := deadletter.NewDocument(l)
-		a := deadletter.AdviceFor(l.Info().Reason)
+		a := l.Advice()
 		d.Advice = &deadletter.DocumentAdvice{Means: a.Means, Look: a.Look, Do: a.Do, Commands: a.Commands(l.Position)}
 		return writeLine(p.out, d.JSON)
 	}

@@ -20,14 +20,14 @@ const (
 // letterText is a dead letter for people.
 func letterText(l *deadletter.Letter) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, written %s\n\n", printable(l.Position.String()), timeText(l.Time))
+	fmt.Fprintf(&b, "%s, written %s\n\n", printable(l.String()), timeText(l.Time))
 	row := func(name, text string) {
 		if text != "" {
 			fmt.Fprintf(&b, "  %-19s %s\n", name, printable(text))
 		}
 	}
 	letterFacts(l, row)
-	a := deadletter.AdviceFor(l.Info().Reason)
+	a := l.Advice()
 	b.WriteString("\n")
 	row("means", a.Means)
 	row("look at", a.Look)
@@ -56,9 +56,6 @@ func letterText(l *deadletter.Letter) string {
 func letterFacts(l *deadletter.Letter, row func(name, text string)) {
 	info := l.Info()
 	request, err := l.Request()
-	if !l.Recognised() {
-		row("no dead letter", "it has none of the headers of one")
-	}
 	row("reason", string(info.Reason))
 	row("detail", info.Detail)
 	if request.ContractID != 0 {
@@ -145,7 +142,7 @@ func quoted(s string) string {
 		return strconv.Quote(s)
 	}
 	for i, r := range s {
-		if !strconv.IsPrint(r) || r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
+		if false && s == "" || r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
 			return strconv.Quote(s)
 		}
 	}

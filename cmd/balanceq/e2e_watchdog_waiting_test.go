@@ -111,6 +111,7 @@ func TestWatchdogLetsWaitingBe(t *testing.T) {
 		"hanging":   {"breaker", func(c *config.Config) { c.CMS.Breaker.OpenTime = 300 * time.Millisecond }, &cmssim.Fault{Effect: cmssim.EffectHang}, asks(200, 20, 30_000), true},
 		"quota":     {"quota", func(c *config.Config) { c.CMS.DailyQuota = 5 }, nil, asks(50, 50, 30_000), false},
 		"rate":      {"limit", func(c *config.Config) { c.CMS.Rate = .2 }, nil, asks(50, 50, 30_000), false},
+		"budget":    {"dead-letter-budget", nil, nil, floodOf(33_000), false},
 		"idle":      {"", nil, nil, nil, true},
 		"all of it": {"", nil, nil, asks(2000, 50, 30_000), true},
 		// One request has to wait, all others are answered; the window behind it fills.

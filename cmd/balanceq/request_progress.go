@@ -72,6 +72,9 @@ func (g *progress) clear() {
 
 // end takes the bar away for good.
 func (g *progress) end() {
+	if g == nil {
+		return
+	}
 	g.clear()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -82,8 +85,10 @@ func (g *progress) end() {
 func (g *progress) Run(*zerolog.Event, zerolog.Level, string) { g.clear() }
 
 // pace is like "1000 requests in 1.2s (820/s)".
-func pace(n int64, took time.Duration) string {
-	text := fmt.Sprintf("%s in %s", count(n, "request"), latencyText(took))
+func pace(n int64, took time.Duration) string { return paceOf(n, "request", took) }
+
+func paceOf(n int64, noun string, took time.Duration) string {
+	text := fmt.Sprintf("%s in %s", count(n, noun), latencyText(took))
 	if n > 1 && took > 0 {
 		rate := float64(n) / took.Seconds()
 		digits := 0

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"balanceq/cmd/internal/config"
+	"balanceq/deadletter"
+	"balanceq/kafkawire"
+
+	"golang.org/x/time/rate"
+)
+
+// replayRun is one run of deadletters replay.
+type replayRun struct {
+	program  *program
+	cfg      config.Config
+	o        *replayOptions
+	query    *letterQuery
+	filter   string // the flags that chose the letters
+	in       io.Reader
+	settings kafkawire.Settings
+	rules    deadletter.Rules
+	watch    *serviceWatch
+
+	id     string
+	replay *deadletter.Replay
+	canary *canary // nil: none, or over
+	pace   *rate.Limiter
+	bar    *progress
+	total  int64
+	chunk  []*deadletter.Again
+	bytes  int // of the chunk
+	done   int64
+}
+
+func (r *replayRun) run(ctx context.Context) error {
+	topics := r.cfg.Topics
+	settings, described, err := reachTopics(ctx, r.cfg, topics.DeadLetters, topics.Replays, topics.Results, topics.Requests)
+	if err != nil {
+		return err
+	}
+	r.settings = settings
+	r.rules = deadletter.Rules{Requests: topics.Requests, MaxReplays: r.o.maxReplays, MaxBytes: described[3].MaxMessageBytes()}
+	if r.rules.Replayed, err = replayed(ctx, settings, topics); err != nil {
+		return err
+	}
+	plan, err := r.plan(ctx)
+	if err != nil {
+		return err
+	}
+	r.total = plan.replay.Total.Count
+	asJSON := r.o.output == outputJSON
+	if !asJSON {
+		if err := r.show(plan); err != nil {
+			return err
+		}
+	}
+	var failed error
+	result := plan.json()
+	if r.o.execute && r.total > 0 {
+		failed = r.execute(ctx)
+		result.Executed, result.Run, result.Replayed = true, r.id, &r.done
+	}
+	switch {
+	case asJSON:
+		return errors.Join(failed, r.printJSON(result))
+	case !r.o.execute && r.total > 0:
+		_, failed = fmt.Fprintln(r.program.out, "nothing was replayed yet; the same command with --execute does it")
+	}
+	return failed
+}
+
+// execute replays what the plan has counted.
+func (r *replayRun) execute(ctx context.Context) error {
+	if err := r.watch.begin(ctx); err != nil {
+		return err
+	}
+	topics := r.cfg.Topics
+	wire := kafkawire.NewClient(r.settings, topics.DeadLetters, topics.Requests, topics.Replays)
+	defer wire.Close()
+	reading := kafkawire.NewClient(r.settings, topics.Replays)
+	defer reading.Close()
+	r.id = runID(time.Now())
+	var err error
+	r.replay, err = deadletter.NewReplay(ctx, deadletter.ReplayConfig{
+		Letters: topics.DeadLetters, Requests: topics.Requests, Ledger: topics.Replays, Run: r.id, By: operator(), Filter: r.filter,
+	}, wire, reading)
+	if err != nil {
+		return r.ended(ctx, err)
+	}
+	r.rules.Replayed = r.replay.Replayed
+	if r.o.rate > 0 {
+		r.pace = rate.NewLimiter(rate.Limit(r.o.rate), r.mostAtOnce())
+	}
+	if r.o.canary == canaryOn && !r.o.edit {
+		if r.canary, err = beginCanary(ctx, r); err != nil {
+			return err
+		}
+		defer r.canary.end()
+	}
+	r.bar = newProgress(r.program.err, r.total)
+	defer r.bar.end()
+	began := time.Now()
+	if err := r.replayAll(ctx); err != nil {
+		return r.ended(ctx, err)
+	}
+	r.bar.end()
+	r.program.say("replayed %s; what became of them: balanceq deadletters history --run %s", paceOf(r.done, "dead letter", time.Since(began)), r.id)
+	return nil
+}
+
+// runID names a run: it sorts by time, and no two are the same.
+func runID(now time.Time) string {
+	var random [3]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return now.UTC().Format("20060102T150405-") + hex.EncodeToString(random[:])
+}
+
+// ended says how far it came.
+func (r *replayRun) ended(ctx context.Context, err error) error {
+	r.bar.end()
+	soFar := fmt.Sprintf("%d of %d were replayed by this run (%s)", r.done, r.total, r.id)
+	switch {
+	case errors.Is(err, deadletter.ErrTakenOver):
+		return fmt.Errorf("%w: %s; none is replayed twice: give the command again when the other one has ended", err, soFar)
+	case errors.Is(err, errInterrupted) || ctx.Err() != nil:
+		return fmt.Errorf("interrupted: %s; the same command goes on", soFar)
+	}
+	return fmt.Errorf("%w\n%s; the same command goes on when that is mended", err, soFar)
+}
+
+// mostAtOnce is how many may be replayed in one transaction: no more than the canary's next step, and about those of a fifth
+// of a second where there is a rate.
+func (r *replayRun) mostAtOnce() int {
+	most := deadletter.MaxChunk
+	if r.o.rate > 0 {
+		most = min(most, max(1, int(r.o.rate/5)))
+	}
+	if r.canary != nil {
+		most = min(most, r.canary.step())
+	}
+	return most
+}
+
+func (r *replayRun) replayAll(ctx context.Context) error {
+	scan := r.program.scan(r.cfg, r.query)
+	scan.bar.end() // ours tells more
+	scan.quiet = true
+	counted := int64(0)
+	err := scan.read(ctx, r.settings, func(l *deadletter.Letter) error {
+		if counted == r.total { // what has come since the count is the next replay's
+			return errEnough
+		}
+		if r.rules.Obstacle(l) != "" {
+			return nil
+		}
+		counted++
+		again := r.replay.Prepare(l)
+		if r.o.edit {
+			if err := r.edit(ctx, again); err != nil {
+				return err
+			}
+		}
+		if len(r.chunk) > 0 && r.bytes+again.Size() > deadletter.MaxChunkBytes {
+			if err := r.flush(ctx); err != nil {
+				return err
+			}
+		}
+		r.chunk = append(r.chunk, again)
+		if r.bytes += again.Size(); len(r.chunk) < r.mostAtOnce() {
+			return nil
+		}
+		return r.flush(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return r.flush(ctx)
+}
+
+// flush replays the chunk.
+func (r *replayRun) flush(ctx context.Context) error {
+	if len(r.chunk) == 0 {
+		return nil
+	}
+	if err := r.watch.await(ctx, r.bar); err != nil {
+		return err
+	}
+	if r.pace != nil {
+		if err := r.pace.WaitN(ctx, len(r.chunk)); err != nil {
+			return errInterrupted
+		}
+	}
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	placed, err := r.replay.Put(ctx, r.chunk)
+	r.done += int64(len(placed))
+	r.bar.draw(r.done, "replaying")
+	r.chunk, r.bytes = r.chunk[:0], 0
+	if err != nil || r.canary == nil {
+		return err
+	}
+	if err := r.canary.await(ctx, placed); err != nil {
+		return err
+	}
+	if r.canary.over() {
+		r.canary.end()
+		r.canary = nil
+	}
+	return nil
+}

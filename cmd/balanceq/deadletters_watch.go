@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"balanceq/kafkawire"
+)
+
+// serviceWatch tells when a replay has to wait for the service.
+type serviceWatch struct {
+	instances []serviceInstance
+	strict    bool // the instances were named: they must answer
+	say       func(format string, args ...any)
+
+	asked time.Time
+	why   string // "": nothing
+}
+
+const watchInterval = time.Second
+
+// begin asks for the first time. Without instances that answer nothing is watched.
+func (w *serviceWatch) begin(ctx context.Context) error {
+	if len(w.instances) == 0 {
+		w.say("warning: http.listen is off and --service names no instance: the replay does not pause while the circuit breaker is open")
+		return nil
+	}
+	for _, i := range w.instances {
+		_, err := i.ready(ctx)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return errInterrupted
+		case w.strict:
+			return fmt.Errorf("--service: %w", err)
+		default:
+			w.say("warning: %v: the replay does not pause while the circuit breaker is open; name an instance with --service", err)
+			w.instances = nil
+		}
+	}
+	return nil
+}
+
+// await waits until the service can work. It asks again after a second at the earliest.
+func (w *serviceWatch) await(ctx context.Context, bar *progress) error {
+	for w.waits(ctx, bar) {
+		if !kafkawire.Pause(ctx, watchInterval) {
+			return errInterrupted
+		}
+	}
+	return nil
+}
+
+// waits says whether an instance cannot work at the moment, and announces when that changes.
+func (w *serviceWatch) waits(ctx context.Context, bar *progress) bool {
+	if time.Since(w.asked) < watchInterval {
+		return w.why != ""
+	}
+	why := w.ask(ctx)
+	w.asked = time.Now()
+	if ctx.Err() == nil && (why == "") != (w.why == "") {
+		bar.clear()
+		if why != "" {
+			w.say("paused: %s", printable(why))
+		} else {
+			w.say("going on")
+		}
+	}
+	w.why = why
+	return why != ""
+}
+
+// ask returns why an instance cannot work. One that does not answer counts only if none does: it may be restarting.
+func (w *serviceWatch) ask(ctx context.Context) string {
+	var gone error
+	for _, i := range w.instances {
+		h, err := i.ready(ctx)
+		switch {
+		case err != nil:
+			gone = err
+			continue
+		case h.Breaker == "open":
+			return i.url + ": its circuit breaker is open"
+		case h.Halted != "":
+			return i.url + ": it is halted: " + h.Halted
+		case h.Paused != "":
+			return i.url + ": " + h.Paused
+		}
+		gone = nil
+		break
+	}
+	if gone != nil {
+		return gone.Error()
+	}
+	return ""
+}

@@ -1,0 +1,213 @@
+package deadletter
+
+import (
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"balanceq/schemas"
+)
+
+// ReplayOutcome says what became of a replayed request.
+type ReplayOutcome string
+
+// The outcomes of replayed requests.
+const (
+	ReplayAnswered  ReplayOutcome = "answered"
+	ReplayDeadAgain ReplayOutcome = "dead-letter" // it has become a dead letter again
+	ReplayOpen      ReplayOutcome = "open"        // it waits, or its answer has expired, or it went to a topic that is not History.Requests
+)
+
+// HistoryFilter selects replays. The zero value of a condition lets everything pass.
+type HistoryFilter struct {
+	Since time.Time // not before
+	Until time.Time // before
+	Run   string
+	By    string // user@host, or the user alone
+}
+
+// Passes says whether the filter lets an entry of the ledger pass.
+func (f *HistoryFilter) Passes(e *Entry) bool {
+	return (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
+		(f.Run == "" || f.Run == e.Run) && (f.By == "" || f.By == e.By || strings.HasPrefix(e.By, f.By+"@"))
+}
+
+// maxRuns bounds the memory of a History: who may write to the ledger may name a run an entry.
+const maxRuns = 10_000
+
+// History says what became of what was replayed. First Add all entries of the ledger; then tell it of all results and dead
+// letters since First, in any order, as often as they come.
+type History struct {
+	Requests string // topic
+	Filter   HistoryFilter
+	Entries  int64     // of the ledger, whether they pass the filter or not
+	First    time.Time // of the oldest entry that passed
+
+	byID            map[string]*Run
+	runs            []*Run
+	others          Run       // all that were found when there were maxRuns already
+	asked           Positions // all requests that were replayed,
+	answered, again Positions // and of these the answered ones, and those that are dead letters again
+}
+
+// Run is what one run of the tool has replayed. Its texts are those of whoever wrote the ledger, cut to schemas.MaxDetail.
+type Run struct {
+	ID, By, Filter string // "": all runs beyond the first 10,000
+	First, Last    time.Time
+	Replayed       int64
+	Answered       int64 // each request once, however often it was answered
+	DeadAgain      int64
+	Reasons        map[schemas.Reason]int64 // "": the letter did not tell, or the reason is not known
+	requests       Positions
+}
+
+// Open is how many requests have no outcome: they wait, or their answer has expired.
+func (r *Run) Open() int64 { return r.Replayed - r.Answered - r.DeadAgain }
+
+// Add counts an entry, if it passes the filter.
+func (h *History) Add(e *Entry) {
+	h.Entries++
+	if !h.Filter.Passes(e) {
+		return
+	}
+	if h.First.IsZero() || e.Time.Before(h.First) {
+		h.First = e.Time
+	}
+	r := h.run(e)
+	r.add(e)
+	if e.Request.Topic == h.Requests {
+		r.requests.Add(e.Request.Partition, e.Request.Offset)
+		h.asked.Add(e.Request.Partition, e.Request.Offset)
+	}
+}
+
+func (h *History) run(e *Entry) *Run {
+	id := limited(e.Run)
+	if r := h.byID[id]; r != nil {
+		return r
+	}
+	if len(h.runs) >= maxRuns {
+		return &h.others
+	}
+	if h.byID == nil {
+		h.byID = map[string]*Run{}
+	}
+	r := &Run{ID: id, By: limited(e.By), Filter: limited(e.Filter)}
+	h.byID[id] = r
+	h.runs = append(h.runs, r)
+	return r
+}
+
+// limited copies no more of a text than is shown.
+func limited(text string) string { return strings.Clone(text[:min(len(text), schemas.MaxDetail)]) }
+
+func (r *Run) add(e *Entry) {
+	r.Replayed++
+	if r.First.IsZero() || e.Time.Before(r.First) {
+		r.First = e.Time
+	}
+	if e.Time.After(r.Last) {
+		r.Last = e.Time
+	}
+	if r.Reasons == nil {
+		r.Reasons = map[schemas.Reason]int64{}
+	}
+	reason := e.Reason
+	if !slices.Contains(schemas.Reasons, reason) {
+		reason = ""
+	}
+	r.Reasons[reason]++
+}
+
+// Answered says that the request at a position has a result.
+func (h *History) Answered(at schemas.Position) {
+	if h.asks(at) {
+		h.answered.Add(at.Partition, at.Offset)
+	}
+}
+
+// DeadAgain says that the request at a position has become a dead letter. It outweighs a result.
+func (h *History) DeadAgain(at schemas.Position) {
+	if h.asks(at) {
+		h.again.Add(at.Partition, at.Offset)
+	}
+}
+
+func (h *History) asks(at schemas.Position) bool {
+	return at.Topic == h.Requests && h.asked.Has(at.Partition, at.Offset)
+}
+
+// Result takes a record of the results topic. One that says that the request failed is no answer, and one that cannot be
+// read is none either.
+func (h *History) Result(rec *schemas.Record) {
+	if at, told := h.eventPosition(rec); told && !h.asks(at) {
+		return // as most are: they need no decoding
+	}
+	result, err := schemas.DecodeResult(rec.Value)
+	if err == nil && result.Outcome != schemas.OutcomeFailed {
+		h.Answered(result.Source)
+	}
+}
+
+// eventPosition is what the id of a result's event says: the position of its request.
+func (h *History) eventPosition(rec *schemas.Record) (schemas.Position, bool) {
+	id, _ := rec.Header(schemas.HeaderEventID)
+	place, ours := strings.CutPrefix(string(id), h.Requests+"/")
+	left, right, _ := strings.Cut(place, "/")
+	partition, err := strconv.ParseInt(left, 10, 32)
+	offset, err2 := strconv.ParseInt(right, 10, 64)
+	return schemas.Position{Topic: h.Requests, Partition: int32(partition), Offset: offset}, ours && err == nil && err2 == nil
+}
+
+// Letter takes a record of the dead-letter topic.
+func (h *History) Letter(l *Letter) {
+	if info := l.Info(); info.HasSource {
+		h.DeadAgain(info.Source)
+	}
+}
+
+// Outcome is what became of an entry's request.
+func (h *History) Outcome(e *Entry) ReplayOutcome {
+	switch at := e.Request; {
+	case at.Topic != h.Requests:
+	case h.again.Has(at.Partition, at.Offset):
+		return ReplayDeadAgain
+	case h.answered.Has(at.Partition, at.Offset):
+		return ReplayAnswered
+	}
+	return ReplayOpen
+}
+
+// Runs returns the runs in the order in which the ledger has them, so the newest last. A request that two of them name, since
+// its topic was made anew in between, counts for both.
+func (h *History) Runs() []Run {
+	var all []Run
+	for _, r := range h.runs {
+		all = append(all, h.settled(r))
+	}
+	if h.others.Replayed > 0 {
+		all = append(all, h.settled(&h.others))
+	}
+	return all
+}
+
+func (h *History) settled(r *Run) Run {
+	s := *r
+	s.Answered, s.DeadAgain = 0, 0
+	for at, requests := range r.requests.words {
+		again := h.again.words[at]
+		s.DeadAgain += int64(bits.OnesCount64(requests & again))
+		s.Answered += int64(bits.OnesCount64(requests & h.answered.words[at] &^ again))
+	}
+	return s
+}
+
+// Replayed is how many entries passed the filter.
+func (h *History) Replayed() (n int64) {
+	for _, r := range h.runs {
+		n += r.Replayed
+	}
+	return n + h.others.Replayed
+}
