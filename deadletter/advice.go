@@ -58,9 +58,11 @@ func (a Advice) Commands(at schemas.Position) []string {
 var advice = map[schemas.Reason]Advice{
 	schemas.ReasonInvalidRequest: {
 		Means: "The record is not a valid request; the detail names the field and what to send instead.",
-		Look:  "The detail and the value; the headers, which may name the publisher; whether they began at one time (--by time), as after a release of it.",
-		Do:    "Have the publisher mended, and have it send the requests again. A replay as it is fails again; a single one can be mended with --edit.",
-		Edit:  true,
+		Look: "The detail and the value; the headers, which may name the publisher; " +
+			"whether they began at one time (--by time), as after a release of it.",
+		Do: "Have the publisher mended, and have it send the requests again. " +
+			"A replay as it is fails again; a single one can be mended with --edit.",
+		Edit: true,
 	},
 	schemas.ReasonContractNotFound: {
 		Means: "The CMS answered 404 CONTRACT_DOES_NOT_EXIST: it has no such contract.",
@@ -69,15 +71,18 @@ var advice = map[schemas.Reason]Advice{
 	},
 	schemas.ReasonRequestRejected: {
 		Means: "The CMS answered 400 to this request, or something on the way refuses this one, while others are answered.",
-		Look:  "The CMS's reason code (--by cms-reason) and the balance codes asked for; the CMS correlation id, by which Mastercard finds the call.",
-		Do:    "Mend the cause, often a balance code that the issuer does not have. Where that is at the CMS, replay; where it is in the request, mend it with --edit.",
-		Edit:  true,
+		Look: "The CMS's reason code (--by cms-reason) and the balance codes asked for; " +
+			"the CMS correlation id, by which Mastercard finds the call.",
+		Do: "Mend the cause, often a balance code that the issuer does not have. " +
+			"Where that is at the CMS, replay; where it is in the request, mend it with --edit.",
+		Edit: true,
 	},
 	schemas.ReasonExpired: {
 		Means: "Its deadline passed before the CMS could be asked.",
 		Look:  "Whether there was an outage or a backlog at that time (--by time), and whether deadlines are shorter than those last.",
-		Do:    "Usually nothing: nobody waits for the answer any more. A replay as it is expires again; --edit can change the deadline or remove it.",
-		Edit:  true,
+		Do: "Usually nothing: nobody waits for the answer any more. " +
+			"A replay as it is expires again; --edit can change the deadline or remove it.",
+		Edit: true,
 	},
 	schemas.ReasonAttemptsExhausted: {
 		Means: "The CMS kept failing on this request while it answered others.",

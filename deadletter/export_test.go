@@ -287,6 +287,11 @@ func TestDocument(t *testing.T) {
 }
 
 func TestCSVRow(t *testing.T) {
+	for text, want := range map[string]string{"{\n \"a\": \"ü\"}": encodingText, "": encodingText, "a\r\nb": encodingBase64, "-1": encodingBase64} {
+		if cell, encoding := csvBytes([]byte(text)); encoding != want || encoding == encodingText && cell != text {
+			t.Errorf("%q is %q, %s", text, cell, encoding)
+		}
+	}
 	l := letter(7, `{"contractId":70001,"balanceCodes":["A"],"requestId":"=r\u0007"}`, func(d *schemas.DeadLetter) { d.Detail = "-x; send @y;=z" })
 	l.Headers = append(l.Headers, schemas.Header{Key: "a", Value: []byte(";=1")})
 	row, err := CSVRow(l)

@@ -35,7 +35,9 @@ type Replay struct {
 
 	txn       kafkawire.Transactional
 	ready     bool // txn can begin a transaction; otherwise take over first
+	doubt     int  // so many letters were in the last transaction, and only the ledger says whether it was committed
 	sequences map[partition]int32
+	pause     time.Duration // after an error that passes
 }
 
 type partition struct {
@@ -72,7 +74,7 @@ var ErrTakenOver = errors.New("another replay has begun and has taken over")
 func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.Client) (*Replay, error) {
 	r := &Replay{
 		cfg: cfg, wire: wire, ledger: Ledger{Client: reading, Topic: cfg.Ledger},
-		Replayed: &Positions{}, placed: map[schemas.Position]Place{},
+		Replayed: &Positions{}, placed: map[schemas.Position]Place{}, pause: retryPause,
 	}
 	id, err := wire.TopicID(ctx, cfg.Letters)
 	if err != nil {
@@ -92,11 +94,12 @@ func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.C
 
 // passes waits a moment after an error that passes by itself.
 func (r *Replay) passes(ctx context.Context, err error) bool {
-	if errors.Is(err, ErrLedger) || !kafkawire.Transient(err) && !kafkawire.ProducerStateLost(err) {
+	transient := kafkawire.Transient(err) || kafkawire.ProducerStateLost(err) || kafkawire.ConcurrentTransactions(err)
+	if errors.Is(err, ErrLedger) || !transient {
 		return false
 	}
 	r.wire.Reset()
-	return kafkawire.Pause(ctx, retryPause)
+	return kafkawire.Pause(ctx, r.pause)
 }
 
 // takeOver begins a new epoch of the transactional id: whatever was open under it has ended by then, so that the ledger has
@@ -114,13 +117,15 @@ func (r *Replay) takeOver(ctx context.Context) error {
 		if !e.of(r.cfg.Letters, r.topicID) {
 			return nil
 		}
-		r.Replayed.Add(e.Letter.Partition, e.Letter.Offset)
-		if e.Run == r.cfg.Run {
+		if e.Run == r.cfg.Run && !r.Replayed.Has(e.Letter.Partition, e.Letter.Offset) { // the others' callers know them
 			r.placed[schemas.Position(e.Letter)] = e.Request
 		}
+		r.Replayed.Add(e.Letter.Partition, e.Letter.Offset)
 		return nil
 	})
-	r.ready = err == nil
+	if r.ready = err == nil; r.ready {
+		r.doubt = 0
+	}
 	return err
 }
 
@@ -134,9 +139,9 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// Prepare makes ready what Put puts back. It aliases the letter.
+// Prepare makes ready what Put puts back.
 func (r *Replay) Prepare(l *Letter) *Again {
-	return &Again{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
+	return &Again{Letter: l.Keep(), Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
 }
 
 // Size is about what its message takes, in bytes.
@@ -144,7 +149,8 @@ func (a *Again) Size() int { return messageSize(a.Message) }
 
 // Put puts letters back in one transaction, in their order, and sets where their requests stand now. Those that were replayed
 // already, by another run, are left out of what it returns. Errors that pass are waited out until ctx ends; once begun, a
-// transaction is not interrupted. On an error none of them was put back, unless it says otherwise.
+// transaction is not interrupted. With an error it returns those that were put back all the same; the error says if there may be
+// more, which only the ledger knows.
 func (r *Replay) Put(ctx context.Context, chunk []*Again) ([]*Again, error) {
 	for {
 		if !r.ready {
@@ -152,7 +158,7 @@ func (r *Replay) Put(ctx context.Context, chunk []*Again) ([]*Again, error) {
 				if r.passes(ctx, err) {
 					continue
 				}
-				return nil, err
+				return nil, r.unsettled(err)
 			}
 		}
 		done, open := r.split(chunk)
@@ -168,18 +174,23 @@ func (r *Replay) Put(ctx context.Context, chunk []*Again) ([]*Again, error) {
 			}
 			return append(done, open...), nil
 		case kafkawire.Fenced(err) && time.Since(began) < transactionTimeout/2: // else it was the coordinator's patience
-			return nil, ErrTakenOver
+			return done, ErrTakenOver
 		case kafkawire.TooLarge(err) && len(open) > 1:
 			return r.halve(ctx, open, done)
 		case kafkawire.TooLarge(err):
-			return nil, fmt.Errorf("dead letter %s does not fit: %w", open[0].Letter.Position, err)
+			return done, fmt.Errorf("dead letter %s does not fit: %w", open[0].Letter.Position, err)
 		case !r.passes(ctx, err):
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("interrupted while Kafka failed (%w): whether the last %d were replayed, the history will say", err, len(open))
-			}
-			return nil, err
+			return done, r.unsettled(err)
 		}
 	}
+}
+
+// unsettled says so if it is not known what became of the last transaction.
+func (r *Replay) unsettled(err error) error {
+	if r.doubt == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; whether the last %d were replayed, the history will say", err, r.doubt)
 }
 
 // split tells what this run has already put back from what is still to be done.

@@ -17,7 +17,9 @@ func (r *Replay) transact(ctx context.Context, chunk []*Again) error {
 	r.ready = false
 	err := r.fill(ctx, chunk)
 	if err == nil {
-		err = r.wire.EndTransaction(ctx, r.txn, true)
+		if err = r.wire.EndTransaction(ctx, r.txn, true); err != nil && !kafkawire.Fenced(err) {
+			r.doubt = len(chunk)
+		}
 	} else if !kafkawire.Fenced(err) {
 		_ = r.wire.EndTransaction(ctx, r.txn, false) // so that readers need not wait for the next one; taking over aborts too
 	}

@@ -67,19 +67,19 @@ func messageSize(m schemas.Message) int {
 	return size
 }
 
-// Explain is the obstacle in words for people, with what to do about it.
+// Explain is the obstacle in words for people, with what to do about it: "left out: 3 " goes before it.
 func (r *Rules) Explain(o Obstacle) string {
 	switch o {
 	case NotALetter:
-		return "have no header of a dead letter; something else wrote them"
+		return "without any header of a dead letter: something else wrote them"
 	case OtherTopic:
-		return "came from another topic than " + r.Requests
+		return "from another topic than " + r.Requests
 	case AlreadyReplayed:
-		return "have been replayed already: balanceq deadletters history"
+		return "replayed already: balanceq deadletters history shows when"
 	case TooOften:
-		return "have been replayed " + strconv.Itoa(r.MaxReplays) + " times or more; --max-replays raises the limit"
+		return "replayed " + strconv.Itoa(r.MaxReplays) + " times or more: --max-replays raises the limit"
 	case TooLarge:
-		return "are larger than " + r.Requests + " takes; raise its max.message.bytes"
+		return "larger than " + r.Requests + " takes: raise its max.message.bytes"
 	}
 	return string(o)
 }

@@ -15,15 +15,15 @@ import (
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
-func scan(t *testing.T, broker *kafkatest.Broker, topic string) Scan {
+func scan(t testing.TB, broker *kafkatest.Broker, topic string) Scan {
 	t.Helper()
 	client := kafkawire.NewClient(kafkawire.Settings{Brokers: broker.Brokers(), ClientID: "deadletter-test"}, topic)
 	t.Cleanup(client.Close)
 	return Scan{Client: client, Topic: topic, From: kafkawire.Earliest}
 }
 
-// put writes letters to partition 0 and 1 in turn.
-func publish(t *testing.T, broker *kafkatest.Broker, topic string, n int) {
+// publish writes letters to partition 0 and 1 in turn.
+func publish(t testing.TB, broker *kafkatest.Broker, topic string, n int) {
 	t.Helper()
 	msgs := make([][]kafka.Message, 2)
 	for i := range n {

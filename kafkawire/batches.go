@@ -198,6 +198,7 @@ func appendRecords(dst []Record, h head, body []byte, from int64) ([]Record, err
 		return dst, err
 	}
 	c := cursor{b: body}
+	names := headerNames{}
 	before := int64(-1)
 	for range h.count {
 		size := c.varint()
@@ -205,7 +206,7 @@ func appendRecords(dst []Record, h head, body []byte, from int64) ([]Record, err
 			return dst, errRecords
 		}
 		rc := cursor{b: c.take(int(size))}
-		r, delta := decodeRecord(&rc, h)
+		r, delta := decodeRecord(&rc, h, names)
 		if rc.bad || delta <= before || delta > h.last-h.base {
 			return dst, errRecords
 		}
@@ -220,7 +221,7 @@ func appendRecords(dst []Record, h head, body []byte, from int64) ([]Record, err
 	return dst, nil
 }
 
-func decodeRecord(c *cursor, h head) (r Record, offsetDelta int64) {
+func decodeRecord(c *cursor, h head, names headerNames) (r Record, offsetDelta int64) {
 	c.take(1) // attributes, unused
 	r.Time = time.UnixMilli(h.firstTime + c.varint())
 	if h.attributes&attrAppendTime != 0 {
@@ -236,8 +237,24 @@ func decodeRecord(c *cursor, h head) (r Record, offsetDelta int64) {
 	case n > 0:
 		r.Headers = make([]Header, n)
 		for i := range r.Headers {
-			r.Headers[i] = Header{Key: string(c.varbytes()), Value: c.varbytes()}
+			r.Headers[i] = Header{Key: names.of(c.varbytes()), Value: c.varbytes()}
 		}
 	}
 	return r, offsetDelta
+}
+
+// headerNames holds each name of a batch once: its records mostly have the same ones.
+type headerNames map[string]string
+
+const maxHeaderNames = 64
+
+func (n headerNames) of(b []byte) string {
+	if name, known := n[string(b)]; known { // without an allocation
+		return name
+	}
+	name := string(b)
+	if len(n) < maxHeaderNames {
+		n[name] = name
+	}
+	return name
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -33,7 +34,7 @@ type Span struct{ From, To int64 }
 
 const readerBackoff = 200 * time.Millisecond
 
-var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 8 << 20, PartitionMaxBytes: 1 << 20}
+var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 4 << 20, PartitionMaxBytes: 1 << 20}
 
 // Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
 // returns false. Errors that pass by themselves are waited out; its own error is one that does not, or ctx's.
@@ -45,6 +46,41 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 	if r.Ready != nil {
 		r.Ready(ahead(offsets, ends))
 	}
+	fetching, stop := context.WithCancel(ctx)
+	arrivals := make(chan arrival) // one is read while the next one is fetched
+	done := make(chan error, 1)
+	go func() {
+		defer close(arrivals)
+		done <- r.fetch(fetching, offsets, ends, arrivals)
+	}()
+	defer func() {
+		stop()
+		for range arrivals { // until the fetching has ended: the client may be closed next
+		}
+	}()
+	for a := range arrivals {
+		for i := range a.records {
+			if !each(a.partition, &a.records[i]) {
+				return nil
+			}
+		}
+		if a.why != nil {
+			r.Skipped(a.partition, a.gap, a.why)
+		}
+	}
+	return <-done
+}
+
+// arrival are records of a partition, and what cannot be read behind them.
+type arrival struct {
+	partition int32
+	records   []Record
+	gap       Span
+	why       error // nil: there is no gap
+}
+
+// fetch sends on what it fetches until all ends are reached. It moves the offsets on.
+func (r Reader) fetch(ctx context.Context, offsets, ends map[int32]int64, arrivals chan<- arrival) error {
 	for ctx.Err() == nil {
 		for p, end := range ends {
 			if offsets[p] >= end {
@@ -54,16 +90,13 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 		if len(offsets) == 0 {
 			return nil
 		}
-		goOn, err := r.round(ctx, offsets, ends, each)
+		err := r.round(ctx, offsets, ends, arrivals)
 		if err != nil && !Transient(err) {
 			return err
 		}
 		if err != nil {
 			r.Client.Reset()
 			Pause(ctx, readerBackoff)
-		}
-		if !goOn {
-			return nil
 		}
 	}
 	return ctx.Err()
@@ -137,11 +170,11 @@ func (r Reader) resolve(ctx context.Context, at int64) (map[int32]int64, error) 
 	return offsets, nil
 }
 
-// round fetches once from every leader and moves offsets on. What a fetch brings from beyond a partition's end is left out.
-func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, each func(int32, *Record) bool) (goOn bool, err error) {
+// round fetches once from every leader. What a fetch brings from beyond a partition's end is left out.
+func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, arrivals chan<- arrival) error {
 	leaders, _, err := r.Client.Leaders(ctx, r.Topic)
 	if err != nil {
-		return true, err
+		return err
 	}
 	var unled error // of a partition without a leader; the others are read all the same
 	byLeader := map[int32]map[int32]int64{}
@@ -159,34 +192,47 @@ func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, each f
 	for leader, wanted := range byLeader {
 		fetched, err := r.Client.Fetch(ctx, leader, r.Topic, wanted, readerLimits)
 		if err != nil {
-			return true, err
+			return err
 		}
 		for i := range fetched {
 			f := &fetched[i]
-			end, bounded := ends[f.Partition]
-			for j := range f.Records {
-				if bounded && f.Records[j].Offset >= end {
-					break
-				}
-				if !each(f.Partition, &f.Records[j]) {
-					return false, nil
-				}
+			a, next, err := r.arrival(ctx, f, ends)
+			offsets[f.Partition] = next
+			select {
+			case arrivals <- a:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
-			offsets[f.Partition] = f.Next
-			if f.Err == nil {
-				continue
-			}
-			gap, err := r.gap(ctx, f)
 			if err != nil {
-				return true, err
+				return err
 			}
-			if offsets[f.Partition] = gap.To; bounded {
-				gap.To = min(gap.To, end)
-			}
-			r.Skipped(f.Partition, gap, f.Err)
 		}
 	}
-	return true, unled
+	return unled
+}
+
+// arrival is what a fetch has brought of a partition, and where to go on.
+func (r Reader) arrival(ctx context.Context, f *Fetched, ends map[int32]int64) (a arrival, next int64, err error) {
+	end, bounded := ends[f.Partition]
+	a = arrival{partition: f.Partition, records: f.Records}
+	if bounded {
+		beyond := slices.IndexFunc(a.records, func(rec Record) bool { return rec.Offset >= end })
+		if beyond >= 0 {
+			a.records = a.records[:beyond]
+		}
+	}
+	if f.Err == nil {
+		return a, f.Next, nil
+	}
+	gap, err := r.gap(ctx, f)
+	if err != nil {
+		return a, f.Next, err
+	}
+	if next = gap.To; bounded {
+		gap.To = min(gap.To, end)
+	}
+	a.gap, a.why = gap, f.Err
+	return a, next, nil
 }
 
 // gap is what cannot be read for good, if that is what is wrong and somebody wants to know.

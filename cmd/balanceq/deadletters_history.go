@@ -123,7 +123,7 @@ func (p *program) showHistory(ctx context.Context, cfg config.Config, o *history
 func (p *program) showNothing(o *historyOptions, h *deadletter.History) error {
 	text := "nothing has been replayed"
 	if h.Entries > 0 {
-		text = "nothing like that has been replayed; without the filters there is " + count(h.Entries, "replay")
+		text = "nothing like that has been replayed (" + count(h.Entries, "replay") + " in all)"
 	}
 	if o.output == outputJSON {
 		return nil

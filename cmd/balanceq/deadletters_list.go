@@ -137,7 +137,8 @@ func (p *letterList) add(l *deadletter.Letter) error {
 			Outcome: deadletter.OutcomeNone, Time: rec.Time.UTC(), DeadLetter: positionJSON(rec.Position),
 		})
 	}
-	_, err := fmt.Fprintf(p.out, "%s  %-*s  not a dead letter: it has none of the headers of one  %s\n", when, max(p.wide, 8), "-", place)
+	_, err := fmt.Fprintf(p.out, "%s  %-*s  not a dead letter: it has none of the headers of one  %s\n",
+		when, max(p.wide, 8), "-", place)
 	return err
 }
 
@@ -168,7 +169,8 @@ type unreadableJSON struct {
 func (p *program) tallyJSON(t *deadletter.Tally, limit int, unreadable int64) error {
 	enc := json.NewEncoder(p.out)
 	show := func(key string, others bool, g deadletter.Group) error {
-		return enc.Encode(groupJSON{t.By, printable(key), others, g.Count, deadletter.FormatTime(g.First), deadletter.FormatTime(g.Last)})
+		first, last := deadletter.FormatTime(g.First), deadletter.FormatTime(g.Last)
+		return enc.Encode(groupJSON{t.By, printable(key), others, g.Count, first, last})
 	}
 	groups, more := limited(t.Groups(), limit)
 	for _, g := range groups {
@@ -203,7 +205,8 @@ func (p *program) showTally(t *deadletter.Tally, limit int, unreadable int64) er
 		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintf(w, "%s\tCOUNT\tFIRST\tLAST\n", strings.ToUpper(string(t.By))) // a tabwriter says what failed when it is flushed
+	// A tabwriter says what failed when it is flushed.
+	_, _ = fmt.Fprintf(w, "%s\tCOUNT\tFIRST\tLAST\n", strings.ToUpper(string(t.By)))
 	row := func(name string, g deadletter.Group) {
 		if g.Count > 0 {
 			_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, g.Count, secondsText(g.First), secondsText(g.Last))

@@ -34,10 +34,12 @@ var lettersWritten = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // ownLetter is what balanceq writes.
 func ownLetter(reason schemas.Reason, key, value []byte, headers ...schemas.Header) kafka.Message {
 	d := schemas.DeadLetter{
-		Record: &schemas.Record{Position: schemas.Position{Topic: "balance.requests", Partition: 1, Offset: 4711}, Key: key, Value: value, Headers: headers},
-		Reason: reason, Detail: "why it was given up", RequestID: "r-1", HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Attempts: 2,
-		FirstFailure: lettersWritten.Add(-time.Minute), LastFailure: lettersWritten, CorrelationID: "ours-1", CMSCorrelationID: "theirs-1",
-		DecidedAt: lettersWritten,
+		Record: &schemas.Record{
+			Position: schemas.Position{Topic: "balance.requests", Partition: 1, Offset: 4711}, Key: key, Value: value, Headers: headers,
+		},
+		Reason: reason, Detail: "why it was given up", RequestID: "r-1", HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST",
+		Attempts: 2, FirstFailure: lettersWritten.Add(-time.Minute), LastFailure: lettersWritten,
+		CorrelationID: "ours-1", CMSCorrelationID: "theirs-1", DecidedAt: lettersWritten,
 	}
 	m := d.Message(schemas.Origin{Group: "balanceq", Instance: "balanceq-0", Version: "v1"})
 	return foreignLetter(m.Key, m.Value, m.Headers...)
@@ -71,7 +73,8 @@ func withLetters(t *testing.T) *shell {
 		text(schemas.HeaderCorrelationID, hostile), text(schemas.HeaderReplayOf, hostile),
 	}
 	written := s.broker.ProduceTo(t, s.dead, 0,
-		ownLetter(schemas.ReasonContractNotFound, []byte("70404"), []byte(`{"contractId":"70404","balanceCodes":["AVAILABLE","DUE"],"requestId":"mine"}`), text("trace", "t-77")),
+		ownLetter(schemas.ReasonContractNotFound, []byte("70404"),
+			[]byte(`{"contractId":"70404","balanceCodes":["AVAILABLE","DUE"],"requestId":"mine"}`), text("trace", "t-77")),
 		ownLetter(schemas.ReasonInvalidRequest, []byte("k"), []byte("{\n \"contractId\": 4111111111111111}")),
 		foreignLetter(nil, []byte("x"), text(schemas.HeaderErrorsTopic, "orders"), text(schemas.HeaderErrorsPartition, "3"),
 			text(schemas.HeaderErrorsOffset, "9"), text(schemas.HeaderErrorsMessage, "no such order"), text(schemas.HeaderErrorsDeliveryCount, "4")),

@@ -105,7 +105,9 @@ func parsePlace(text string) (schemas.Position, error) {
 }
 
 // showDeadLetters shows what is at each position. What is wrong with one does not keep the others from being shown.
-func (p *program) showDeadLetters(ctx context.Context, cfg config.Config, o *showOptions, positions []schemas.Position) error {
+func (p *program) showDeadLetters(
+	ctx context.Context, cfg config.Config, o *showOptions, positions []schemas.Position,
+) error {
 	var all []error
 	for i, at := range positions {
 		at.Topic = cfg.Topics.DeadLetters

@@ -154,8 +154,10 @@ func TestAdviceCommands(t *testing.T) {
 // What is shown of a key or value tells what it is: no two look the same.
 func TestBytesTextIsUnambiguous(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		pieces := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "\"", "\\", "\\x1b", "\x1b", "(null)", "(empty)", " ", "\n", "\\n", "ü", "\ufffd", "\xff", "\u009b", "\u200b", "\u00a0"}), 0, 6)
-		raw := strings.Join(pieces.Draw(t, "text"), "")
+		piece := rapid.SampledFrom([]string{
+			"a", "\"", "\\", "\\x1b", "\x1b", "(null)", "(empty)", " ", "\n", "\\n", "ü", "\ufffd", "\xff", "\u009b", "\u200b", "\u00a0",
+		})
+		raw := strings.Join(rapid.SliceOfN(piece, 0, 6).Draw(t, "text"), "")
 		shown := bytesText([]byte(raw), 100, "")
 		got := shown
 		switch {

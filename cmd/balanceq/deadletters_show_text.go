@@ -142,7 +142,7 @@ func quoted(s string) string {
 		return strconv.Quote(s)
 	}
 	for i, r := range s {
-		if false && s == "" || r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
+		if !strconv.IsPrint(r) || r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD") {
 			return strconv.Quote(s)
 		}
 	}

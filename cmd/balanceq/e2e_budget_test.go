@@ -71,7 +71,10 @@ func TestBudgetPausesUntilResumed(t *testing.T) {
 	in.paused(r, held(sent, budgetPasses))
 
 	// The fetch that was on the wire may still bring this one. There is no other.
-	lag := func(last kafka.Message) bool { h, _ := in.Health(); return h.Lag == last.Offset+1-held(sent, budgetPasses) }
+	lag := func(last kafka.Message) bool {
+		h, _ := in.Health()
+		return h.Lag == last.Offset+1-held(sent, budgetPasses)
+	}
 	first := r.Send(ask(51_000, "AVAILABLE"))[0]
 	in.eventually("no fetch is on the wire", func() bool { return r.written(r.results) == budgetGood+1 || lag(first) })
 	good := r.written(r.results)
@@ -118,24 +121,29 @@ func TestBudgetPausesUntilResumed(t *testing.T) {
 // A stop does not wait for an operator, and an instance that starts counts anew.
 func TestBudgetStopsWhilePaused(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 1, cmssim.Config{})
-	sent := r.Send(floodOf(52_000)...)
-	first := r.StartReady()
-	first.paused(r, held(sent, budgetPasses))
-	if took := first.Stop(); took > 6*time.Second {
-		t.Errorf("stopping took %v", took)
+	for _, delivery := range []string{"at-least-once", "exactly-once"} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 1, cmssim.Config{})
+			sent := r.Send(floodOf(52_000)...)
+			first := r.StartReady("--delivery=" + delivery)
+			first.paused(r, held(sent, budgetPasses))
+			if took := first.Stop(); took > 6*time.Second {
+				t.Errorf("stopping took %v", took)
+			}
+			if n := len(r.Ledger().dead); n != budgetPasses {
+				t.Errorf("%d dead letters are written", n)
+			}
+			second := r.StartReady("--delivery=" + delivery)
+			second.paused(r, held(sent, 2*budgetPasses))
+			r.resume(0, "--service="+second.http)
+			r.AwaitCommitted()
+			l := r.Ledger()
+			l.WantExactlyOnce()
+			if len(l.dead) != budgetBad {
+				t.Errorf("%d dead letters, want %d", len(l.dead), budgetBad)
+			}
+			second.Stop()
+		})
 	}
-	if n := r.written(r.deadletters); n != budgetPasses {
-		t.Errorf("%d dead letters are written", n)
-	}
-	second := r.StartReady()
-	second.paused(r, held(sent, 2*budgetPasses))
-	r.resume(0, "--service="+second.http)
-	r.AwaitCommitted()
-	l := r.Ledger()
-	l.WantExactlyOnce()
-	if len(l.dead) != budgetBad {
-		t.Errorf("%d dead letters, want %d", len(l.dead), budgetBad)
-	}
-	second.Stop()
 }

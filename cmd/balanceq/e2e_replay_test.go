@@ -87,7 +87,7 @@ func TestReplayStory(t *testing.T) {
 
 	r.sim.ClearFaults()
 	out := r.tool(0, "deadletters", "replay", "--reason=request-rejected", "--execute", service)
-	r.want(out, `left out: 1 have been replayed already`, `replayed 25 dead letters in `)
+	r.want(out, `left out: 1 replayed already`, `replayed 25 dead letters in `)
 	run := regexp.MustCompile(`--run (\S+)`).FindStringSubmatch(out)
 	if run == nil {
 		t.Fatalf("no run in %s", out)
@@ -192,7 +192,7 @@ func TestReplayKilledTwice(t *testing.T) {
 		in.Kill()
 	}
 	out := r.tool(0, unwatched...)
-	r.want(out, `left out: \d{5} have been replayed already`, `replayed \d{5} dead letters`)
+	r.want(out, `left out: \d{5} replayed already`, `replayed \d{5} dead letters`)
 	r.wantOnce(n)
 	r.want(r.tool(0, unwatched...), `nothing to replay`)
 }

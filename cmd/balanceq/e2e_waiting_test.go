@@ -107,7 +107,7 @@ func TestUnwritableTopicHoldsEverything(t *testing.T) {
 			}
 			r.setTopic(topic, "max.message.bytes", "50")
 			r.Send(asks(200, 20, first)...)
-			in := r.StartReady()
+			in := r.StartReady("--deadletters.budget=1") // all of them become dead letters
 			in.eventually("writing fails", func() bool {
 				h, status := in.Health()
 				return status == http.StatusOK && h.WritesFailing != "" && in.Metrics().sum("balanceq_write_retries_total", topic) > 0

@@ -141,7 +141,8 @@ func testRunbookNames(t *testing.T, text string) {
 		}
 	}
 	reference := config.Reference()
-	for _, m := range regexp.MustCompile("`((?:kafka|topics|cms|consumer|producer|results|requests|deadletters|http|watchdog|log|shutdown)\\.[a-z.-]+)`").FindAllStringSubmatch(text, -1) {
+	sections := "kafka|topics|cms|consumer|producer|results|requests|deadletters|http|watchdog|log|shutdown"
+	for _, m := range regexp.MustCompile("`((?:"+sections+")\\.[a-z.-]+)`").FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(reference, "| `"+m[1]+"` |") {
 			t.Errorf("there is no setting %s", m[1])
 		}
@@ -155,12 +156,12 @@ func testRunbookNames(t *testing.T, text string) {
 	}
 }
 
-// testRunbookLog looks for what the log is said to say: quoted text on a line with the word log.
+// testRunbookLog looks for what the log is said to say: quoted text behind the word log, in a row or an item of a list.
 func testRunbookLog(t *testing.T, text string) {
 	all := strings.Join(sources(t, "cmd", "cmsclient", "consumer", "processor", "producer", "telemetry"), "\n")
 	all = regexp.MustCompile(`" \+\n\s*"`).ReplaceAllString(all, "")
 	seen := 0
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.ReplaceAll(text, "\n  ", " ")) {
 		_, said, logged := strings.Cut(line, "log")
 		if !logged {
 			continue

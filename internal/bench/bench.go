@@ -157,7 +157,7 @@ func (b *bench) group() string { return "bench." + b.suffix }
 func (b *bench) topic(kind string) string { return b.group() + "." + kind }
 
 func (b *bench) topics() []string {
-	return []string{b.topic("requests"), b.topic("results"), b.topic("deadletters")}
+	return []string{b.topic("requests"), b.topic("results"), b.topic("deadletters"), b.topic("replays")}
 }
 
 // request makes the i-th request.

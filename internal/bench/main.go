@@ -49,11 +49,12 @@ type options struct {
 }
 
 const (
-	modeBatch  = "batch"
-	modeRate   = "rate"
-	modeKill   = "kill"
-	modeOutage = "outage"
-	modeGroup  = "group"
+	modeBatch   = "batch"
+	modeRate    = "rate"
+	modeKill    = "kill"
+	modeOutage  = "outage"
+	modeGroup   = "group"
+	modeLetters = "deadletters"
 
 	atLeastOnce = "at-least-once"
 	exactlyOnce = "exactly-once"
@@ -90,13 +91,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	modes := flags.String("mode", modeBatch,
-		"batch, rate, kill, outage or group; several, separated by commas, are measured one after the other")
+		"batch, rate, kill, outage, group or deadletters; several, separated by commas, are measured one after the other")
 	flags.StringVar(&o.delivery, "delivery", atLeastOnce, "at-least-once, exactly-once, or both in turn and compared (batch, rate)")
 	flags.IntVar(&o.rounds, "rounds", 3, "how often both are measured, after a round that does not count (--delivery both)")
 	flags.StringVar(&o.binary, "binary", "bin/balanceq", "program to measure")
 	flags.StringVar(&o.brokers, "brokers", "", "cluster to use; empty: an embedded broker")
 	flags.StringVar(&o.kafka, "kafka", "", "image of Kafka to start a broker of in a container")
-	flags.IntVar(&o.n, "n", 100_000, "requests to preload (batch, kill, outage)")
+	flags.IntVar(&o.n, "n", 100_000, "requests to preload (batch, kill, outage), dead letters (deadletters)")
 	flags.IntVar(&o.rate, "rate", 300, fmt.Sprintf("requests a second (rate, group: %d)", groupRate))
 	flags.DurationVar(&o.duration, "duration", 20*time.Second, "how long to pace (rate)")
 	flags.DurationVar(&o.latency, "latency", 20*time.Millisecond, fmt.Sprintf("latency of the CMS (group: %v)", groupLatency))
@@ -138,8 +139,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 func (o options) check() error {
 	for _, mode := range o.modes {
 		switch {
-		case !slices.Contains([]string{modeBatch, modeRate, modeKill, modeOutage, modeGroup}, mode):
-			return fmt.Errorf("--mode: %q is neither batch, rate, kill, outage nor group", mode)
+		case !slices.Contains([]string{modeBatch, modeRate, modeKill, modeOutage, modeGroup, modeLetters}, mode):
+			return fmt.Errorf("--mode: %q is neither batch, rate, kill, outage, group nor deadletters", mode)
 		case mode == modeGroup && len(o.modes) > 1:
 			return errors.New("--mode: group is measured alone, at a rate and a latency of its own")
 		case o.delivery == both && mode != modeBatch && mode != modeRate:

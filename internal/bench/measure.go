@@ -77,6 +77,8 @@ func (o options) measure(ctx context.Context, mode string, w io.Writer) (figures
 		return nil, b.kill(ctx, w)
 	case modeOutage:
 		return nil, b.down(ctx, w)
+	case modeLetters:
+		return nil, b.letters(ctx, w)
 	}
 	return nil, b.live(ctx, w)
 }

@@ -1,0 +1,249 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// steps are the requests of a replay. The first ones are made when it takes over, the others in each transaction.
+var steps = []struct {
+	key      kmsg.Key
+	topic    string // "": any
+	takeOver bool
+}{
+	{kmsg.InitProducerID, "", true}, {kmsg.ListOffsets, "ledger", true}, {kmsg.Fetch, "ledger", true},
+	{kmsg.AddPartitionsToTxn, "", false}, {kmsg.Produce, "requests", false}, {kmsg.Produce, "ledger", false}, {kmsg.EndTxn, "", false},
+}
+
+// impatient makes a replay that does not wait long after an error.
+func (b *books) impatient(name string) *Replay {
+	b.Helper()
+	r := b.mustRun(name)
+	r.pause = time.Millisecond
+	return r
+}
+
+// Every request of a replay, answered in error: what passes is not noticed. After what does not, nothing has been replayed
+// that the ledger does not have, and the next run goes on.
+func TestReplayAnswersInError(t *testing.T) {
+	passing := []*kerr.Error{kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.RequestTimedOut,
+		kerr.NotEnoughReplicas, kerr.NotLeaderForPartition}
+	passingOne := []*kerr.Error{kerr.ConcurrentTransactions, kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID}
+	failing := []*kerr.Error{kerr.InvalidTxnState, kerr.InvalidProducerIDMapping, kerr.TransactionalIDAuthorizationFailed, kerr.TopicAuthorizationFailed,
+		kerr.UnknownServerError}
+	rivals := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch}
+	for _, step := range steps {
+		t.Run(kmsg.NameForKey(int16(step.key))+step.topic, func(t *testing.T) {
+			t.Parallel()
+			answers := passing
+			if step.topic == "" || step.key == kmsg.Produce {
+				answers = append(slices.Clone(passing), passingOne...)
+			}
+			if step.takeOver && step.topic == "" { // who takes over is not fenced, whatever it is told
+				answers = append(answers, rivals...)
+			}
+			passes := len(answers)
+			answers = append(answers, failing...)
+			if !step.takeOver {
+				answers = append(answers, rivals...)
+			}
+			b, c, letters := onCluster(t, 3*len(answers)+3)
+			r := b.impatient("first")
+			b.mustPut(r, letters[:3], 3, 3)
+			for i, answer := range answers {
+				chunk := letters[3*i+3 : 3*i+6]
+				r.ready = !step.takeOver
+				fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{step.key}, Topic: step.topic, Err: answer, Count: 1})
+				placed, err := r.Put(t.Context(), prepare(r, chunk))
+				if fault.Hits() != 1 || (err == nil) != (i < passes) {
+					t.Fatalf("%s: error %v, with %d faults", answer.Message, err, fault.Hits())
+				}
+				if err != nil {
+					if rival := slices.Contains(rivals, answer); errors.Is(err, ErrTakenOver) != rival || !rival && !strings.Contains(err.Error(), kafkaText(answer)) {
+						t.Errorf("%s: error %v", answer.Message, err)
+					}
+					if unknown := step.key == kmsg.EndTxn && !errors.Is(err, ErrTakenOver); strings.Contains(err.Error(), "the history will say") != unknown {
+						t.Errorf("%s: error %v", answer.Message, err)
+					}
+					r = b.impatient(fmt.Sprint("after ", answer.Message))
+					again, err := r.Put(t.Context(), prepare(r, chunk))
+					if placed = append(placed, again...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if len(placed) != 3 {
+					t.Errorf("%s: %d replayed", answer.Message, len(placed))
+				}
+			}
+			b.check(c, letters)
+		})
+	}
+}
+
+// kafkaText is how the error is called where kafka-go has it.
+func kafkaText(e *kerr.Error) string { return kafkaErrors[e] }
+
+var kafkaErrors = map[*kerr.Error]string{
+	kerr.InvalidTxnState: "Invalid Transaction State", kerr.InvalidProducerIDMapping: "Invalid Producer ID Mapping",
+	kerr.TransactionalIDAuthorizationFailed: "Transactional ID Authorization Failed", kerr.TopicAuthorizationFailed: "Topic Authorization Failed",
+	kerr.UnknownServerError: "Unknown",
+}
+
+// An answer is lost after its request was applied, or the request itself, at every step: the run goes on, replays each letter
+// once, and knows where it stands.
+func TestReplayLosses(t *testing.T) {
+	for _, step := range steps {
+		for _, applied := range []bool{true, false} {
+			if step.topic == "requests" && !applied {
+				continue // the same as that of the ledger
+			}
+			t.Run(fmt.Sprintf("%s%s applied %t", kmsg.NameForKey(int16(step.key)), step.topic, applied), func(t *testing.T) {
+				t.Parallel()
+				var lose atomic.Int32
+				var opts []kfake.Opt
+				if applied {
+					opts = append(opts, tap(func(key kmsg.Key) bool { return key == step.key && lose.Add(-1) == 0 }))
+				}
+				b, c, letters := onCluster(t, 30, opts...)
+				if !applied {
+					c.cut(step.key, func() bool { return lose.Add(-1) == 0 })
+				}
+				r := b.impatient("one")
+				b.mustPut(r, letters[:10], 10, 10)
+				r.ready = !step.takeOver
+				lose.Store(1)
+				if step.key == kmsg.Produce && step.topic == "ledger" {
+					lose.Store(2) // the request before is that for the request topic
+				}
+				placed, err := put(t.Context(), r, letters[10:], 10)
+				if err != nil || len(placed) != 20 || lose.Load() > 0 {
+					t.Fatalf("%d replayed, error %v; %d to lose", len(placed), err, lose.Load())
+				}
+				b.check(c, letters)
+				stand := map[string]Place{}
+				for _, m := range c.ReadAll(t, "requests") {
+					stand[string(m.Value)] = Place{m.Topic, int32(m.Partition), m.Offset}
+				}
+				for _, a := range placed {
+					if at := stand[string(a.Letter.Value)]; at != a.Request {
+						t.Errorf("%s stands at %v, not at %v", a.Letter.Value, at, a.Request)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Nobody says how the last transaction ended, for as long as somebody waits: the error tells so, and the next run knows.
+func TestReplayUnknownEnd(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
+			t.Parallel()
+			var silent atomic.Bool
+			b, c, letters := onCluster(t, 20, tap(func(key kmsg.Key) bool { return silent.Load() && key == kmsg.EndTxn }))
+			c.cut(kmsg.InitProducerID, silent.Load)
+			c.cut(kmsg.EndTxn, func() bool { return silent.Load() && !applied })
+			r := b.impatient("one")
+			silent.Store(true)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			placed, err := r.Put(ctx, prepare(r, letters[:10]))
+			if err == nil || len(placed) > 0 || !strings.Contains(err.Error(), "whether the last 10 were replayed, the history will say") {
+				t.Errorf("%d replayed, error %v", len(placed), err)
+			}
+			silent.Store(false)
+			left := 20
+			if applied {
+				left = 10
+			}
+			b.mustPut(b.impatient("two"), letters, 7, left)
+			b.check(c, letters)
+			// The one before finds out, and that it was taken over only when it goes on.
+			if placed, err := r.Put(t.Context(), prepare(r, letters[:10])); err != nil || applied != (len(placed) == 10) {
+				t.Errorf("%d replayed, error %v", len(placed), err)
+			}
+			b.check(c, letters)
+		})
+	}
+}
+
+// Connections break before a request is applied and after, brokers answer in error, runs are cut off, killed within a
+// transaction and overtaken by others: at the end each letter is on the request topic once, where the ledger says.
+func TestReplayUnderFire(t *testing.T) {
+	errs := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.NotEnoughReplicas, kerr.InvalidTxnState,
+		kerr.ConcurrentTransactions, kerr.NotCoordinator}
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			var trouble atomic.Bool
+			roll := func() bool { return trouble.Load() && rand.IntN(100) < 3 }
+			b, c, letters := onCluster(t, 200, tap(func(kmsg.Key) bool { return roll() }))
+			c.cut(-1, roll)
+			random := rand.New(rand.NewPCG(seed, 1)) // of the run; what is lost, when, is anybody's guess
+			var r *Replay
+			at, runs, failures, lost := 0, 0, 0, 0
+			next := func() []*Letter {
+				n := min(1+random.IntN(25), len(letters)-at)
+				return letters[at : at+n]
+			}
+			for at < len(letters) {
+				trouble.Store(random.IntN(4) > 0)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+random.IntN(300))*time.Millisecond) // it may be cut off anywhere
+				if r == nil {
+					runs++
+					var err error
+					if r, err = b.run(ctx, fmt.Sprint("run ", runs)); err != nil {
+						r = nil
+						failures++
+						cancel()
+						continue
+					}
+					r.pause = time.Millisecond
+				}
+				switch random.IntN(8) {
+				case 0:
+					step := steps[random.IntN(len(steps))]
+					c.Fault(kfake.Fault{Keys: []kmsg.Key{step.key}, Topic: step.topic, Err: errs[random.IntN(len(errs))], Count: 1})
+				case 1: // killed within a transaction
+					_ = r.fill(ctx, prepare(r, next()))
+					r, lost = nil, lost+1
+				case 2: // overtaken
+					if rival, err := b.run(ctx, fmt.Sprint("rival ", at)); err == nil {
+						_, _ = rival.Put(ctx, prepare(rival, next()))
+					}
+				}
+				if r != nil {
+					chunk := next()
+					if _, err := r.Put(ctx, prepare(r, chunk)); err == nil {
+						at += len(chunk)
+					} else {
+						r, failures = nil, failures+1
+					}
+				}
+				cancel()
+			}
+			trouble.Store(false)
+			b.mustPut(b.impatient("last"), letters, 50, 0)
+			b.check(c, letters)
+			if failures == 0 || lost == 0 {
+				t.Error("nothing failed: the test proves nothing")
+			}
+			t.Logf("%d runs, %d failures", runs, failures)
+		})
+	}
+}
+
+var _ = kafkawire.Earliest
