@@ -151,13 +151,7 @@ func (p *partition) begin(r *kafkawire.Record) *item {
 	it := &item{partition: p}
 	it.record = schemas.Record{
 		Position: schemas.Position{Topic: p.consumer.cfg.Topic, Partition: p.id, Offset: r.Offset},
-		Key:      r.Key, Value: r.Value, Time: r.Time,
-	}
-	if len(r.Headers) > 0 {
-		it.record.Headers = make([]schemas.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			it.record.Headers[i] = schemas.Header(h)
-		}
+		Key:      r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time,
 	}
 	it.Record, it.Ticket = &it.record, it
 	it.Request, it.Err = schemas.DecodeRequest(&it.record)

@@ -17,7 +17,7 @@ type ReplayOutcome string
 const (
 	ReplayAnswered  ReplayOutcome = "answered"
 	ReplayDeadAgain ReplayOutcome = "dead-letter" // it has become a dead letter again
-	ReplayOpen      ReplayOutcome = "open"        // it waits, or its answer has expired, or it went to a topic that is not History.Requests
+	ReplayOpen      ReplayOutcome = "open"        // it waits, or its answer has expired, or it went to another topic
 )
 
 // HistoryFilter selects replays. The zero value of a condition lets everything pass.

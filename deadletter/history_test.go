@@ -17,12 +17,16 @@ import (
 func TestHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := History{Requests: "requests"}
+		place := rapid.Custom(func(t *rapid.T) Place {
+			topic := rapid.SampledFrom([]string{"requests", "others"}).Draw(t, "topic")
+			return Place{topic, rapid.Int32Range(0, 2).Draw(t, "partition"), rapid.Int64Range(0, 200).Draw(t, "offset")}
+		})
+		reasons := []schemas.Reason{schemas.ReasonExpired, schemas.ReasonInternalError, "", "unheard of"}
 		entry := rapid.Custom(func(t *rapid.T) Entry {
 			return Entry{
 				Run: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "run"), By: "me@here",
 				Time:    noon.Add(time.Duration(rapid.IntRange(-9, 9).Draw(t, "minutes")) * time.Minute),
-				Request: Place{rapid.SampledFrom([]string{"requests", "others"}).Draw(t, "topic"), rapid.Int32Range(0, 2).Draw(t, "partition"), rapid.Int64Range(0, 200).Draw(t, "offset")},
-				Reason:  rapid.SampledFrom([]schemas.Reason{schemas.ReasonExpired, schemas.ReasonInternalError, "", "unheard of"}).Draw(t, "reason"),
+				Request: place.Draw(t, "request"), Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
 			}
 		})
 		entries := rapid.SliceOfDistinct(entry, func(e Entry) Place { return e.Request }).Draw(t, "entries")
@@ -31,7 +35,7 @@ func TestHistory(t *testing.T) {
 		}
 		outcomes := map[Place]ReplayOutcome{}
 		for range rapid.IntRange(0, 400).Draw(t, "outcomes") {
-			at := Place{rapid.SampledFrom([]string{"requests", "others"}).Draw(t, "topic"), rapid.Int32Range(0, 2).Draw(t, "partition"), rapid.Int64Range(0, 200).Draw(t, "offset")}
+			at := place.Draw(t, "at")
 			if len(entries) > 0 && rapid.Bool().Draw(t, "of a replayed one") {
 				at = entries[rapid.IntRange(0, len(entries)-1).Draw(t, "which")].Request
 			}
@@ -128,7 +132,10 @@ func TestHistoryResult(t *testing.T) {
 		return schemas.Position{Topic: "requests", Partition: 1, Offset: offset}
 	}
 	record := func(offset int64, outcome string) *schemas.Record {
-		r := schemas.Result{RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c", RetrievedAt: noon, Source: at(offset)}
+		r := schemas.Result{
+			RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c", RetrievedAt: noon,
+			Source: at(offset),
+		}
 		m := r.Message(nil)
 		return &schemas.Record{Key: m.Key, Value: m.Value, Headers: m.Headers}
 	}
@@ -150,7 +157,8 @@ func TestHistoryResult(t *testing.T) {
 		record(0, schemas.OutcomeComplete), record(1, schemas.OutcomePartial), record(2, schemas.OutcomeFailed),
 		bare(record(3, schemas.OutcomeComplete)), bare(record(4, schemas.OutcomeComplete), id("of another writer")), broken,
 		record(77, schemas.OutcomeComplete), bare(record(88, schemas.OutcomeComplete)), {}, {Value: []byte("{}")},
-		bare(record(6, schemas.OutcomeComplete), id("requests/1/")), bare(record(7, schemas.OutcomeComplete), id("requests/4294967297/7")),
+		bare(record(6, schemas.OutcomeComplete), id("requests/1/")),
+		bare(record(7, schemas.OutcomeComplete), id("requests/4294967297/7")),
 	} {
 		h.Result(rec)
 	}

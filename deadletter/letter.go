@@ -23,13 +23,6 @@ type request struct {
 // Read takes any record for a dead letter: what it does not say is absent.
 func Read(rec *schemas.Record) *Letter { return &Letter{Record: rec} }
 
-// Keep returns a letter that outlives the scan's call. Its bytes are still those of the fetch, which it keeps in memory.
-func (l *Letter) Keep() *Letter {
-	rec := *l.Record
-	rec.Headers = slices.Clone(rec.Headers)
-	return Read(&rec)
-}
-
 // Info is what its headers say.
 func (l *Letter) Info() *schemas.DeadLetterInfo {
 	if l.info == nil {

@@ -37,6 +37,7 @@ type Replay struct {
 	ready     bool // txn can begin a transaction; otherwise take over first
 	doubt     int  // so many letters were in the last transaction, and only the ledger says whether it was committed
 	sequences map[partition]int32
+	end       int64         // of the ledger, as far as it has been read or written
 	pause     time.Duration // after an error that passes
 }
 
@@ -70,6 +71,13 @@ const (
 // ErrTakenOver says that another run has begun: it replays now, and this one is over.
 var ErrTakenOver = errors.New("another replay has begun and has taken over")
 
+// errHidden says that the ledger has more than could be read.
+var errHidden = errors.New("somebody else's transaction is open in the topic and hides what was replayed, or something else " +
+	"writes to it; try again in a minute, and if it stays so, find and end that transaction with kafka-transactions.sh")
+
+// maxHidden is how often a ledger is read again that has grown meanwhile.
+const maxHidden = 5
+
 // NewReplay takes over from any other run and reads the ledger. The clients are for this replay alone.
 func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.Client) (*Replay, error) {
 	r := &Replay{
@@ -102,16 +110,16 @@ func (r *Replay) passes(ctx context.Context, err error) bool {
 	return kafkawire.Pause(ctx, r.pause)
 }
 
-// takeOver begins a new epoch of the transactional id: whatever was open under it has ended by then, so that the ledger has
-// all that was committed.
+// takeOver ends whatever was open under the transactional id, so that the ledger has all that was committed, and reads it.
 func (r *Replay) takeOver(ctx context.Context) error {
-	err := patiently(ctx, func() (err error) {
-		r.txn, err = r.wire.InitTransactional(ctx, "balanceq-replay."+r.cfg.Ledger, transactionTimeout)
+	if err := r.newEpoch(ctx); err != nil {
 		return err
-	})
+	}
+	ends, err := r.ledger.Client.ListOffsets(ctx, r.cfg.Ledger, []int32{ledgerPartition}, kafkawire.Latest)
 	if err != nil {
 		return err
 	}
+	r.end = ends[ledgerPartition]
 	r.sequences = map[partition]int32{}
 	err = r.ledger.Read(ctx, func(e *Entry) error {
 		if !e.of(r.cfg.Letters, r.topicID) {
@@ -141,7 +149,7 @@ func patiently(ctx context.Context, do func() error) error {
 
 // Prepare makes ready what Put puts back.
 func (r *Replay) Prepare(l *Letter) *Again {
-	return &Again{Letter: l.Keep(), Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
+	return &Again{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
 }
 
 // Size is about what its message takes, in bytes.
@@ -149,10 +157,11 @@ func (a *Again) Size() int { return messageSize(a.Message) }
 
 // Put puts letters back in one transaction, in their order, and sets where their requests stand now. Those that were replayed
 // already, by another run, are left out of what it returns. Errors that pass are waited out until ctx ends; once begun, a
-// transaction is not interrupted. With an error it returns those that were put back all the same; the error says if there may be
-// more, which only the ledger knows.
+// transaction is not interrupted. With an error it returns those that were put back all the same: where the topics take only
+// smaller transactions, those before a letter that does not fit at all, which the error names, but none behind it. Where only
+// the ledger knows of more, the error says so.
 func (r *Replay) Put(ctx context.Context, chunk []*Again) ([]*Again, error) {
-	for {
+	for hidden := 1; ; {
 		if !r.ready {
 			if err := r.takeOver(ctx); err != nil {
 				if r.passes(ctx, err) {
@@ -175,6 +184,11 @@ func (r *Replay) Put(ctx context.Context, chunk []*Again) ([]*Again, error) {
 			return append(done, open...), nil
 		case kafkawire.Fenced(err) && time.Since(began) < transactionTimeout/2: // else it was the coordinator's patience
 			return done, ErrTakenOver
+		case errors.Is(err, errHidden) && hidden >= maxHidden:
+			return done, err
+		case errors.Is(err, errHidden):
+			hidden++
+			kafkawire.Pause(ctx, r.pause)
 		case kafkawire.TooLarge(err) && len(open) > 1:
 			return r.halve(ctx, open, done)
 		case kafkawire.TooLarge(err):

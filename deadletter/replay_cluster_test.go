@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,28 +16,30 @@ import (
 // cluster is a broker of the test's own whose faults the test controls.
 type cluster struct {
 	*kfake.Cluster
+	other *kgo.Client // another producer
 }
 
 // onCluster makes a cluster of one broker, with n dead letters.
 func onCluster(t *testing.T, n int, opts ...kfake.Opt) (*books, cluster, []*Letter) {
 	t.Helper()
-	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.SeedTopics(3, "letters", "requests"), kfake.SeedTopics(1, "ledger"))...)
+	opts = append(opts, kfake.NumBrokers(1), kfake.SeedTopics(3, "letters", "requests"), kfake.SeedTopics(1, "ledger"))
+	c, err := kfake.NewCluster(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	other, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Close)
 	b := &books{t, c.ListenAddrs(), ReplayConfig{Letters: "letters", Requests: "requests", Ledger: "ledger", By: "me@here"}}
-	return b, cluster{c}, b.fill(cluster{c}, n)
+	return b, cluster{c, other}, b.fill(cluster{c, other}, n)
 }
 
 // ProduceTo writes to a partition.
 func (c cluster) ProduceTo(tb testing.TB, topic string, partition int32, msgs ...kafka.Message) []kafka.Message {
 	tb.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer cl.Close()
 	var recs []*kgo.Record
 	for _, m := range msgs {
 		r := &kgo.Record{Topic: topic, Partition: partition, Key: m.Key, Value: m.Value}
@@ -48,7 +48,7 @@ func (c cluster) ProduceTo(tb testing.TB, topic string, partition int32, msgs ..
 		}
 		recs = append(recs, r)
 	}
-	if err := cl.ProduceSync(tb.Context(), recs...).FirstErr(); err != nil {
+	if err := c.other.ProduceSync(tb.Context(), recs...).FirstErr(); err != nil {
 		tb.Fatal(err)
 	}
 	return msgs
@@ -64,8 +64,9 @@ func (c cluster) ReadAll(tb testing.TB, topic string) (msgs []kafka.Message) {
 		}
 		ends[p.Partition] = p.LastStableOffset
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -107,9 +108,6 @@ func (c cluster) cut(key kmsg.Key, lose func() bool) {
 		return nil, nil, false
 	})
 }
-
-// countdown is true n times.
-func countdown(n *atomic.Int32) func() bool { return func() bool { return n.Add(-1) >= 0 } }
 
 // tap loses the answers to requests of a key after they were applied, together with their connection, as long as lose says so.
 func tap(lose func(key kmsg.Key) bool) kfake.Opt {
@@ -188,13 +186,3 @@ func (b *books) mustPut(r *Replay, letters []*Letter, size, want int) {
 		b.Fatalf("%d replayed, want %d, error %v", len(placed), want, err)
 	}
 }
-
-// recordsOf counts what the log of a topic holds, aborted ones and markers too.
-func (c cluster) recordsOf(topic string) (n int64) {
-	for _, p := range c.PartitionInfos(topic) {
-		n += p.HighWatermark - p.LogStartOffset
-	}
-	return n
-}
-
-var _ = kafkawire.Earliest

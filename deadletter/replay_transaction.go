@@ -3,11 +3,41 @@ package deadletter
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"balanceq/kafkawire"
-	"balanceq/schemas"
 )
+
+// newEpoch begins a new epoch of the transactional id. A broker that was killed while a transaction ended may have left it open
+// in some partitions though its coordinator calls it ended, as producer.Transactions knows it too: all that stands behind it
+// there would stay hidden. So the decision is repeated in all partitions, by a transaction without records.
+func (r *Replay) newEpoch(ctx context.Context) error {
+	id := "balanceq-replay." + r.cfg.Ledger
+	state, err := r.wire.DescribeTransactional(ctx, id)
+	if err != nil && !kafkawire.Forbidden(err) {
+		return err
+	}
+	begin := func() (err error) {
+		r.txn, err = r.wire.InitTransactional(ctx, id, transactionTimeout)
+		return err
+	}
+	commit := strings.HasSuffix(state, "Commit") // Prepare… or Complete…
+	if err := patiently(ctx, begin); err != nil || !commit && !strings.HasSuffix(state, "Abort") {
+		return err
+	}
+	all := map[string][]int32{r.cfg.Ledger: {ledgerPartition}}
+	for p := range r.partitions {
+		all[r.cfg.Requests] = append(all[r.cfg.Requests], int32(p))
+	}
+	if err := patiently(ctx, func() error { return r.wire.AddPartitions(ctx, r.txn, all) }); err != nil {
+		return err
+	}
+	if err := r.wire.EndTransaction(ctx, r.txn, commit); err != nil {
+		return err
+	}
+	return patiently(ctx, begin) // returns when that has come to its end
+}
 
 // transact puts letters and their ledger entries into one transaction. On an error the next one takes over first, which ends
 // this one.
@@ -20,8 +50,13 @@ func (r *Replay) transact(ctx context.Context, chunk []*Again) error {
 		if err = r.wire.EndTransaction(ctx, r.txn, true); err != nil && !kafkawire.Fenced(err) {
 			r.doubt = len(chunk)
 		}
+		r.end += int64(len(chunk)) + 1 // the mark of the end
 	} else if !kafkawire.Fenced(err) {
-		_ = r.wire.EndTransaction(ctx, r.txn, false) // so that readers need not wait for the next one; taking over aborts too
+		// So that readers need not wait for the next one, and to hear who has the id: a partition's leader may call its transaction
+		// invalid before it knows of the new epoch.
+		if ended := r.wire.EndTransaction(ctx, r.txn, false); kafkawire.Fenced(ended) {
+			err = ended
+		}
 	}
 	r.ready = err == nil
 	return err
@@ -38,7 +73,7 @@ func (r *Replay) fill(ctx context.Context, chunk []*Again) error {
 	for p, letters := range byPartition {
 		touched[r.cfg.Requests] = append(touched[r.cfg.Requests], p)
 		for _, a := range letters {
-			records[p] = append(records[p], recordOf(a.Message))
+			records[p] = append(records[p], kafkawire.Record{Key: a.Message.Key, Value: a.Message.Value, Headers: a.Message.Headers})
 		}
 	}
 	err := patiently(ctx, func() error { return r.wire.AddPartitions(ctx, r.txn, touched) })
@@ -58,7 +93,10 @@ func (r *Replay) fill(ctx context.Context, chunk []*Again) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.produce(ctx, r.cfg.Ledger, map[int32][]kafkawire.Record{ledgerPartition: entries})
+	first, err = r.produce(ctx, r.cfg.Ledger, map[int32][]kafkawire.Record{ledgerPartition: entries})
+	if err == nil && first[ledgerPartition] != r.end {
+		err = fmt.Errorf("the ledger %s goes on at offset %d, not at %d: %w", r.cfg.Ledger, first[ledgerPartition], r.end, errHidden)
+	}
 	return err
 }
 
@@ -126,12 +164,4 @@ func (r *Replay) entries(chunk []*Again) ([]kafkawire.Record, error) {
 		entries = append(entries, rec)
 	}
 	return entries, nil
-}
-
-func recordOf(m schemas.Message) kafkawire.Record {
-	rec := kafkawire.Record{Key: m.Key, Value: m.Value, Headers: make([]kafkawire.Header, len(m.Headers))}
-	for i, h := range m.Headers {
-		rec.Headers[i] = kafkawire.Header(h)
-	}
-	return rec
 }

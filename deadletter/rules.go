@@ -78,6 +78,7 @@ func (r *Rules) Explain(o Obstacle) string {
 		return "replayed already: balanceq deadletters history shows when"
 	case TooOften:
 		return "replayed " + strconv.Itoa(r.MaxReplays) + " times or more: --max-replays raises the limit"
+	case nothing:
 	case TooLarge:
 		return "larger than " + r.Requests + " takes: raise its max.message.bytes"
 	}

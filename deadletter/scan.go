@@ -36,7 +36,7 @@ type Gap struct {
 func (g Gap) Corrupt() bool { return errors.Is(g.Why, kafkawire.ErrCorrupt) }
 
 // Each calls wanted for every letter that the filter lets pass, in the order of each partition, until it returns an error, which
-// Each returns, or ctx ends. The letter is good until wanted returns; Letter.Keep makes one that lasts.
+// Each returns, or ctx ends. A letter aliases what it was fetched with, and keeps that in memory.
 func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	var read int64
 	var failed error
@@ -44,12 +44,9 @@ func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	if s.Skipped != nil {
 		reader.Skipped = func(partition int32, gap kafkawire.Span, why error) { s.Skipped(Gap{partition, gap, why}) }
 	}
-	var record schemas.Record // reused: most letters of a long scan are only counted
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
-		fill(&record, s.Topic, partition, rec)
-		l := Letter{Record: &record}
-		if s.Filter.Passes(&l) {
-			failed = wanted(&l)
+		if l := Read(Record(s.Topic, partition, rec)); s.Filter.Passes(l) {
+			failed = wanted(l)
 		}
 		read++
 		if s.Progress != nil {
@@ -87,15 +84,8 @@ func (f *Filter) within() map[int32]kafkawire.Span {
 
 // Record puts a record of a topic's partition into the form that the schemas read.
 func Record(topic string, partition int32, rec *kafkawire.Record) *schemas.Record {
-	r := &schemas.Record{Headers: make([]schemas.Header, 0, len(rec.Headers))}
-	fill(r, topic, partition, rec)
-	return r
-}
-
-func fill(r *schemas.Record, topic string, partition int32, rec *kafkawire.Record) {
-	r.Position = schemas.Position{Topic: topic, Partition: partition, Offset: rec.Offset}
-	r.Key, r.Value, r.Time, r.Headers = rec.Key, rec.Value, rec.Time, r.Headers[:0]
-	for _, h := range rec.Headers {
-		r.Headers = append(r.Headers, schemas.Header(h))
+	return &schemas.Record{
+		Position: schemas.Position{Topic: topic, Partition: partition, Offset: rec.Offset},
+		Key:      rec.Key, Value: rec.Value, Headers: rec.Headers, Time: rec.Time,
 	}
 }

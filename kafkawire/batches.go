@@ -198,15 +198,15 @@ func appendRecords(dst []Record, h head, body []byte, from int64) ([]Record, err
 		return dst, err
 	}
 	c := cursor{b: body}
-	names := headerNames{}
+	headers := headerRoom{names: map[string]string{}, records: h.count}
 	before := int64(-1)
-	for range h.count {
+	for ; headers.records > 0; headers.records-- {
 		size := c.varint()
 		if size < 0 || size > int64(len(c.b)) {
 			return dst, errRecords
 		}
 		rc := cursor{b: c.take(int(size))}
-		r, delta := decodeRecord(&rc, h, names)
+		r, delta := decodeRecord(&rc, h, &headers)
 		if rc.bad || delta <= before || delta > h.last-h.base {
 			return dst, errRecords
 		}
@@ -221,7 +221,7 @@ func appendRecords(dst []Record, h head, body []byte, from int64) ([]Record, err
 	return dst, nil
 }
 
-func decodeRecord(c *cursor, h head, names headerNames) (r Record, offsetDelta int64) {
+func decodeRecord(c *cursor, h head, headers *headerRoom) (r Record, offsetDelta int64) {
 	c.take(1) // attributes, unused
 	r.Time = time.UnixMilli(h.firstTime + c.varint())
 	if h.attributes&attrAppendTime != 0 {
@@ -235,26 +235,43 @@ func decodeRecord(c *cursor, h head, names headerNames) (r Record, offsetDelta i
 	case n < 0 || n > int64(len(c.b))/2: // a header takes two bytes at least
 		c.bad = true
 	case n > 0:
-		r.Headers = make([]Header, n)
+		r.Headers = headers.take(int(n))
 		for i := range r.Headers {
-			r.Headers[i] = Header{Key: names.of(c.varbytes()), Value: c.varbytes()}
+			r.Headers[i] = Header{Key: headers.name(c.varbytes()), Value: c.varbytes()}
 		}
 	}
 	return r, offsetDelta
 }
 
-// headerNames holds each name of a batch once: its records mostly have the same ones.
-type headerNames map[string]string
+// headerRoom makes the headers of a batch with few allocations: its records mostly have the same names.
+type headerRoom struct {
+	names   map[string]string
+	free    []Header
+	records int // that are still to come
+}
 
-const maxHeaderNames = 64
+const (
+	maxHeaderNames = 64
+	maxHeaderBlock = 256
+)
 
-func (n headerNames) of(b []byte) string {
-	if name, known := n[string(b)]; known { // without an allocation
+// take returns room for n headers, which nobody else gets.
+func (h *headerRoom) take(n int) []Header {
+	if n > len(h.free) {
+		h.free = make([]Header, max(n, min(n*h.records, maxHeaderBlock))) // the others will have as many
+	}
+	taken := h.free[:n:n]
+	h.free = h.free[n:]
+	return taken
+}
+
+func (h *headerRoom) name(b []byte) string {
+	if name, known := h.names[string(b)]; known { // without an allocation
 		return name
 	}
 	name := string(b)
-	if len(n) < maxHeaderNames {
-		n[name] = name
+	if len(h.names) < maxHeaderNames {
+		h.names[name] = name
 	}
 	return name
 }

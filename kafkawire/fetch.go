@@ -13,6 +13,8 @@ type FetchLimits struct {
 	MaxWait           time.Duration // how long the broker may hold an empty answer back
 	MaxBytes          int           // of the whole answer
 	PartitionMaxBytes int           // a first batch larger than this is returned all the same (KIP-74)
+	// Pin lets records keep the whole answer in memory, all partitions of it, instead of a copy of their own partition's.
+	Pin bool
 }
 
 // Fetched is what a fetch returned for one partition.
@@ -42,7 +44,7 @@ func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets 
 		for j := range r.Topics[i].Partitions {
 			p := &r.Topics[i].Partitions[j]
 			if from, asked := offsets[p.Partition]; asked {
-				fetched = append(fetched, decodePartition(p, from))
+				fetched = append(fetched, decodePartition(p, from, limits.Pin))
 			}
 		}
 	}
@@ -68,7 +70,7 @@ func fetchRequest(topic string, offsets map[int32]int64, limits FetchLimits) *km
 	return req
 }
 
-func decodePartition(p *kmsg.FetchResponseTopicPartition, from int64) Fetched {
+func decodePartition(p *kmsg.FetchResponseTopicPartition, from int64, pin bool) Fetched {
 	f := Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, LogStart: p.LogStartOffset, Err: codeError(p.ErrorCode)}
 	if f.Err != nil {
 		return f
@@ -79,6 +81,10 @@ func decodePartition(p *kmsg.FetchResponseTopicPartition, from int64) Fetched {
 	}
 	// A copy, because records alias what they are decoded from: one that waits long must not pin the answer of all the
 	// other partitions too.
-	f.Records, f.Next, f.Err = DecodeBatches(bytes.Clone(p.RecordBatches), from, aborted)
+	batches := p.RecordBatches
+	if !pin {
+		batches = bytes.Clone(batches)
+	}
+	f.Records, f.Next, f.Err = DecodeBatches(batches, from, aborted)
 	return f
 }

@@ -177,19 +177,3 @@ func (c *Client) OffersConsumerProtocol(ctx context.Context) (bool, error) {
 	})
 	return on && known, nil
 }
-
-// explained is codeError with what the broker says about it, or else the name where kafka-go has none.
-func explained(code int16, message *string) error {
-	err := codeError(code)
-	text := map[error]string{
-		FencedMemberEpoch: "FENCED_MEMBER_EPOCH", UnreleasedInstanceID: "UNRELEASED_INSTANCE_ID",
-		UnsupportedAssignor: "UNSUPPORTED_ASSIGNOR", StaleMemberEpoch: "STALE_MEMBER_EPOCH",
-	}[err]
-	if message != nil && *message != "" {
-		text = *message
-	}
-	if err == nil || text == "" {
-		return err
-	}
-	return fmt.Errorf("%w (%s)", err, text)
-}

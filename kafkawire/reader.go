@@ -34,7 +34,7 @@ type Span struct{ From, To int64 }
 
 const readerBackoff = 200 * time.Millisecond
 
-var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 4 << 20, PartitionMaxBytes: 1 << 20}
+var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 4 << 20, PartitionMaxBytes: 1 << 20, Pin: true}
 
 // Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
 // returns false. Errors that pass by themselves are waited out; its own error is one that does not, or ctx's.

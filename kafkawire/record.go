@@ -4,11 +4,13 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 )
 
-// Header is one record header; a nil Value is null.
-type Header = protocol.Header
+// Header is one record header; a nil Value is null. It is the same type as schemas.Header: neither has a name of its own.
+type Header = struct {
+	Key   string
+	Value []byte
+}
 
 // Record is one record of a batch. Key, Value and header values alias the answer they were decoded from; nil is null.
 type Record struct {

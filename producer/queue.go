@@ -16,13 +16,7 @@ type entry struct {
 }
 
 func newEntry(m schemas.Message, ack Ack) entry {
-	r := kafkawire.Record{Key: m.Key, Value: m.Value, Time: m.Time}
-	if len(m.Headers) > 0 {
-		r.Headers = make([]kafkawire.Header, len(m.Headers))
-		for i, h := range m.Headers {
-			r.Headers[i] = kafkawire.Header(h)
-		}
-	}
+	r := kafkawire.Record{Key: m.Key, Value: m.Value, Headers: m.Headers, Time: m.Time}
 	return entry{record: r, size: kafkawire.RecordSize(&r), ack: ack, at: time.Now()}
 }
 

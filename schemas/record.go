@@ -17,8 +17,9 @@ func (p Position) String() string {
 	return p.Topic + "/" + strconv.Itoa(int(p.Partition)) + "/" + strconv.FormatInt(p.Offset, 10)
 }
 
-// Header is one Kafka record header. A nil Value is a null header value, which differs from an empty one.
-type Header struct {
+// Header is one Kafka record header. A nil Value is a null header value, which differs from an empty one. It has no name of its
+// own as a type, so that it is the same as kafkawire's and headers pass between the two without a copy.
+type Header = struct {
 	Key   string
 	Value []byte
 }

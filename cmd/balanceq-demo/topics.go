@@ -12,14 +12,10 @@ import (
 
 // record is a record of a topic in the vocabulary of package schemas.
 func record(topic string, partition int32, rec *kafkawire.Record) *schemas.Record {
-	r := &schemas.Record{
+	return &schemas.Record{
 		Position: schemas.Position{Topic: topic, Partition: partition, Offset: rec.Offset},
-		Key:      rec.Key, Value: rec.Value, Time: rec.Time,
+		Key:      rec.Key, Value: rec.Value, Headers: rec.Headers, Time: rec.Time,
 	}
-	for _, h := range rec.Headers {
-		r.Headers = append(r.Headers, schemas.Header(h))
-	}
-	return r
 }
 
 func header(r *schemas.Record, name string) string {

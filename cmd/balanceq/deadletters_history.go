@@ -152,7 +152,8 @@ func (p *program) readLedger(ctx context.Context, settings kafkawire.Settings, t
 const clockTolerance = time.Minute
 
 // readOutcomes tells the history of all results and dead letters since its first replay.
-func (p *program) readOutcomes(ctx context.Context, settings kafkawire.Settings, topics config.Topics, h *deadletter.History) error {
+func (p *program) readOutcomes(ctx context.Context, settings kafkawire.Settings, topics config.Topics,
+	h *deadletter.History) error {
 	from := max(0, h.First.Add(-clockTolerance).UnixMilli())
 	err := p.readSince(ctx, settings, topics.Results, from, "reading results", h.Result)
 	if err != nil {

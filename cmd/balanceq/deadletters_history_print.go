@@ -55,7 +55,8 @@ func (h historyPrinter) runs(runs []deadletter.Run) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(h.out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "RUN\tSTARTED\tBY\tREPLAYED\tANSWERED\tDEAD AGAIN\tOPEN\tFILTER") // a tabwriter says what failed when it is flushed
+	// A tabwriter says what failed when it is flushed.
+	_, _ = fmt.Fprintln(w, "RUN\tSTARTED\tBY\tREPLAYED\tANSWERED\tDEAD AGAIN\tOPEN\tFILTER")
 	for _, r := range runs[more:] {
 		id, filter := r.ID, r.Filter
 		if id == "" {
@@ -105,7 +106,8 @@ type replayJSON struct {
 }
 
 // records reads the ledger again, up to where the history has it.
-func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings, history *deadletter.History, skip, total int64) error {
+func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings, history *deadletter.History,
+	skip, total int64) error {
 	if skip > 0 && h.output == outputText {
 		if _, err := fmt.Fprintf(h.out, "%s before; raise --limit to see them\n", count(skip, "request")); err != nil {
 			return err

@@ -51,13 +51,14 @@ func withReplays(t *testing.T) *ledger {
 	l.broker.ProduceTo(t, l.dead, 0, msgs...)
 	placed := l.replay("run-a", "ann@host", "", 0, 4)
 	edited := deadletter.Change{Field: "contractId", From: "70001", To: "4111111111111111"}
-	l.replay("run-b", "bob@host", "--reason expired", 4, 7, edited, deadletter.Change{Field: "deadline", From: "2026-01-31T12:00:00Z"})
+	dropped := deadletter.Change{Field: "deadline", From: "2026-01-31T12:00:00Z"}
+	l.replay("run-b", "bob@host", "--reason expired", 4, 7, edited, dropped)
 
 	var results []kafka.Message
 	for i, outcome := range []string{0: "complete", 1: "partial", 2: "complete", 3: "failed", 4: "partial"} {
-		r := schemas.Result{RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c", RetrievedAt: time.Now(), Source: schemas.Position(placed[i%4].Request)}
-		if i == 4 {
-			r.Source = schemas.Position(placed[1].Request)
+		r := schemas.Result{
+			RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c", RetrievedAt: time.Now(),
+			Source: schemas.Position(placed[[]int{0, 1, 2, 3, 1}[i]].Request),
 		}
 		m := r.Message(nil)
 		results = append(results, foreignLetter(m.Key, m.Value, m.Headers...))
@@ -72,7 +73,9 @@ func withReplays(t *testing.T) *ledger {
 
 func (l *ledger) deadLetter(source schemas.Position, i int64) kafka.Message {
 	d := schemas.DeadLetter{
-		Record: &schemas.Record{Position: source, Key: []byte("k"), Value: fmt.Appendf(nil, `{"contractId":%d,"balanceCodes":["A"]}`, 70000+i)},
+		Record: &schemas.Record{
+			Position: source, Key: []byte("k"), Value: fmt.Appendf(nil, `{"contractId":%d,"balanceCodes":["A"]}`, 70000+i),
+		},
 		Reason: schemas.ReasonExpired, DecidedAt: time.Now(),
 	}
 	m := d.Message(schemas.Origin{})
@@ -170,16 +173,18 @@ func TestDeadLettersHistory(t *testing.T) {
 		r.First, r.Last = "", ""
 		runs = append(runs, r)
 	}
+	type reasons = map[schemas.Reason]int64
 	want := []runJSON{
-		{Run: "run-a", By: "ann@host", Replayed: 4, Answered: 2, DeadAgain: 1, Open: 1, Reasons: map[schemas.Reason]int64{"expired": 4}},
-		{Run: "run-b", By: "bob@host", Filter: "--reason expired", Replayed: 3, Open: 3, Reasons: map[schemas.Reason]int64{"expired": 3}},
+		{Run: "run-a", By: "ann@host", Replayed: 4, Answered: 2, DeadAgain: 1, Open: 1, Reasons: reasons{"expired": 4}},
+		{Run: "run-b", By: "bob@host", Filter: "--reason expired", Replayed: 3, Open: 3, Reasons: reasons{"expired": 3}},
 	}
 	if fmt.Sprint(runs) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", runs, want)
 	}
 	// What was replayed is no longer listed.
 	c = l.run(exitDone, "deadletters", "list", "--not-replayed", "--records", "--output", "json")
-	if lines := rows(c.out.String()); len(lines) != 2 || !strings.Contains(lines[0], `"offset":7}}`) || !strings.Contains(lines[1], `"offset":8}}`) {
+	if lines := rows(c.out.String()); len(lines) != 2 ||
+		!strings.Contains(lines[0], `"offset":7}}`) || !strings.Contains(lines[1], `"offset":8}}`) {
 		t.Errorf("listed:\n%s", &c.out)
 	}
 }
@@ -191,15 +196,18 @@ func TestDeadLettersHistoryRecords(t *testing.T) {
 	if len(lines) != 7 {
 		t.Fatalf("output:\n%s", &c.out)
 	}
-	for i, want := range []string{"answered|ann@host", "answered|ann@host", "dead again|ann@host", "open|ann@host", "open|bob@host", "open|bob@host",
-		"open|bob@host|edited: contractId 70001 → 411111******1111, deadline 2026-01-31T12:00:00Z → (none)"} {
+	for i, want := range []string{
+		"answered|ann@host", "answered|ann@host", "dead again|ann@host", "open|ann@host", "open|bob@host", "open|bob@host",
+		"open|bob@host|edited: contractId 70001 → 411111******1111, deadline 2026-01-31T12:00:00Z → (none)",
+	} {
 		want = fmt.Sprintf(`^WHEN\|\[0/%d\] → %s/%d/\d+\|expired\|%s$`, i, l.requests, i%3, regexp.QuoteMeta(want))
 		if !regexp.MustCompile(want).MatchString(lines[i]) {
 			t.Errorf("got  %s\nwant %s", lines[i], want)
 		}
 	}
 	c = l.run(exitDone, "deadletters", "history", "--records", "--limit", "2")
-	if got := rows(table(c.out.String())); len(got) != 3 || got[0] != "5 requests before; raise --limit to see them" || !slices.Equal(got[1:], lines[5:]) {
+	shown := append([]string{"5 requests before; raise --limit to see them"}, lines[5:]...)
+	if got := rows(table(c.out.String())); !slices.Equal(got, shown) {
 		t.Errorf("the last two:\n%s", &c.out)
 	}
 	c = l.run(exitDone, "deadletters", "history", "--records", "--output", "json", "--by", "bob", "--limit", "1")
@@ -207,8 +215,8 @@ func TestDeadLettersHistoryRecords(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.out.String()), &got); err != nil {
 		t.Fatalf("%v\n%s", err, &c.out)
 	}
-	if got.Run != "run-b" || got.Letter != (positionJSON{l.dead, 0, 6}) || got.Request.Topic != l.requests || got.Replay != 1 || got.Outcome != "open" ||
-		len(got.Changes) != 2 || got.Changes[0].To != "4111111111111111" || got.Reason != schemas.ReasonExpired {
+	if got.Run != "run-b" || got.Letter != (positionJSON{l.dead, 0, 6}) || got.Request.Topic != l.requests || got.Replay != 1 ||
+		got.Outcome != deadletter.ReplayOpen || len(got.Changes) != 2 || got.Changes[0].To != "4111111111111111" || got.Reason != schemas.ReasonExpired {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -232,7 +240,7 @@ func TestDeadLettersHistoryOfNothing(t *testing.T) {
 
 // entry writes any text into the ledger as an entry.
 func (l *ledger) entry(value string) {
-	l.broker.ProduceTo(l.T, l.replays, 0, kafka.Message{Value: []byte(value), Headers: []kafka.Header{{Key: schemas.HeaderReplayRun, Value: []byte("x")}}})
+	l.broker.ProduceTo(l.T, l.replays, 0, foreignLetter(nil, []byte(value), text(schemas.HeaderReplayRun, "x")))
 }
 
 // Nothing of a ledger acts on a terminal, and nothing of it lets a command hang or end without saying why.
@@ -243,10 +251,12 @@ func TestDeadLettersHistoryHostile(t *testing.T) {
 		return deadletter.Place{Topic: topic, Partition: partition, Offset: offset}
 	}
 	for _, e := range []deadletter.Entry{
-		{Run: evil, By: evil, Filter: evil, Time: time.Now(), Letter: at(evil, 0, 0), Request: at(evil, 1, 2), Reason: schemas.Reason(evil),
-			Changes: []deadletter.Change{{Field: evil, From: evil, To: evil}, {}, {Field: "value"}}},
-		{Run: "r", By: "4111111111111111", Filter: "--contract 4111111111111111", Letter: at(l.dead, -1, -1), Request: at(l.requests, -1, -1<<63), Replay: -7},
-		{Run: "r", Time: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Letter: at(l.dead, 1<<31-1, 1<<63-1), Request: at(l.requests, 1<<31-1, 1<<63-1)},
+		{Run: evil, By: evil, Filter: evil, Time: time.Now(), Letter: at(evil, 0, 0), Request: at(evil, 1, 2),
+			Reason: schemas.Reason(evil), Changes: []deadletter.Change{{Field: evil, From: evil, To: evil}, {}, {Field: "value"}}},
+		{Run: "r", By: "4111111111111111", Filter: "--contract 4111111111111111", Letter: at(l.dead, -1, -1),
+			Request: at(l.requests, -1, -1<<63), Replay: -7},
+		{Run: "r", Time: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Letter: at(l.dead, 1<<31-1, 1<<63-1),
+			Request: at(l.requests, 1<<31-1, 1<<63-1)},
 		{Run: strings.Repeat("long ", 10000), Letter: at("x", 0, 0)},
 	} {
 		value, err := json.Marshal(e)
@@ -256,11 +266,13 @@ func TestDeadLettersHistoryHostile(t *testing.T) {
 		l.entry(string(value))
 	}
 	l.broker.ProduceTo(t, l.replays, 0, kafka.Message{Value: []byte(hostile)}, kafka.Message{})
-	l.broker.Produce(t, l.results, foreignLetter([]byte(hostile), []byte(hostile), text(schemas.HeaderEventID, l.requests+"/-1/-9223372036854775808")), kafka.Message{})
+	id := text(schemas.HeaderEventID, l.requests+"/-1/-9223372036854775808")
+	l.broker.Produce(t, l.results, foreignLetter([]byte(hostile), []byte(hostile), id), kafka.Message{})
+	warning := "warning: something else has written to " + l.replays + ", which is for replays alone: 2 records\n"
 	for _, args := range []string{"", "--records", "--output json", "--records --output json"} {
 		c := l.run(exitDone, append([]string{"deadletters", "history"}, strings.Fields(args)...)...)
 		fitForTerminal(t, args, c.out.String())
-		if want := "warning: something else has written to " + l.replays + ", which is for replays alone: 2 records\n"; c.err.String() != want {
+		if c.err.String() != warning {
 			t.Errorf("%s: standard error: %s", args, &c.err)
 		}
 		want := 4
@@ -275,8 +287,10 @@ func TestDeadLettersHistoryHostile(t *testing.T) {
 		}
 	}
 	l.run(exitDone, "deadletters", "list", "--not-replayed")
-	for _, broken := range []string{hostile, `{"run":"x","letter":{"topic":"` + evil + `"}}`, `{"run":"x","run":"x","letter":{"topic":"t"}}`, `{"run":["` + "\u009b31m" + `"]}`,
-		`{"` + "\u009b31m" + `":1,"` + "\u009b31m" + `":1}`} {
+	for _, broken := range []string{
+		hostile, `{"run":"x","letter":{"topic":"` + evil + `"}}`, `{"run":"x","run":"x","letter":{"topic":"t"}}`,
+		`{"run":["` + "\u009b31m" + `"]}`, `{"` + "\u009b31m" + `":1,"` + "\u009b31m" + `":1}`,
+	} {
 		l := &ledger{l.shell, l.broker.Topic(t, 1)}
 		l.entry(broken)
 		for _, args := range []string{"history", "history --records", "list --not-replayed"} {
@@ -297,7 +311,8 @@ func TestDeadLettersHistoryInterrupted(t *testing.T) {
 	cancel()
 	for _, args := range []string{"history", "history --records", "list --not-replayed"} {
 		var out, errOut output
-		code := execute(ctx, l.args(append([]string{"deadletters", "--topics.replays", l.replays}, strings.Fields(args)...)...), nil, &out, &errOut)
+		all := l.args(append([]string{"deadletters", "--topics.replays", l.replays}, strings.Fields(args)...)...)
+		code := execute(ctx, all, nil, &out, &errOut)
 		if code != exitFailed || out.String() != "" || errOut.String() != "balanceq: interrupted\n" {
 			t.Errorf("%s: exit code %d, output %s%s", args, code, &out, &errOut)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"balanceq/cmd/internal/config"
 	"balanceq/deadletter"
@@ -46,6 +47,7 @@ func (s *letterScan) each(ctx context.Context, wanted func(*deadletter.Letter) e
 			return err
 		}
 	}
+	debug.SetGCPercent(200) // a scan makes much garbage and keeps little: a third faster for some MB more
 	return s.read(ctx, settings, wanted)
 }
 

@@ -25,12 +25,12 @@ func (b *bench) letters(ctx context.Context, w io.Writer) error {
 		{"list"}, {"list", "--by=contract"}, {"list", "--grep=no-such-text"}, {"export"}, {"replay"},
 		{"replay", "--execute", "--canary=off"},
 	} {
-		took, rss, err := b.tool(ctx, args...)
+		took, used, err := b.tool(ctx, args...)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "deadletters %-30s n=%d  %.0f/s  %.2fs  peak RSS %d MB\n",
-			strings.Join(args, " "), b.n, float64(b.n)/took.Seconds(), took.Seconds(), rss>>20); err != nil {
+		if _, err := fmt.Fprintf(w, "deadletters %-30s n=%d  %.0f/s  %.2fs  cpu %.1f us/letter  peak RSS %v\n", strings.Join(args, " "), b.n,
+			float64(b.n)/took.Seconds(), took.Seconds(), float64(used.cpu.Microseconds())/float64(b.n), used); err != nil {
 			return err
 		}
 	}
@@ -68,8 +68,8 @@ func (b *bench) bury(ctx context.Context) error {
 	return failed
 }
 
-// tool runs "deadletters" of the program and returns how long it took and the most memory it had.
-func (b *bench) tool(ctx context.Context, args ...string) (took time.Duration, rss int64, err error) {
+// tool runs "deadletters" of the program and returns how long it took and what it has used.
+func (b *bench) tool(ctx context.Context, args ...string) (took time.Duration, used usage, err error) {
 	args = append([]string{"deadletters"}, args...)
 	cmd := exec.CommandContext(ctx, b.binary, append(args, "--kafka.brokers="+b.brokers, "--topics.requests="+b.topic("requests"),
 		"--topics.results="+b.topic("results"), "--topics.deadletters="+b.topic("deadletters"), "--topics.replays="+b.topic("replays"),
@@ -78,7 +78,7 @@ func (b *bench) tool(ctx context.Context, args ...string) (took time.Duration, r
 	cmd.Stdout, cmd.Stderr = io.Discard, &complaints
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return 0, 0, err
+		return 0, used, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -89,10 +89,10 @@ func (b *bench) tool(ctx context.Context, args ...string) (took time.Duration, r
 			if err != nil {
 				err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, complaints.Bytes())
 			}
-			return time.Since(began), rss, err
+			return time.Since(began), used, err
 		case <-look.C:
 			if u, err := usageOf(cmd.Process.Pid); err == nil {
-				rss = max(rss, u.peakRSS)
+				used = usage{u.cpu, max(used.peakRSS, u.peakRSS)} // of one that has ended, only the first is known
 			}
 		}
 	}
