@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
 )
 
 // Reader reads all partitions of a topic without a group, for tools: it follows the topic, or stops where it ended when
@@ -34,7 +35,7 @@ type Span struct{ From, To int64 }
 
 const readerBackoff = 200 * time.Millisecond
 
-var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 4 << 20, PartitionMaxBytes: 1 << 20, Pin: true}
+var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 2 << 20, PartitionMaxBytes: 1 << 20, Pin: true}
 
 // Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
 // returns false. Errors that pass by themselves are waited out; its own error is one that does not, or ctx's.
@@ -47,11 +48,15 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 		r.Ready(ahead(offsets, ends))
 	}
 	fetching, stop := context.WithCancel(ctx)
-	arrivals := make(chan arrival) // one is read while the next one is fetched
+	group, fetching := errgroup.WithContext(fetching)
+	arrivals := make(chan arrival) // one is read while the next ones are fetched
+	for _, part := range halves(offsets) {
+		group.Go(func() error { return r.fetch(fetching, part, ends, arrivals) })
+	}
 	done := make(chan error, 1)
 	go func() {
-		defer close(arrivals)
-		done <- r.fetch(fetching, offsets, ends, arrivals)
+		done <- group.Wait()
+		close(arrivals)
 	}()
 	defer func() {
 		stop()
@@ -69,6 +74,17 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record
 		}
 	}
 	return <-done
+}
+
+// halves shares out partitions to two who fetch: the broker works for one while the answer to the other is decoded.
+func halves(offsets map[int32]int64) []map[int32]int64 {
+	parts := []map[int32]int64{{}, {}}
+	n := 0
+	for p, offset := range offsets {
+		parts[n%len(parts)][p] = offset
+		n++
+	}
+	return parts
 }
 
 // arrival are records of a partition, and what cannot be read behind them.

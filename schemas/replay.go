@@ -18,7 +18,7 @@ func ReplayMessage(letter *Record, run string) Message {
 		}
 	}
 	h.exact(HeaderReplayCount, strconv.Itoa(info.ReplayCount+1))
-	h.exact(HeaderReplayOf, letter.Position.String())
+	h.exact(HeaderReplayOf, letter.String())
 	h.exact(HeaderReplayRun, run)
 	source := replaySource(letter)
 	if source == "" && info.HasSource {

@@ -33,10 +33,12 @@ func TestReplayRoundTrips(t *testing.T) {
 			m = ReplayMessage(letter, run)
 			own := m.Headers[len(m.Headers)-4:]
 			want := []Header{
-				{HeaderReplayCount, strconv.AppendInt(nil, int64(round)+1, 10)}, {HeaderReplayOf, []byte(letter.Position.String())},
+				{HeaderReplayCount, strconv.AppendInt(nil, int64(round)+1, 10)}, {HeaderReplayOf, []byte(letter.String())},
 				{HeaderReplayRun, []byte(run)}, {HeaderReplaySource, []byte("requests/3/17")},
 			}
-			same := func(a, b Header) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) && (a.Value == nil) == (b.Value == nil) }
+			same := func(a, b Header) bool {
+				return a.Key == b.Key && bytes.Equal(a.Value, b.Value) && (a.Value == nil) == (b.Value == nil)
+			}
 			if !slices.EqualFunc(own, want, same) || !slices.EqualFunc(m.Headers[:len(m.Headers)-4], rec.Headers, same) {
 				t.Fatalf("headers %v of %v", m.Headers, rec.Headers)
 			}

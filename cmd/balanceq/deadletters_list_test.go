@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -183,13 +184,19 @@ func TestDeadLettersExpireMeanwhile(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || !slices.Equal(offsets, []int64{0, 3, 4}) {
+	// The next fetch may have been under way when they were deleted.
+	from := int64(1)
+	if slices.Contains(offsets, 1) {
+		from = 2
+	}
+	want := slices.Concat([]int64{0, 1}[:from], []int64{3, 4})
+	if err != nil || !slices.Equal(offsets, want) {
 		t.Errorf("read %v, error %v", offsets, err)
 	}
-	if len(gaps) != 1 || gaps[0].Span != (kafkawire.Span{From: 1, To: 3}) || gaps[0].Corrupt() {
+	if len(gaps) != 1 || gaps[0].Span != (kafkawire.Span{From: from, To: 3}) || gaps[0].Corrupt() {
 		t.Errorf("gaps %+v", gaps)
 	}
-	wantText(t, "standard error", errOut.String(), "warning: offsets 1 to 2 of "+s.dead+"/0 were deleted")
+	wantText(t, "standard error", errOut.String(), fmt.Sprintf("warning: offsets %d to 2 of %s/0 were deleted", from, s.dead))
 	c := s.run(exitFailed, "deadletters", "show", "0/1")
 	wantText(t, "the error", c.err.String(), "0/1 has expired: the topic's retention has deleted it; the partition has the offsets 3 to 4")
 }
