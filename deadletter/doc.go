@@ -1,3 +1,4 @@
-// Package deadletter reads the dead-letter topic for operators: which dead letters there are and of what kind, and what each of
-// them is about. It reads those of any writer that uses Kafka's names (KIP-1191), not only balanceq's.
+// Package deadletter is what operators do with dead letters: find them, count them, take them out without loss, know what to do
+// about them, and put their requests back, each exactly once. It reads those of any writer that uses Kafka's names (KIP-1191),
+// not only balanceq's.
 package deadletter

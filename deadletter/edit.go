@@ -12,7 +12,7 @@ import (
 
 // Edit replaces the request that is put back. It fails with what is wrong about it if it is not valid. A key that is the
 // contract's id follows the contract, and with it the partition.
-func (a *Again) Edit(value []byte) error {
+func (a *Candidate) Edit(value []byte) error {
 	was, _ := a.Letter.Request() // often what is to be mended
 	original := *a.Letter.Record
 	original.Position = nowhere

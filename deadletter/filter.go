@@ -1,20 +1,22 @@
 package deadletter
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"time"
 
+	"balanceq/kafkawire"
 	"balanceq/schemas"
 )
 
 // Filter selects dead letters: those that pass all of its conditions. The zero value of a condition lets everything pass.
 type Filter struct {
-	Reasons   []schemas.Reason
-	Statuses  []int     // of the last CMS answer; 0: there was none
-	Since     time.Time // not before
-	Until     time.Time // before
+	Reasons   []schemas.Reason // "": none that this version knows
+	Statuses  []int            // of the last CMS answer; 0: there was none
+	Since     time.Time        // not before
+	Until     time.Time        // before
 	Contracts []int64
 	// Grep has to be found in the key, the value, or the value of a header.
 	Grep *regexp.Regexp
@@ -42,7 +44,7 @@ func (f *Filter) passesPlace(l *Letter) bool {
 }
 
 func (f *Filter) passesHeaders(l *Letter) bool {
-	if len(f.Reasons) > 0 && !slices.Contains(f.Reasons, schemas.Reason(l.text(schemas.HeaderReason))) {
+	if len(f.Reasons) > 0 && !slices.Contains(f.Reasons, l.knownReason()) {
 		return false
 	}
 	if len(f.Statuses) == 0 {
@@ -67,4 +69,23 @@ func (f *Filter) passesGrep(l *Letter) bool {
 	return f.Grep.Match(l.Value) || f.Grep.Match(l.Key) || slices.ContainsFunc(l.Headers, func(h schemas.Header) bool {
 		return f.Grep.Match(h.Value)
 	})
+}
+
+// within are the offsets that the filter's positions need; nil: all.
+func (f *Filter) within() map[int32]kafkawire.Span {
+	if len(f.At) == 0 {
+		return nil
+	}
+	spans := map[int32]kafkawire.Span{}
+	for _, at := range f.At {
+		wanted := kafkawire.Span{From: at.Offset, To: at.Offset + 1}
+		if at.Offset < 0 {
+			wanted = kafkawire.Span{To: math.MaxInt64}
+		}
+		if span, more := spans[at.Partition]; more {
+			wanted = kafkawire.Span{From: min(span.From, wanted.From), To: max(span.To, wanted.To)}
+		}
+		spans[at.Partition] = wanted
+	}
+	return spans
 }

@@ -23,6 +23,28 @@ type request struct {
 // Read takes any record for a dead letter: what it does not say is absent.
 func Read(rec *schemas.Record) *Letter { return &Letter{Record: rec} }
 
+// Keep returns a letter with bytes of its own. Those of a scan keep a whole answer of the brokers in memory.
+func (l *Letter) Keep() *Letter {
+	size := len(l.Key) + len(l.Value)
+	for _, h := range l.Headers {
+		size += len(h.Value)
+	}
+	room := make([]byte, 0, size)
+	own := func(b []byte) []byte {
+		if b == nil {
+			return nil
+		}
+		room = append(room, b...)
+		return room[len(room)-len(b) : len(room) : len(room)]
+	}
+	rec := *l.Record
+	rec.Key, rec.Value, rec.Headers = own(l.Key), own(l.Value), slices.Clone(l.Headers)
+	for i := range rec.Headers {
+		rec.Headers[i] = schemas.Header{Key: strings.Clone(rec.Headers[i].Key), Value: own(rec.Headers[i].Value)}
+	}
+	return Read(&rec)
+}
+
 // Info is what its headers say.
 func (l *Letter) Info() *schemas.DeadLetterInfo {
 	if l.info == nil {
@@ -67,4 +89,12 @@ func (l *Letter) Request() (schemas.Request, error) {
 func (l *Letter) text(header string) string {
 	value, _ := l.Header(header)
 	return string(value)
+}
+
+// knownReason is its reason; "" if that is none of ours.
+func (l *Letter) knownReason() schemas.Reason {
+	if reason := schemas.Reason(l.text(schemas.HeaderReason)); slices.Contains(schemas.Reasons, reason) {
+		return reason
+	}
+	return ""
 }

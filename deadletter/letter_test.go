@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -52,5 +53,19 @@ func TestLetterOfNobody(t *testing.T) {
 	}
 	if r, err := l.Request(); err != nil || r.ContractID != 1 || r.ID != "" {
 		t.Errorf("%+v, error %v", r, err)
+	}
+}
+
+// A letter that is kept is the same, and shares no byte with the scan.
+func TestLetterKeep(t *testing.T) {
+	rec := &schemas.Record{Position: schemas.Position{Topic: "t", Partition: 1, Offset: 2}, Key: []byte("key"), Value: []byte{}, Time: noon,
+		Headers: []schemas.Header{{Key: "a", Value: []byte("one")}, {Key: "a", Value: nil}, {Key: "", Value: []byte{}}}}
+	kept := Read(rec).Keep()
+	if !reflect.DeepEqual(kept.Record, rec) {
+		t.Fatalf("kept %+v of %+v", kept.Record, rec)
+	}
+	rec.Key[0], rec.Headers[0].Value[0], rec.Headers[0].Key = 'X', 'X', "X"
+	if string(kept.Key) != "key" || string(kept.Headers[0].Value) != "one" || kept.Headers[0].Key != "a" {
+		t.Errorf("kept %+v", kept.Record)
 	}
 }

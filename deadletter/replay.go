@@ -16,6 +16,8 @@ type ReplayConfig struct {
 	Run                       string // names this run: unique
 	By                        string // user@host
 	Filter                    string // the flags that chose the letters
+	// Retrying, if set, is told of errors that are waited out.
+	Retrying func(error)
 }
 
 // Replay puts the requests of dead letters back, each exactly once, whatever is killed and whoever else replays.
@@ -52,8 +54,8 @@ const (
 	MaxChunkBytes = 512 << 10
 )
 
-// Again is a letter whose request is put back.
-type Again struct {
+// Candidate is a letter whose request is put back.
+type Candidate struct {
 	Letter  *Letter
 	Message schemas.Message
 	Changes []Change // what was edited
@@ -106,6 +108,9 @@ func (r *Replay) passes(ctx context.Context, err error) bool {
 	if errors.Is(err, ErrLedger) || !transient {
 		return false
 	}
+	if r.cfg.Retrying != nil {
+		r.cfg.Retrying(err)
+	}
 	r.wire.Reset()
 	return kafkawire.Pause(ctx, r.pause)
 }
@@ -147,20 +152,21 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// Prepare makes ready what Put puts back.
-func (r *Replay) Prepare(l *Letter) *Again {
-	return &Again{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
+// Prepare makes ready what Put puts back. It keeps a copy of the letter.
+func (r *Replay) Prepare(l *Letter) *Candidate {
+	l = l.Keep()
+	return &Candidate{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
 }
 
 // Size is about what its message takes, in bytes.
-func (a *Again) Size() int { return messageSize(a.Message) }
+func (a *Candidate) Size() int { return messageSize(a.Message) }
 
 // Put puts letters back in one transaction, in their order, and sets where their requests stand now. Those that were replayed
 // already, by another run, are left out of what it returns. Errors that pass are waited out until ctx ends; once begun, a
 // transaction is not interrupted. With an error it returns those that were put back all the same: where the topics take only
 // smaller transactions, those before a letter that does not fit at all, which the error names, but none behind it. Where only
 // the ledger knows of more, the error says so.
-func (r *Replay) Put(ctx context.Context, chunk []*Again) ([]*Again, error) {
+func (r *Replay) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error) {
 	for hidden := 1; ; {
 		if !r.ready {
 			if err := r.takeOver(ctx); err != nil {
@@ -208,7 +214,7 @@ func (r *Replay) unsettled(err error) error {
 }
 
 // split tells what this run has already put back from what is still to be done.
-func (r *Replay) split(chunk []*Again) (done, open []*Again) {
+func (r *Replay) split(chunk []*Candidate) (done, open []*Candidate) {
 	for _, a := range chunk {
 		if place, mine := r.placed[a.Letter.Position]; mine {
 			a.Request = place
@@ -221,8 +227,8 @@ func (r *Replay) split(chunk []*Again) (done, open []*Again) {
 }
 
 // halve is Put for a topic that takes smaller batches.
-func (r *Replay) halve(ctx context.Context, chunk, done []*Again) ([]*Again, error) {
-	for _, half := range [][]*Again{chunk[:len(chunk)/2], chunk[len(chunk)/2:]} {
+func (r *Replay) halve(ctx context.Context, chunk, done []*Candidate) ([]*Candidate, error) {
+	for _, half := range [][]*Candidate{chunk[:len(chunk)/2], chunk[len(chunk)/2:]} {
 		put, err := r.Put(ctx, half)
 		done = append(done, put...)
 		if err != nil {

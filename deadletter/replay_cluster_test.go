@@ -161,8 +161,8 @@ func (c *tapConn) Write(b []byte) (int, error) {
 }
 
 // prepare makes letters ready to be put back.
-func prepare(r *Replay, letters []*Letter) []*Again {
-	var chunk []*Again
+func prepare(r *Replay, letters []*Letter) []*Candidate {
+	var chunk []*Candidate
 	for _, l := range letters {
 		chunk = append(chunk, r.Prepare(l))
 	}

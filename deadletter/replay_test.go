@@ -84,9 +84,9 @@ func (b *books) fill(broker broker, n int) []*Letter {
 }
 
 // put replays letters in chunks of that size.
-func put(ctx context.Context, r *Replay, letters []*Letter, size int) (placed []*Again, err error) {
+func put(ctx context.Context, r *Replay, letters []*Letter, size int) (placed []*Candidate, err error) {
 	for chunk := range slices.Chunk(letters, size) {
-		var again []*Again
+		var again []*Candidate
 		for _, l := range chunk {
 			again = append(again, r.Prepare(l))
 		}
@@ -175,7 +175,7 @@ func TestReplayAfterADeath(t *testing.T) {
 	if err == nil {
 		_, err = put(t.Context(), r, letters[:10], 10)
 	}
-	var chunk []*Again
+	var chunk []*Candidate
 	for _, l := range letters[10:20] {
 		chunk = append(chunk, r.Prepare(l))
 	}

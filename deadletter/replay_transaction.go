@@ -41,7 +41,7 @@ func (r *Replay) newEpoch(ctx context.Context) error {
 
 // transact puts letters and their ledger entries into one transaction. On an error the next one takes over first, which ends
 // this one.
-func (r *Replay) transact(ctx context.Context, chunk []*Again) error {
+func (r *Replay) transact(ctx context.Context, chunk []*Candidate) error {
 	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
 	defer cancel()
 	r.ready = false
@@ -62,8 +62,8 @@ func (r *Replay) transact(ctx context.Context, chunk []*Again) error {
 	return err
 }
 
-func (r *Replay) fill(ctx context.Context, chunk []*Again) error {
-	byPartition := map[int32][]*Again{}
+func (r *Replay) fill(ctx context.Context, chunk []*Candidate) error {
+	byPartition := map[int32][]*Candidate{}
 	for _, a := range chunk {
 		p := r.partitionOf(a)
 		byPartition[p] = append(byPartition[p], a)
@@ -102,7 +102,7 @@ func (r *Replay) fill(ctx context.Context, chunk []*Again) error {
 
 // partitionOf is where the request stood before, so that it stays behind the others of its contract; an edited one with
 // another key, and one that does not say, goes where its key belongs.
-func (r *Replay) partitionOf(a *Again) int32 {
+func (r *Replay) partitionOf(a *Candidate) int32 {
 	if info := a.Letter.Info(); info.HasSource && !a.rekeyed && int(info.Source.Partition) < r.partitions {
 		return info.Source.Partition
 	}
@@ -148,7 +148,7 @@ func (r *Replay) produce(ctx context.Context, topic string, records map[int32][]
 	return first, nil
 }
 
-func (r *Replay) entries(chunk []*Again) ([]kafkawire.Record, error) {
+func (r *Replay) entries(chunk []*Candidate) ([]kafkawire.Record, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	entries := make([]kafkawire.Record, 0, len(chunk))
 	for _, a := range chunk {

@@ -45,19 +45,20 @@ func (r *Rules) Obstacle(l *Letter) Obstacle {
 		return AlreadyReplayed
 	case info.ReplayCount >= r.MaxReplays:
 		return TooOften
-	case r.MaxBytes > 0 && l.size() > r.MaxBytes:
+	case r.MaxBytes > 0 && !l.fits(r.MaxBytes):
 		return TooLarge
 	}
 	return nothing
 }
 
-// size is about what the letter's request takes on the request topic.
-func (l *Letter) size() int {
-	if len(l.Value) < room*room { // not worth a closer look
-		return len(l.Value)
-	}
-	return messageSize(schemas.ReplayMessage(l.Record, ""))
+// fits says whether a topic with that limit takes the letter's request.
+func (l *Letter) fits(limit int) bool {
+	whole := messageSize(schemas.Message{Key: l.Key, Value: l.Value, Headers: l.Headers})
+	return whole+replayHeadroom <= limit || messageSize(schemas.ReplayMessage(l.Record, "")) <= limit // without what makes it a dead letter
 }
+
+// replayHeadroom is more than the headers of a replay take.
+const replayHeadroom = 4 << 10
 
 func messageSize(m schemas.Message) int {
 	size := room + len(m.Key) + len(m.Value)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"balanceq/kafkawire"
 	"balanceq/schemas"
@@ -17,6 +16,8 @@ type Scan struct {
 	Topic  string
 	From   int64 // as kafkawire.Reader's
 	Filter Filter
+	// Ends, if set, are where partitions end for this scan, whatever has come since.
+	Ends map[int32]int64
 	// Ready, if set, is told before the first letter how many there are to read, at most.
 	Ready func(ahead int64)
 	// Progress, if set, is told after each letter how many have been read, wanted or not.
@@ -40,7 +41,7 @@ func (g Gap) Corrupt() bool { return errors.Is(g.Why, kafkawire.ErrCorrupt) }
 func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	var read int64
 	var failed error
-	reader := kafkawire.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true, Within: s.Filter.within(), Ready: s.Ready}
+	reader := kafkawire.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true, Within: s.within(), Ready: s.Ready}
 	if s.Skipped != nil {
 		reader.Skipped = func(partition int32, gap kafkawire.Span, why error) { s.Skipped(Gap{partition, gap, why}) }
 	}
@@ -63,23 +64,36 @@ func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	return nil
 }
 
-// within are the offsets that a filter by position needs; nil: all.
-func (f *Filter) within() map[int32]kafkawire.Span {
-	if len(f.At) == 0 {
-		return nil
+// within are the only offsets that have to be read; nil: all.
+func (s Scan) within() map[int32]kafkawire.Span {
+	spans := s.Filter.within()
+	if s.Ends == nil {
+		return spans
 	}
-	spans := map[int32]kafkawire.Span{}
-	for _, at := range f.At {
-		wanted := kafkawire.Span{From: at.Offset, To: at.Offset + 1}
-		if at.Offset < 0 {
-			wanted = kafkawire.Span{To: math.MaxInt64}
+	bounded := map[int32]kafkawire.Span{}
+	for p, end := range s.Ends {
+		span, wanted := spans[p]
+		switch {
+		case spans == nil:
+			bounded[p] = kafkawire.Span{To: end}
+		case wanted:
+			bounded[p] = kafkawire.Span{From: span.From, To: min(span.To, end)}
 		}
-		if span, more := spans[at.Partition]; more {
-			wanted = kafkawire.Span{From: min(span.From, wanted.From), To: max(span.To, wanted.To)}
-		}
-		spans[at.Partition] = wanted
 	}
-	return spans
+	return bounded
+}
+
+// Ends are the offsets at which the partitions of a topic end now.
+func Ends(ctx context.Context, client *kafkawire.Client, topic string) (map[int32]int64, error) {
+	_, n, err := client.Leaders(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	partitions := make([]int32, n)
+	for i := range partitions {
+		partitions[i] = int32(i)
+	}
+	return client.ListOffsets(ctx, topic, partitions, kafkawire.Latest)
 }
 
 // Record puts a record of a topic's partition into the form that the schemas read.

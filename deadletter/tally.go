@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"balanceq/schemas"
@@ -69,6 +70,7 @@ func (t *Tally) Add(l *Letter) {
 		if t.groups == nil {
 			t.groups = map[string]*Group{}
 		}
+		key = strings.Clone(key) // not the whole of a long header
 		g = &Group{Key: key}
 		t.groups[key] = g
 	}

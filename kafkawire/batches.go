@@ -33,12 +33,23 @@ func (c *Corrupt) Error() string {
 // Unwrap makes it ErrCorrupt.
 func (c *Corrupt) Unwrap() []error { return []error{ErrCorrupt, c.why} }
 
-// corrupt describes the first batch in b. Batches of the formats before 2 begin with the last of their offsets.
+// corrupt describes the first batch in b. Of its head only what agrees is believed: where the next batch begins, else how many
+// records there are. Batches of the formats before 2 begin with the last of their offsets.
 func corrupt(b []byte, why error) *Corrupt {
-	first := int64(binary.BigEndian.Uint64(b))
+	be := binary.BigEndian
+	first := int64(be.Uint64(b))
 	c := &Corrupt{First: first, Last: first, why: why}
-	if b[atMagic] == 2 && len(b) >= batchHead {
-		c.Last = max(first, readHead(b).last)
+	if b[atMagic] != 2 || len(b) < batchHead {
+		return c
+	}
+	if size := 12 + int(int32(be.Uint32(b[atLength:]))); size >= batchHead && size+8 <= len(b) {
+		if next := int64(be.Uint64(b[size:])); next > first {
+			c.Last = next - 1
+			return c
+		}
+	}
+	if h := readHead(b); h.count > 0 && h.last-h.base == int64(h.count)-1 {
+		c.Last = h.last
 	}
 	return c
 }

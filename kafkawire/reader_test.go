@@ -2,8 +2,10 @@ package kafkawire
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -180,6 +182,37 @@ func TestReaderSkips(t *testing.T) {
 	}
 	if want := []string{"0:1-3 true"}; !slices.Equal(gaps, want) {
 		t.Errorf("gaps %v, want %v", gaps, want)
+	}
+}
+
+// The head of a corrupt batch may say anything: reading goes on behind it, no further than the next batch.
+func TestReaderSkipsNonsense(t *testing.T) {
+	for name, change := range map[string]func(bad []byte){
+		"last offset": func(bad []byte) { binary.BigEndian.PutUint32(bad[atLastDelta:], 1<<30) },
+		"base offset": func(bad []byte) { binary.BigEndian.PutUint64(bad, math.MaxInt64) },
+		"count":       func(bad []byte) { binary.BigEndian.PutUint32(bad[atCount:], 1<<31-1) },
+		"format":      func(bad []byte) { bad[atMagic] = 1 },
+	} {
+		for _, more := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, more %t", name, more), func(t *testing.T) {
+				cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+				c := wire(t, cluster.ListenAddrs())
+				produceValue(t, c, "a", "b", "c", "d")
+				bad := values(1, "b", "c").encode()
+				change(bad)
+				log := join(values(0, "a").encode(), bad)
+				if more {
+					log = join(log, values(3, "d").encode())
+				}
+				serveOnce(cluster, "topic", log)
+				each, got := collect()
+				r := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true, Skipped: func(int32, Span, error) {}}
+				err := r.Read(deadline(t), each)
+				if err != nil || !strings.HasPrefix(got(), "0:a ") || !strings.HasSuffix(got(), "0:d") {
+					t.Errorf("read %s, error %v", got(), err)
+				}
+			})
+		}
 	}
 }
 

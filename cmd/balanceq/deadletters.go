@@ -18,7 +18,7 @@ import (
 
 func (p *program) deadlettersCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "deadletters", Short: "Find dead letters and what they are about", Args: unknownCommand,
+		Use: "deadletters", Short: "Find dead letters, understand and replay them", Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.deadlettersList(), p.deadlettersReplay(), p.deadlettersShow(), p.deadlettersExport(), p.deadlettersHistory())
@@ -41,15 +41,20 @@ type letterFlags struct {
 // letterQuery is what the flags ask for.
 type letterQuery struct {
 	deadletter.Filter
-	from        int64 // as kafkawire.Reader's
+	from        int64           // as kafkawire.Reader's
+	ends        map[int32]int64 // where partitions end, if that is to stay so
+	flagged     bool            // --partition was given
 	notReplayed bool
 }
+
+// reasonNone stands for letters of other writers, which have none of our reasons.
+const reasonNone = "none"
 
 // letterFlagNames are the flags that say which letters.
 var letterFlagNames = []string{"reason", "status", "since", "until", "contract", "grep", "partition", "offset", "not-replayed"}
 
 func (f *letterFlags) register(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.reasons, "reason", nil, "only those with these `reasons`, for example contract-not-found")
+	fs.StringSliceVar(&f.reasons, "reason", nil, "only those with these `reasons`, for example contract-not-found; none: of other writers")
 	fs.IntSliceVar(&f.statuses, "status", nil, "only those whose last CMS answer had this HTTP `status`; 0: there was none")
 	fs.StringVar(&f.since, "since", "", "only those since this `time`: 1h ago, or RFC 3339")
 	fs.StringVar(&f.until, "until", "", "only those before this `time`: 1h ago, or RFC 3339")
@@ -64,26 +69,20 @@ func (f *letterFlags) register(fs *pflag.FlagSet) {
 func (f *letterFlags) query(now time.Time) (*letterQuery, error) {
 	q := &letterQuery{from: kafkawire.Earliest, notReplayed: f.notReplayed}
 	for _, text := range f.reasons {
-		if !slices.Contains(schemas.Reasons, schemas.Reason(text)) {
-			return nil, fmt.Errorf("--reason: %q is not known; write one of %s", shorten(text), reasonsText())
+		if text == reasonNone {
+			text = ""
+		} else if !slices.Contains(schemas.Reasons, schemas.Reason(text)) {
+			return nil, fmt.Errorf("--reason: %q is not known; write one of %s, or %s for those without one of these", shorten(text), reasonsText(), reasonNone)
 		}
 		q.Reasons = append(q.Reasons, schemas.Reason(text))
 	}
 	q.Statuses = f.statuses
 	var err error
-	if f.since != "" {
-		if q.Since, err = parseTime("--since", f.since, now); err != nil {
-			return nil, err
-		}
-		q.from = q.Since.UnixMilli()
+	if q.Since, q.Until, err = parseWindow(f.since, f.until, now); err != nil {
+		return nil, err
 	}
-	if f.until != "" {
-		if q.Until, err = parseTime("--until", f.until, now); err != nil {
-			return nil, err
-		}
-		if !q.Since.IsZero() && !q.Since.Before(q.Until) {
-			return nil, errors.New("--since and --until: nothing lies between them; --since has to be the earlier one")
-		}
+	if !q.Since.IsZero() {
+		q.from = q.Since.UnixMilli()
 	}
 	if q.Contracts, err = parseContracts(f.contractIDs); err != nil {
 		return nil, err
@@ -97,9 +96,17 @@ func (f *letterFlags) query(now time.Time) (*letterQuery, error) {
 	case f.partition < 0 && f.offset >= 0:
 		return nil, errors.New("--offset: tells one record only together with --partition")
 	case f.partition >= 0:
-		q.At = []schemas.Position{{Partition: f.partition, Offset: max(f.offset, -1)}}
+		q.At, q.flagged = []schemas.Position{{Partition: f.partition, Offset: max(f.offset, -1)}}, true
 	}
 	return q, nil
+}
+
+// checkPartition refuses a partition that the topic does not have.
+func (q *letterQuery) checkPartition(t kafkawire.Topic) error {
+	if q.flagged && int(q.At[0].Partition) >= t.Partitions {
+		return fmt.Errorf("--partition: topic %s has the partitions 0 to %d", t.Name, t.Partitions-1)
+	}
+	return nil
 }
 
 func reasonsText() string {

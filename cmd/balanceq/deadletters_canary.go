@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -50,7 +49,11 @@ func beginCanary(ctx context.Context, r *replayRun) (*canary, error) {
 	case <-ready:
 		return c, nil
 	case <-c.finished:
-		return nil, errors.Join(errInterrupted, c.failed)
+		stop()
+		if c.failed == nil {
+			return nil, errInterrupted
+		}
+		return nil, fmt.Errorf("canary: %w", c.failed)
 	}
 }
 
@@ -63,7 +66,7 @@ func (c *canary) see(rec *schemas.Record) bool {
 		if info := schemas.ReadDeadLetter(rec); info.HasSource && info.Source.Topic == topics.Requests {
 			c.dead.Add(info.Source.Partition, info.Source.Offset)
 			if len(c.last) < maxCanaryTexts {
-				c.last[info.Source] = deadLetterText(&info)
+				c.last[info.Source] = ": " + deadLetterText(&info)
 			}
 		}
 	} else if result, err := schemas.DecodeResult(rec.Value); err == nil && result.Source.Topic == topics.Requests && result.Outcome != schemas.OutcomeFailed {
@@ -88,7 +91,7 @@ func (c *canary) end() {
 }
 
 // await waits until all of these have their results. The time it takes does not count while the service waits itself.
-func (c *canary) await(ctx context.Context, placed []*deadletter.Again) error {
+func (c *canary) await(ctx context.Context, placed []*deadletter.Candidate) error {
 	waiting := time.NewTicker(time.Second)
 	defer waiting.Stop()
 	deadline := time.Now().Add(c.run.o.canaryTimeout)
@@ -125,14 +128,14 @@ func (c *canary) await(ctx context.Context, placed []*deadletter.Again) error {
 }
 
 // judge returns one that has no result yet; nil: all have. It fails if one is a dead letter again.
-func (c *canary) judge(placed []*deadletter.Again) (open *deadletter.Again, err error) {
+func (c *canary) judge(placed []*deadletter.Candidate) (open *deadletter.Candidate, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range placed {
 		at := schemas.Position(a.Request)
 		switch {
 		case c.dead.Has(at.Partition, at.Offset):
-			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again: %s\nmend the cause first, or replay all the same with --canary off",
+			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again%s\nmend the cause first, or replay all the same with --canary off",
 				a.Letter.Position, at, c.last[at])
 		case !c.answered.Has(at.Partition, at.Offset):
 			open = a

@@ -17,7 +17,7 @@ import (
 )
 
 // edit has the request edited until it is valid. Saved as it was, nothing is replayed.
-func (r *replayRun) edit(ctx context.Context, a *deadletter.Again) error {
+func (r *replayRun) edit(ctx context.Context, a *deadletter.Candidate) error {
 	text := editable(a.Letter.Value)
 	for {
 		edited, err := r.openEditor(ctx, text)
@@ -35,7 +35,7 @@ func (r *replayRun) edit(ctx context.Context, a *deadletter.Again) error {
 		if err == nil {
 			break
 		}
-		r.program.say("not a valid request: %s\nedit it again, or save it as it is to give up", printable(err.Error()))
+		r.program.say("not a valid request: %s\nedit it again, or save it as it is to give up", masked(err.Error()))
 	}
 	for _, c := range a.Changes {
 		r.program.say("%s: %s → %s", c.Field, orNone(c.From), orNone(c.To))
@@ -47,7 +47,7 @@ func orNone(s string) string {
 	if s == "" {
 		return "(none)"
 	}
-	return printable(s)
+	return masked(s)
 }
 
 // editable is a value in a form that an editor can show: indented, without anything on which a terminal could act.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +35,7 @@ expired; with --records each request. It reads without a consumer group and chan
 In text, contract ids that could be card numbers are masked. --output json is one object a line, a run or a request.`,
 		Example: `  balanceq deadletters history
   balanceq deadletters history --since 24h --by ann
-  balanceq deadletters history --run 20260131-1159-4f7a --records`,
+  balanceq deadletters history --run 20260131T115900-4f7a1c --records`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := p.load(cmd)
 			if err != nil {
@@ -65,18 +64,8 @@ In text, contract ids that could be card numbers are masked. --output json is on
 
 func (o *historyOptions) check(now time.Time) (f deadletter.HistoryFilter, err error) {
 	f.Run, f.By = o.run, o.by
-	if o.since != "" {
-		if f.Since, err = parseTime("--since", o.since, now); err != nil {
-			return f, err
-		}
-	}
-	if o.until != "" {
-		if f.Until, err = parseTime("--until", o.until, now); err != nil {
-			return f, err
-		}
-		if !f.Since.IsZero() && !f.Since.Before(f.Until) {
-			return f, errors.New("--since and --until: nothing lies between them; --since has to be the earlier one")
-		}
+	if f.Since, f.Until, err = parseWindow(o.since, o.until, now); err != nil {
+		return f, err
 	}
 	if o.limit < 0 {
 		return f, fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)

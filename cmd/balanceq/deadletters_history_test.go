@@ -85,7 +85,7 @@ func (l *ledger) deadLetter(source schemas.Position, i int64) kafka.Message {
 }
 
 // replay puts back the letters from first up to next. The last one has these changes.
-func (l *ledger) replay(run, by, filter string, first, next int64, changes ...deadletter.Change) (placed []*deadletter.Again) {
+func (l *ledger) replay(run, by, filter string, first, next int64, changes ...deadletter.Change) (placed []*deadletter.Candidate) {
 	l.Helper()
 	r, err := deadletter.NewReplay(l.Context(), deadletter.ReplayConfig{
 		Letters: l.dead, Requests: l.requests, Ledger: l.replays, Run: run, By: by, Filter: filter,
@@ -93,7 +93,7 @@ func (l *ledger) replay(run, by, filter string, first, next int64, changes ...de
 	if err != nil {
 		l.Fatal(err)
 	}
-	var chunk []*deadletter.Again
+	var chunk []*deadletter.Candidate
 	scan := deadletter.Scan{Client: l.client(l.dead), Topic: l.dead, From: kafkawire.Earliest}
 	err = scan.Each(l.Context(), func(letter *deadletter.Letter) error {
 		if letter.Offset >= first && letter.Offset < next {

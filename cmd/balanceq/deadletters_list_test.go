@@ -82,7 +82,7 @@ func TestDeadLettersList(t *testing.T) {
 		lines := rows(c.out.String())
 		for at, want := range map[int]string{
 			atNotFound: `{"outcome":"dead-letter","requestId":"mine","contractId":"70404","reason":"contract-not-found",`,
-			atForeign:  `{"outcome":"dead-letter","detail":"no such order","attempts":4,`,
+			atForeign:  `{"outcome":"dead-letter","requestId":"orders/3/9","detail":"no such order","attempts":4,`,
 			atStranger: `{"outcome":"not-a-dead-letter","attempts":0,"time":"2026-03-01T12:00:00Z","deadLetter":{`,
 		} {
 			if !strings.HasPrefix(lines[at], want) {

@@ -19,6 +19,9 @@ type replayPlan struct {
 // plan reads the topic without changing anything.
 func (r *replayRun) plan(ctx context.Context) (*replayPlan, error) {
 	plan := &replayPlan{replay: deadletter.Tally{By: deadletter.ByReason}, leftOut: map[deadletter.Obstacle]int64{}}
+	if r.o.limit > 0 {
+		r.chosen = &deadletter.Positions{}
+	}
 	scan := r.program.scan(r.cfg, r.query)
 	scan.gap = func(g deadletter.Gap) {
 		if g.Corrupt() {
@@ -31,6 +34,9 @@ func (r *replayRun) plan(ctx context.Context) (*replayPlan, error) {
 			return nil
 		}
 		plan.replay.Add(l)
+		if r.chosen != nil {
+			r.chosen.Add(l.Partition, l.Offset)
+		}
 		if plan.replay.Total.Count == r.o.limit {
 			return errEnough
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,7 +117,14 @@ func filterText(fs *pflag.FlagSet) string {
 	var all []string
 	for _, name := range letterFlagNames {
 		if f := fs.Lookup(name); f != nil && f.Changed {
-			all = append(all, "--"+name+" "+strings.Trim(f.Value.String(), "[]"))
+			value := f.Value.String()
+			if list, is := f.Value.(pflag.SliceValue); is {
+				value = strings.Join(list.GetSlice(), ",")
+			}
+			if strings.ContainsAny(value, " \"'") {
+				value = strconv.Quote(value)
+			}
+			all = append(all, "--"+name+" "+value)
 		}
 	}
 	return printable(strings.ToValidUTF8(strings.Join(all, " "), "\uFFFD"))

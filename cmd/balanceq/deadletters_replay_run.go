@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"time"
 
 	"balanceq/cmd/internal/config"
@@ -28,15 +30,17 @@ type replayRun struct {
 	rules    deadletter.Rules
 	watch    *serviceWatch
 
-	id     string
-	replay *deadletter.Replay
-	canary *canary // nil: none, or over
-	pace   *rate.Limiter
-	bar    *progress
-	total  int64
-	chunk  []*deadletter.Again
-	bytes  int // of the chunk
-	done   int64
+	chosen   *deadletter.Positions // with --limit: the letters that were counted; nil: all
+	id       string
+	replay   *deadletter.Replay
+	canary   *canary // nil: none, or over
+	pace     *rate.Limiter
+	bar      *progress
+	total    int64
+	waitsFor string // what has been said of an error that is waited out
+	chunk    []*deadletter.Candidate
+	bytes    int // of the chunk
+	done     int64
 }
 
 func (r *replayRun) run(ctx context.Context) error {
@@ -47,6 +51,13 @@ func (r *replayRun) run(ctx context.Context) error {
 	}
 	r.settings = settings
 	r.rules = deadletter.Rules{Requests: topics.Requests, MaxReplays: r.o.maxReplays, MaxBytes: described[3].MaxMessageBytes()}
+	if err := r.query.checkPartition(described[0]); err != nil {
+		return err
+	}
+	if err := r.fixEnds(ctx); err != nil {
+		return err
+	}
+	r.warnRetention(ctx)
 	if r.rules.Replayed, err = replayed(ctx, settings, topics); err != nil {
 		return err
 	}
@@ -65,7 +76,7 @@ func (r *replayRun) run(ctx context.Context) error {
 	result := plan.json()
 	if r.o.execute && r.total > 0 {
 		failed = r.execute(ctx)
-		result.Executed, result.Run, result.Replayed = true, r.id, &r.done
+		result.Executed, result.Run, result.Replayed = r.id != "", r.id, &r.done
 	}
 	switch {
 	case asJSON:
@@ -74,6 +85,36 @@ func (r *replayRun) run(ctx context.Context) error {
 		_, failed = fmt.Fprintln(r.program.out, "nothing was replayed yet; the same command with --execute does it")
 	}
 	return failed
+}
+
+// fixEnds makes sure that the same letters are counted and replayed: what comes meanwhile, such as those that fail again, is
+// the next replay's.
+func (r *replayRun) fixEnds(ctx context.Context) (err error) {
+	client := kafkawire.NewClient(r.settings, r.cfg.Topics.DeadLetters)
+	defer client.Close()
+	r.query.ends, err = deadletter.Ends(ctx, client, r.cfg.Topics.DeadLetters)
+	return interrupted(ctx, err)
+}
+
+// warnRetention says so if the ledger forgets sooner than the dead letters expire: what it has forgotten is replayed again.
+func (r *replayRun) warnRetention(ctx context.Context) {
+	client := kafkawire.NewClient(r.settings)
+	defer client.Close()
+	const setting = "retention.ms"
+	keeps := func(topic string) (int64, bool) {
+		t, err := client.DescribeTopic(ctx, topic, setting)
+		ms, failed := strconv.ParseInt(t.Configs[setting], 10, 64)
+		if ms < 0 { // for ever
+			ms = math.MaxInt64
+		}
+		return ms, err == nil && failed == nil // the settings may not be ours to read
+	}
+	ledger, known := keeps(r.cfg.Topics.Replays)
+	letters, alsoKnown := keeps(r.cfg.Topics.DeadLetters)
+	if known && alsoKnown && ledger < letters {
+		r.program.say("warning: topic %s forgets replays after %v, before their dead letters expire in %s: those would be replayed again; set its %s to -1",
+			r.cfg.Topics.Replays, time.Duration(ledger)*time.Millisecond, r.cfg.Topics.DeadLetters, setting)
+	}
 }
 
 // execute replays what the plan has counted.
@@ -87,9 +128,13 @@ func (r *replayRun) execute(ctx context.Context) error {
 	reading := kafkawire.NewClient(r.settings, topics.Replays)
 	defer reading.Close()
 	r.id = runID(time.Now())
+	r.bar = newProgress(r.program.err, r.total)
+	r.bar.unit = "dead letters"
+	defer r.bar.end()
 	var err error
 	r.replay, err = deadletter.NewReplay(ctx, deadletter.ReplayConfig{
 		Letters: topics.DeadLetters, Requests: topics.Requests, Ledger: topics.Replays, Run: r.id, By: operator(), Filter: r.filter,
+		Retrying: r.retrying,
 	}, wire, reading)
 	if err != nil {
 		return r.ended(ctx, err)
@@ -104,13 +149,14 @@ func (r *replayRun) execute(ctx context.Context) error {
 		}
 		defer r.canary.end()
 	}
-	r.bar = newProgress(r.program.err, r.total)
-	defer r.bar.end()
 	began := time.Now()
 	if err := r.replayAll(ctx); err != nil {
 		return r.ended(ctx, err)
 	}
 	r.bar.end()
+	if r.done < r.total {
+		r.program.say("warning: %d fewer than were counted: another replay took them, or the topic's retention did", r.total-r.done)
+	}
 	r.program.say("replayed %s; what became of them: balanceq deadletters history --run %s", paceOf(r.done, "dead letter", time.Since(began)), r.id)
 	return nil
 }
@@ -129,10 +175,21 @@ func (r *replayRun) ended(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, deadletter.ErrTakenOver):
 		return fmt.Errorf("%w: %s; none is replayed twice: give the command again when the other one has ended", err, soFar)
-	case errors.Is(err, errInterrupted) || ctx.Err() != nil:
+	case errors.Is(err, errInterrupted):
 		return fmt.Errorf("interrupted: %s; the same command goes on", soFar)
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted: %s; the same command goes on\n%w", soFar, err)
 	}
 	return fmt.Errorf("%w\n%s; the same command goes on when that is mended", err, soFar)
+}
+
+// retrying says what is waited for, once for each cause.
+func (r *replayRun) retrying(err error) {
+	if text := printable(err.Error()); text != r.waitsFor {
+		r.waitsFor = text
+		r.bar.clear()
+		r.program.say("waiting: %s", text)
+	}
 }
 
 // mostAtOnce is how many may be replayed in one transaction: no more than the canary's next step, and about those of a fifth
@@ -150,17 +207,18 @@ func (r *replayRun) mostAtOnce() int {
 
 func (r *replayRun) replayAll(ctx context.Context) error {
 	scan := r.program.scan(r.cfg, r.query)
-	scan.bar.end() // ours tells more
-	scan.quiet = true
-	counted := int64(0)
-	err := scan.read(ctx, r.settings, func(l *deadletter.Letter) error {
-		if counted == r.total { // what has come since the count is the next replay's
-			return errEnough
+	scan.draw = func(int64) { r.bar.draw(r.done, "replaying") }
+	scan.quiet = true // the count has told what is corrupt
+	scan.gap = func(g deadletter.Gap) {
+		if !g.Corrupt() {
+			r.bar.clear()
+			r.program.warnGap(r.cfg.Topics.DeadLetters, g)
 		}
-		if r.rules.Obstacle(l) != "" {
+	}
+	err := scan.read(ctx, r.settings, func(l *deadletter.Letter) error {
+		if r.rules.Obstacle(l) != "" || r.chosen != nil && !r.chosen.Has(l.Partition, l.Offset) {
 			return nil
 		}
-		counted++
 		again := r.replay.Prepare(l)
 		if r.o.edit {
 			if err := r.edit(ctx, again); err != nil {
@@ -203,6 +261,7 @@ func (r *replayRun) flush(ctx context.Context) error {
 	placed, err := r.replay.Put(ctx, r.chunk)
 	r.done += int64(len(placed))
 	r.bar.draw(r.done, "replaying")
+	clear(r.chunk)
 	r.chunk, r.bytes = r.chunk[:0], 0
 	if err != nil || r.canary == nil {
 		return err

@@ -19,11 +19,14 @@ type letterScan struct {
 	bar     *progress
 	// gap, if set, is told of what cannot be read; the scan says it on standard error too.
 	gap   func(deadletter.Gap)
-	quiet bool // nothing is said on standard error
+	quiet bool             // nothing is said on standard error
+	draw  func(read int64) // shows how far it has come
 }
 
 func (p *program) scan(cfg config.Config, q *letterQuery) *letterScan {
-	return &letterScan{program: p, cfg: cfg, query: q, bar: newProgress(p.err, -1)}
+	bar := newProgress(p.err, -1)
+	bar.unit = "records"
+	return &letterScan{program: p, cfg: cfg, query: q, bar: bar, draw: func(read int64) { bar.draw(read, "reading dead letters") }}
 }
 
 // progressEvery keeps the bar from costing more than the reading.
@@ -38,8 +41,11 @@ func (s *letterScan) each(ctx context.Context, wanted func(*deadletter.Letter) e
 	if s.query.notReplayed {
 		topics = append(topics, s.cfg.Topics.Replays)
 	}
-	settings, _, err := reachTopics(ctx, s.cfg, topics...)
+	settings, described, err := reachTopics(ctx, s.cfg, topics...)
 	if err != nil {
+		return err
+	}
+	if err := s.query.checkPartition(described[0]); err != nil {
 		return err
 	}
 	if s.query.notReplayed {
@@ -56,12 +62,13 @@ func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, want
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
 	defer s.bar.end()
+	var own error // what wanted has returned
 	err := deadletter.Scan{
-		Client: client, Topic: topic, From: s.query.from, Filter: s.query.Filter,
+		Client: client, Topic: topic, From: s.query.from, Filter: s.query.Filter, Ends: s.query.ends,
 		Ready: s.bar.size,
 		Progress: func(read int64) {
 			if read%progressEvery == 0 {
-				s.bar.draw(read, "reading dead letters")
+				s.draw(read)
 			}
 		},
 		Skipped: func(g deadletter.Gap) {
@@ -73,10 +80,15 @@ func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, want
 				s.gap(g)
 			}
 		},
-	}.Each(ctx, wanted)
+	}.Each(ctx, func(l *deadletter.Letter) error {
+		own = wanted(l)
+		return own
+	})
 	switch {
-	case errors.Is(err, errEnough):
+	case errors.Is(own, errEnough):
 		return nil
+	case own != nil:
+		return own
 	case ctx.Err() != nil:
 		return errInterrupted
 	}
@@ -92,7 +104,6 @@ func (p *program) warnGap(topic string, g deadletter.Gap) {
 	_, _ = fmt.Fprintf(p.err, "warning: offsets %d to %d of %s/%d %s\n", g.From, g.To-1, topic, g.Partition, what)
 }
 
-// replayed reads the ledger: which dead letters have been replayed.
 // replayed says which dead letters have been replayed.
 func replayed(ctx context.Context, settings kafkawire.Settings, topics config.Topics) (*deadletter.Positions, error) {
 	wire := kafkawire.NewClient(settings, topics.DeadLetters)

@@ -67,7 +67,7 @@ func letterFacts(l *deadletter.Letter, row func(name, text string)) {
 		row("deadline", timeText(request.Deadline))
 	}
 	if err != nil {
-		row("not valid", err.Error())
+		row("not valid", schemas.Mask(err.Error()))
 	}
 	if info.HasSource {
 		row("source", info.Source.String())

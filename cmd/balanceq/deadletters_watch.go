@@ -73,13 +73,16 @@ func (w *serviceWatch) waits(ctx context.Context, bar *progress) bool {
 
 // ask returns why an instance cannot work. One that does not answer counts only if none does: it may be restarting.
 func (w *serviceWatch) ask(ctx context.Context) string {
+	answered := 0
 	var gone error
 	for _, i := range w.instances {
 		h, err := i.ready(ctx)
-		switch {
-		case err != nil:
+		if err != nil {
 			gone = err
 			continue
+		}
+		answered++
+		switch {
 		case h.Breaker == "open":
 			return i.url + ": its circuit breaker is open"
 		case h.Halted != "":
@@ -87,10 +90,8 @@ func (w *serviceWatch) ask(ctx context.Context) string {
 		case h.Paused != "":
 			return i.url + ": " + h.Paused
 		}
-		gone = nil
-		break
 	}
-	if gone != nil {
+	if answered == 0 && gone != nil {
 		return gone.Error()
 	}
 	return ""

@@ -21,6 +21,7 @@ type progress struct {
 	out   io.Writer
 	shown bool // out is a terminal
 	max   int64
+	unit  string // of the rate that is shown; "": none is
 	start time.Time
 	bar   *progressbar.ProgressBar // nil: not drawn yet
 }
@@ -50,7 +51,14 @@ func (g *progress) draw(done int64, text string) {
 		return
 	}
 	if g.bar == nil {
-		g.bar = progressbar.NewOptions64(g.max,
+		rate := func(*progressbar.ProgressBar) {}
+		if g.unit != "" {
+			rate = func(p *progressbar.ProgressBar) {
+				progressbar.OptionShowIts()(p)
+				progressbar.OptionSetItsString(g.unit)(p)
+			}
+		}
+		g.bar = progressbar.NewOptions64(g.max, rate,
 			progressbar.OptionSetWriter(g.out), progressbar.OptionSetWidth(20), progressbar.OptionThrottle(0),
 			progressbar.OptionSetPredictTime(g.max > 0), progressbar.OptionSetElapsedTime(true), progressbar.OptionSetRenderBlankState(false))
 	}

@@ -122,6 +122,24 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	return t, nil
 }
 
+// parseWindow reads --since and --until; zero times where they are empty.
+func parseWindow(since, until string, now time.Time) (from, to time.Time, err error) {
+	if since != "" {
+		if from, err = parseTime("--since", since, now); err != nil {
+			return from, to, err
+		}
+	}
+	if until != "" {
+		if to, err = parseTime("--until", until, now); err != nil {
+			return from, to, err
+		}
+		if !from.IsZero() && !from.Before(to) {
+			return from, to, errors.New("--since and --until: nothing lies between them; --since has to be the earlier one")
+		}
+	}
+	return from, to, nil
+}
+
 // wants says whether the filters let an answer through.
 func (o *resultsOptions) wants(a *answer) bool {
 	return (len(o.contracts) == 0 || slices.Contains(o.contracts, a.contractID)) &&

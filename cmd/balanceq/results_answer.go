@@ -9,6 +9,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"balanceq/deadletter"
 	"balanceq/schemas"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,15 +34,9 @@ func readResult(rec *schemas.Record) (*answer, error) {
 
 // readDeadLetter finds the ids in the request itself, which a dead letter repeats byte for byte: its headers are masked.
 func readDeadLetter(rec *schemas.Record) *answer {
-	a := &answer{record: rec, info: schemas.ReadDeadLetter(rec)}
-	original := *rec
-	original.Position = nowhere
-	request, _ := schemas.DecodeRequest(&original) // often the reason why it is a dead letter
-	a.contractID, a.requestID = request.ContractID, request.ID
-	if a.requestID == nowhere.String() {
-		a.requestID = a.info.RequestID
-	}
-	return a
+	l := deadletter.Read(rec)
+	request, _ := l.Request() // its error is often the reason why it is a dead letter
+	return &answer{record: rec, info: *l.Info(), requestID: request.ID, contractID: request.ContractID}
 }
 
 // deadLetterJSON is a dead letter as --output json shows it. Absent members are not known.

@@ -1,0 +1,47 @@
+package deadletter
+
+import (
+	"strings"
+	"testing"
+
+	"balanceq/schemas"
+)
+
+func TestRules(t *testing.T) {
+	replayed := func(n string) func(*schemas.DeadLetter) {
+		return func(d *schemas.DeadLetter) {
+			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: schemas.HeaderReplayCount, Value: []byte(n)})
+		}
+	}
+	of := func(change func(*schemas.DeadLetter)) *Letter { return letter(7, "{}", change) }
+	known := &Positions{}
+	known.Add(2, 108)
+	tests := map[string]struct {
+		letter *Letter
+		want   Obstacle
+	}{
+		"free":                 {letter(7, "{}"), ""},
+		"no letter":            {Read(&schemas.Record{Value: []byte("{}")}), NotALetter},
+		"of another topic":     {of(func(d *schemas.DeadLetter) { d.Record.Topic = "orders" }), OtherTopic},
+		"of nowhere":           {Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsMessage, Value: []byte("x")}}}), ""},
+		"replayed":             {letter(8, "{}"), AlreadyReplayed},
+		"twice":                {of(replayed("2")), ""},
+		"three times":          {of(replayed("3")), TooOften},
+		"a large value":        {letter(7, strings.Repeat("v", 10_000)), TooLarge},
+		"fits without headers": {letter(7, strings.Repeat("v", 8000)), ""},
+		"large headers": {of(func(d *schemas.DeadLetter) {
+			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: "h", Value: make([]byte, 10_000)})
+		}), TooLarge},
+	}
+	rules := Rules{Requests: "balance.requests", MaxReplays: 3, MaxBytes: 9000, Replayed: known}
+	for name, test := range tests {
+		if got := rules.Obstacle(test.letter); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+	for _, o := range Obstacles {
+		if text := rules.Explain(o); text == "" || text == string(o) {
+			t.Errorf("%s is not explained: %q", o, text)
+		}
+	}
+}
