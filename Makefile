@@ -54,9 +54,9 @@ lint: ## Static checks
 	$(GOLANGCI) run
 
 fuzz: ## Fuzz every decoder for FUZZTIME each
-	@set -e; $(GO) list ./... | while read -r pkg; do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+	@grep -rl '^func Fuzz' --include=*_test.go . | xargs -n 1 dirname | sort -u | xargs -P 2 -I PKG $(SHELL) -ec '\
+	  for f in $$(sed -n "s/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p" PKG/*_test.go); do \
+	    echo "PKG $$f"; $(GO) test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) PKG; done'
 
 bench: build ## Measure the program against an embedded broker (BROKERS=… for a real one)
 	$(GO) run ./internal/bench --latency 0  $(if $(BROKERS),--brokers $(BROKERS))

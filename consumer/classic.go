@@ -40,6 +40,7 @@ const (
 	busyHeartbeat    = 8               // times as often after a rebalance: the next comes as partitions are given back
 	replySlack       = 5 * time.Second // what a join or a sync may take beyond the rebalance timeout
 	growthWatch      = 5 * time.Second // how soon added partitions are noticed
+	handOverLooks    = 2               // so many of these after which a hand-over has got stuck; few drains take longer
 	neverJoined      = int32(-1)       // generation of who is in no group
 )
 

@@ -40,13 +40,32 @@ func assign(members []kafkawire.Peer, counts map[string]int32) (all map[string]k
 	order := slices.SortedFunc(slices.Values(seats), func(a, b *seat) int { return cmp.Compare(a.key, b.key) })
 	dealt = withUnknown(counts, members)
 	for _, topic := range slices.Sorted(maps.Keys(dealt)) {
-		deal(order, topic, dealt[topic])
+		dealTopic(order, topic, dealt[topic])
 	}
 	all = make(map[string]kafkawire.Assignment, len(members))
 	for i, m := range members {
 		all[m.ID] = kafkawire.Assignment{Partitions: seats[i].given}
 	}
 	return all, dealt
+}
+
+// deal is what a leader remembers of its assignment. The zero value is that of others.
+type deal struct {
+	counts   map[string]int32 // partitions of each topic
+	withheld bool             // some are with nobody until who has them has given them back
+}
+
+func withheld(all map[string]kafkawire.Assignment, counts map[string]int32) bool {
+	var due, given int
+	for _, n := range counts {
+		due += int(n)
+	}
+	for _, a := range all {
+		for _, partitions := range a.Partitions {
+			given += len(partitions)
+		}
+	}
+	return given < due
 }
 
 // withUnknown adds the topics that the broker does not know, for now: those just after its start, of which everything stays
@@ -66,8 +85,8 @@ func withUnknown(counts map[string]int32, members []kafkawire.Peer) map[string]i
 	return all
 }
 
-// deal gives out one topic.
-func deal(seats []*seat, topic string, partitions int32) {
+// dealTopic gives out one topic.
+func dealTopic(seats []*seat, topic string, partitions int32) {
 	subscribed := slices.DeleteFunc(slices.Clone(seats), func(s *seat) bool { return !slices.Contains(s.topics, topic) })
 	if len(subscribed) == 0 {
 		return

@@ -76,7 +76,7 @@ func (m *classicMember) generation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	assignment, dealt, err := m.sync(ctx, joined)
+	assignment, deal, err := m.sync(ctx, joined)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (m *classicMember) generation(ctx context.Context) error {
 	m.log.Info().Int32("generation", joined.Generation).Bool("leader", joined.Leader).Ints32("partitions", partitions).
 		Msg("joined the consumer group")
 	m.holdings.assign(partitions, false)
-	return m.stay(ctx, joined, dealt)
+	return m.stay(ctx, joined, deal)
 }
 
 func (m *classicMember) join(ctx context.Context) (kafkawire.Joined, error) {
@@ -133,12 +133,12 @@ func (m *classicMember) topics() []string {
 	return []string{m.cfg.Topic}
 }
 
-// sync learns what we are to have. The leader decides that for all, and remembers how many partitions it has dealt.
-func (m *classicMember) sync(ctx context.Context, joined kafkawire.Joined) (kafkawire.Assignment, map[string]int32, error) {
+// sync learns what we are to have. The leader decides that for all, and remembers it.
+func (m *classicMember) sync(ctx context.Context, joined kafkawire.Joined) (kafkawire.Assignment, deal, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.RebalanceTimeout+replySlack)
 	defer cancel()
 	var all map[string]kafkawire.Assignment
-	var dealt map[string]int32
+	var mine deal
 	if len(joined.Members) > 0 {
 		topics := map[string]bool{}
 		for _, peer := range joined.Members {
@@ -148,25 +148,26 @@ func (m *classicMember) sync(ctx context.Context, joined kafkawire.Joined) (kafk
 		}
 		counts, err := m.wire.PartitionCounts(ctx, slices.Sorted(maps.Keys(topics)))
 		if err != nil {
-			return kafkawire.Assignment{}, nil, err
+			return kafkawire.Assignment{}, deal{}, err
 		}
-		all, dealt = assign(joined.Members, counts)
+		all, mine.counts = assign(joined.Members, counts)
+		mine.withheld = withheld(all, mine.counts)
 	}
 	member, _ := m.identity.get()
 	assignment, err := m.wire.SyncGroup(ctx, member, Strategy, all)
-	return assignment, dealt, err
+	return assignment, mine, err
 }
 
 // stay keeps the place with heartbeats until it is time to join again: because others come or go, because partitions have
-// been given back for which the group waits, or because a topic has grown, which the leader looks after.
-func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, dealt map[string]int32) error {
+// been given back for which the group waits, or because the leader sees that partitions are with nobody.
+func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine deal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel()
-	grown := make(chan struct{})
+	orphaned := make(chan struct{})
 	if joined.Leader {
-		watching.Go(func() { m.watch(ctx, dealt, grown) })
+		watching.Go(func() { m.watch(ctx, mine, orphaned) })
 	}
 	began := time.Now()
 	for {
@@ -180,7 +181,7 @@ func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, dealt
 		beat := time.NewTimer(interval)
 		select {
 		case <-ctx.Done():
-		case <-grown:
+		case <-orphaned:
 			beat.Stop()
 			return nil
 		case <-m.holdings.signal:
@@ -246,27 +247,37 @@ func (m *classicMember) beat(ctx context.Context) error {
 	return nil
 }
 
-// watch closes grown when a topic has another number of partitions than it had when they were dealt. A static leader that
-// came back to its group has dealt nothing (KIP-814): it looks at who has what.
-func (m *classicMember) watch(ctx context.Context, dealt map[string]int32, grown chan<- struct{}) {
-	for kafkawire.Pause(ctx, growthWatch) {
+// watch closes orphaned when there are partitions that nobody has: a topic has another number of them than it had when they
+// were dealt (a static leader that came back to its group has dealt nothing, KIP-814: it looks at who has what), or one that was
+// to be given back is with nobody.
+//
+// Who has given it back joins again without it. But if a static member stops between the two and comes back under its name,
+// the coordinator hands it what it was to keep (KIP-345), in the same generation: it has nothing to give back, and the others
+// have not heard of anything. While somebody still drains, joining again changes nothing.
+func (m *classicMember) watch(ctx context.Context, mine deal, orphaned chan<- struct{}) {
+	for looks := 1; kafkawire.Pause(ctx, growthWatch); looks++ {
+		if mine.withheld && looks >= handOverLooks {
+			m.log.Info().Msg("partitions that were to move are with nobody for long; they are dealt anew")
+			close(orphaned)
+			return
+		}
 		var err error
-		if dealt == nil {
-			dealt, err = m.wire.DealtPartitions(ctx, m.cfg.Group)
+		if mine.counts == nil {
+			mine.counts, err = m.wire.DealtPartitions(ctx, m.cfg.Group)
 		}
 		var counts map[string]int32
 		if err == nil {
-			counts, err = m.wire.PartitionCounts(ctx, slices.Sorted(maps.Keys(dealt)))
+			counts, err = m.wire.PartitionCounts(ctx, slices.Sorted(maps.Keys(mine.counts)))
 		}
 		if err != nil {
 			m.wire.Reset()
 			continue
 		}
 		for topic, n := range counts {
-			if n != dealt[topic] {
-				m.log.Info().Str("topic", topic).Int32("partitions", n).Int32("before", dealt[topic]).
+			if n != mine.counts[topic] {
+				m.log.Info().Str("topic", topic).Int32("partitions", n).Int32("before", mine.counts[topic]).
 					Msg("the number of partitions has changed")
-				close(grown)
+				close(orphaned)
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,6 +163,34 @@ func TestStaticRestart(t *testing.T) {
 		}
 		eventually(t, "b has all, as a has left for good", b.has(4))
 	})
+}
+
+// A static member that is to give partitions back stops before it has done so, and comes back: the group must not go on
+// believing that it still has them. (In a group of the consumer protocol that is the brokers' business.)
+func TestStaticRestartInAHandOver(t *testing.T) {
+	s := newStage(t, classic, 4)
+	leader := s.member(t, "leader", "0", false) // was there first
+	eventually(t, "the leader has all", leader.has(4))
+	var drains atomic.Int32
+	end := make(chan struct{})
+	t.Cleanup(sync.OnceFunc(func() { close(end) }))
+	a := startMemberOf(t, classic, s.settings, s.ledger, "a", func(o *memberOptions, owner *ledgerOwner) {
+		o.Group, o.Topic, o.session, o.InstanceID = s.topic, s.topic, stageSession, "9" // the last to keep what is odd
+		owner.drain = func([]int32) { drains.Add(1); <-end }
+	})
+	eventually(t, "they share", func() bool { return a.has(2)() && leader.has(2)() })
+	c := s.member(t, "c", "5", false)
+	eventually(t, "a gives back what c is to have", func() bool { return drains.Load() == 1 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.stop() }()
+	eventually(t, "a gives back the rest", func() bool { return drains.Load() == 2 })
+	end <- struct{}{}
+	end <- struct{}{}
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	again := s.member(t, "a", "9", true)
+	eventually(t, "all partitions are with somebody", func() bool { return leader.has(2)() && again.has(1)() && c.has(1)() })
 }
 
 // Two instances under one name: the second takes over, the first ends with an error that says so, and can commit nothing.
