@@ -25,7 +25,7 @@ test: ## Run every test: against Kafka in a container where there is an engine, 
 
 # What does not depend on the broker's version, and is in "make test": the CMS's side of things, texts, and cases of which
 # another one is like it for the broker.
-NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestREADME|TestArchitecture|Watchdog|Breaker|Retries|Throttled|FetchingPauses|TestInvalid|CardNumbers|TestResults|TestRequest|TestWaits|OnceZombie|OnceSmallBuffer|OnceOversized|OnceOutage|OnceSameName|TestGroupStays|TestLargest|TestStopsInMidFlight|Budget|TestDeadLetters|TestHistory|ReplayJSON|ReplayEdited|ReplayPauses|CSV|NDJSON'
+NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestREADME|TestArchitecture|Watchdog|Breaker|Retries|Throttled|FetchingPauses|TestInvalid|CardNumbers|TestResults|TestRequest|TestWaits|OnceZombie|OnceSmallBuffer|OnceOversized|OnceOutage|OnceSameName|TestGroupStays|TestLargest|TestStopsInMidFlight|Budget|TestDeadLetters|TestHistory|ReplayJSON|ReplayEdited|ReplayPauses|ReplayTwo|ReplayStory|CSV|NDJSON'
 
 test-integration: ## Only the tests of what depends on the broker
 	$(GO) test $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m -skip $(NOT_KAFKA) ./internal/kafkatest ./kafkawire ./producer ./consumer ./deadletter ./cmd/balanceq
