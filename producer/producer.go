@@ -17,7 +17,8 @@ import (
 // Config says where to write and how much memory to use for it.
 type Config struct {
 	Topics []string // that Write may be called with
-	// BufferBytes bounds what waits to be acknowledged; Write blocks while it is used up. One message is always let in.
+	// BufferBytes bounds what waits to be acknowledged; Write blocks while it is used up, and goes on first come, first
+	// served. One message is always let in.
 	BufferBytes int
 	// BatchBytes bounds one batch of several records; a larger single record makes a batch of its own.
 	BatchBytes int
@@ -53,8 +54,9 @@ type Producer struct {
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
-	space    sync.Cond // signalled when buffered falls
-	buffered int       // bytes that were written and are not acknowledged
+	empty    sync.Cond     // signalled when buffered falls to zero, for Close
+	waiting  line[message] // writes for which the buffer has no room
+	buffered int           // bytes that were written and are not acknowledged
 	closed   bool
 	topics   map[string]*topic
 	senders  map[int32]*sender // by leader
@@ -86,7 +88,7 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 		cfg.BatchBytes = defaultBatchBytes
 	}
 	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}, failing: map[*queue]failure{}}
-	p.space.L = &p.mu
+	p.empty.L = &p.mu
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, name := range cfg.Topics {
 		p.topics[name] = &topic{name: name}
@@ -128,43 +130,60 @@ func (p *Producer) Write(ctx context.Context, topic string, partition int32, m s
 	if t == nil {
 		return fmt.Errorf("writing to %s: the producer was not made for this topic", topic)
 	}
-	e := newEntry(m, ack)
+	w := message{t, partition, newEntry(m, ack)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.waitForSpace(ctx, e.size); err != nil {
+	if err := p.admit(ctx, w); err != nil {
 		return fmt.Errorf("writing to %s: %w", topic, err)
 	}
-	q := t.queues[max(0, int(partition))%len(t.queues)]
-	if partition == Keyed {
-		q = t.queueOf(m.Key)
-	}
-	if q.idle() {
-		q.oldest, q.heard = e.at, e.at
-	}
-	q.pending = append(q.pending, e)
-	p.buffered += e.size
-	p.schedule(q)
 	return nil
 }
 
-// waitForSpace requires mu. A message larger than the whole buffer goes in when the buffer is empty.
-func (p *Producer) waitForSpace(ctx context.Context, size int) error {
-	if !p.closed && (p.buffered == 0 || p.buffered+size <= p.cfg.BufferBytes) {
-		return nil
-	}
-	stop := context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.space.Broadcast()
-	})
-	defer stop()
-	for !p.closed && ctx.Err() == nil && p.buffered > 0 && p.buffered+size > p.cfg.BufferBytes {
-		p.space.Wait()
-	}
+// message is an entry with its address.
+type message struct {
+	topic     *topic
+	partition int32
+	entry     entry
+}
+
+// admit queues a message, when there is room for it and for all that came before it. It requires mu.
+func (p *Producer) admit(ctx context.Context, m message) error {
 	if p.closed {
 		return errClosed
 	}
-	return ctx.Err()
+	if len(p.waiting.waiting) == 0 && p.room(m) {
+		p.enqueue(m)
+		return nil
+	}
+	err := p.waiting.wait(ctx, &p.mu, m)
+	if err != nil {
+		p.advance() // those behind one that gave up
+	}
+	return err
+}
+
+// room requires mu. A message larger than the whole buffer goes in when the buffer is empty.
+func (p *Producer) room(m message) bool {
+	return p.buffered == 0 || p.buffered+m.entry.size <= p.cfg.BufferBytes
+}
+
+// advance requires mu.
+func (p *Producer) advance() {
+	p.waiting.advance(p.room, func(message) bool { return false }, p.enqueue)
+}
+
+// enqueue requires mu.
+func (p *Producer) enqueue(m message) {
+	q := m.topic.queues[max(0, int(m.partition))%len(m.topic.queues)]
+	if m.partition == Keyed {
+		q = m.topic.queueOf(m.entry.record.Key)
+	}
+	if q.idle() {
+		q.oldest, q.heard = m.entry.at, m.entry.at
+	}
+	q.pending = append(q.pending, m.entry)
+	p.buffered += m.entry.size
+	p.schedule(q)
 }
 
 // Status describes the producer for metrics and health.
@@ -221,15 +240,16 @@ func (p *Producer) Close(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.space.Broadcast()
+		p.empty.Broadcast()
 	})
 	for p.buffered > 0 && ctx.Err() == nil && !p.closed { // closed: an earlier Close has given the rest up
-		p.space.Wait()
+		p.empty.Wait()
 	}
 	stop()
 	left := p.buffered
 	p.closed = true
-	p.space.Broadcast()
+	p.waiting.close(errClosed)
+	p.empty.Broadcast()
 	p.mu.Unlock()
 	p.cancel()
 	p.wg.Wait()

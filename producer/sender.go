@@ -146,7 +146,10 @@ func (p *Producer) acknowledge(q *queue) {
 	defer p.mu.Unlock()
 	delete(p.failing, q)
 	p.buffered -= size
-	p.space.Broadcast()
+	p.advance()
+	if p.buffered == 0 {
+		p.empty.Broadcast()
+	}
 	q.busy = false
 	q.heard = time.Now()
 	if len(q.pending) > 0 {
