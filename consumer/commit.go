@@ -82,7 +82,10 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force b
 	}
 	for epoch, o := range offsets {
 		began := time.Now()
-		err := c.delivery.Commit(ctx, epoch, o)
+		committed, err := c.delivery.Commit(ctx, epoch, o)
+		for id, offset := range committed {
+			committing[id].noteCommitted(offset)
+		}
 		c.obs.Committed(time.Since(began), err)
 		if errors.Is(err, kafka.OffsetMetadataTooLarge) && c.aheadLimit > 0 {
 			c.aheadLimit = 0
@@ -106,9 +109,6 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force b
 			c.refused = 0
 		}
 		c.lastCommit.Store(began.UnixNano())
-		for id, offset := range o {
-			committing[id].noteCommitted(offset)
-		}
 	}
 	return len(offsets) > 0
 }

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 
-	"balanceq/kafkawire"
 	"balanceq/schemas"
 )
 
@@ -15,8 +14,10 @@ type Delivery interface {
 	// Deliver returns. It blocks while buffers are full; an error means that nothing was taken and that no
 	// acknowledgement follows.
 	Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error
-	// Commit makes the offsets permanent under the epoch, with whatever has to go with them.
-	Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error
+	// Commit makes offsets permanent under the epoch, with whatever has to go with them, and returns what has become
+	// permanent, on an error as well. That may be less than was asked for: of a partition an offset below the one asked for,
+	// or none. If it is below, the rest can be committed at once.
+	Commit(ctx context.Context, epoch Epoch, o offsets) (committed offsets, err error)
 	// Revoked says that partitions have been given back: outcomes of theirs that are kept are the next owner's business.
 	Revoked()
 	// Durable says whether the outcome of a record that counts as done outlives a crash, whatever is committed. If so,
@@ -44,9 +45,12 @@ func (d AtLeastOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out sche
 	return d.Writer.Write(ctx, inq, out, ack)
 }
 
-// Commit implements Delivery.
-func (d AtLeastOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
-	return epoch.Commit(ctx, offsets)
+// Commit implements Delivery: all or, as far as is known, nothing.
+func (d AtLeastOnce) Commit(ctx context.Context, epoch Epoch, o offsets) (offsets, error) {
+	if err := epoch.Commit(ctx, o); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // Revoked implements Delivery: nothing is kept.

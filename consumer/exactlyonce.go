@@ -13,9 +13,9 @@ type TransactionWriter interface {
 	// Write keeps an outcome until the offset of its record is committed, and acknowledges it at once, each of its
 	// messages. It blocks while there is no room for it.
 	Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, place Place) error
-	// Commit writes offsets and the outcomes of all records below them in one transaction. member is asked again with
-	// every try: the generation may change.
-	Commit(ctx context.Context, member func() kafkawire.Member, offsets map[int32]int64) error
+	// Commit writes offsets and the outcomes of all records below them in one transaction, as much as fits into one, and
+	// returns what is committed, on an error as well. member is asked again with every try: the generation may change.
+	Commit(ctx context.Context, member func() kafkawire.Member, o offsets) (committed offsets, err error)
 	// Revoked forgets the outcomes whose places are not live any more.
 	Revoked()
 }
@@ -30,6 +30,8 @@ type Place = interface {
 	Live() bool
 	// Committed is called once if its offset is committed, and its outcome with it.
 	Committed()
+	// Behind is what to commit when this record is the last one that is done.
+	Behind() kafkawire.OffsetAndMetadata
 }
 
 // ExactlyOnce is delivery by transactions of outcomes and offsets: a reader that takes committed records only
@@ -50,13 +52,9 @@ func (d ExactlyOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out sche
 // Durable implements Delivery: what is done above the committed offset is in memory only.
 func (d ExactlyOnce) Durable() bool { return false }
 
-// Commit implements Delivery. Metadata is not stored, as Durable says.
-func (d ExactlyOnce) Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
-	plain := make(map[int32]int64, len(offsets))
-	for partition, o := range offsets {
-		plain[partition] = o.Offset
-	}
-	return d.Writer.Commit(ctx, epoch.Member, plain)
+// Commit implements Delivery.
+func (d ExactlyOnce) Commit(ctx context.Context, epoch Epoch, o offsets) (offsets, error) {
+	return d.Writer.Commit(ctx, epoch.Member, o)
 }
 
 // Revoked implements Delivery.
@@ -74,6 +72,11 @@ func (it *item) Next() bool {
 
 // Live implements Place.
 func (it *item) Live() bool { return !it.partition.revoked.Load() && !ended(it.partition.epoch.Lost()) }
+
+// Behind implements Place.
+func (it *item) Behind() kafkawire.OffsetAndMetadata {
+	return kafkawire.OffsetAndMetadata{Offset: it.record.Offset + 1}
+}
 
 // Committed implements Place: what was delivered before could have been repeated.
 func (it *item) Committed() { it.settled() }

@@ -36,9 +36,12 @@ func (w *fakeWriter) Write(_ context.Context, _ *schemas.Inquiry, _ schemas.Outc
 	return w.err
 }
 
-func (w *fakeWriter) Commit(_ context.Context, member func() kafkawire.Member, offsets map[int32]int64) error {
-	w.member, w.offsets = member(), offsets
-	return w.err
+func (w *fakeWriter) Commit(_ context.Context, member func() kafkawire.Member, o offsets) (offsets, error) {
+	w.member, w.offsets = member(), map[int32]int64{}
+	for partition, at := range o {
+		w.offsets[partition] = at.Offset
+	}
+	return o, w.err
 }
 
 func (w *fakeWriter) Revoked() { w.revoked() }
@@ -51,14 +54,14 @@ func TestExactlyOnceCommits(t *testing.T) {
 	}
 	offsets := map[int32]kafkawire.OffsetAndMetadata{1: {Offset: 7, Metadata: "of another mode"}, 2: {Offset: 9}}
 	epoch := &fakeEpoch{}
-	if err := d.Commit(t.Context(), epoch, offsets); err != nil {
-		t.Fatal(err)
+	if done, err := d.Commit(t.Context(), epoch, offsets); err != nil || !maps.Equal(done, offsets) {
+		t.Fatal(done, err)
 	}
 	if !maps.Equal(w.offsets, map[int32]int64{1: 7, 2: 9}) || w.member != epoch.Member() || epoch.commits() != 0 {
 		t.Errorf("committed %v as %+v, and %d without a transaction", w.offsets, w.member, epoch.commits())
 	}
 	w.err = kafka.ProducerFenced
-	if err := d.Commit(t.Context(), epoch, offsets); !errors.Is(err, w.err) {
+	if _, err := d.Commit(t.Context(), epoch, offsets); !errors.Is(err, w.err) {
 		t.Errorf("a transaction that fails: %v", err)
 	}
 	if err := d.Deliver(t.Context(), &schemas.Inquiry{Record: &schemas.Record{}}, schemas.Outcome{}, nil); err == nil {

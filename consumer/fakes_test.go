@@ -108,8 +108,11 @@ func (d *fakeDelivery) Deliver(_ context.Context, inq *schemas.Inquiry, _ schema
 	return nil
 }
 
-func (d *fakeDelivery) Commit(ctx context.Context, epoch Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
-	return epoch.Commit(ctx, offsets)
+func (d *fakeDelivery) Commit(ctx context.Context, epoch Epoch, o offsets) (offsets, error) {
+	if err := epoch.Commit(ctx, o); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 func (d *fakeDelivery) Durable() bool { return !d.fleeting }

@@ -99,7 +99,7 @@ func TestKIP848Transaction(t *testing.T) {
 		return err
 	}))
 	commit := func() error {
-		return s.admin.CommitTransactionOffsets(t.Context(), txn, known.Member(), s.topic, map[int32]int64{0: 0})
+		return s.admin.CommitTransactionOffsets(t.Context(), txn, known.Member(), s.topic, at(0, 0))
 	}
 	eventually(t, "offsets are announced", ready(func() error { return s.admin.AddOffsets(t.Context(), txn, s.topic) }))
 	if err := commit(); err != nil {

@@ -222,7 +222,7 @@ func TestConsumerGroupCommits(t *testing.T) {
 	if err := g.AddOffsets(deadline(t), txn, g.topic); err != nil {
 		t.Fatal(err)
 	}
-	next := map[int32]int64{1: 1}
+	next := offset(1, 1)
 	if err := g.CommitTransactionOffsets(deadline(t), txn, stranger, g.topic, next); !errors.Is(err, kafka.UnknownMemberId) {
 		t.Errorf("commit of a stranger in a transaction: %v", err)
 	}
@@ -230,7 +230,7 @@ func TestConsumerGroupCommits(t *testing.T) {
 	if !errors.Is(err, kafka.IllegalGeneration) && !errors.Is(err, StaleMemberEpoch) { // the latter says kfake
 		t.Errorf("commit of another epoch in a transaction: %v", err)
 	}
-	if err := g.CommitTransactionOffsets(deadline(t), txn, m.Member, g.topic, map[int32]int64{1: 0}); err != nil {
+	if err := g.CommitTransactionOffsets(deadline(t), txn, m.Member, g.topic, map[int32]OffsetAndMetadata{1: {}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.EndTransaction(deadline(t), txn, true); err != nil {

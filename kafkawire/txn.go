@@ -160,16 +160,18 @@ func (c *Client) AddOffsets(ctx context.Context, t Transactional, group string) 
 // CommitTransactionOffsets stores offsets that count from the end of the transaction on (TxnOffsetCommit v3, KIP-447). The
 // group refuses them from a member or generation that it does not know any more; it does not take them for a sign of life.
 // The first error of a partition is returned: then the transaction must be aborted, as ending it would store the others.
-func (c *Client) CommitTransactionOffsets(ctx context.Context, t Transactional, m Member, topic string, offsets map[int32]int64) error {
+func (c *Client) CommitTransactionOffsets(
+	ctx context.Context, t Transactional, m Member, topic string, offsets map[int32]OffsetAndMetadata,
+) error {
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.Version = 3
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch = t.ID, t.Producer.ID, t.Producer.Epoch
 	req.Group, req.MemberID, req.Generation = m.Group, m.ID, m.Generation
 	rt := kmsg.NewTxnOffsetCommitRequestTopic()
 	rt.Topic = topic
-	for partition, offset := range offsets {
+	for partition, o := range offsets {
 		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset = partition, offset
+		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
 		rt.Partitions = append(rt.Partitions, p)
 	}
 	req.Topics = append(req.Topics, rt)

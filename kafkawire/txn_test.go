@@ -54,7 +54,7 @@ func TestTransaction(t *testing.T) {
 		sequence = NextSequence(sequence, 2)
 		call("adding offsets", func() error { return c.AddOffsets(deadline(t), txn, group) })
 		call("committing offsets", func() error {
-			return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: group, Generation: -1}, requests, map[int32]int64{0: int64(10 * i), 1: 7})
+			return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: group, Generation: -1}, requests, map[int32]OffsetAndMetadata{0: {Offset: int64(10 * i)}, 1: {Offset: 7}})
 		})
 		for range 2 { // the same decision again is answered alike
 			call("ending it", func() error { return c.EndTransaction(deadline(t), txn, commit) })
@@ -162,6 +162,6 @@ func TestTransactionAnswers(t *testing.T) {
 
 func commitTwo(t *testing.T, txn Transactional) func(*Client) error {
 	return func(c *Client) error {
-		return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: "g", ID: "m", Generation: 4}, "requests", map[int32]int64{0: 1, 1: 1})
+		return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: "g", ID: "m", Generation: 4}, "requests", map[int32]OffsetAndMetadata{0: {Offset: 1}, 1: {Offset: 1}})
 	}
 }

@@ -33,6 +33,9 @@ const (
 	defaultTransactionTimeout = 10 * time.Second
 )
 
+// Offsets are what a group commits, by partition.
+type Offsets = map[int32]kafkawire.OffsetAndMetadata
+
 // Place is where an outcome's record stands in its partition. Its methods must not block.
 type Place = interface {
 	Ack
@@ -42,6 +45,8 @@ type Place = interface {
 	Live() bool
 	// Committed is called once if its offset is committed, and its outcome with it.
 	Committed()
+	// Behind is what to commit when this record is the last one that is done.
+	Behind() kafkawire.OffsetAndMetadata
 }
 
 // Transactions writes outcomes and the offsets of their records in one transaction (KIP-98, KIP-447): a reader with
@@ -68,7 +73,7 @@ type Transactions struct {
 	unfit      map[int32]unfit // outcomes that are too large, by partition of their record
 	wait       time.Duration   // before the next transaction, as the one before failed
 	topics     map[string]*topic
-	stored     map[int32]int64 // committed offsets, as far as known
+	stored     Offsets // committed offsets, as far as known
 
 	mu       sync.Mutex
 	space    sync.Cond // signalled when a Write that waits may go on
@@ -102,7 +107,7 @@ func NewTransactions(ctx context.Context, cfg TransactionConfig, outcomes Outcom
 		cfg.BatchBytes = defaultBatchBytes
 	}
 	t := &Transactions{cfg: cfg, outcomes: outcomes, wire: wire, log: log, obs: obs,
-		topics: map[string]*topic{}, stored: map[int32]int64{}, unfit: map[int32]unfit{}}
+		topics: map[string]*topic{}, stored: Offsets{}, unfit: map[int32]unfit{}}
 	t.space.L = &t.mu
 	for _, name := range outcomes.Topics() {
 		t.topics[name] = &topic{name: name}
@@ -196,14 +201,14 @@ func (t *Transactions) admits(k *kept) bool {
 // cfg.Timeout at most, and a pause before that where the last one failed: what was written then is in the brokers' logs,
 // aborted. On an error the outcomes are kept for the next Commit. member is asked again with every try: the generation may
 // change meanwhile.
-func (t *Transactions) Commit(ctx context.Context, member func() kafkawire.Member, offsets map[int32]int64) error {
+func (t *Transactions) Commit(ctx context.Context, member func() kafkawire.Member, offsets Offsets) (Offsets, error) {
 	t.committing.Lock()
 	defer t.committing.Unlock()
 	if t.rival != nil {
-		return t.rival
+		return nil, t.rival
 	}
 	if !kafkawire.Pause(ctx, t.wait) {
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
@@ -217,7 +222,10 @@ func (t *Transactions) Commit(ctx context.Context, member func() kafkawire.Membe
 		t.wait = 0
 	}
 	t.note(err)
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return offsets, nil
 }
 
 // note keeps for Status why commits fail; nil: they do not.
@@ -231,9 +239,9 @@ func (t *Transactions) note(err error) {
 }
 
 // transact makes one transaction of the offsets and of all outcomes below them. t must be ready.
-func (t *Transactions) transact(ctx context.Context, member func() kafkawire.Member, offsets map[int32]int64) error {
+func (t *Transactions) transact(ctx context.Context, member func() kafkawire.Member, offsets Offsets) error {
 	moved := maps.Clone(offsets)
-	maps.DeleteFunc(moved, func(partition int32, offset int64) bool {
+	maps.DeleteFunc(moved, func(partition int32, offset kafkawire.OffsetAndMetadata) bool {
 		stored, known := t.stored[partition]
 		return known && stored == offset
 	})
@@ -256,11 +264,11 @@ func (t *Transactions) transact(ctx context.Context, member func() kafkawire.Mem
 }
 
 // drop forgets the outcomes of records below the offsets: they are in the log.
-func (t *Transactions) drop(below map[int32]int64) {
-	maps.DeleteFunc(t.unfit, func(partition int32, u unfit) bool { return u.offset < below[partition] })
+func (t *Transactions) drop(below Offsets) {
+	maps.DeleteFunc(t.unfit, func(partition int32, u unfit) bool { return u.offset < below[partition].Offset })
 	t.forget(func(k *kept) bool {
 		offset, ok := below[k.Partition]
-		gone := ok && k.Offset < offset
+		gone := ok && k.Offset < offset.Offset
 		if gone && k.place.Live() {
 			k.place.Committed()
 		}

@@ -223,7 +223,7 @@ func TestTransactionsUnderFire(t *testing.T) {
 	})
 	b := onEmbedded(t, cluster, nil)
 	names := []string{"requests/0/0"}
-	at := map[int32]int64{0: 1, 1: 0, 2: 0, 3: 0}
+	stands := map[int32]int64{0: 1, 1: 0, 2: 0, 3: 0}
 	errs := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.NotEnoughReplicas, kerr.InvalidTxnState}
 	keys := []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 	failures := 0
@@ -231,14 +231,14 @@ func TestTransactionsUnderFire(t *testing.T) {
 		trouble.Store(true)
 		for p := range int32(4) {
 			n := rand.Int64N(20)
-			names = append(names, b.write(p, at[p], n)...)
-			at[p] += n
+			names = append(names, b.write(p, stands[p], n)...)
+			stands[p] += n
 		}
 		if round%3 == 0 {
 			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{keys[rand.IntN(len(keys))]}, Err: errs[rand.IntN(len(errs))], Count: 1})
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(400))*time.Millisecond) // it may be cut off anywhere
-		if err := b.Commit(ctx, nobody(b.group), at); err != nil {
+		if _, err := b.Commit(ctx, nobody(b.group), at(stands)); err != nil {
 			failures++
 		}
 		cancel()
@@ -249,13 +249,13 @@ func TestTransactionsUnderFire(t *testing.T) {
 			b.wantSeen(below(names, stored))
 			for p, offset := range stored {
 				offset = max(offset, 0)
-				if n := at[p] - offset; n > 0 {
+				if n := stands[p] - offset; n > 0 {
 					b.write(p, offset, n)
 				}
 			}
 		}
 	}
-	kafkatest.Eventually(t, within, "commits work again", func() bool { return b.commit(at) == nil })
+	kafkatest.Eventually(t, within, "commits work again", func() bool { return b.commit(stands) == nil })
 	b.wantSeen(names)
 	if failures == 0 {
 		t.Error("nothing failed: the test proves nothing")

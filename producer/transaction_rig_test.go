@@ -23,12 +23,18 @@ type place struct {
 	acked, committed atomic.Int32
 	next             atomic.Bool
 	revoked          atomic.Bool
+	offset           int64
 }
 
 func (p *place) Acknowledged() { p.acked.Add(1) }
 func (p *place) Next() bool    { return p.next.Load() }
 func (p *place) Live() bool    { return !p.revoked.Load() }
 func (p *place) Committed()    { p.committed.Add(1) }
+
+// Behind needs the offset where a partition is committed in portions.
+func (p *place) Behind() kafkawire.OffsetAndMetadata {
+	return kafkawire.OffsetAndMetadata{Offset: p.offset + 1}
+}
 
 // books is one group that answers requests of one topic by transactions.
 type books struct {
@@ -89,7 +95,7 @@ func (b *books) write(partition int32, from, n int64) []string {
 	var names []string
 	for offset := from; offset < from+n; offset++ {
 		inq, out := b.result(partition, offset)
-		p := &place{}
+		p := &place{offset: offset}
 		if err := b.Write(deadline(b.tb), inq, out, p); err != nil || p.acked.Load() != 1 {
 			b.tb.Fatalf("writing: %v; %d acknowledgements, want 1 at once", err, p.acked.Load())
 		}
@@ -103,8 +109,18 @@ func nobody(group string) func() kafkawire.Member {
 	return func() kafkawire.Member { return kafkawire.Member{Group: group, Generation: -1} }
 }
 
+// at is what to commit to stand at these offsets.
+func at(offsets map[int32]int64) Offsets {
+	o := Offsets{}
+	for partition, offset := range offsets {
+		o[partition] = kafkawire.OffsetAndMetadata{Offset: offset}
+	}
+	return o
+}
+
 func (b *books) commit(offsets map[int32]int64) error {
-	return b.Commit(deadline(b.tb), nobody(b.group), offsets)
+	_, err := b.Commit(deadline(b.tb), nobody(b.group), at(offsets))
+	return err
 }
 
 func (b *books) mustCommit(offsets map[int32]int64) {

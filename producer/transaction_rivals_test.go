@@ -21,7 +21,7 @@ func TestRivalsAreTold(t *testing.T) {
 		}
 		b := []*books{one, two}[next%2]
 		name := b.write(0, next, 1)
-		err := b.Commit(deadline(t), nobody(b.group), map[int32]int64{0: next + 1})
+		_, err := b.Commit(deadline(t), nobody(b.group), at(map[int32]int64{0: next + 1}))
 		if errors.Is(err, kafkawire.ErrRival) {
 			if !kafkawire.Fenced(err) || !strings.Contains(err.Error(), "set kafka.instance-id") {
 				t.Errorf("told %v", err)

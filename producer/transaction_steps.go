@@ -65,7 +65,7 @@ func (t *Transactions) settleDoubt(ctx context.Context) error {
 	err := t.retry(ctx, func(ctx context.Context) error {
 		committed, err := t.wire.CommittedOffsets(ctx, t.cfg.Group, t.cfg.Topic, partitions)
 		for partition, c := range committed {
-			t.stored[partition] = c.Offset
+			t.stored[partition] = c
 		}
 		return err
 	})
@@ -77,7 +77,7 @@ func (t *Transactions) settleDoubt(ctx context.Context) error {
 }
 
 // fill puts outcomes and offsets into a transaction, which it thereby begins.
-func (t *Transactions) fill(ctx context.Context, member func() kafkawire.Member, offsets map[int32]int64) error {
+func (t *Transactions) fill(ctx context.Context, member func() kafkawire.Member, offsets Offsets) error {
 	if err := t.retry(ctx, t.layout); err != nil {
 		return err
 	}
@@ -115,12 +115,12 @@ func rebalancing(err error) bool {
 }
 
 // load queues the messages of all outcomes below the offsets and returns the queues with something to send.
-func (t *Transactions) load(offsets map[int32]int64) []*queue {
+func (t *Transactions) load(offsets Offsets) []*queue {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var queues []*queue
 	for _, k := range t.kept {
-		if offset, ok := offsets[k.Partition]; !ok || k.Offset >= offset {
+		if offset, ok := offsets[k.Partition]; !ok || k.Offset >= offset.Offset {
 			continue
 		}
 		for i := range k.messages {

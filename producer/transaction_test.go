@@ -68,7 +68,7 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 	b := onShared(t, "a")
 	names := b.write(0, 0, 20)
 	for _, commit := range []bool{false, true} {
-		if err := b.fill(deadline(t), nobody(b.group), map[int32]int64{0: 20}); err != nil {
+		if err := b.fill(deadline(t), nobody(b.group), at(map[int32]int64{0: 20})); err != nil {
 			t.Fatal(err)
 		}
 		kafkatest.Eventually(t, within, "they are in the log", func() bool { return len(b.witness(false)) >= 20 })
@@ -96,7 +96,7 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 		if err := b.retry(deadline(t), func(ctx context.Context) error { return b.wire.EndTransaction(ctx, b.txn, true) }); err != nil {
 			t.Fatal(err)
 		}
-		b.drop(map[int32]int64{0: 20})
+		b.drop(at(map[int32]int64{0: 20}))
 	}
 	b.wantSeen(names)
 	if got := b.stored(0); got[0] != 20 {
@@ -112,7 +112,7 @@ func TestZombieIsFenced(t *testing.T) {
 			zombie := onShared(t, "a")
 			names := zombie.write(0, 0, 10)
 			if step == "filled" {
-				if err := zombie.fill(deadline(t), nobody(zombie.group), map[int32]int64{0: 10}); err != nil {
+				if err := zombie.fill(deadline(t), nobody(zombie.group), at(map[int32]int64{0: 10})); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -122,7 +122,7 @@ func TestZombieIsFenced(t *testing.T) {
 			}
 			err := zombie.wire.EndTransaction(deadline(t), zombie.txn, true)
 			if step == "before" {
-				err = zombie.fill(deadline(t), nobody(zombie.group), map[int32]int64{0: 10})
+				err = zombie.fill(deadline(t), nobody(zombie.group), at(map[int32]int64{0: 10}))
 			}
 			if !kafkawire.Fenced(err) {
 				t.Errorf("the zombie is answered %v", err)
@@ -134,7 +134,7 @@ func TestZombieIsFenced(t *testing.T) {
 			}
 			heir.wantSeen(names[:7])
 			// It is told by Commit, too, in words that help.
-			if err := zombie.Commit(deadline(t), nobody(zombie.group), map[int32]int64{0: 10}); !kafkawire.Fenced(err) ||
+			if _, err := zombie.Commit(deadline(t), nobody(zombie.group), at(map[int32]int64{0: 10})); !kafkawire.Fenced(err) ||
 				!strings.Contains(err.Error(), "was taken over by another instance") || zombie.Status().Failing == nil {
 				t.Errorf("error %v, status %+v", err, zombie.Status())
 			}
@@ -171,7 +171,7 @@ func TestGroupRefusesStrangers(t *testing.T) {
 		{kafkawire.Member{Group: b.group, ID: "somebody", Generation: member.Generation}, kafka.UnknownMemberId},
 		{kafkawire.Member{Group: b.group, ID: member.ID, Generation: member.Generation - 1}, kafka.IllegalGeneration},
 	} {
-		err := b.Commit(deadline(t), func() kafkawire.Member { return c.member }, map[int32]int64{0: 5})
+		_, err := b.Commit(deadline(t), func() kafkawire.Member { return c.member }, at(map[int32]int64{0: 5}))
 		if !errors.Is(err, c.want) {
 			t.Errorf("%+v is answered %v", c.member, err)
 		}
@@ -186,7 +186,7 @@ func TestGroupRefusesStrangers(t *testing.T) {
 		}
 		return member
 	}
-	if err := b.Commit(deadline(t), current, map[int32]int64{0: 5}); err != nil {
+	if _, err := b.Commit(deadline(t), current, at(map[int32]int64{0: 5})); err != nil {
 		t.Fatal(err)
 	}
 	b.wantSeen(names)
@@ -197,7 +197,7 @@ func TestBrokerRestartInATransaction(t *testing.T) {
 	broker := kafkatest.New(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 2), broker.Topic(t, 1), "a", nil)
 	names := b.write(0, 0, 50)
-	if err := b.fill(deadline(t), nobody(b.group), map[int32]int64{0: 30}); err != nil {
+	if err := b.fill(deadline(t), nobody(b.group), at(map[int32]int64{0: 30})); err != nil {
 		t.Fatal(err)
 	}
 	broker.Restart(t, true)

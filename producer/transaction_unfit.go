@@ -19,7 +19,7 @@ type unfit struct {
 }
 
 // commit makes a transaction of what fits, and then tries what did not: alone, as what is aborted stays in the logs.
-func (t *Transactions) commit(ctx context.Context, member func() kafkawire.Member, offsets map[int32]int64) (err error) {
+func (t *Transactions) commit(ctx context.Context, member func() kafkawire.Member, offsets Offsets) (err error) {
 	if !t.ready {
 		if err := t.takeOver(ctx); err != nil { // before unfit is looked at: it may be somebody else's meanwhile
 			return err
@@ -27,22 +27,22 @@ func (t *Transactions) commit(ctx context.Context, member func() kafkawire.Membe
 	}
 	fits := maps.Clone(offsets)
 	for partition, u := range t.unfit {
-		if fits[partition] > u.offset {
-			fits[partition] = u.offset
+		if fits[partition].Offset > u.offset {
+			fits[partition] = kafkawire.OffsetAndMetadata{Offset: u.offset}
 		}
 	}
 	if err := t.transact(ctx, member, fits); err != nil {
 		return err
 	}
 	for partition, u := range maps.Clone(t.unfit) {
-		if offsets[partition] <= u.offset {
+		if offsets[partition].Offset <= u.offset {
 			continue
 		}
 		if !t.ready || time.Now().Before(u.again) {
 			err = u.err
 			continue
 		}
-		if err := t.transact(ctx, member, map[int32]int64{partition: u.offset + 1}); err != nil {
+		if err := t.transact(ctx, member, Offsets{partition: {Offset: u.offset + 1}}); err != nil {
 			return err
 		}
 		return t.commit(ctx, member, offsets) // with what is behind it

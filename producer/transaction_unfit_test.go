@@ -134,7 +134,7 @@ func TestFailedTransactionsPause(t *testing.T) {
 	b.write(0, 1, 1)
 	for want := minBackoff; want < 200*time.Millisecond; want *= 2 {
 		began, before := time.Now(), b.wait
-		if err := b.Commit(deadline(t), stranger, map[int32]int64{0: 2}); err == nil {
+		if _, err := b.Commit(deadline(t), stranger, at(map[int32]int64{0: 2})); err == nil {
 			t.Fatal("committed for a stranger")
 		}
 		if b.wait != want || time.Since(began) < before {

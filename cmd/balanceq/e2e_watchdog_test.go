@@ -197,9 +197,11 @@ func (d deliveryThat) Deliver(ctx context.Context, inq *schemas.Inquiry, out sch
 	return d.AtLeastOnce.Deliver(ctx, inq, out, d.deliver(ack))
 }
 
-func (d deliveryThat) Commit(ctx context.Context, epoch consumer.Epoch, offsets map[int32]kafkawire.OffsetAndMetadata) error {
+func (d deliveryThat) Commit(
+	ctx context.Context, epoch consumer.Epoch, o map[int32]kafkawire.OffsetAndMetadata,
+) (map[int32]kafkawire.OffsetAndMetadata, error) {
 	d.commit()
-	return d.AtLeastOnce.Commit(ctx, epoch, offsets)
+	return d.AtLeastOnce.Commit(ctx, epoch, o)
 }
 
 type ackFunc func()
