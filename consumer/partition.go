@@ -152,6 +152,7 @@ func (p *partition) begin(r *kafkawire.Record) *item {
 	it.record = schemas.Record{
 		Position: schemas.Position{Topic: p.consumer.cfg.Topic, Partition: p.id, Offset: r.Offset},
 		Key:      r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time,
+		Oversized: r.Oversized,
 	}
 	it.Record, it.Ticket = &it.record, it
 	it.Request, it.Err = schemas.DecodeRequest(&it.record)

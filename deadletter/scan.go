@@ -100,6 +100,6 @@ func Ends(ctx context.Context, client *kafkawire.Client, topic string) (map[int3
 func Record(topic string, partition int32, rec *kafkawire.Record) *schemas.Record {
 	return &schemas.Record{
 		Position: schemas.Position{Topic: topic, Partition: partition, Offset: rec.Offset},
-		Key:      rec.Key, Value: rec.Value, Headers: rec.Headers, Time: rec.Time,
+		Key:      rec.Key, Value: rec.Value, Headers: rec.Headers, Time: rec.Time, Oversized: rec.Oversized,
 	}
 }

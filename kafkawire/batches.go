@@ -1,14 +1,11 @@
 package kafkawire
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
-	"slices"
-	"time"
 )
 
 // Aborted is a transaction that a producer gave up: its records from FirstOffset to its abort marker do not count.
@@ -58,32 +55,58 @@ func corrupt(b []byte, why error) *Corrupt {
 // records, without records of aborted transactions, without what lies below from (brokers return whole batches). next is
 // the offset to fetch from afterwards; it moves past everything that was left out, so a stretch of nothing but control
 // records or compacted-away records does not hold the reader up. A batch cut off at the end is left for the next fetch.
+// It hands out no more than one portion (DecodeLimits); next is then inside a batch.
 //
 // Offsets ascend and lie below next. On an error, which is a *Corrupt, records and next cover the good batches before it.
 func DecodeBatches(b []byte, from int64, aborted []Aborted) (records []Record, next int64, err error) {
-	next = from
-	aborts := newAborts(aborted)
-	records = make([]Record, 0, countRecords(b))
-	for {
+	d := portion{limits: DecodeLimits{}.orDefault(), from: from, next: from, aborts: newAborts(aborted)}
+	err = d.decode(b)
+	d.inside.close()
+	return d.records, d.next, err
+}
+
+// portion is what is handed out at once of what a fetch returned for one partition.
+type portion struct {
+	limits     DecodeLimits
+	from, next int64
+	aborts     aborts
+	resume     *batchReader // where the portion before stopped, if that is known
+	inside     *batchReader // where this one stopped, if that is inside a batch
+	records    []Record
+	used       int // bytes of memory
+}
+
+// full says that nothing more is to be handed out. One record always is, or there would be no progress.
+func (d *portion) full() bool { return d.used >= d.limits.Portion && len(d.records) > 0 }
+
+func (d *portion) decode(b []byte) error {
+	d.records = make([]Record, 0, min(countRecords(b), d.limits.Portion/recordMemory+1))
+	for !d.full() {
 		batch, err := cutBatch(b)
 		if batch == nil && err == nil {
-			return records, next, nil
+			return nil
 		}
 		var h head
-		good := len(records)
+		good := len(d.records)
 		if err == nil {
-			if h = readHead(batch); h.last < from && h.last >= h.base {
+			if h = readHead(batch); h.last < d.from && h.last >= h.base {
 				b = b[len(batch):]
 				continue
 			}
-			records, err = decodeBatch(records, h, batch[batchHead:], from, next, &aborts)
+			err = d.batch(h, batch)
 		}
 		if err != nil {
-			return records[:good], next, corrupt(b, err)
+			d.records = d.records[:good]
+			return corrupt(b, err)
+		}
+		if d.inside != nil {
+			d.next = d.records[len(d.records)-1].Offset + 1
+			return nil
 		}
 		b = b[len(batch):]
-		next = h.last + 1
+		d.next = h.last + 1
 	}
+	return nil
 }
 
 // cutBatch returns the first batch, nil where it is not there in full.
@@ -106,22 +129,56 @@ func cutBatch(b []byte) ([]byte, error) {
 	}
 }
 
-// decodeBatch appends the records of one batch that count, from the given offset on. next is where the batch before ended.
-func decodeBatch(dst []Record, h head, body []byte, from, next int64, aborts *aborts) ([]Record, error) {
-	if h.base < 0 || h.last < h.base || h.last == math.MaxInt64 || h.count < 0 || h.base < next && next > from {
-		return dst, fmt.Errorf("%d records up to offset %d after offset %d", h.count, h.last, next)
+// batch takes the records of one batch that count, as far as there is room for them.
+func (d *portion) batch(h head, b []byte) error {
+	body := b[batchHead:]
+	if h.base < 0 || h.last < h.base || h.last == math.MaxInt64 || h.count < 0 || h.base < d.next && d.next > d.from {
+		return fmt.Errorf("%d records up to offset %d after offset %d", h.count, h.last, d.next)
 	}
 	if h.attributes&attrTransactional != 0 {
-		aborts.enter(h.last)
+		d.aborts.enter(h.last)
 	}
 	switch {
 	case h.attributes&attrControl != 0:
-		aborts.marker(h, body)
-		return dst, nil
-	case h.attributes&attrTransactional != 0 && aborts.open[h.producerID]:
-		return dst, nil
+		d.aborts.marker(h, body)
+		return nil
+	case h.attributes&attrTransactional != 0 && d.aborts.open[h.producerID]:
+		return nil
 	}
-	return appendRecords(dst, h, body, from)
+	r := d.resume
+	if d.resume = nil; !r.continues(b, d.from) {
+		r.close()
+		var err error
+		if r, err = newBatchReader(h, b); err != nil {
+			return err
+		}
+	}
+	done, err := d.take(r)
+	if err != nil || done {
+		r.close()
+		return err
+	}
+	d.inside = r
+	return nil
+}
+
+// take reads records until the batch ends or the portion is full.
+func (d *portion) take(r *batchReader) (done bool, err error) {
+	d.used += r.reopened()
+	for r.more() {
+		if d.full() {
+			return false, nil
+		}
+		rec, err := r.next(d.from, &d.limits)
+		if err != nil {
+			return false, err
+		}
+		d.used += r.spent()
+		if rec.Offset >= d.from {
+			d.records = append(d.records, rec)
+		}
+	}
+	return true, r.end()
 }
 
 // head is the part of a batch header that decoding needs.
@@ -162,127 +219,4 @@ func countRecords(b []byte) int {
 		b = b[size:]
 	}
 	return min(n, room)
-}
-
-// aborts tells which transactional batches to leave out (KIP-98): a producer enters at its transaction's first offset and
-// leaves at its abort marker, so its next transaction counts again.
-type aborts struct {
-	pending []Aborted // by FirstOffset
-	open    map[int64]bool
-}
-
-func newAborts(list []Aborted) aborts {
-	if len(list) == 0 {
-		return aborts{}
-	}
-	sorted := slices.Clone(list)
-	slices.SortFunc(sorted, func(a, b Aborted) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
-	return aborts{pending: sorted, open: make(map[int64]bool, len(sorted))}
-}
-
-// enter lets the transactions in that began at or before that offset. A marker needs that as much as data does: a fetch
-// that begins with the marker still has the transaction in its list, and the producer's next one must not be taken for it.
-func (a *aborts) enter(last int64) {
-	for len(a.pending) > 0 && a.pending[0].FirstOffset <= last {
-		a.open[a.pending[0].ProducerID] = true
-		a.pending = a.pending[1:]
-	}
-}
-
-// marker reads the key of a control record: version, then type (0 abort, 1 commit).
-func (a *aborts) marker(h head, body []byte) {
-	c := cursor{b: body}
-	c.varint() // size
-	c.take(1)  // attributes
-	c.varint() // time
-	c.varint() // offset
-	if key := c.varbytes(); len(key) >= 4 && binary.BigEndian.Uint16(key[2:]) == 0 {
-		delete(a.open, h.producerID)
-	}
-}
-
-var errRecords = errors.New("the records do not agree with the batch's head or their own lengths")
-
-func appendRecords(dst []Record, h head, body []byte, from int64) ([]Record, error) {
-	body, err := inflate(h.attributes&attrCodec, body, maxInflated)
-	if err != nil {
-		return dst, err
-	}
-	c := cursor{b: body}
-	headers := headerRoom{names: map[string]string{}, records: h.count}
-	before := int64(-1)
-	for ; headers.records > 0; headers.records-- {
-		size := c.varint()
-		if size < 0 || size > int64(len(c.b)) {
-			return dst, errRecords
-		}
-		rc := cursor{b: c.take(int(size))}
-		r, delta := decodeRecord(&rc, h, &headers)
-		if rc.bad || delta <= before || delta > h.last-h.base {
-			return dst, errRecords
-		}
-		before = delta
-		if r.Offset >= from {
-			dst = append(dst, r)
-		}
-	}
-	if c.bad || len(c.b) > 0 {
-		return dst, errRecords
-	}
-	return dst, nil
-}
-
-func decodeRecord(c *cursor, h head, headers *headerRoom) (r Record, offsetDelta int64) {
-	c.take(1) // attributes, unused
-	r.Time = time.UnixMilli(h.firstTime + c.varint())
-	if h.attributes&attrAppendTime != 0 {
-		r.Time = time.UnixMilli(h.maxTime)
-	}
-	offsetDelta = c.varint()
-	r.Offset = h.base + offsetDelta
-	r.Key = c.varbytes()
-	r.Value = c.varbytes()
-	switch n := c.varint(); {
-	case n < 0 || n > int64(len(c.b))/2: // a header takes two bytes at least
-		c.bad = true
-	case n > 0:
-		r.Headers = headers.take(int(n))
-		for i := range r.Headers {
-			r.Headers[i] = Header{Key: headers.name(c.varbytes()), Value: c.varbytes()}
-		}
-	}
-	return r, offsetDelta
-}
-
-// headerRoom makes the headers of a batch with few allocations: its records mostly have the same names.
-type headerRoom struct {
-	names   map[string]string
-	free    []Header
-	records int // that are still to come
-}
-
-const (
-	maxHeaderNames = 64
-	maxHeaderBlock = 256
-)
-
-// take returns room for n headers, which nobody else gets.
-func (h *headerRoom) take(n int) []Header {
-	if n > len(h.free) {
-		h.free = make([]Header, max(n, min(n*h.records, maxHeaderBlock))) // the others will have as many
-	}
-	taken := h.free[:n:n]
-	h.free = h.free[n:]
-	return taken
-}
-
-func (h *headerRoom) name(b []byte) string {
-	if name, known := h.names[string(b)]; known { // without an allocation
-		return name
-	}
-	name := string(b)
-	if len(h.names) < maxHeaderNames {
-		h.names[name] = name
-	}
-	return name
 }

@@ -31,6 +31,7 @@ type Client struct {
 	transport *kafka.Transport
 	api       *kafka.Client
 	formatter *kmsg.RequestFormatter
+	opened    opened
 }
 
 // NewClient connects lazily. It keeps metadata of the given topics only, or of all where none is given.

@@ -15,6 +15,22 @@ type FetchLimits struct {
 	PartitionMaxBytes int           // a first batch larger than this is returned all the same (KIP-74)
 	// Pin lets records keep the whole answer in memory, all partitions of it, instead of a copy of their own partition's.
 	Pin bool
+	// Memory is what may be handed out of the whole answer; Portion and Record are those of DecodeLimits, for each partition.
+	// Partitions for which nothing is left are to be asked for again: they come without records. Zero values have defaults.
+	Memory, Portion, Record int
+}
+
+const defaultMemory = 32 << 20
+
+// room returns the limits for the next partition. used is what the ones before have taken; !ok: nothing is left.
+func (l FetchLimits) room(used int) (limits DecodeLimits, ok bool) {
+	memory := l.Memory
+	if memory <= 0 {
+		memory = defaultMemory
+	}
+	limits = DecodeLimits{Portion: l.Portion, Record: l.Record}.orDefault()
+	limits.Portion = min(limits.Portion, memory-used)
+	return limits, limits.Portion > 0
 }
 
 // Fetched is what a fetch returned for one partition.
@@ -40,11 +56,13 @@ func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets 
 		return nil, err
 	}
 	fetched := make([]Fetched, 0, len(offsets))
+	used := 0
 	for i := range r.Topics {
 		for j := range r.Topics[i].Partitions {
 			p := &r.Topics[i].Partitions[j]
 			if from, asked := offsets[p.Partition]; asked {
-				fetched = append(fetched, decodePartition(p, from, limits.Pin))
+				f, memory := c.decodePartition(topic, p, from, limits, used)
+				fetched, used = append(fetched, f), used+memory
 			}
 		}
 	}
@@ -70,10 +88,14 @@ func fetchRequest(topic string, offsets map[int32]int64, limits FetchLimits) *km
 	return req
 }
 
-func decodePartition(p *kmsg.FetchResponseTopicPartition, from int64, pin bool) Fetched {
-	f := Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, LogStart: p.LogStartOffset, Err: codeError(p.ErrorCode)}
-	if f.Err != nil {
-		return f
+// decodePartition also returns how much memory the records take. used is what those of other partitions do already.
+func (c *Client) decodePartition(
+	topic string, p *kmsg.FetchResponseTopicPartition, from int64, limits FetchLimits, used int,
+) (f Fetched, memory int) {
+	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, LogStart: p.LogStartOffset, Err: codeError(p.ErrorCode)}
+	room, ok := limits.room(used)
+	if f.Err != nil || !ok {
+		return f, 0
 	}
 	aborted := make([]Aborted, 0, len(p.AbortedTransactions))
 	for _, a := range p.AbortedTransactions {
@@ -82,9 +104,14 @@ func decodePartition(p *kmsg.FetchResponseTopicPartition, from int64, pin bool) 
 	// A copy, because records alias what they are decoded from: one that waits long must not pin the answer of all the
 	// other partitions too.
 	batches := p.RecordBatches
-	if !pin {
+	if !limits.Pin {
 		batches = bytes.Clone(batches)
 	}
-	f.Records, f.Next, f.Err = DecodeBatches(batches, from, aborted)
-	return f
+	at := place{topic, p.Partition}
+	d := portion{limits: room, from: from, next: from, aborts: newAborts(aborted), resume: c.opened.take(at, time.Now())}
+	f.Err = d.decode(batches)
+	f.Records, f.Next = d.records, d.next
+	d.resume.close()
+	c.opened.keep(at, d.inside, time.Now())
+	return f, d.used
 }

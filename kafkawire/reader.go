@@ -36,7 +36,10 @@ type Span struct{ From, To int64 }
 
 const readerBackoff = 200 * time.Millisecond
 
-var readerLimits = FetchLimits{MaxWait: 250 * time.Millisecond, MaxBytes: 2 << 20, PartitionMaxBytes: 1 << 20, Pin: true}
+// A dead letter has more headers than its request, so a reader reads larger records than a consumer.
+var readerLimits = FetchLimits{
+	MaxWait: 250 * time.Millisecond, MaxBytes: 2 << 20, PartitionMaxBytes: 1 << 20, Pin: true, Memory: 16 << 20, Record: 2 * MaxRecordBytes,
+}
 
 // Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
 // returns false. Errors that pass by themselves are waited out; its own error is one that does not, or ctx's.

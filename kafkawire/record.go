@@ -19,6 +19,8 @@ type Record struct {
 	Key     []byte
 	Value   []byte
 	Headers []Header
+	// Oversized, if set, says that the record was not read whole: it has no value and no headers then.
+	Oversized *Oversized
 }
 
 // KeyPartition picks one of the partitions as Java's default partitioner does for the key, so that streams can be joined on it.

@@ -31,6 +31,19 @@ type Record struct {
 	Value   []byte
 	Headers []Header
 	Time    time.Time
+	// Oversized, if set, says that the record was too large to be read whole.
+	Oversized *Oversized
+}
+
+// Oversized stands for what was not read of a record: it is beyond a limit, or cannot be decompressed within the memory that
+// decoding may use. The record's offset and time are known then, and its key if that is no longer than 64 KiB; value and headers
+// are nil. It has no name of its own as a type, so that it is the same in kafkawire.
+type Oversized = struct {
+	Why     string   // for people
+	Size    int64    // bytes of the encoded record; -1: not known
+	Headers int64    // how many; -1: not known
+	Value   int64    // bytes of the value; -1: null, or not known
+	SHA256  [32]byte // of the value; zero where that is null or not known
 }
 
 // Header returns the value of the last header of that name, as Kafka's own lastHeader does.

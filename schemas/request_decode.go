@@ -23,7 +23,9 @@ const (
 // RequestError says why a record is not a valid request. Its text is for the team that sent the record: printable, bounded,
 // and without card numbers.
 type RequestError struct {
-	Field   string // a member ("contractId", "balanceCodes[3]"), a header ("content-type"), or "value": the whole record value
+	// Field is a member ("contractId", "balanceCodes[3]"), a header ("content-type"), "value": the whole record value, or
+	// "record": all of it.
+	Field   string
 	Problem string // what is wrong with it and what to send instead
 }
 
@@ -77,6 +79,9 @@ func (r *requestReader) fail(field, problem string) {
 func (r *requestReader) record(rec *Record) {
 	form := r.form(rec)
 	switch {
+	case rec.Oversized != nil:
+		r.fail("record", "is too large to be read: "+rec.Oversized.Why)
+		return
 	case form == formUnreadable:
 		return
 	case rec.Value == nil:

@@ -14,7 +14,7 @@ import (
 func record(topic string, partition int32, rec *kafkawire.Record) *schemas.Record {
 	return &schemas.Record{
 		Position: schemas.Position{Topic: topic, Partition: partition, Offset: rec.Offset},
-		Key:      rec.Key, Value: rec.Value, Headers: rec.Headers, Time: rec.Time,
+		Key:      rec.Key, Value: rec.Value, Headers: rec.Headers, Time: rec.Time, Oversized: rec.Oversized,
 	}
 }
 
