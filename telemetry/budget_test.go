@@ -89,7 +89,9 @@ func TestBudgetMetrics(t *testing.T) {
 // An operator with a name can resume. No web page can.
 func TestResume(t *testing.T) {
 	f := &fakes{budget: paused(1)}
-	var handler http.Handler = resumeHandler(f.resume)
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /resume", resumeHandler(f.resume))
+	var handler http.Handler = newGuard([]string{"example.com"}, mux)
 	tests := map[string]struct {
 		headers map[string]string
 		status  int

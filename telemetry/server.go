@@ -70,9 +70,16 @@ type Server struct {
 	listener net.Listener
 }
 
+// idleTimeout ends connections on which nothing is asked.
+const idleTimeout = time.Minute
+
 // Listen binds the address, so that a port that is taken is an error at start and not a line in the log. resume does what
-// POST /resume asks for, in the name of who.
-func Listen(address string, reg prometheus.Gatherer, sources Sources, watchdog *Watchdog, resume func(who string) Resumption) (*Server, error) {
+// POST /resume asks for, in the name of who. hosts are names by which the instance may be asked for more than openPaths, besides
+// IP addresses and localhost.
+func Listen(
+	address string, hosts []string, reg prometheus.Gatherer, sources Sources, watchdog *Watchdog,
+	resume func(who string) Resumption,
+) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("http.listen: %w; choose another address, or off to serve nothing", err)
@@ -97,7 +104,9 @@ func Listen(address string, reg prometheus.Gatherer, sources Sources, watchdog *
 	mux.HandleFunc("POST /resume", resumeHandler(resume))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // goroutine dumps among them
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	return &Server{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil
+	return &Server{listener: l, http: &http.Server{
+		Handler: newGuard(hosts, mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: idleTimeout,
+	}}, nil
 }
 
 // goroutines is where the server shows what every goroutine does.

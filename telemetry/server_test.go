@@ -71,7 +71,7 @@ func serve(t *testing.T, f *fakes) (m *Metrics, log *bytes.Buffer, get func(path
 		t.Fatal(err)
 	}
 	f.watchdog = w
-	s, err := Listen("127.0.0.1:0", reg, f.sources(), w, f.resume)
+	s, err := Listen("127.0.0.1:0", []string{"balanceq-0.example"}, reg, f.sources(), w, f.resume)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,12 +221,12 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestListenTaken(t *testing.T) {
-	first, err := Listen("127.0.0.1:0", prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil)
+	first, err := Listen("127.0.0.1:0", nil, prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = first.listener.Close() }()
-	if _, err := Listen(first.Addr(), prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil); err == nil || !strings.Contains(err.Error(), "http.listen") {
+	if _, err := Listen(first.Addr(), nil, prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil); err == nil || !strings.Contains(err.Error(), "http.listen") {
 		t.Errorf("a taken address: %v", err)
 	}
 }

@@ -97,7 +97,7 @@ func (w *wedged) run(r *rig) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := telemetry.Listen("127.0.0.1:0", reg, sources, dog, nil)
+	server, err := telemetry.Listen("127.0.0.1:0", nil, reg, sources, dog, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,6 +115,9 @@ func (i serviceInstance) ask(ctx context.Context, method, path, who string, answ
 		}
 		return nil
 	}
+	if resp.StatusCode == http.StatusForbidden && len(body) > 0 {
+		return fmt.Errorf("%s refuses: %.400s", i.url, printable(strings.TrimSpace(string(body))))
+	}
 	return fmt.Errorf("%s answers %d to %s %s: is it a balanceq of this version?", i.url, resp.StatusCode, method, path)
 }
 

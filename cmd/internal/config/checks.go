@@ -97,6 +97,16 @@ func checkBrokers(brokers []string) error {
 	return nil
 }
 
+// checkHosts wants names as they stand in a Host header, without scheme and port.
+func checkHosts(hosts []string) error {
+	for _, h := range hosts {
+		if strings.ContainsAny(h, "/:@*[] ") {
+			return fmt.Errorf("%q is not a host's name; write for example balanceq-0.balanceq.svc, without scheme and port", h)
+		}
+	}
+	return nil
+}
+
 // checkFields wants at least one member's name.
 func checkFields(fields []string) error {
 	if len(fields) == 0 {

@@ -159,7 +159,8 @@ type Requests struct {
 
 // HTTP is about balanceq's own HTTP server.
 type HTTP struct {
-	Listen string // host:port; empty: switched off
+	Listen       string   // host:port; empty: switched off
+	AllowedHosts []string // names in Host for what is neither a probe nor /metrics
 }
 
 // Log is about logging.

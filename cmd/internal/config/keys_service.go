@@ -43,6 +43,9 @@ var serviceKeys = []key{
 	{name: "http.listen", def: "127.0.0.1:8080", example: "off",
 		help: "Where to serve /metrics, /livez, /readyz and /debug/pprof/, host:port; \"off\" switches them off",
 		bind: func(c *Config) value { return address{&c.HTTP.Listen} }},
+	{name: "http.allowed-hosts", defNote: "none", example: "balanceq-0.balanceq.svc",
+		help: "Names by which profiles and balanceq resume may ask for this instance, besides IP addresses, localhost and the host name",
+		bind: func(c *Config) value { return list{&c.HTTP.AllowedHosts, checkHosts} }},
 
 	{name: "watchdog.after", def: "2m", example: "5m",
 		help: "Without progress and without a reason to wait for this long, /livez answers 503",

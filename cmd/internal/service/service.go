@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,7 +115,11 @@ func (s *Service) listen() error {
 	if s.cfg.HTTP.Listen == "" {
 		return nil
 	}
-	server, err := telemetry.Listen(s.cfg.HTTP.Listen, s.registry, sources, s.watchdog, s.resume)
+	hosts := s.cfg.HTTP.AllowedHosts
+	if name, err := os.Hostname(); err == nil { // a host without a name is asked for by its address
+		hosts = append(slices.Clone(hosts), name)
+	}
+	server, err := telemetry.Listen(s.cfg.HTTP.Listen, hosts, s.registry, sources, s.watchdog, s.resume)
 	if err != nil {
 		return err
 	}
