@@ -4,34 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Transient says whether the same request may simply be sent again after a pause (and a Reset). Errors that are not
 // Kafka's own come from the connection: the request may or may not have been applied.
+//
+// Two that Repeat cures are left out: CONCURRENT_TRANSACTIONS needs neither the pause nor the Reset, and after
+// UNKNOWN_SERVER_ERROR a transaction had better begin again.
 func Transient(err error) bool {
-	var ke kafka.Error
-	if !errors.As(err, &ke) {
-		return err != nil && !errors.Is(err, ErrCorrupt)
-	}
-	switch ke {
-	case kafka.UnknownTopicOrPartition, // metadata lags behind a creation or a broker's start
-		kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, // elections
-		kafka.RequestTimedOut,
-		kafka.BrokerNotAvailable,  // made by kafka-go itself
-		kafka.ReplicaNotAvailable, // fetch from a follower that is catching up
-		kafka.NetworkException,    // the broker's own connection trouble
-		kafka.GroupLoadInProgress, // coordinator is loading
-		kafka.GroupCoordinatorNotAvailable,
-		kafka.NotCoordinatorForGroup,
-		kafka.NotEnoughReplicas, kafka.NotEnoughReplicasAfterAppend,
-		kafka.KafkaStorageError,
-		kafka.UnstableOffsetCommit: // 88: a transaction over these offsets is still open
-		return true
-	}
-	return false
+	return err != nil && RemedyOf(err) == Repeat && !errors.Is(err, ErrCorrupt) && !errors.Is(err, kafka.Unknown) &&
+		!ConcurrentTransactions(err) && !errors.Is(err, kafka.DuplicateSequenceNumber)
 }
 
 // Pause waits before the same request is sent again. It returns false if ctx ended.
@@ -54,7 +43,8 @@ func ProducerStateLost(err error) bool {
 		return false
 	}
 	switch ke {
-	case kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId, kafka.InvalidProducerEpoch, kafka.ProducerFenced:
+	case kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId, kafka.InvalidProducerEpoch, kafka.ProducerFenced,
+		kafka.InvalidProducerIDMapping:
 		return true
 	}
 	return false
@@ -87,4 +77,35 @@ func explained(code int16, message *string) error {
 		return err
 	}
 	return fmt.Errorf("%w (%s)", err, text)
+}
+
+// maxBrokerText bounds what is shown of a broker's own words, in bytes.
+const maxBrokerText = 500
+
+// refused is the error of a partition's part of a produce answer, with what the broker says about it and about the first record
+// that it names.
+func refused(p *kmsg.ProduceResponseTopicPartition) error {
+	if p.ErrorCode == 0 {
+		return nil
+	}
+	var said []string
+	if p.ErrorMessage != nil {
+		said = append(said, *p.ErrorMessage)
+	}
+	for _, r := range p.ErrorRecords {
+		if r.ErrorMessage != nil && *r.ErrorMessage != "" && !slices.Contains(said, *r.ErrorMessage) {
+			said = append(said, fmt.Sprintf("record %d of the batch: %s", r.RelativeOffset, *r.ErrorMessage))
+			break
+		}
+	}
+	text := strings.Map(func(c rune) rune {
+		if !unicode.IsGraphic(c) {
+			return ' '
+		}
+		return c
+	}, strings.Join(said, "; "))
+	if len(text) > maxBrokerText {
+		text = strings.ToValidUTF8(text[:maxBrokerText], "") + "…"
+	}
+	return explained(p.ErrorCode, &text)
 }

@@ -33,7 +33,7 @@ func (c *Client) Produce(ctx context.Context, leader int32, batches []*Batch) er
 			p := &t.Partitions[j]
 			for _, b := range batches {
 				if b.Partition == p.Partition && b.Topic == t.Topic {
-					b.Err, b.First = codeError(p.ErrorCode), p.BaseOffset
+					b.Err, b.First = refused(p), p.BaseOffset
 					answered++
 				}
 			}

@@ -137,7 +137,7 @@ func (c *Client) ProduceTransactional(ctx context.Context, t Transactional, lead
 		if answer == nil {
 			return fmt.Errorf("kafka: no answer for %s/%d", b.Topic, b.Partition)
 		}
-		b.Err, b.First = codeError(answer.ErrorCode), answer.BaseOffset
+		b.Err, b.First = refused(answer), answer.BaseOffset
 	}
 	return nil
 }
