@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/log"
 )
 
@@ -178,7 +179,7 @@ func (c *cluster) free(ctx context.Context, n *node) error {
 
 // onDisk runs a command in the container that has all disks.
 func (c *cluster) onDisk(ctx context.Context, command ...string) (code int, said string, err error) {
-	code, out, err := c.keeper.Exec(ctx, command)
+	code, out, err := c.keeper.Exec(ctx, command, exec.Multiplexed())
 	if err != nil {
 		return code, "", err
 	}

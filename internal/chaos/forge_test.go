@@ -19,11 +19,13 @@ type forger struct {
 	ends     map[place]int64
 	promised map[int32]int64 // committed offsets
 	byPlace  map[place][]outcome
+	base     map[int32]int64 // where the requests begin
+	outdated map[int32]int64 // what is committed until the first commit of this log
 }
 
 const forgedParts = 3
 
-var promised = rules{runAhead: forgedWindow, worth: time.Minute, slack: 100 * time.Millisecond}
+var promised = rules{runAhead: forgedWindow, worth: time.Minute, stale: time.Hour, slack: 100 * time.Millisecond}
 
 // forgedWindow is how far the forged workers run ahead.
 const forgedWindow = 8
@@ -31,29 +33,42 @@ const forgedWindow = 8
 // forge draws a history: a worker that answers contracts side by side, each in order, commits what is contiguous, is killed
 // and begins anew, and whose breaker is open when no dead letter is decided on.
 func forge(t *rapid.T, inTxns bool) history {
-	f := &forger{inTxns: inTxns, random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), now: 1_700_000_000_000,
-		ends: map[place]int64{}, promised: map[int32]int64{}, byPlace: map[place][]outcome{}}
+	f := newForger(t, inTxns)
+	f.forge(t, 0)
+	return f.h
+}
+
+func newForger(t *rapid.T, inTxns bool) *forger {
+	return &forger{inTxns: inTxns, random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), now: 1_700_000_000_000,
+		ends: map[place]int64{}, promised: map[int32]int64{}, byPlace: map[place][]outcome{},
+		base: map[int32]int64{}, outdated: map[int32]int64{}, h: history{open: map[string][]period{"w1": nil}}}
+}
+
+// forge adds a life, whose requests are counted from first on.
+func (f *forger) forge(t *rapid.T, first int) {
 	const contracts = 50
 	n := rapid.IntRange(60, 100).Draw(t, "requests")
 	perPart := make([][]request, forgedParts)
 	for seq := range n {
-		rec := newRequest(seq, contracts)
+		rec := newRequest(first+seq, contracts)
 		rec.Partition = int32(seq % contracts % forgedParts)
-		rec.Offset = int64(len(perPart[rec.Partition]))
+		rec.Offset = f.base[rec.Partition] + int64(len(perPart[rec.Partition]))
 		rec.Timestamp = time.UnixMilli(f.tick())
 		q, err := readRequest(rec)
 		if err != nil {
 			t.Fatal(err)
 		}
+		q.life = len(f.h.losses)
 		perPart[rec.Partition] = append(perPart[rec.Partition], q)
 	}
-	f.h = history{published: n, requests: slices.Concat(perPart...), open: map[string][]period{"w1": nil}}
+	f.h.published += n
+	f.h.requests = append(f.h.requests, slices.Concat(perPart...)...)
 	for partition, requests := range perPart {
 		f.work(int32(partition), requests)
 	}
 	f.sample()
 	f.h.open["w1"] = []period{{time.UnixMilli(f.now + 1000), time.UnixMilli(f.now + 9000)}}
-	f.h.ended = f.tick()
+	f.h.ended, f.h.outcomes = f.tick(), nil
 	for _, at := range slices.SortedFunc(maps.Keys(f.byPlace), func(a, b place) int {
 		if a.dead != b.dead {
 			return map[bool]int{false: -1, true: 1}[a.dead]
@@ -62,7 +77,6 @@ func forge(t *rapid.T, inTxns bool) history {
 	}) {
 		f.h.outcomes = append(f.h.outcomes, f.byPlace[at]...)
 	}
-	return f.h
 }
 
 func (f *forger) tick() int64 {
@@ -80,8 +94,10 @@ func (f *forger) work(partition int32, requests []request) {
 	)
 	steps := append(slices.Repeat([]int{answer}, 12), commits, commits, commits, sample, sample, kill)
 	next, done := 0, map[int]bool{}
+	base := f.base[partition]
+	f.promised[partition] = base
 	var kept []request // outcomes that wait for their transaction
-	for next < len(requests) || f.promised[partition] < int64(len(requests)) {
+	for next < len(requests) || f.promised[partition] < base+int64(len(requests)) {
 		switch steps[f.random.IntN(len(steps))] {
 		case answer:
 			open := requests[next:min(next+forgedWindow, len(requests))]
@@ -100,18 +116,19 @@ func (f *forger) work(partition int32, requests []request) {
 			if kept = append(kept, q); !f.inTxns {
 				f.write(q)
 			}
-			done[int(q.offset)] = true
+			done[int(q.offset-base)] = true
 			for done[next] {
 				next++
 			}
 		case commits:
 			if f.inTxns {
-				kept = f.transaction(partition, int64(next), kept)
+				kept = f.transaction(partition, base+int64(next), kept)
 				continue
 			}
-			f.promised[partition] = int64(next)
+			f.promised[partition] = base + int64(next)
+			delete(f.outdated, partition)
 			at := f.tick()
-			f.h.commits = append(f.h.commits, commit{partition, int64(next), at, at})
+			f.h.commits = append(f.h.commits, commit{partition, base + int64(next), at, at, unsaid})
 		case sample:
 			f.sample()
 		case kill:
@@ -122,7 +139,7 @@ func (f *forger) work(partition int32, requests []request) {
 					f.ends[placeOf(q)]++
 				}
 			}
-			next, done, kept = int(f.promised[partition]), map[int]bool{}, nil
+			next, done, kept = int(f.promised[partition]-base), map[int]bool{}, nil
 		}
 	}
 }
@@ -142,7 +159,7 @@ func (f *forger) transaction(partition int32, offset int64, kept []request) (res
 		at = f.tick()
 	}
 	ended := f.tick()
-	f.h.commits = append(f.h.commits, commit{partition, offset, at, ended})
+	f.h.commits = append(f.h.commits, commit{partition, offset, at, ended, unsaid})
 	for _, dead := range []bool{false, true} {
 		of := f.byPlace[place{dead, partition}]
 		for i := range of {
@@ -152,6 +169,7 @@ func (f *forger) transaction(partition int32, offset int64, kept []request) (res
 		}
 	}
 	f.promised[partition] = offset
+	delete(f.outdated, partition)
 	return rest
 }
 
@@ -172,5 +190,7 @@ func (f *forger) write(q request) {
 }
 
 func (f *forger) sample() {
-	f.h.samples = append(f.h.samples, sample{maps.Clone(f.promised), maps.Clone(f.ends)})
+	committed := maps.Clone(f.promised)
+	maps.Copy(committed, f.outdated)
+	f.h.samples = append(f.h.samples, sample{f.now, committed, maps.Clone(f.ends)})
 }

@@ -41,12 +41,14 @@ type request struct {
 	contract string
 	fate     fate
 	written  int64 // when the broker appended it, Unix milliseconds
+	life     int   // losses before it
 }
 
 // outcome is a record of the topic of results or of dead letters.
 type outcome struct {
 	position
 	dead     bool
+	id       string // ce_id of a result
 	seq      int
 	contract string
 	source   position // of its request
@@ -71,6 +73,7 @@ type commit struct {
 	offset    int64
 	at        int64 // when the broker took it, Unix milliseconds
 	ended     int64 // the commit of its transaction; as at, if it is in none
+	about
 }
 
 // place is a partition of the topic of results or of dead letters.
@@ -81,6 +84,7 @@ type place struct {
 
 // sample is a look at the group's committed offsets, and, taken after it, at the ends of what had been written.
 type sample struct {
+	at        int64 // when it was begun, Unix milliseconds
 	committed map[int32]int64
 	ends      map[place]int64
 }
@@ -91,7 +95,9 @@ type period struct{ from, to time.Time }
 // history is everything that the oracle judges by.
 type history struct {
 	published int                 // requests that the brokers acknowledged
-	requests  []request           // in the order of partition and offset
+	requests  []request           // what the topic holds, in the order of partition and offset
+	gone      []request           // acknowledged, and not in it any more
+	losses    []loss              // in the order of time
 	outcomes  []outcome           // likewise, topic by topic
 	commits   []commit            // all of them, out of the brokers' own log; none where that cannot be read
 	deeds     []deed              // the faults that were made, to find the causes of stalls
@@ -161,6 +167,11 @@ func readOutcome(r stored, dead bool) (outcome, error) {
 	}
 	if dead && err == nil {
 		err = o.readHeaders(r)
+	}
+	for _, h := range r.Headers {
+		if !dead && h.Key == "ce_id" {
+			o.id = string(h.Value)
+		}
 	}
 	if err != nil {
 		return outcome{}, fmt.Errorf("record %d/%d of %s: %w", r.Partition, r.Offset, r.Topic, err)

@@ -62,14 +62,14 @@ func TestReadOutcome(t *testing.T) {
 }
 
 func TestReadCommit(t *testing.T) {
-	w := &witness{group: "g", topics: topics{requests: "r"}}
+	w := &witness{group: "g", topics: topics{requests: "r"}, publisher: &publisher{}}
 	record := func(group, topic string, version int16) stored {
 		key := kmsg.OffsetCommitKey{Version: 1, Group: group, Topic: topic, Partition: 5}
-		value := kmsg.OffsetCommitValue{Version: version, Offset: 42, CommitTimestamp: 99}
+		value := kmsg.OffsetCommitValue{Version: version, Offset: 42, CommitTimestamp: 99, LeaderEpoch: -1}
 		return stored{&kgo.Record{Key: key.AppendTo(nil), Value: value.AppendTo(nil)}, dates{ended: 111}}
 	}
 	for version := range int16(5) {
-		if c, ours := w.readCommit(record("g", "r", version)); !ours || c != (commit{5, 42, 99, 99}) {
+		if c, ours := w.readCommit(record("g", "r", version)); !ours || c != (commit{5, 42, 99, 99, unsaid}) {
 			t.Errorf("version %d: %+v %v", version, c, ours)
 		}
 	}
@@ -77,12 +77,12 @@ func TestReadCommit(t *testing.T) {
 		Key:   []byte("\x00\x01\x00\x01g\x00\x01r\x00\x00\x00\x05"),
 		Value: []byte("\x00\x03\x00\x00\x00\x00\x00\x00\x00\x2a\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x63"),
 	}}
-	if c, ours := w.readCommit(asKafkaWrites); !ours || c != (commit{5, 42, 99, 99}) {
+	if c, ours := w.readCommit(asKafkaWrites); !ours || c != (commit{5, 42, 99, 99, unsaid}) {
 		t.Errorf("%+v %v", c, ours)
 	}
 	inTransaction := record("g", "r", 3)
 	inTransaction.inOne = true
-	if c, ours := w.readCommit(inTransaction); !ours || c != (commit{5, 42, 99, 111}) {
+	if c, ours := w.readCommit(inTransaction); !ours || c != (commit{5, 42, 99, 111, unsaid}) {
 		t.Errorf("%+v %v", c, ours)
 	}
 	tombstone, group := record("g", "r", 3), record("g", "r", 3)
@@ -109,7 +109,7 @@ func TestFlags(t *testing.T) {
 	if o, err := parse(nil, io.Discard); err != nil || o.records < 200_000 || o.mode != atLeastOnce || o.nodes != 1 {
 		t.Errorf("%+v %v", o, err)
 	}
-	if o, err := parse([]string{"--brokers=k:9092"}, io.Discard); err != nil || len(o.faults) != len(faults)-4 {
+	if o, err := parse([]string{"--brokers=k:9092"}, io.Discard); err != nil || len(o.faults) != len(faults)-7 {
 		t.Errorf("%+v %v", o, err)
 	}
 	for _, wrong := range [][]string{{"--mode=twice"}, {"--workers=0"}, {"--duration=0s"}, {"--faults=x"}, {"--nodes=2"}, {"x"}, {"--x"}} {
@@ -126,7 +126,7 @@ func TestReport(t *testing.T) {
 	s := &stage{options: options{mode: atLeastOnce, protocol: "classic", table: filepath.Join(t.TempDir(), "table.md")},
 		cluster: &cluster{name: "apache/kafka:4.3.1", nodes: make([]*node, 3)}}
 	h := history{requests: []request{{fate: invalid}}, deeds: []deed{made("kill"), made("broker"), made("cut"), made("kill")}}
-	v := verdict{requests: 1, findings: []finding{{promiseLost, make([]string, 12)}}, ahead: 3, checked: 4, sampled: 5,
+	v := verdict{requests: 1, gone: 7, sharedIDs: 2, findings: []finding{{promiseLost, make([]string, 12)}}, ahead: 3, checked: 4, sampled: 5,
 		longest: stall{period{time.UnixMilli(0), time.UnixMilli(1500)}, nil, "broker killed"},
 		stalls:  []stall{{period{time.UnixMilli(0), time.UnixMilli(9000)}, nil, "disk full"}}}
 	var text strings.Builder
@@ -136,7 +136,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	for _, part := range []string{"| 4.3.1 | 3 | at-least-once | classic |", "| 2 | 1 | 1 cut |", "| 3 (9) |", "1.5s: broker killed |",
-		"1 dead letters were due", "9s from 00:00:00.000", "disk full", "BROKEN: " + promiseLost + " (12)"} {
+		"1 dead letters were due", "| 8 | 2 | 1 | 1 cut |", "7 acknowledged requests were lost by Kafka itself, 2 results", "9s from 00:00:00.000", "disk full", "BROKEN: " + promiseLost + " (12)"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("the report lacks %q:\n%s", part, text.String())
 		}

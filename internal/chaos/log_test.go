@@ -53,7 +53,7 @@ func TestCommittedIsWhatReadersGet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.client.Close()
+	defer w.close()
 	ends, err := w.settled(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ type options struct {
 	drain       time.Duration
 	mode        string
 	protocol    string
+	start       string
 	faults      []string
 	seed        uint64
 	nodes       int
@@ -56,6 +57,12 @@ const (
 	atLeastOnce = "at-least-once"
 	exactlyOnce = "exactly-once"
 	bothModes   = "both"
+)
+
+// Where a group without offsets starts (kafka.start).
+const (
+	startEarliest = "earliest"
+	startLatest   = "latest"
 )
 
 // The sizes of the two forms.
@@ -116,6 +123,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.DurationVar(&o.drain, "drain", 2*time.Minute, "time that everything may take to be answered after the last fault")
 	flags.StringVar(&o.mode, "mode", atLeastOnce, "the workers' --delivery: at-least-once or exactly-once; or both, one after the other")
 	flags.StringVar(&o.protocol, "group-protocol", "classic", "the workers' --kafka.group-protocol")
+	flags.StringVar(&o.start, "start", startEarliest, "the workers' --kafka.start: earliest or latest; with latest, no "+
+		"topic is made again: the group's offsets go with it, and what a first start then skips is not lost")
 	flags.Uint64Var(&o.seed, "seed", 0, "of the schedule; 0 draws one")
 	flags.IntVar(&o.nodes, "nodes", 1, "brokers to start: 1, or 3 with as many replicas, of which one at a time fails")
 	flags.StringVar(&o.brokers, "brokers", "", "cluster to use; empty: containers")
@@ -151,6 +160,12 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 			return slices.ContainsFunc(faults, func(f fault) bool { return f.name == name && f.lane == ofKafka })
 		})
 	}
+	if o.start == startLatest {
+		o.faults = slices.DeleteFunc(o.faults, func(name string) bool { return name == recreate })
+	}
+	if o.nodes > 1 { // the other replicas have what one lost
+		o.faults = slices.DeleteFunc(o.faults, func(name string) bool { return name == truncate })
+	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q: there are only flags", flags.Arg(0))
 	}
@@ -174,6 +189,8 @@ func (o *options) check() error {
 	switch {
 	case !slices.Contains([]string{atLeastOnce, exactlyOnce, bothModes}, o.mode):
 		return fmt.Errorf("--mode: %q is none of %s, %s, %s", o.mode, atLeastOnce, exactlyOnce, bothModes)
+	case o.start != startEarliest && o.start != startLatest:
+		return fmt.Errorf("--start: %q is none of %s, %s", o.start, startEarliest, startLatest)
 	case o.nodes != 1 && o.nodes != 3:
 		return fmt.Errorf("--nodes: %d brokers; start 1, or 3: with 2, none may fail", o.nodes)
 	case min(o.records, o.workers, o.contracts, o.parts, o.runAhead, o.replication) < 1 || o.duration <= 0 || o.drain <= 0:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ type rules struct {
 	exactlyOnce bool
 	runAhead    int           // requests that a worker may have started and not committed; these may come again
 	worth       time.Duration // and what was answered in such a time before the first sign of trouble, and from then on
+	stale       time.Duration // how long after its offset was committed a request may still come out again
 	slack       time.Duration // between a change of the breaker and its line in the log, on a slow machine
 }
 
@@ -27,6 +29,7 @@ const (
 	promiseFate      = "nothing is dead-lettered because of an outage, and nothing answered that has no answer"
 	promiseLost      = "every request has an outcome"
 	promiseRepeated  = "what is repeated keeps to its bound"
+	promiseReread    = "what was committed is not read again"
 	promiseOrder     = "first outcomes of one contract are in order"
 	promiseBuried    = "no dead letter is decided on while the breaker is open"
 	promiseCommits   = "no committed offset is ahead of what was written"
@@ -41,6 +44,8 @@ type verdict struct {
 	lost, repeated, bound          int
 	disorder, buried, ahead        int
 	checked, sampled               int // offsets: of the log of commits, and of samples
+	gone                           int // acknowledged requests that Kafka has lost
+	sharedIDs                      int // results whose ce_id another request's result has too
 	longest                        stall
 	stalls                         []stall // the long ones
 	findings                       []finding
@@ -56,6 +61,8 @@ func (v *verdict) find(promise string, cases []string) int {
 // books is a history with what more than one check looks up.
 type books struct {
 	history
+	renewed  map[inLife]int64 // when an offset was first committed in a life or later, Unix milliseconds
+	all      []*request       // those that are gone too, by partition, offset and life
 	bySeq    map[int]*request
 	outcomes map[int][]*outcome // those that are what their request is due, by sequence number
 }
@@ -64,7 +71,8 @@ type books struct {
 // its breaker opened and closed, and for its broken tenures, which widen the bound of repetitions.
 func judge(h history, r rules) verdict {
 	b := books{history: h, bySeq: map[int]*request{}, outcomes: map[int][]*outcome{}}
-	v := verdict{requests: len(h.requests)}
+	v := verdict{requests: len(h.requests), gone: len(h.gone)}
+	b.renew()
 	v.find(promiseWorkers, h.incidents)
 	v.find(promisePublished, b.enterRequests())
 	known, fated := b.enterOutcomes(&v)
@@ -72,6 +80,8 @@ func judge(h history, r rules) verdict {
 	v.find(promiseFate, fated)
 	v.lost = v.find(promiseLost, b.lost())
 	v.find(promiseRepeated, b.repeats(&v, r))
+	v.find(promiseReread, b.reread(r))
+	v.sharedIDs = b.sharedIDs()
 	v.disorder = v.find(promiseOrder, b.disorder())
 	v.buried = v.find(promiseBuried, b.buried(r.slack))
 	v.ahead = v.find(promiseCommits, b.ahead(&v, r))
@@ -92,8 +102,18 @@ func (b *books) enterRequests() (wrong []string) {
 		} else if before, some := last[q.partition]; some && before > q.seq {
 			wrong = append(wrong, fmt.Sprintf("request %d is at %v, behind %d", q.seq, q, before))
 		}
-		b.bySeq[q.seq], last[q.partition] = q, q.seq
+		b.bySeq[q.seq], last[q.partition], b.all = q, q.seq, append(b.all, q)
 	}
+	for i := range b.gone {
+		q := &b.gone[i]
+		if b.bySeq[q.seq] != nil || b.until(q) == endless {
+			wrong = append(wrong, fmt.Sprintf("request %d is not at %v any more, and Kafka has lost nothing there", q.seq, q))
+		}
+		b.bySeq[q.seq], b.all = q, append(b.all, q)
+	}
+	slices.SortStableFunc(b.all, func(x, y *request) int {
+		return cmp.Or(cmp.Compare(x.partition, y.partition), cmp.Compare(x.offset, y.offset), cmp.Compare(x.life, y.life))
+	})
 	if len(b.bySeq) < b.published || b.published == 0 {
 		wrong = append(wrong, fmt.Sprintf("%d requests were acknowledged, and %d are there", b.published, len(b.bySeq)))
 	}
@@ -167,21 +187,26 @@ func (b *books) bound(r rules) (bound int) {
 }
 
 // disorder looks at the first outcomes only: whoever drops what has been seen before must not notice that anything was
-// repeated. Invalid requests have no contract to be ordered by.
+// repeated. Invalid requests have no contract to be ordered by. Where the partition of a contract's requests changes, because
+// there are more of them, and where Kafka loses requests, order begins again.
 func (b *books) disorder() (wrong []string) {
 	type stream struct {
 		dead     bool
 		contract string
+		from     int32 // partition
+		life     int   // of the topic
+		gone     bool
 	}
 	last := map[stream]*outcome{}
 	seen := map[int]bool{}
 	for i := range b.history.outcomes {
 		o := &b.history.outcomes[i]
-		if q := b.bySeq[o.seq]; q == nil || q.fate == invalid || seen[o.seq] {
+		q := b.bySeq[o.seq]
+		if q == nil || q.fate == invalid || seen[o.seq] {
 			continue
 		}
 		seen[o.seq] = true
-		of := stream{o.dead, o.contract}
+		of := stream{o.dead, o.contract, q.partition, b.creation(q.life), b.until(q) != endless}
 		before := last[of]
 		switch {
 		case before == nil:

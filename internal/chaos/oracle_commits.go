@@ -20,19 +20,19 @@ const never = math.MaxInt64
 // Samples need no clock: the ends of the topics are taken after the offsets, so an outcome at or beyond them came later.
 // They see dead letters exactly, and miss only what was mended within the one round trip between.
 func (b *books) ahead(v *verdict, r rules) (wrong []string) {
-	byTime := b.newFrontier(func(o *outcome) int64 { return o.written })
+	byTime := b.newFrontiers(func(o *outcome) int64 { return o.written })
 	v.checked = len(b.commits)
 	for _, c := range b.commits {
 		at := c.at
 		if r.exactlyOnce {
 			at = c.ended
 		}
-		if q := byTime.missing(c.partition, c.offset, at); q != nil {
+		if q := byTime[b.lifeOf(c)].missing(c.partition, c.offset, at); q != nil {
 			wrong = append(wrong, fmt.Sprintf("%d/%d was committed at %d; request %d at %v was not written before %s",
 				c.partition, c.offset, at, q.seq, q, when(b.outcomes[q.seq])))
 		}
 	}
-	bySample := b.newFrontier(func(o *outcome) int64 {
+	bySample := b.newFrontiers(func(o *outcome) int64 {
 		at := place{o.dead, o.partition}
 		seen := sort.Search(len(b.samples), func(i int) bool { return b.samples[i].ends[at] > o.offset })
 		if seen == len(b.samples) {
@@ -42,8 +42,11 @@ func (b *books) ahead(v *verdict, r rules) (wrong []string) {
 	})
 	for i, s := range b.samples {
 		for partition, offset := range s.committed {
+			if b.stale(s, partition) {
+				continue
+			}
 			v.sampled++
-			if q := bySample.missing(partition, offset, int64(i)); q != nil {
+			if q := bySample[b.lifeAt(s.at)].missing(partition, offset, int64(i)); q != nil {
 				wrong = append(wrong, fmt.Sprintf("sample %d of %d: %d/%d is committed; request %d at %v is not written yet",
 					i, len(b.samples), partition, offset, q.seq, q))
 			}
@@ -61,20 +64,33 @@ func (b *books) apart() (wrong []string) {
 	if len(b.commits) == 0 {
 		return nil
 	}
-	taken := map[int32][]commit{} // by time; each with the highest offset until then
+	taken := map[inLife][]commit{} // by time; each with the highest offset until then
 	for _, c := range slices.SortedStableFunc(slices.Values(b.commits), func(x, y commit) int { return cmp.Compare(x.at, y.at) }) {
-		if of := taken[c.partition]; len(of) > 0 {
+		at := inLife{c.partition, b.lifeOf(c)}
+		if of := taken[at]; len(of) > 0 {
 			c.offset = max(c.offset, of[len(of)-1].offset)
 		}
-		taken[c.partition] = append(taken[c.partition], c)
+		taken[at] = append(taken[at], c)
 	}
-	for _, q := range b.requests {
-		of := taken[q.partition]
-		for _, o := range b.outcomes[q.seq] {
+	covered := func(q *request, o *outcome) bool {
+		until := b.until(q)
+		if until != endless && o.ended >= b.losses[until-1].at {
+			return true // its offset went with the log, or counts in the next one
+		}
+		for life := q.life; life < min(until, len(b.losses)+1); life++ {
+			of := taken[inLife{q.partition, life}]
 			later := sort.Search(len(of), func(i int) bool { return of[i].at > o.ended })
-			if !o.inOne || later == 0 || of[later-1].offset <= q.offset {
-				wrong = append(wrong, fmt.Sprintf("%v (dead letter: %v, in a transaction: %v) became visible at %d, and no offset behind its request %d at %v",
-					o, o.dead, o.inOne, o.ended, q.seq, q))
+			if later > 0 && of[later-1].offset > q.offset {
+				return true
+			}
+		}
+		return false
+	}
+	for _, q := range b.all {
+		for _, o := range b.outcomes[q.seq] {
+			if !o.inOne || !covered(q, o) {
+				wrong = append(wrong, fmt.Sprintf("%v (dead letter: %v, in a transaction: %v) became visible at %d, "+
+					"and no offset behind its request %d at %v", o, o.dead, o.inOne, o.ended, q.seq, q))
 			}
 		}
 	}
@@ -98,11 +114,19 @@ type milestone struct {
 	at      int64
 }
 
+// newFrontiers returns one for each life.
+func (b *books) newFrontiers(date func(*outcome) int64) []frontier {
+	var all []frontier
+	for life := range len(b.losses) + 1 {
+		all = append(all, b.newFrontier(life, date))
+	}
+	return all
+}
+
 // newFrontier dates outcomes by a clock that never goes back. Requests are ordered by partition and offset.
-func (b *books) newFrontier(date func(*outcome) int64) frontier {
+func (b *books) newFrontier(life int, date func(*outcome) int64) frontier {
 	f := frontier{}
-	for i := range b.requests {
-		q := &b.requests[i]
+	for _, q := range b.in(life) {
 		m := milestone{q, q.offset, never}
 		for _, o := range b.outcomes[q.seq] {
 			m.at = min(m.at, date(o))

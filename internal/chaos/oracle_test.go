@@ -74,12 +74,12 @@ func TestOracleConvicts(t *testing.T) {
 		"buried by a stranger": {promise: promiseBuried, forge: func(_ *rapid.T, h *history) { delete(h.open, "w1") }},
 		"commit before the write": {promise: promiseCommits, forge: func(t *rapid.T, h *history) {
 			q := anyRequest(t, h)
-			h.commits = append(h.commits, commit{q.partition, q.offset + 1, firstWrite(h, q.seq) - 1, 0})
+			h.commits = append(h.commits, commit{q.partition, q.offset + 1, firstWrite(h, q.seq) - 1, 0, unsaid})
 		}},
 		"transaction ended before the write": {promise: promiseCommits, inTxns: true, forge: func(t *rapid.T, h *history) {
 			q := anyRequest(t, h)
 			at := firstWrite(h, q.seq) - 1
-			h.commits = append(h.commits, commit{q.partition, q.offset + 1, at, at})
+			h.commits = append(h.commits, commit{q.partition, q.offset + 1, at, at, unsaid})
 		}},
 		"offset ahead of its outcome's transaction": {promise: promiseCommits, inTxns: true, forge: func(t *rapid.T, h *history) {
 			// The outcome is written by a transaction behind the one that has its offset.
@@ -112,7 +112,7 @@ func TestOracleConvicts(t *testing.T) {
 		}},
 		"sample ahead": {promise: promiseCommits, forge: func(t *rapid.T, h *history) {
 			q := anyRequest(t, h)
-			early := sample{map[int32]int64{q.partition: q.offset + 1}, map[place]int64{}}
+			early := sample{0, map[int32]int64{q.partition: q.offset + 1}, map[place]int64{}}
 			for _, o := range h.outcomes { // everything but this request's outcome
 				if at := (place{o.dead, o.partition}); o.seq == q.seq {
 					early.ends[at] = o.offset
@@ -201,8 +201,9 @@ func firstWrite(h *history, seq int) int64 {
 }
 
 // swapTwoOfOneContract exchanges the first outcomes of the first two requests of a contract.
-func swapTwoOfOneContract(h *history) {
-	const first, second = 3, 53 // requests of contract 100003
+func swapTwoOfOneContract(h *history) { swapTwo(h, 3, 53) } // requests of contract 100003
+
+func swapTwo(h *history, first, second int) {
 	a := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.seq == first })
 	b := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.seq == second })
 	x, y := &h.outcomes[a], &h.outcomes[b]
@@ -220,7 +221,7 @@ func TestOracleMargins(t *testing.T) {
 				written = max(written, firstWrite(&h, other.seq))
 			}
 		}
-		h.commits = append(h.commits, commit{q.partition, q.offset + 1, written, written}) // within the millisecond of the last write
+		h.commits = append(h.commits, commit{q.partition, q.offset + 1, written, written, unsaid}) // within the millisecond of the last write
 		var decided []time.Time
 		for _, o := range h.outcomes {
 			if o.dead {

@@ -57,8 +57,8 @@ func perform(ctx context.Context, o options, stdout, stderr io.Writer) (kept boo
 		return false, err
 	}
 	v := judge(h, rules{
-		exactlyOnce: o.mode == exactlyOnce, runAhead: max(o.runAhead, minWindow*o.parts),
-		worth: commitInterval + heartbeat, slack: breakerSlack,
+		exactlyOnce: o.mode == exactlyOnce, runAhead: max(o.runAhead, minWindow*int(s.witness.asked.Load())),
+		worth: commitInterval + heartbeat, slack: breakerSlack, stale: staleAfter,
 	})
 	return len(v.findings) == 0, s.report(stdout, h, v)
 }
@@ -67,7 +67,9 @@ func perform(ctx context.Context, o options, stdout, stderr io.Writer) (kept boo
 const (
 	commitInterval = 100 * time.Millisecond // consumer.commit-interval, its default
 	// The time a commit may take, and the time until a member learns that it is none any more: five heartbeats make a session.
-	heartbeat    = sessionTimeout / 5
+	heartbeat = sessionTimeout / 5
+	// staleAfter is longer than a worker is stopped, a broker away and a breaker open, one after the other.
+	staleAfter   = 45 * time.Second
 	breakerSlack = 100 * time.Millisecond
 	minWindow    = 16 // requests that may run ahead in each partition, however many there are
 )
@@ -91,7 +93,8 @@ func (s *stage) set(ctx context.Context, logs string, stderr io.Writer) (err err
 	if s.witness, err = newWitness(s.cluster.direct, strconv.FormatInt(began.UnixMilli(), 36), s.parts); err != nil {
 		return err
 	}
-	if err := s.witness.createTopics(ctx, replicas); err != nil {
+	s.witness.replication = replicas
+	if err := s.witness.createTopics(ctx); err != nil {
 		return err
 	}
 	if s.sim, err = startSimulator(s.simulator); err != nil {
@@ -99,7 +102,7 @@ func (s *stage) set(ctx context.Context, logs string, stderr io.Writer) (err err
 	}
 	s.fleet = &fleet{binary: s.binary, dir: logs, static: staticMembers(s.seed, s.workers), named: s.mode == exactlyOnce, args: append([]string{
 		"--kafka.brokers=" + s.cluster.workers, "--kafka.group=" + s.witness.group,
-		"--kafka.group-protocol=" + s.protocol, "--kafka.session-timeout=" + sessionTimeout.String(),
+		"--kafka.group-protocol=" + s.protocol, "--kafka.start=" + s.start, "--kafka.session-timeout=" + sessionTimeout.String(),
 		"--topics.requests=" + s.witness.topics.requests, "--topics.results=" + s.witness.topics.results,
 		"--topics.deadletters=" + s.witness.topics.deadletters, "--cms.url=" + s.sim.url, "--delivery=" + s.mode,
 		"--consumer.run-ahead=" + strconv.Itoa(s.runAhead), "--consumer.commit-interval=" + commitInterval.String(),
@@ -110,7 +113,12 @@ func (s *stage) set(ctx context.Context, logs string, stderr io.Writer) (err err
 			return err
 		}
 	}
-	s.trouble = &trouble{fleet: s.fleet, workers: s.workers, cluster: s.cluster, sim: s.sim, serves: s.witness.serves, say: say}
+	if s.start == startLatest { // requests of before the group's first start are not its to answer
+		if err := s.witness.begun(ctx); err != nil {
+			return err
+		}
+	}
+	s.trouble = &trouble{fleet: s.fleet, workers: s.workers, cluster: s.cluster, sim: s.sim, witness: s.witness, say: say}
 	return nil
 }
 
@@ -121,12 +129,11 @@ func (s *stage) play(ctx context.Context, schedule [lanes][]step) (history, erro
 	healing, healed := context.WithCancel(ctx)
 	defer healed()
 	var acting, looking, helping sync.WaitGroup
-	var published int
 	var publishErr, troubleErr, healErr error
 	looking.Go(func() { s.witness.watch(watching) })
 	helping.Go(func() { healErr = s.fleet.keepHealed(healing) })
 	quiet := make(chan struct{})
-	acting.Go(func() { published, publishErr = s.witness.publish(ctx, s.records, s.contracts, s.duration, quiet) })
+	acting.Go(func() { publishErr = s.witness.publish(ctx, s.records, s.contracts, s.duration, quiet) })
 	acting.Go(func() {
 		defer close(quiet)
 		troubleErr = s.trouble.follow(ctx, schedule)
@@ -134,7 +141,7 @@ func (s *stage) play(ctx context.Context, schedule [lanes][]step) (history, erro
 	acting.Wait()
 	seen()
 	looking.Wait()
-	s.trouble.say("published %d; waiting for the rest to be answered", published)
+	s.trouble.say("published %d; waiting for the rest to be answered", len(s.witness.acks))
 	drainErr := s.witness.drained(ctx, s.drain)
 	healed()
 	helping.Wait()
@@ -158,7 +165,7 @@ func (s *stage) play(ctx context.Context, schedule [lanes][]step) (history, erro
 	if err != nil {
 		return h, err
 	}
-	h.published, h.deeds = published, s.trouble.deeds
+	h.deeds = s.trouble.deeds
 	return h, s.fleet.confess(&h)
 }
 
@@ -171,7 +178,7 @@ func (s *stage) close(logs string) {
 		s.sim.close()
 	}
 	if s.witness != nil {
-		s.witness.client.Close()
+		s.witness.close()
 	}
 	if s.cluster != nil {
 		s.cluster.close(logs)

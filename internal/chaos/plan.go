@@ -11,8 +11,9 @@ import (
 // fault is a kind of trouble.
 type fault struct {
 	name        string
-	lane        int // faults of one lane never overlap, those of different lanes may
-	often       int // how many times, before any other of its lane comes again
+	lane        int  // faults of one lane never overlap, those of different lanes may
+	first       bool // one of these, which are the worst, is the first to come in its lane
+	often       int  // how many times, before any other of its lane comes again
 	least, most time.Duration
 	mending     time.Duration // until all is as before, as far as the plan can know
 	aftermath   time.Duration // how much later it may still be the cause of a stall
@@ -38,33 +39,46 @@ const (
 	breakerOpen = 4 * time.Second  // cms.breaker.max-open-time, and the slow start behind it
 )
 
-// faults are all there are, as --faults names them, the worst one of a lane first. How long one lasts is drawn between its
+// Faults of the request topic's log.
+const (
+	recreate = "recreate"
+	expand   = "partitions"
+	truncate = "truncate"
+)
+
+// faults are all there are, as --faults names them. How long one lasts is drawn between its
 // bounds.
 var faults = []fault{
 	// kill -9, back after that time. In exactly-once, a dynamic member leaves a transaction open.
-	{"kill", ofWorkers, 2, 0, 3 * time.Second, 0, hanging + rejoining, "what a killed worker held"},
+	{"kill", ofWorkers, true, 2, 0, 3 * time.Second, 0, hanging + rejoining, "what a killed worker held"},
 	// SIGSTOP for longer than the session, SIGCONT
-	{"pause", ofWorkers, 1, paused, 2 * sessionTimeout, 0, hanging + rejoining, "what a stopped worker held"},
+	{"pause", ofWorkers, false, 1, paused, 2 * sessionTimeout, 0, hanging + rejoining, "what a stopped worker held"},
 	// SIGTERM, back that long after its end
-	{"restart", ofWorkers, 1, 0, 2 * time.Second, time.Second, rejoining, "restart of a worker"},
+	{"restart", ofWorkers, false, 1, 0, 2 * time.Second, time.Second, rejoining, "restart of a worker"},
 	// every worker in turn
-	{"rolling", ofWorkers, 1, 0, time.Second, 6 * time.Second, rejoining, "rolling restart"},
+	{"rolling", ofWorkers, false, 1, 0, time.Second, 6 * time.Second, rejoining, "rolling restart"},
 	// one more worker for that time
-	{"join", ofWorkers, 1, 3 * time.Second, 8 * time.Second, time.Second, rejoining, "a worker joining and leaving"},
+	{"join", ofWorkers, false, 1, 3 * time.Second, 8 * time.Second, time.Second, rejoining, "a worker joining and leaving"},
 	// kill -9 of a broker, back after that time
-	{"broker", ofKafka, 1, 0, 3 * time.Second, starting, rejoining, "broker killed"},
+	{"broker", ofKafka, true, 1, 0, 3 * time.Second, starting, rejoining, "broker killed"},
 	// no space on a broker's disk for that time; then there is, and the broker is started again
-	{"disk", ofKafka, 1, time.Second, 4 * time.Second, starting, rejoining, "disk full"},
+	{"disk", ofKafka, false, 1, time.Second, 4 * time.Second, starting, rejoining, "disk full"},
 	// connections to a broker broken, refused for that time
-	{"cut", ofKafka, 1, 0, 3 * time.Second, 0, rejoining, "connections cut"},
+	{"cut", ofKafka, false, 1, 0, 3 * time.Second, 0, rejoining, "connections cut"},
 	// every packet from and to a broker delayed
-	{"slow", ofKafka, 1, 3 * time.Second, 6 * time.Second, 0, rejoining, "connections slow"},
+	{"slow", ofKafka, false, 1, 3 * time.Second, 6 * time.Second, 0, rejoining, "connections slow"},
+	// the topic of requests deleted and, after that time, created again, twice: the second log is soon longer than the first
+	{recreate, ofKafka, true, 1, 0, 2 * time.Second, betweenLogs + 2*time.Second, rejoining, "topic created again"},
+	// more partitions for the topic of requests
+	{expand, ofKafka, false, 1, 0, time.Second, time.Second, rejoining, "partitions added"},
+	// kill -9 of a broker, which has lost the end of a partition of requests when it is back after that time
+	{truncate, ofKafka, true, 1, 0, 2 * time.Second, starting, rejoining, "log truncated"},
 	// slow answers, then 503 or resets on every call
-	{"outage", ofCMS, 1, 3 * time.Second, 8 * time.Second, time.Second, breakerOpen, "CMS outage"},
+	{"outage", ofCMS, true, 1, 3 * time.Second, 8 * time.Second, time.Second, breakerOpen, "CMS outage"},
 	// answers after a second or two
-	{"latency", ofCMS, 1, 2 * time.Second, 6 * time.Second, 0, breakerOpen, "CMS slow"},
+	{"latency", ofCMS, false, 1, 2 * time.Second, 6 * time.Second, 0, breakerOpen, "CMS slow"},
 	// 429 on some or all calls
-	{"throttle", ofCMS, 1, 2 * time.Second, 6 * time.Second, 0, breakerOpen, "CMS refusing with 429"},
+	{"throttle", ofCMS, false, 1, 2 * time.Second, 6 * time.Second, 0, breakerOpen, "CMS refusing with 429"},
 }
 
 // warmUp is the time before the first fault.
@@ -99,7 +113,7 @@ func (s step) String() string {
 }
 
 // plan draws the schedule, lane by lane. The same seed gives the same one. Each lane goes through its faults again and again,
-// the worst one first and the others in a random order, so that none is left out for long.
+// one of the worst first and the others in a random order, so that none is left out for long.
 func plan(seed uint64, names []string, workers, brokers int, duration time.Duration) [lanes][]step {
 	var schedule [lanes][]step
 	for lane := range lanes {
@@ -118,8 +132,10 @@ func plan(seed uint64, names []string, workers, brokers int, duration time.Durat
 			at += calm
 			if len(bag) == 0 {
 				bag = slices.Clone(ours)
-				rest := bag[1:]
-				random.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+				random.Shuffle(len(bag), func(i, j int) { bag[i], bag[j] = bag[j], bag[i] })
+				if worst := slices.IndexFunc(bag, func(f fault) bool { return f.first }); worst > 0 {
+					bag[0], bag[worst] = bag[worst], bag[0]
+				}
 			}
 			next := step{
 				fault: bag[0], at: at, calm: calm, lasts: between(bag[0].least, bag[0].most),

@@ -21,6 +21,8 @@ func (s *stage) report(out io.Writer, h history, v verdict) error {
 	_, _ = fmt.Fprintf(out, "\n%s%s\n", tableHead, row)
 	_, _ = fmt.Fprintf(out, "%d dead letters were due, %d tenures of partitions were broken, %d commits and %d sampled offsets were checked\n",
 		h.due(), len(h.broken), v.checked, v.sampled)
+	_, _ = fmt.Fprintf(out, "%d acknowledged requests were lost by Kafka itself, %d results have the ce_id of another request's\n",
+		v.gone, v.sharedIDs)
 	for _, stalled := range v.stalls {
 		_, _ = fmt.Fprintln(out, "stall:", stalled)
 	}
@@ -47,7 +49,7 @@ func (s *stage) row(h history, v verdict) string {
 		brokers = "not ours"
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %d | %d | %d | %d | %s | %d | %d (%d) | %d | %d of %d | %d (%d) | %s |\n",
-		s.cluster.version(), brokers, s.mode, s.protocol, s.seed, v.requests, kills, brokerKills, others, v.lost, v.repeated, v.bound,
+		s.cluster.version(), brokers, s.mode, s.protocol, s.seed, v.requests+v.gone, kills, brokerKills, others, v.lost, v.repeated, v.bound,
 		v.disorder, v.buried, v.deadLetters, v.ahead, v.checked+v.sampled, longest)
 }
 

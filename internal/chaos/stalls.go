@@ -65,7 +65,7 @@ func (b *books) findStalls(v *verdict) {
 
 func (b *books) partitions() map[int32]bool {
 	partitions := map[int32]bool{}
-	for _, q := range b.requests {
+	for _, q := range b.all {
 		partitions[q.partition] = true
 	}
 	return partitions
@@ -78,14 +78,17 @@ func (b *books) standstills(partition int32) (periods []period) {
 		delta int // +1: a request, -1: its first outcome
 	}
 	var events []event
-	for _, q := range b.requests {
+	for _, q := range b.all {
 		if q.partition != partition {
 			continue
 		}
+		until := b.until(q)
 		events = append(events, event{q.written, +1})
 		if outcomes := b.outcomes[q.seq]; len(outcomes) > 0 {
 			first := slices.MinFunc(outcomes, func(x, y *outcome) int { return cmp.Compare(x.readable, y.readable) })
 			events = append(events, event{max(q.written, first.readable), -1})
+		} else if until != endless { // nothing waits for it any more
+			events = append(events, event{max(q.written, b.losses[until-1].at), -1})
 		}
 	}
 	slices.SortFunc(events, func(x, y event) int { return cmp.Or(cmp.Compare(x.at, y.at), cmp.Compare(y.delta, x.delta)) })

@@ -53,7 +53,8 @@ func TestStallsHaveCauses(t *testing.T) {
 	}
 	b := books{history: history{requests: requests, ended: 200 * s, deeds: []deed{
 		made("broker", 3*s, 19*s), made("cut", 1*s, 2*s), made("slow", 50*s, 55*s),
-	}}, outcomes: map[int][]*outcome{}}
+	}}, bySeq: map[int]*request{}, outcomes: map[int][]*outcome{}}
+	b.enterRequests()
 	for i := range outcomes {
 		b.outcomes[outcomes[i].seq] = append(b.outcomes[outcomes[i].seq], &outcomes[i])
 	}

@@ -13,7 +13,7 @@ import (
 // testify reads everything that is in Kafka, after all workers have ended. The brokers' log of commits is read where it is
 // all ours.
 func (w *witness) testify(ctx context.Context, withCommits bool) (history, error) {
-	h := history{samples: w.samples}
+	h := history{samples: w.samples, losses: w.losses, published: len(w.acks)}
 	names := []string{w.topics.requests, w.topics.results, w.topics.deadletters}
 	if withCommits {
 		names = append(names, commitLog)
@@ -43,10 +43,14 @@ func (w *witness) testify(ctx context.Context, withCommits bool) (history, error
 	if err := each(w.topics.requests, func(r stored) error {
 		q, err := readRequest(r.Record)
 		if err == nil {
+			q.life = w.acks[q.seq].life
 			h.requests = append(h.requests, q)
 		}
 		return err
 	}); err != nil {
+		return h, err
+	}
+	if h.gone, err = w.missing(h.requests); err != nil {
 		return h, err
 	}
 	for _, topic := range []string{w.topics.results, w.topics.deadletters} {
@@ -85,7 +89,11 @@ func (w *witness) readCommit(r stored) (commit, bool) {
 		key.ReadFrom(r.Key) != nil || value.ReadFrom(r.Value) != nil || key.Group != w.group || key.Topic != w.topics.requests {
 		return commit{}, false
 	}
-	c := commit{key.Partition, value.Offset, value.CommitTimestamp, value.CommitTimestamp}
+	c := commit{key.Partition, value.Offset, value.CommitTimestamp, value.CommitTimestamp,
+		about{value.LeaderEpoch, w.named(value.Metadata)}}
+	if value.Version < 3 { // KIP-320: there is no epoch
+		c.epoch = -1
+	}
 	if r.inOne {
 		c.ended = r.ended
 	}

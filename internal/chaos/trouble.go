@@ -15,7 +15,7 @@ type trouble struct {
 	workers int
 	cluster *cluster
 	sim     *simulator
-	serves  func(context.Context) // waits until all brokers do
+	witness *witness
 	say     func(format string, args ...any)
 
 	mu    sync.Mutex
@@ -127,6 +127,12 @@ func (t *trouble) ofKafka(ctx context.Context, s step) error {
 		n.proxy.slow(time.Duration(s.degree) * 5 * time.Millisecond)
 		pause(ctx, s.lasts)
 		n.proxy.mend()
+	case recreate:
+		return t.recreate(ctx, s)
+	case expand:
+		return t.expand(ctx, s)
+	case truncate:
+		return t.truncate(ctx, s, n)
 	}
 	return nil
 }
@@ -154,7 +160,7 @@ func (t *trouble) revive(ctx context.Context, n *node) error {
 	if err := t.cluster.start(context.WithoutCancel(ctx), n); err != nil {
 		return err
 	}
-	t.serves(ctx)
+	t.witness.serves(ctx)
 	t.say("broker %d serves again", n.id)
 	return nil
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
-	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,13 +16,16 @@ import (
 
 // witness looks at Kafka with a client library that balanceq does not use, past the proxy.
 type witness struct {
-	client  *kgo.Client
-	addrs   []string
-	group   string
-	topics  topics
-	parts   int
-	highest map[place]int64
-	samples []sample
+	client      *kgo.Client
+	addrs       []string
+	group       string
+	topics      topics
+	parts       int          // of each topic; of the topic of requests, to begin with
+	asked       atomic.Int32 // of the topic of requests now
+	replication int
+	highest     map[place]int64
+	samples     []sample
+	*publisher
 }
 
 // topics are the names of the three.
@@ -44,52 +45,41 @@ const (
 func newWitness(addrs string, suffix string, parts int) (*witness, error) {
 	w := &witness{
 		addrs: strings.Split(addrs, ","), group: "chaos-" + suffix, parts: parts, highest: map[place]int64{},
-		topics: topics{"chaos-" + suffix + "-requests", "chaos-" + suffix + "-results", "chaos-" + suffix + "-deadletters"},
+		publisher: &publisher{acks: map[int]ack{}, lifeOf: map[[16]byte]int{}},
+		topics:    topics{"chaos-" + suffix + "-requests", "chaos-" + suffix + "-results", "chaos-" + suffix + "-deadletters"},
 	}
+	w.asked.Store(int32(parts))
 	var err error
-	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.addrs...), kgo.AlwaysRetryEOF(),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(1<<20), kgo.UnknownTopicRetries(-1),
-		kgo.MetadataMinAge(100*time.Millisecond))
-	return w, err
+	if w.client, err = kgo.NewClient(kgo.SeedBrokers(w.addrs...), kgo.AlwaysRetryEOF(),
+		kgo.MetadataMinAge(100*time.Millisecond)); err != nil {
+		return nil, err
+	}
+	return w, w.publisher.connect(w.addrs)
 }
 
-// createTopics makes the topics. The brokers stamp requests and results with the time of appending; a dead letter keeps the
-// time at which it was decided on.
-func (w *witness) createTopics(ctx context.Context, replication int) error {
-	setting := func(name, value string) kmsg.CreateTopicsRequestTopicConfig {
-		s := kmsg.NewCreateTopicsRequestTopicConfig()
-		s.Name, s.Value = name, &value
-		return s
+func (w *witness) close() {
+	w.client.Close()
+	w.publisher.client.Close()
+}
+
+// partitions is how many a topic has now.
+func (w *witness) partitions(topic string) int32 {
+	switch topic {
+	case w.topics.requests:
+		return w.asked.Load()
+	case commitLog:
+		return commitLogParts
+	default:
+		return int32(w.parts)
 	}
-	req := kmsg.NewPtrCreateTopicsRequest()
-	for _, name := range []string{w.topics.requests, w.topics.results, w.topics.deadletters} {
-		t := kmsg.NewCreateTopicsRequestTopic()
-		t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(w.parts), int16(replication)
-		t.Configs = append(t.Configs, setting("min.insync.replicas", strconv.Itoa(max(1, replication-1))))
-		if name != w.topics.deadletters {
-			t.Configs = append(t.Configs, setting("message.timestamp.type", "LogAppendTime"))
-		}
-		req.Topics = append(req.Topics, t)
-	}
-	resp, err := req.RequestWith(ctx, w.client)
-	if err != nil {
-		return fmt.Errorf("creating topics: %w", err)
-	}
-	for _, t := range resp.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return fmt.Errorf("creating topic %s: %w", t.Topic, err)
-		}
-	}
-	return nil
 }
 
 // committedOffsets asks for the group's offsets, once no transaction is about to change them.
 func (w *witness) committedOffsets(ctx context.Context) (map[int32]int64, error) {
 	t := kmsg.NewOffsetFetchRequestGroupTopic()
 	t.Topic = w.topics.requests
-	for partition := range w.parts {
-		t.Partitions = append(t.Partitions, int32(partition))
+	for partition := range w.partitions(t.Topic) {
+		t.Partitions = append(t.Partitions, partition)
 	}
 	g := kmsg.NewOffsetFetchRequestGroup()
 	g.Group, g.Topics = w.group, append(g.Topics, t)
@@ -126,13 +116,9 @@ func (w *witness) ends(ctx context.Context, isolation int8, names ...string) (ma
 	for _, name := range names {
 		t := kmsg.NewListOffsetsRequestTopic()
 		t.Topic = name
-		parts := w.parts
-		if name == commitLog {
-			parts = commitLogParts
-		}
-		for partition := range parts {
+		for partition := range w.partitions(name) {
 			p := kmsg.NewListOffsetsRequestTopicPartition()
-			p.Partition, p.Timestamp = int32(partition), latest
+			p.Partition, p.Timestamp = partition, latest
 			t.Partitions = append(t.Partitions, p)
 		}
 		req.Topics = append(req.Topics, t)
@@ -193,6 +179,7 @@ func (w *witness) whole(ctx context.Context) error {
 func (w *witness) sample(ctx context.Context) (sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
+	begun := time.Now().UnixMilli()
 	committed, err := w.committedOffsets(ctx)
 	if err != nil {
 		return sample{}, err
@@ -207,7 +194,7 @@ func (w *witness) sample(ctx context.Context) (sample, error) {
 	for partition, end := range ends[w.topics.deadletters] {
 		w.highest[place{true, partition}] = max(w.highest[place{true, partition}], end)
 	}
-	s := sample{committed, maps.Clone(w.highest)}
+	s := sample{begun, committed, maps.Clone(w.highest)}
 	w.samples = append(w.samples, s)
 	return s, nil
 }
@@ -244,38 +231,4 @@ func (w *witness) read(ctx context.Context, topic string, ends map[int32]int64) 
 		})
 	}
 	return records, nil
-}
-
-// behind names the partitions whose ends a read-committed reader does not get to.
-func behind(stable, ends map[string]map[int32]int64) string {
-	var places []string
-	for topic, partitions := range ends {
-		for partition, end := range partitions {
-			if stable[topic][partition] < end {
-				places = append(places, fmt.Sprintf("%s/%d (%d of %d)", topic, partition, stable[topic][partition], end))
-			}
-		}
-	}
-	slices.Sort(places)
-	return strings.Join(places, ", ")
-}
-
-// settled waits until no transaction is under way in the topics and returns their ends.
-func (w *witness) settled(ctx context.Context, names ...string) (map[string]map[int32]int64, error) {
-	for {
-		stable, err := w.ends(ctx, readCommitted, names...)
-		if err != nil {
-			return nil, err
-		}
-		ends, err := w.ends(ctx, readUncommitted, names...)
-		if err != nil {
-			return nil, err
-		}
-		if reflect.DeepEqual(stable, ends) {
-			return ends, nil
-		}
-		if !pause(ctx, sampling) {
-			return nil, fmt.Errorf("transactions in %s have not ended: %w", behind(stable, ends), ctx.Err())
-		}
-	}
 }
