@@ -26,6 +26,25 @@ var reasons = map[fate]string{notFound: "contract-not-found", invalid: "invalid-
 // unknownContracts begin like this: the simulator has no contract of that kind.
 const unknownContracts = "404"
 
+// refusedReason is of a dead letter that is due to a request in a refused contract, if its call came at such a time.
+const refusedReason = "request-rejected"
+
+// firstContract is the number of the first contract.
+const firstContract = 100_000
+
+// isRefused returns whether the contract of that index is one of those that a gateway may refuse, one in a hundred.
+func isRefused(index int) bool { return index%100 == 37 }
+
+// refusedContracts returns them all, of that many.
+func refusedContracts(contracts int) (refused []int) {
+	for index := range contracts {
+		if isRefused(index) {
+			refused = append(refused, firstContract+index)
+		}
+	}
+	return refused
+}
+
 // position is where a record is in its topic.
 type position struct {
 	partition int32
@@ -42,6 +61,7 @@ type request struct {
 	fate     fate
 	written  int64 // when the broker appended it, Unix milliseconds
 	life     int   // losses before it
+	refused  bool  // a gateway may refuse its contract
 }
 
 // outcome is a record of the topic of results or of dead letters.
@@ -130,7 +150,7 @@ func readBody(r *kgo.Record) (b body, seq int, err error) {
 // newRequest makes the request of that number. One contract in fifty does not exist, one request in forty is invalid:
 // dead letters that are due whatever happens, so that there are some to be seen at the wrong time.
 func newRequest(seq, contracts int) *kgo.Record {
-	contract := strconv.Itoa(100_000 + seq%contracts)
+	contract := strconv.Itoa(firstContract + seq%contracts)
 	if seq%contracts%50 == 49 {
 		contract = unknownContracts + contract
 	}
@@ -154,6 +174,9 @@ func readRequest(r *kgo.Record) (request, error) {
 		q.fate = invalid
 	case strings.HasPrefix(b.ContractID, unknownContracts):
 		q.fate = notFound
+	default:
+		number, err := strconv.Atoi(b.ContractID)
+		q.refused = err == nil && isRefused(number-firstContract)
 	}
 	return q, nil
 }

@@ -136,6 +136,8 @@ func (b *books) enterOutcomes(v *verdict) (known, fated []string) {
 		case q.contract != o.contract || q.position != o.source:
 			known = append(known, fmt.Sprintf("%v says contract %s and source %v of request %d: contract %s at %v",
 				o, o.contract, o.source, q.seq, q.contract, q))
+		case b.refusal(q, o):
+			b.outcomes[o.seq] = append(b.outcomes[o.seq], o)
 		case o.dead != (q.fate != answered) || o.dead && o.reason != reasons[q.fate]:
 			fated = append(fated, fmt.Sprintf("%v (dead letter: %v %s) is about request %d at %v, which is due another",
 				o, o.dead, o.reason, q.seq, q))
@@ -144,6 +146,13 @@ func (b *books) enterOutcomes(v *verdict) (known, fated []string) {
 		}
 	}
 	return known, fated
+}
+
+// refusal returns whether a dead letter says that a contract was refused, and some contracts were by then.
+func (b *books) refusal(q *request, o *outcome) bool {
+	return q.refused && o.dead && o.reason == refusedReason && slices.ContainsFunc(b.deeds, func(d deed) bool {
+		return d.name == refuse && d.from.UnixMilli() <= o.written
+	})
 }
 
 func (b *books) lost() (wrong []string) {

@@ -133,6 +133,14 @@ func TestOracleConvicts(t *testing.T) {
 			i := slices.IndexFunc(h.outcomes, func(o outcome) bool { return !o.dead })
 			h.outcomes[i].dead, h.outcomes[i].reason, h.outcomes[i].instance = true, "attempts-exhausted", "w1"
 		}},
+		"refused before anything was": {promise: promiseFate, forge: func(t *rapid.T, h *history) {
+			o := refuseOne(h)
+			h.deeds = []deed{{fault{name: refuse}, period{time.UnixMilli(o.written + 1), time.UnixMilli(h.ended)}}}
+		}},
+		"refused in an outage": {promise: promiseFate, forge: func(t *rapid.T, h *history) {
+			o := refuseOne(h)
+			h.deeds = []deed{{fault{name: "outage"}, period{time.UnixMilli(o.written), time.UnixMilli(h.ended)}}}
+		}},
 		"wrong reason":                 {promise: promiseFate, forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).reason = "internal-error" }},
 		"answered an unknown contract": {promise: promiseFate, forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).dead = false }},
 		"nobody's outcome":             {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).seq = 1 << 30 }},
@@ -208,6 +216,31 @@ func swapTwo(h *history, first, second int) {
 	b := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.seq == second })
 	x, y := &h.outcomes[a], &h.outcomes[b]
 	x.seq, y.seq, x.source, y.source = y.seq, x.seq, y.source, x.source
+}
+
+// refuseOne makes a dead letter of the result of a contract that may be refused.
+func refuseOne(h *history) *outcome {
+	i := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.seq == 37 })
+	o := h.outcomes[i]
+	o.dead, o.reason, o.instance = true, refusedReason, "w1"
+	h.outcomes = slices.Delete(h.outcomes, i, i+1)
+	appendOutcome(h, o)
+	i = slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.dead && o.seq == 37 })
+	return &h.outcomes[i]
+}
+
+// A contract that a gateway has refused is due a dead letter or a result.
+func TestOracleKnowsRefusals(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := forge(t, false)
+		o := refuseOne(&h)
+		h.samples = h.samples[len(h.samples)-1:]
+		h.samples[0].ends[place{true, o.partition}] = o.offset + 1
+		h.deeds = []deed{{fault{name: refuse}, period{time.UnixMilli(o.written), time.UnixMilli(o.written + 9)}}}
+		if v := judge(h, promised); len(v.findings) > 0 {
+			t.Fatalf("%+v", v.findings)
+		}
+	})
 }
 
 // The margins: what lies exactly on a bound is no violation.

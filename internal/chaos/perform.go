@@ -118,7 +118,7 @@ func (s *stage) set(ctx context.Context, logs string, stderr io.Writer) (err err
 			return err
 		}
 	}
-	s.trouble = &trouble{fleet: s.fleet, workers: s.workers, cluster: s.cluster, sim: s.sim, witness: s.witness, say: say}
+	s.trouble = &trouble{fleet: s.fleet, workers: s.workers, contracts: s.contracts, cluster: s.cluster, sim: s.sim, witness: s.witness, say: say}
 	return nil
 }
 

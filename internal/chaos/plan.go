@@ -46,6 +46,9 @@ const (
 	truncate = "truncate"
 )
 
+// refuse is a fault of what is between us and the CMS.
+const refuse = "refuse"
+
 // faults are all there are, as --faults names them. How long one lasts is drawn between its
 // bounds.
 var faults = []fault{
@@ -79,6 +82,8 @@ var faults = []fault{
 	{"latency", ofCMS, false, 1, 2 * time.Second, 6 * time.Second, 0, breakerOpen, "CMS slow"},
 	// 429 on some or all calls
 	{"throttle", ofCMS, false, 1, 2 * time.Second, 6 * time.Second, 0, breakerOpen, "CMS refusing with 429"},
+	// a gateway's 403 or 404 for one contract in a hundred
+	{refuse, ofCMS, false, 1, 2 * time.Second, 6 * time.Second, 0, breakerOpen, "some contracts refused"},
 }
 
 // warmUp is the time before the first fault.

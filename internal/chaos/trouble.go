@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -11,12 +12,13 @@ import (
 
 // trouble makes faults happen.
 type trouble struct {
-	fleet   *fleet
-	workers int
-	cluster *cluster
-	sim     *simulator
-	witness *witness
-	say     func(format string, args ...any)
+	fleet     *fleet
+	workers   int
+	contracts int
+	cluster   *cluster
+	sim       *simulator
+	witness   *witness
+	say       func(format string, args ...any)
 
 	mu    sync.Mutex
 	deeds []deed
@@ -177,6 +179,8 @@ func (t *trouble) ofCMS(ctx context.Context, s step) error {
 	case "throttle":
 		err = t.sim.ask(mending, http.MethodPost, "/faults",
 			fmt.Sprintf(`{"effect":"status","status":429,"retryAfter":1,"match":{"percent":%d}}`, s.degree))
+	case refuse:
+		err = t.refuse(mending, s)
 	}
 	if err != nil {
 		return err
@@ -186,6 +190,18 @@ func (t *trouble) ofCMS(ctx context.Context, s step) error {
 		return err
 	}
 	return t.sim.ask(mending, http.MethodPost, "/latency", usualLatency)
+}
+
+// refuse has a gateway refuse some contracts, in words that the CMS does not use.
+func (t *trouble) refuse(mending context.Context, s step) error {
+	body, err := json.Marshal(map[string]any{
+		"effect": "status", "status": []int{http.StatusForbidden, http.StatusNotFound}[s.degree%2], "body": "<html>no</html>",
+		"match": map[string]any{"contracts": refusedContracts(t.contracts)},
+	})
+	if err != nil {
+		return err
+	}
+	return t.sim.ask(mending, http.MethodPost, "/faults", string(body))
 }
 
 // outage makes every call fail, after a second in which calls were begun that will still be answered, in the midst of it:
