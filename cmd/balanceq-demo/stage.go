@@ -102,11 +102,11 @@ func (s *stage) openFolder() error {
 func (s *stage) createTopics(ctx context.Context) error {
 	client := kafkawire.NewClient(s.settings)
 	defer client.Close()
-	roomy := strconv.Itoa(1<<20 + 2*service.DeadLetterHeadroom) // the largest request and its headers
+	roomy := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*service.OutcomeHeadroom)} // for the largest request
 	for _, t := range []kafkawire.Topic{
 		{Name: s.cfg.Topics.Requests},
-		{Name: s.cfg.Topics.Results},
-		{Name: s.cfg.Topics.DeadLetters, Configs: map[string]string{"max.message.bytes": roomy}},
+		{Name: s.cfg.Topics.Results, Configs: roomy},
+		{Name: s.cfg.Topics.DeadLetters, Configs: roomy},
 	} {
 		t.Partitions, t.ReplicationFactor = partitions, 1
 		if _, err := client.CreateTopic(ctx, t); err != nil {

@@ -47,7 +47,8 @@ type ward struct {
 func newWard(t *testing.T) *ward {
 	t.Helper()
 	w := &ward{newShell(t), newDoctorFiles(t)}
-	w.topics.dead = w.topics.broker.Topic(t, 3, "max.message.bytes=2000000") // room for the headers of dead letters
+	w.topics.results = w.topics.broker.Topic(t, 3, "max.message.bytes=2000000") // room for what outcomes add to requests
+	w.topics.dead = w.topics.broker.Topic(t, 3, "max.message.bytes=2000000")
 	return w
 }
 

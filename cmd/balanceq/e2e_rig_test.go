@@ -30,8 +30,8 @@ type rig struct {
 
 // The settings that `topics create` gives the topics.
 const (
-	requestsMax    = "max.message.bytes=1114112" // a request of 1 MiB with 64 KiB of key and headers
-	deadlettersMax = "max.message.bytes=1179648" // 64 KiB more, for the headers of a dead letter
+	requestsMax = "max.message.bytes=1114112" // a request of 1 MiB with 64 KiB of key and headers
+	outcomesMax = "max.message.bytes=1179648" // 64 KiB more, for what results and dead letters add
 )
 
 // newRig makes a rig on the shared broker.
@@ -53,8 +53,8 @@ func newRigOn(t *testing.T, broker *kafkatest.Broker, partitions int, sim cmssim
 	})
 	r := &rig{t: t, broker: broker, sim: server.Simulator(), cmsURL: server.URL()}
 	r.requests = broker.Topic(t, partitions, requestsMax)
-	r.results = broker.Topic(t, partitions)
-	r.deadletters = broker.Topic(t, partitions, deadlettersMax)
+	r.results = broker.Topic(t, partitions, outcomesMax)
+	r.deadletters = broker.Topic(t, partitions, outcomesMax)
 	r.group = "group-of-" + r.requests
 	return r
 }

@@ -197,8 +197,8 @@ func TestRequestNoTopics(t *testing.T) {
 	s := newShell(t)
 	s.requests, s.dead = "no-such-requests", "no-such-deadletters"
 	c := s.run(exitFailed, "request", "--wait", "--contract", "1", "--codes", "A")
-	wantText(t, "the error", c.err.String(), "topic no-such-requests does not exist; create it with: balanceq topics create",
-		"topic no-such-deadletters does not exist; create it with: balanceq topics create")
+	wantText(t, "the error", c.err.String(), "topic no-such-requests does not exist, or the brokers do not let this client see it; create it with: balanceq topics create",
+		"topic no-such-deadletters does not exist, or", "--operation Describe --topic no-such-deadletters")
 }
 
 func TestRequestNoKafka(t *testing.T) {

@@ -38,7 +38,7 @@ func reachTopics(ctx context.Context, cfg config.Config, names ...string) (kafka
 		t, err := client.DescribeTopic(limited, name, "max.message.bytes")
 		switch {
 		case errors.Is(err, kafkawire.ErrNoTopic):
-			missing = append(missing, fmt.Errorf("topic %s does not exist; create it with: balanceq topics create", name))
+			missing = append(missing, errors.New(service.NoTopic(cfg.Kafka, name).String()))
 		case ctx.Err() != nil:
 			return settings, nil, errInterrupted
 		case err != nil && t.Partitions == 0: // a topic whose configuration may not be read can be used all the same

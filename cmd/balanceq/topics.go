@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 
 	"balanceq/cmd/internal/config"
@@ -53,14 +55,19 @@ func (p *program) createTopics(cmd *cobra.Command, cfg config.Config, partitions
 	}
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
+	common, err := commonConfigs(cmd.Context(), client, replication)
+	if err != nil {
+		return err
+	}
 	limit := func(bytes int) map[string]string { return map[string]string{"max.message.bytes": strconv.Itoa(bytes)} }
 	for _, t := range []kafkawire.Topic{
 		{Name: cfg.Topics.Requests, Partitions: partitions, Configs: limit(requestMaxBytes)},
-		{Name: cfg.Topics.Results, Partitions: partitions},
-		{Name: cfg.Topics.DeadLetters, Partitions: partitions, Configs: limit(requestMaxBytes + service.DeadLetterHeadroom)},
+		{Name: cfg.Topics.Results, Partitions: partitions, Configs: limit(requestMaxBytes + service.OutcomeHeadroom)},
+		{Name: cfg.Topics.DeadLetters, Partitions: partitions, Configs: limit(requestMaxBytes + service.OutcomeHeadroom)},
 		{Name: cfg.Topics.Replays, Partitions: 1, Configs: map[string]string{"retention.ms": "-1"}}, // one partition: one order
 	} {
 		t.ReplicationFactor = replication
+		maps.Copy(t.Configs, common)
 		existed, err := client.CreateTopic(cmd.Context(), t)
 		if err != nil {
 			return err
@@ -74,6 +81,30 @@ func (p *program) createTopics(cmd *cobra.Command, cfg config.Config, partitions
 		}
 	}
 	return nil
+}
+
+// commonConfigs are what every topic gets whatever the cluster's defaults are: no record goes because of another one's key, and
+// with three replicas or more a write is on two.
+func commonConfigs(ctx context.Context, client *kafkawire.Client, replication int) (map[string]string, error) {
+	const byDefault = "default.replication.factor"
+	configs := map[string]string{"cleanup.policy": "delete"}
+	if replication < 0 {
+		defaults, err := client.BrokerConfigs(ctx, byDefault)
+		if err != nil {
+			return nil, err
+		}
+		brokers, err := client.Brokers(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if n, err := strconv.Atoi(defaults[byDefault]); err == nil { // else the brokers do not show it: topics check tells
+			replication = min(n, len(brokers))
+		}
+	}
+	if replication >= 3 {
+		configs["min.insync.replicas"] = "2"
+	}
+	return configs, nil
 }
 
 func (p *program) topicsCheck() *cobra.Command {

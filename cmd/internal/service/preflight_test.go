@@ -166,32 +166,6 @@ func TestJudgeBrokers(t *testing.T) {
 	)
 }
 
-func TestCompareTopics(t *testing.T) {
-	topic := func(name string, replicas int, inSync string) kafkawire.Topic {
-		return kafkawire.Topic{Name: name, ReplicationFactor: replicas, Configs: map[string]string{configMinInSync: inSync}}
-	}
-	unsafe := func(name string) finding {
-		return finding{problem: []string{"topic " + name + " has 3 replicas", "min.insync.replicas=1"},
-			fix: []string{"of " + name + " to 2"}}
-	}
-	cfg := config.Config{Topics: config.Topics{Requests: "q", Results: "r", DeadLetters: "d"}}
-	for name, test := range map[string]struct {
-		results, dead kafkawire.Topic
-		want          []finding
-	}{
-		"safe":        {topic("r", 3, "2"), topic("d", 3, "2"), nil},
-		"unsafe":      {topic("r", 3, "1"), topic("d", 3, "1"), []finding{unsafe("r"), unsafe("d")}},
-		"one of them": {topic("r", 3, "2"), topic("d", 3, "1"), []finding{unsafe("d")}},
-		"small":       {topic("r", 1, "1"), topic("d", 2, "1"), nil},
-		"not known":   {topic("r", 3, ""), kafkawire.Topic{}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			topics := map[string]kafkawire.Topic{"q": topic("q", 3, "1"), "r": test.results, "d": test.dead}
-			wantFindings(t, compareTopics(cfg, topics), test.want...)
-		})
-	}
-}
-
 // Who is to get an ACL is the one that the brokers know us as.
 func TestLacksACL(t *testing.T) {
 	brokers := []string{"k1:9092", "k2:9092"}

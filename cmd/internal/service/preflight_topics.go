@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"balanceq/cmd/internal/config"
 	"balanceq/kafkawire"
@@ -12,16 +11,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// The brokers' names of what is compared.
-const (
-	configMaxMessage = "max.message.bytes"
-	configMinInSync  = "min.insync.replicas"
-)
-
-// DeadLetterHeadroom is how much larger than its request a dead letter may become: its headers.
-const DeadLetterHeadroom = 64 << 10
-
-// CheckTopics looks at the three topics. Its error says that the cluster could not be asked.
+// CheckTopics looks at the topics that run uses, and at that of replays where there is one. Its error says that the cluster could
+// not be asked.
 func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]Finding, error) {
 	return inspect(ctx, cfg, log, func(client *kafkawire.Client) ([]Finding, error) {
 		var findings []Finding
@@ -40,47 +31,32 @@ func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]
 				findings = append(findings, lacksACL(cfg.Kafka, operation, "topic", name))
 				continue
 			}
-			t, err := client.DescribeTopic(ctx, name, configMaxMessage, configMinInSync)
+			t, err := client.DescribeTopic(ctx, name, topicConfigs...)
 			switch {
 			case errors.Is(err, kafkawire.ErrNoTopic):
-				findings = append(findings, Finding{Fatal: true,
-					Problem: fmt.Sprintf("topic %s does not exist", name), Fix: "create it with: balanceq topics create"})
+				findings = append(findings, NoTopic(cfg.Kafka, name))
 			case err == nil:
 				topics[name] = t
 			case kafkawire.Forbidden(err):
 				f := lacksACL(cfg.Kafka, "DescribeConfigs", "topic", name)
-				f.Fatal, f.Problem = false, f.Problem+": its limits are not checked"
+				f.Fatal, f.Problem = false, f.Problem+": its settings are not checked"
 				findings = append(findings, f)
 			default:
 				return nil, err
 			}
 		}
-		return append(findings, compareTopics(cfg, topics)...), nil
+		// Only tools use it, so it may be missing, or not for this user to see.
+		if t, err := client.DescribeTopic(ctx, cfg.Topics.Replays, topicConfigs...); err == nil {
+			topics[cfg.Topics.Replays] = t
+		}
+		return append(findings, judgeTopics(cfg, topics)...), nil
 	})
 }
 
-// compareTopics looks at the settings of the topics that could be read, by name.
-func compareTopics(cfg config.Config, topics map[string]kafkawire.Topic) []Finding {
-	var findings []Finding
-	for _, name := range []string{cfg.Topics.Results, cfg.Topics.DeadLetters} {
-		t := topics[name]
-		if inSync, err := strconv.Atoi(t.Configs[configMinInSync]); err == nil && inSync < 2 && t.ReplicationFactor >= 3 {
-			findings = append(findings, Finding{
-				Problem: fmt.Sprintf("topic %s has %d replicas and %s=%d: what a single broker has counts as written, and is lost with it",
-					name, t.ReplicationFactor, configMinInSync, inSync),
-				Fix: fmt.Sprintf("set %s of %s to 2", configMinInSync, name),
-			})
-		}
-	}
-	requests, okRequests := topics[cfg.Topics.Requests]
-	dead, okDead := topics[cfg.Topics.DeadLetters]
-	if okRequests && okDead && dead.MaxMessageBytes() > 0 && dead.MaxMessageBytes() < requests.MaxMessageBytes()+DeadLetterHeadroom {
-		findings = append(findings, Finding{
-			Problem: fmt.Sprintf("topic %s takes messages of %d bytes and %s of %d: "+
-				"the largest requests would not fit with their dead-letter headers",
-				requests.Name, requests.MaxMessageBytes(), dead.Name, dead.MaxMessageBytes()),
-			Fix: fmt.Sprintf("set %s of %s to at least %d", configMaxMessage, dead.Name, requests.MaxMessageBytes()+DeadLetterHeadroom),
-		})
-	}
-	return findings
+// NoTopic is the finding that the brokers know no topic of that name. They say the same of one that a client may not describe.
+func NoTopic(k config.Kafka, name string) Finding {
+	lacks := lacksACL(k, "Describe", "topic", name)
+	return Finding{Fatal: true,
+		Problem: fmt.Sprintf("topic %s does not exist, or the brokers do not let this client see it", name),
+		Fix:     "create it with: balanceq topics create; or, if it exists, " + lacks.Fix}
 }
