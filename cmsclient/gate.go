@@ -28,7 +28,9 @@ type gate struct {
 	coolUntil time.Time
 	coolDown  time.Duration // the last pause chosen by us; 0: calls have gone well since
 	coolRound int           // counts cool-downs
+	doubt     doubt         // whether to halt
 	halted    error         // nil: not halted
+	haltedBy  time.Time     // while halted: when the call that halted was sent
 	probeAt   time.Time     // while halted: the next probe
 
 	blocked string        // the cause why no call at all can be made, as last announced
@@ -137,6 +139,9 @@ func (g *gate) unlock() {
 // pump gives permits to those who wait as long as it can. It requires mu, and must run after every change.
 func (g *gate) pump() {
 	now := time.Now()
+	if g.doubt.over(now) {
+		g.halt(g.doubt.err, g.doubt.first, now)
+	}
 	for {
 		// A retry that is over the budget lets the first calls behind it pass: they are what fills the budget.
 		w := g.queue.next(g.affordable(now))
@@ -191,10 +196,16 @@ func (g *gate) settle(p permit, err error) {
 	g.inFlight--
 
 	class, answered, e := endOf(err)
+	sent := p.ticket.start
+	if verdictOf(err) == success {
+		g.doubt.answer(sent, now)
+	}
 	switch {
 	case halts(class):
-		g.halt(e, now)
-	case answered:
+		if g.halted != nil || g.doubt.refuse(sent, now, e) {
+			g.halt(e, sent, now)
+		}
+	case answered && !sent.Before(g.haltedBy):
 		g.resume(now)
 	case p.probe && errors.Is(err, errNotSent):
 		g.probeAt = now // the probe was not made: the next in the queue makes it
@@ -223,23 +234,23 @@ func endOf(err error) (class Class, answered bool, e *Error) {
 // halts reports whether a failure says that something of ours has to be mended.
 func halts(c Class) bool { return c == Halting || c == Undecryptable }
 
-// halt stops all calls but one probe per interval. It requires mu.
+// halt stops all calls but one probe per interval; doubt decides when. It requires mu.
 //
-// Calls that were under way when it began may still end the halt with a good answer, which is not always right: when a key
-// expires, an answer from before can overtake the first refusal. Then the next call is refused and halts again. The other
-// way round, when one server of many refuses us, it keeps the rest of the traffic flowing.
-func (g *gate) halt(err error, now time.Time) {
+// Only an answer to a call that was sent since the refused one ends it. When a key expires, answers to calls from before
+// still come in, and they say nothing about the key.
+func (g *gate) halt(err error, sent, now time.Time) {
 	if g.halted == nil {
-		g.probeAt = now.Add(g.cfg.ProbeInterval)
+		g.probeAt, g.haltedBy = now.Add(g.cfg.ProbeInterval), sent
 		g.events.post(func() { g.obs.Halted(err) })
 	}
 	g.halted = err
+	g.doubt.clear()
 }
 
 // resume requires mu.
 func (g *gate) resume(now time.Time) {
 	if g.halted != nil {
-		g.halted = nil
+		g.halted, g.haltedBy = nil, time.Time{}
 		g.pace.restart(g.cfg.MinInFlight, now, g.cfg.SlowStart)
 		g.events.post(g.obs.Resumed)
 	}

@@ -40,6 +40,7 @@ func (g *gate) refresh(now time.Time) {
 		earliest(g.probeAt)
 	}
 	earliest(g.coolUntil)
+	earliest(g.doubt.due)
 	if g.queue.len() > 0 || g.blocked == CauseQuota {
 		earliest(g.pace.pausedUntil(now))
 		earliest(g.pace.growsAt(now))

@@ -108,7 +108,7 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force b
 			c.log.Info().Str("group", c.cfg.Group).Int("tries", c.refused+1).Msg("committing offsets works again")
 			c.refused = 0
 		}
-		c.lastCommit.Store(began.UnixNano())
+		c.lastCommit.Store(&began)
 	}
 	return len(offsets) > 0
 }

@@ -74,10 +74,10 @@ type Consumer struct {
 	progress chan struct{}   // something finished while draining
 	moved    chan struct{}   // a commit offset has moved
 
-	commitMu   sync.Mutex   // one commit at a time: a later one must not be overtaken by an earlier one
-	lastCommit atomic.Int64 // when the last commit that worked was sent, Unix nanoseconds
-	refused    int          // commits that failed since then; guarded by commitMu
-	aheadLimit int          // characters of metadata that a commit may carry; guarded by commitMu
+	commitMu   sync.Mutex                // one commit at a time: a later one must not be overtaken by an earlier one
+	lastCommit atomic.Pointer[time.Time] // when the last commit that worked was sent, with its monotonic reading
+	refused    int                       // commits that failed since then; guarded by commitMu
+	aheadLimit int                       // characters of metadata that a commit may carry; guarded by commitMu
 
 	fail context.CancelCauseFunc // ends Run, for what trying again does not cure
 

@@ -43,8 +43,8 @@ func (c *Consumer) Status() Status {
 	c.mu.Lock()
 	s.Joined = c.joined
 	c.mu.Unlock()
-	if at := c.lastCommit.Load(); at != 0 {
-		s.LastCommit = time.Unix(0, at)
+	if at := c.lastCommit.Load(); at != nil {
+		s.LastCommit = *at
 	}
 	for _, p := range c.held() {
 		status := p.status()

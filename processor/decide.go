@@ -25,6 +25,11 @@ type failure struct {
 	maxAttempts   int
 	breakerClosed bool // after this failure was reported to it
 	shared        bool // the call asked for other requests too
+	// chance is how likely a request is to be refused as often as this one was, given how many calls are refused.
+	chance float64
+	// gaveUp says that requests of this contract were given up of late for being refused, and that a call sent since this
+	// one was answered.
+	gaveUp bool
 }
 
 // decide is the one place where a failure becomes an outcome.
@@ -56,8 +61,9 @@ func decide(f failure) (action, schemas.Reason) {
 	case cmsclient.Halting, cmsclient.Undecryptable:
 		// Keys, entitlement, address: nothing in the data is wrong. Unless everybody else is answered again and again: then
 		// it is this request that something on the way refuses, or its answer that no key opens, and it must not hold up its
-		// partition for ever. The first failure is no such sign, however few attempts are allowed.
-		if f.counted < max(2, f.maxAttempts) || !f.breakerClosed {
+		// partition for ever. The first failure is no such sign, however few attempts are allowed, unless those before it
+		// were; nor are many where as many of all calls are refused.
+		if !f.breakerClosed || !f.gaveUp && (f.counted < max(2, f.maxAttempts) || f.chance > maxChance) {
 			return noVerdict, ""
 		}
 		if f.class == cmsclient.Undecryptable {

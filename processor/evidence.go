@@ -18,9 +18,13 @@ import (
 // may turn into dead letters.
 //
 // Where there is no other traffic to tell by, vouch makes some: it asks again what the CMS has answered before.
+//
+// Times are compared by their monotonic readings, as the time since start: a step of the clock must change no decision.
 type evidence struct {
-	latest  atomic.Int64 // when the latest call that the CMS answered was sent, Unix nanoseconds
-	vouches atomic.Bool  // somebody is asking at the moment: one is enough
+	start   time.Time
+	latest  atomic.Int64                  // when the latest call that the CMS answered was sent, nanoseconds since start
+	news    atomic.Pointer[chan struct{}] // closed when latest has changed; nil: no await is under way
+	vouches atomic.Bool                   // somebody is asking at the moment: one is enough
 
 	mu         sync.Mutex
 	known      [2]question // that the CMS has answered; of two contracts, as one of them may be the one in trouble
@@ -42,15 +46,54 @@ func isAnswer(c cmsclient.Class) bool {
 // before an outage, or from before a key expired, may come in long after the first call has failed, and prove nothing about
 // those made since.
 func (e *evidence) answered(sent time.Time) {
-	for at := sent.UnixNano(); ; {
-		if last := e.latest.Load(); last >= at || e.latest.CompareAndSwap(last, at) {
+	for at := int64(sent.Sub(e.start)); ; {
+		last := e.latest.Load()
+		if last >= at {
 			return
 		}
+		if e.latest.CompareAndSwap(last, at) {
+			break
+		}
+	}
+	if news := e.news.Load(); news != nil && e.news.CompareAndSwap(news, nil) {
+		close(*news)
 	}
 }
 
 // since says whether the CMS has answered a call that was sent after t.
-func (e *evidence) since(t time.Time) bool { return e.latest.Load() > t.UnixNano() }
+func (e *evidence) since(t time.Time) bool { return e.latest.Load() > int64(t.Sub(e.start)) }
+
+// await waits until the CMS has answered a call that was sent after t, but not for longer than limit.
+func (e *evidence) await(ctx context.Context, t time.Time, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for !e.since(t) {
+		news := e.next()
+		// Looked at again: an answer may have come before next, which closed nothing of this one.
+		if e.since(t) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-news:
+		}
+	}
+}
+
+// next returns a channel that the next change of latest closes.
+func (e *evidence) next() <-chan struct{} {
+	for {
+		if news := e.news.Load(); news != nil {
+			return *news
+		}
+		if news := make(chan struct{}); e.news.CompareAndSwap(nil, &news) {
+			return news
+		}
+	}
+}
 
 // count notes a failed attempt. A 429 says nothing about a request and never counts.
 func (e *evidence) count(inq *schemas.Inquiry, class cmsclient.Class, now time.Time) {
@@ -92,13 +135,13 @@ func (e *evidence) other(contract int64) (question, bool) {
 	return question{}, false
 }
 
-// vouch sees to it that the group's next attempt can count: if nobody was answered since its last one failed, it asks the
-// CMS a question that was answered before. Without this, a request that always fails would be held for ever once the window
-// of its partition is full and nothing else is under way. The breaker counts this call like any other.
-func (p *Processor) vouch(ctx context.Context, g *group) {
+// vouch sees to it that a contract's failure can count: if nobody was answered since then, it asks the CMS a question about
+// another contract that was answered before. Without this, a request that always fails would be held for ever once the
+// window of its partition is full and nothing else is under way. The breaker counts this call like any other.
+func (p *Processor) vouch(ctx context.Context, contract int64, since time.Time) {
 	e := &p.evidence
-	q, ok := e.other(g.contract)
-	if !ok || e.since(g.requests[0].LastFailure) || !e.vouches.CompareAndSwap(false, true) {
+	q, ok := e.other(contract)
+	if !ok || e.since(since) || !e.vouches.CompareAndSwap(false, true) {
 		return
 	}
 	defer e.vouches.Store(false)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,7 @@ type world struct {
 	answer    cms
 	wg        sync.WaitGroup
 	changed   chan struct{} // something was settled
+	halts     atomic.Int64
 
 	mu      sync.Mutex
 	calls   []call
@@ -123,7 +125,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 // The observer of the client: only the breaker matters.
 
 func (w *world) Called(string, time.Duration) {}
-func (w *world) Halted(error)                 {}
+func (w *world) Halted(error)                 { w.halts.Add(1) }
 func (w *world) Resumed()                     {}
 func (w *world) QuotaSpent(time.Time)         {}
 

@@ -47,6 +47,7 @@ type Processor struct {
 	cms      *cmsclient.Client
 	log      zerolog.Logger
 	evidence evidence
+	refusals refusals
 	budget   *budget
 	saved    atomic.Uint64
 }
@@ -57,7 +58,8 @@ func (p *Processor) CallsSaved() uint64 { return p.saved.Load() }
 // New returns a processor that asks cms.
 func New(cfg Config, cms *cmsclient.Client, log zerolog.Logger) *Processor {
 	cfg.MaxAttempts = max(1, cfg.MaxAttempts)
-	return &Processor{cfg: cfg, cms: cms, log: log, budget: newBudget(cfg.Budget, log, time.Now())}
+	now := time.Now()
+	return &Processor{cfg: cfg, cms: cms, log: log, budget: newBudget(cfg.Budget, log, now), evidence: evidence{start: now}}
 }
 
 // Waiting says why there is no point in fetching more: a cause of cmsclient's or CauseBudget, or "". With a cause, the
@@ -156,7 +158,7 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 		if !p.wait(ctx, backoff.Next(retryAfter(err)), g.deadline()) {
 			return false
 		}
-		p.vouch(ctx, g)
+		p.vouch(ctx, g.contract, g.requests[0].LastFailure)
 	}
 }
 
@@ -192,6 +194,7 @@ func (p *Processor) ask(ctx context.Context, lane Lane, g *group, call *cmsclien
 func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsclient.Answer, sent time.Time) {
 	p.evidence.answered(sent)
 	p.evidence.remember(g.contract, g.codes)
+	p.refusals.answer(g.contract, g.requests[0].Attempts == 1)
 	all, shared := g.requests, g.shared()
 	for i, inq := range all {
 		p.budget.answer(time.Now())
@@ -202,7 +205,6 @@ func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsc
 
 // judge settles those of the group that a failed call dooms, and keeps the others. It returns what to do with these.
 func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, sent time.Time) (next action) {
-	now := time.Now()
 	var cms *cmsclient.Error
 	if !errors.As(err, &cms) {
 		// The client refused to send it: our own mistake, but not one that asking again would mend.
@@ -216,6 +218,8 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 	if isAnswer(cms.Class) {
 		p.evidence.answered(sent)
 	}
+	share, gaveUp := p.refused(ctx, g, cms.Class, sent)
+	now := time.Now()
 	closed := p.cms.Status().Breaker == "closed"
 	shared := g.shared()
 	next = noVerdict
@@ -223,6 +227,7 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 		p.evidence.count(inq, cms.Class, now)
 		act, reason := decide(failure{
 			class: cms.Class, counted: inq.Counted, maxAttempts: p.cfg.MaxAttempts, breakerClosed: closed, shared: shared,
+			chance: chance(share, inq.Counted), gaveUp: gaveUp,
 		})
 		switch act {
 		case noVerdict:
@@ -231,6 +236,9 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 		case deadLetter:
 			d := p.newDeadLetter(inq, reason, cms.Error(), g)
 			failedWith(d, cms)
+			if isRefusal(cms.Class) {
+				p.refusals.giveUp(g.contract, now)
+			}
 			p.bury(ctx, lane, inq, d)
 			return false
 		}

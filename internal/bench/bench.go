@@ -58,10 +58,23 @@ func newBench(ctx context.Context, o options, sim *cmssim.Server, fail func(erro
 		return nil, fmt.Errorf("creating topics: %w", err)
 	}
 	b.client.AddConsumeTopics(b.topic("results"), b.topic("deadletters"))
+	b.refuse()
 	if b.sign {
 		return b, b.makeKey()
 	}
 	return b, nil
+}
+
+// refuse has the simulator refuse one contract in so many, as a gateway does that has no route for it.
+func (b *bench) refuse() {
+	if b.refused == 0 {
+		return
+	}
+	fault := cmssim.Fault{Effect: cmssim.EffectStatus, Status: 404, Body: "<html><body>no route</body></html>"}
+	for i := 0; i < b.contracts; i += b.refused {
+		fault.Match.Contracts = append(fault.Match.Contracts, int64(firstContract+i))
+	}
+	b.sim.Simulator().AddFault(fault)
 }
 
 // createTopics returns when every partition has a leader: a broker says that topics are made before it knows them itself.

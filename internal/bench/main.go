@@ -35,6 +35,7 @@ type options struct {
 	duration  time.Duration
 	latency   time.Duration
 	contracts int
+	refused   int // one contract in so many is refused; 0: none
 	parts     int
 	inFlight  int
 	coalesce  bool
@@ -102,6 +103,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.duration, "duration", 20*time.Second, "how long to pace (rate)")
 	flags.DurationVar(&o.latency, "latency", 20*time.Millisecond, fmt.Sprintf("latency of the CMS (group: %v)", groupLatency))
 	flags.IntVar(&o.contracts, "contracts", 1000, "contracts that requests are spread over")
+	flags.IntVar(&o.refused, "refused", 0, "one contract in so many is answered with a gateway's 404; 0: none (batch, rate)")
 	flags.BoolVar(&o.random, "random", false,
 		"pick contracts at random instead of in turn, so that requests for one contract come close together")
 	flags.BoolVar(&o.hot, "hot", false, "90 % of the requests are for 1 % of the contracts")
@@ -154,6 +156,8 @@ func (o options) check() error {
 		return fmt.Errorf("--instances: %q is neither %s nor %s", o.instances, static, dynamic)
 	case o.kafka != "" && o.brokers != "":
 		return errors.New("--kafka and --brokers: give one of them")
+	case o.refused < 0 || o.refused > o.contracts:
+		return errors.New("--refused: must be from 0 to --contracts")
 	case min(o.rounds, o.n, o.rate, o.contracts, o.parts, o.inFlight) < 1:
 		return errors.New("--rounds, --n, --rate, --contracts, --partitions, --in-flight: must be >0")
 	}

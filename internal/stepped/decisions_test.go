@@ -1,0 +1,56 @@
+package stepped
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// wall matches what takes the monotonic reading off a time. What is compared afterwards is the wall clock, which is stepped.
+var wall = regexp.MustCompile(`\.(Unix|UnixMilli|UnixMicro|UnixNano|Truncate|UTC|Local|In)\(|\.Round\(0\)`)
+
+// allowed is where the wall clock is meant, or nothing is compared.
+var allowed = map[string]string{
+	"cmsclient/pace.go":          "startOfDay: a quota's day is a UTC day",
+	"telemetry/health.go":        "marks: compared for equality with another reading of the same time",
+	"processor/processor.go":     "a request's deadline, in a text",
+	"cmsclient/oauth1/oauth1.go": "a signature's time stamp",
+}
+
+// Decisions compare times by their monotonic readings.
+func TestDecisionsKeepTheMonotonicReading(t *testing.T) {
+	seen := map[string]bool{}
+	for _, dir := range []string{"cmsclient", "cmsclient/oauth1", "processor", "consumer", "producer", "telemetry", "cmd/internal/service"} {
+		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", dir, len(files), err)
+		}
+		for _, file := range files {
+			name := dir + "/" + filepath.Base(file)
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(string(text), "\n") {
+				code, _, _ := strings.Cut(line, "//")
+				if !wall.MatchString(code) || strings.Contains(code, "time.Unix") || strings.Contains(code, "math.") {
+					continue
+				}
+				seen[name] = true
+				if allowed[name] == "" {
+					t.Errorf("%s:%d drops a monotonic reading: %s", name, i+1, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+	for name := range allowed {
+		if !seen[name] {
+			t.Errorf("%s: nothing drops a monotonic reading there any more", name)
+		}
+	}
+}

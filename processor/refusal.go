@@ -1,0 +1,118 @@
+package processor
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"balanceq/cmsclient"
+)
+
+// refusals tells a request that something on the way to the CMS refuses from one server of many that refuses everything.
+//
+// What speaks for the first is that chance does not explain it: a request that was refused n times in a row, where one call
+// in a hundred is refused, is hardly there by chance, and where one in two is, it very well may be. What was given up is
+// remembered, so that the next requests of such a contract do not hold up their partition for as long as the first one did.
+type refusals struct {
+	answered atomic.Int64 // requests of this period whose first call was answered
+
+	mu      sync.Mutex
+	began   time.Time // the period
+	refused int64     // requests of this period whose first call was refused
+	before  struct{ answered, refused int64 }
+
+	some  atomic.Bool         // given is not empty: spares all answers the lock
+	given map[int64]time.Time // contracts whose requests were given up, and when the latest was
+}
+
+const (
+	refusalPeriod = 5 * time.Second // the latest one to two of these are looked at
+	// maxChance is what the chance of having been refused every time may be at most, for a request to be blamed for it.
+	maxChance = 1e-6
+	// rememberGiven is how long after its latest dead letter one refusal is enough for a contract's request.
+	rememberGiven = 5 * time.Minute
+	maxGiven      = 10_000
+	// refusalWait is how long a request of such a contract waits for others to be answered, before it asks after one itself.
+	refusalWait = 100 * time.Millisecond
+)
+
+// isRefusal reports whether a call was refused for something that no request can be blamed for, as it seems.
+func isRefusal(c cmsclient.Class) bool { return c == cmsclient.Halting || c == cmsclient.Undecryptable }
+
+// answer notes that a contract was answered; first: by the first call for it.
+func (r *refusals) answer(contract int64, first bool) {
+	if first {
+		r.answered.Add(1)
+	}
+	if r.some.Load() {
+		r.mu.Lock()
+		delete(r.given, contract)
+		r.some.Store(len(r.given) > 0)
+		r.mu.Unlock()
+	}
+}
+
+// refuse notes a refusal, of a request's first call or a later one, and returns the share of first calls that were refused
+// of late. It never is 0.
+func (r *refusals) refuse(first bool, now time.Time) (share float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch past := now.Sub(r.began); {
+	case past >= 2*refusalPeriod:
+		r.answered.Store(0)
+		r.began, r.refused, r.before.answered, r.before.refused = now, 0, 0, 0
+	case past >= refusalPeriod:
+		r.before.answered, r.before.refused = r.answered.Swap(0), r.refused
+		r.began, r.refused = now, 0
+	}
+	if first {
+		r.refused++
+	}
+	refused := float64(r.refused + r.before.refused)
+	all := refused + float64(r.answered.Load()+r.before.answered)
+	return (refused + 1) / (all + 2) // Laplace's rule of succession: little is known of a few calls
+}
+
+// chance is how likely it is that a request was refused so many times, when each call is with that share.
+func chance(share float64, times int) float64 { return math.Pow(share, float64(times)) }
+
+// giveUp remembers a contract one of whose requests was given up.
+func (r *refusals) giveUp(contract int64, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.given[contract]; !known && len(r.given) >= maxGiven {
+		r.given = nil // they are learned again
+	}
+	if r.given == nil {
+		r.given = map[int64]time.Time{}
+	}
+	r.given[contract] = now
+	r.some.Store(true)
+}
+
+// gaveUp reports whether a request of that contract was given up of late.
+func (r *refusals) gaveUp(contract int64, now time.Time) bool {
+	if !r.some.Load() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, known := r.given[contract]
+	return known && now.Sub(at) < rememberGiven
+}
+
+// refused notes a group's call if it was refused, and returns the share of calls that are and whether requests of its
+// contract were given up of late while others, sent since this call, are answered. For that it waits a moment.
+func (p *Processor) refused(ctx context.Context, g *group, class cmsclient.Class, sent time.Time) (share float64, gaveUp bool) {
+	if !isRefusal(class) {
+		return 0, false
+	}
+	share = p.refusals.refuse(g.requests[0].Attempts == 1, time.Now())
+	if gaveUp = p.refusals.gaveUp(g.contract, time.Now()); gaveUp {
+		p.evidence.await(ctx, sent, refusalWait)
+		p.vouch(ctx, g.contract, sent)
+	}
+	return share, gaveUp && p.evidence.since(sent)
+}

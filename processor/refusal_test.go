@@ -1,0 +1,227 @@
+package processor
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"balanceq/cmsclient"
+	"balanceq/internal/stepped"
+)
+
+// refusing answers after 20 ms, and refuses at once as long as refuses says so.
+func refusing(refuses func(c call) bool) cms {
+	return func(ctx context.Context, c call) (*http.Response, error) {
+		if refuses(c) {
+			return reply(404, "<html>no route</html>")
+		}
+		if err := takes(ctx, 20*time.Millisecond); err != nil {
+			return nil, err
+		}
+		return balances(c)
+	}
+}
+
+// run submits n requests, for one contract after another, a few milliseconds apart.
+func (w *world) run(n int, contracts, from int64) {
+	lanes := map[int64]*testLane{}
+	for i := range int64(n) {
+		contract := i%contracts + 1
+		if lanes[contract] == nil {
+			lanes[contract] = w.lane(contract)
+		}
+		lanes[contract].submit(request(contract, from+i))
+		pass(5 * time.Millisecond)
+	}
+}
+
+// One contract in a hundred is refused: its requests become dead letters, the first after its attempts, the others at once, and
+// nobody else's waits. When the key expires then, all calls stop within a second, and there is no dead letter.
+func TestOneContractInAHundredIsRefused(t *testing.T) {
+	var expired atomic.Bool
+	answer := refusing(func(c call) bool { return c.contract == 13 || expired.Load() })
+	inWorld(t, answer, nil, func(t *testing.T, w *world) {
+		w.run(3000, 100, 0)
+		settled := w.await(3000, time.Minute)
+		for _, s := range settled {
+			if want := s.inq.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
+				t.Fatalf("contract %d: %s", s.inq.Request.ContractID, describe(s.out))
+			}
+		}
+		calls := 0
+		for _, c := range w.sent() {
+			if c.contract == 13 {
+				calls++
+			}
+		}
+		if calls > 30+10 {
+			t.Errorf("%d calls for the 30 requests that are refused", calls)
+		}
+		if n := w.halts.Load(); n != 0 {
+			t.Errorf("halted %d times", n)
+		}
+
+		expired.Store(true)
+		began := time.Now()
+		w.run(100, 100, 10_000)
+		for w.client.Status().HaltedError == "" {
+			pass(10 * time.Millisecond)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("halted after %v", took)
+		}
+		pass(time.Hour)
+		wantNoDeadLetters(t, w.outcomes()[3000:])
+		expired.Store(false)
+		for _, s := range w.await(3100, 10*time.Minute)[3000:] {
+			if want := s.inq.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
+				t.Errorf("contract %d, afterwards: %s", s.inq.Request.ContractID, describe(s.out))
+			}
+		}
+	})
+}
+
+// Every second call is refused, whatever it asks: nothing halts, everything is answered, nothing is a dead letter.
+func TestHalfOfTheServersRefuse(t *testing.T) {
+	var calls atomic.Int64
+	for name, every := range map[string]time.Duration{"busy": 0, "two requests a second": 500 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			answer := refusing(func(call) bool { return calls.Add(1)*7919%101 < 50 })
+			inWorld(t, answer, nil, func(t *testing.T, w *world) {
+				for i := range int64(20) {
+					w.run(100, 100, i*100)
+					pass(100 * every)
+				}
+				wantNoDeadLetters(t, w.await(2000, time.Hour))
+			})
+		})
+	}
+}
+
+// With no other traffic at all, a contract that is refused halts nothing, as long as another one was answered before and still
+// is. When that is refused, too, everything halts at the second refusal.
+func TestRefusedWithNoOtherTraffic(t *testing.T) {
+	var expired atomic.Bool
+	answer := refusing(func(c call) bool { return c.contract == 13 || expired.Load() })
+	inWorld(t, answer, nil, func(t *testing.T, w *world) {
+		w.lane(7).submit(request(7, 1))
+		w.await(1, time.Second)
+		w.lane(13).submit(request(13, 2), request(13, 3))
+		settled := w.await(3, 10*time.Minute)
+		wantSummary(t, settled, "1 complete, 2 request-rejected, 3 request-rejected")
+		pass(time.Hour)
+		if n := w.halts.Load(); n != 0 {
+			t.Errorf("halted %d times", n)
+		}
+		expired.Store(true)
+		began := time.Now()
+		w.lane(7).submit(request(7, 4))
+		for w.client.Status().HaltedError == "" {
+			pass(10 * time.Millisecond)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("halted after %v", took)
+		}
+		pass(time.Hour)
+		expired.Store(false)
+		wantSummary(t, w.await(4, time.Minute)[3:], "4 complete")
+		if !strings.Contains(settled[1].out.DeadLetter.Detail, "404") {
+			t.Errorf("%+v", settled[1].out.DeadLetter)
+		}
+	})
+}
+
+// A contract that was given up and is answered again needs as much evidence as any other from then on.
+func TestGivenUpContractComesBack(t *testing.T) {
+	now := time.Now()
+	var r refusals
+	r.giveUp(13, now)
+	if !r.gaveUp(13, now) || r.gaveUp(14, now) || r.gaveUp(13, now.Add(rememberGiven)) {
+		t.Error("it does not remember what was given up, or for the wrong time")
+	}
+	r.answer(13, false)
+	if r.gaveUp(13, now) || r.some.Load() {
+		t.Error("it was answered since")
+	}
+	for i := range int64(2*maxGiven + 1) {
+		r.giveUp(i, now)
+	}
+	if len(r.given) > maxGiven || !r.gaveUp(2*maxGiven, now) {
+		t.Errorf("%d are remembered", len(r.given))
+	}
+}
+
+func TestRefusalShare(t *testing.T) {
+	now := time.Now()
+	var r refusals
+	calls := func(n, oneIn int) (share float64) {
+		for i := range n {
+			if i%oneIn == 0 {
+				share = r.refuse(true, now)
+			} else {
+				r.answer(1, true)
+			}
+		}
+		return share
+	}
+	if share := r.refuse(true, now); chance(share, 5) <= maxChance {
+		t.Errorf("nothing is known, and the share is %v", share)
+	}
+	if share := calls(2000, 100); share < .005 || share > .02 || chance(share, 5) > maxChance {
+		t.Errorf("one in a hundred: %v", share)
+	}
+	now = now.Add(refusalPeriod)
+	calls(2000, 2)
+	now = now.Add(refusalPeriod)
+	if share := calls(2000, 2); share < .45 || share > .55 || chance(share, 5) <= maxChance {
+		t.Errorf("every second one: %v", share)
+	}
+	now = now.Add(time.Hour)
+	if share := r.refuse(false, now); share != .5 {
+		t.Errorf("after an hour the share is %v", share)
+	}
+}
+
+// An outage on a machine whose clock was stepped: an answer from before the step proves nothing about calls made since, however
+// much later on the wall it was sent.
+func TestEvidenceKnowsNoSteps(t *testing.T) {
+	for _, by := range []time.Duration{-time.Hour, time.Hour} {
+		now := time.Now()
+		e := evidence{start: now}
+		e.answered(now.Add(time.Second))
+		inq := request(1, 1)
+		for i := range 5 {
+			e.count(inq, cmsclient.Transient, stepped.Time(now.Add(time.Duration(2+i)*time.Second), by))
+		}
+		if inq.Counted != 1 {
+			t.Errorf("stepped by %v: %d of 5 failures count, though nobody was answered between them", by, inq.Counted)
+		}
+		if act, _ := decide(failure{class: cmsclient.Transient, counted: inq.Counted, maxAttempts: 5, breakerClosed: true}); act != retry {
+			t.Errorf("stepped by %v: %v", by, act)
+		}
+		e.answered(stepped.Time(now.Add(7*time.Second), by))
+		if e.count(inq, cmsclient.Transient, stepped.Time(now.Add(8*time.Second), by)); inq.Counted != 2 {
+			t.Errorf("stepped by %v: an answer since the last failure, and it does not count", by)
+		}
+	}
+}
+
+func TestEvidenceAwaits(t *testing.T) {
+	e := evidence{start: time.Now()}
+	e.await(t.Context(), time.Now(), time.Millisecond)
+	began := time.Now()
+	done := make(chan struct{})
+	go func() {
+		e.await(t.Context(), began, time.Hour)
+		close(done)
+	}()
+	for e.news.Load() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	e.answered(began) // not since
+	e.answered(time.Now())
+	<-done
+}
