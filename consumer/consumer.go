@@ -83,7 +83,9 @@ type Consumer struct {
 
 	mu         sync.Mutex
 	partitions map[int32]*partition
-	joined     bool // some grant has been completed and not been given back
+	starting   map[int32]*starting // granted, start not known yet
+	joined     bool                // some partition has started and not been given back, or there is none for us
+	starts     sync.WaitGroup
 }
 
 // Parts are what a consumer works with.
@@ -107,6 +109,7 @@ func New(cfg Config, parts Parts) *Consumer {
 		progress:   make(chan struct{}, 1),
 		moved:      make(chan struct{}, 1),
 		partitions: map[int32]*partition{},
+		starting:   map[int32]*starting{},
 	}
 	c.fetcher = newFetcher(c, parts.Fetch)
 	if parts.Delivery.Durable() {
@@ -131,6 +134,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	stopWork()
 	c.lanes.close()
 	wg.Wait()
+	c.starts.Wait()
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
@@ -140,59 +144,6 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// Grant implements Owner: it looks up where to start and puts the partitions to work.
-func (c *Consumer) Grant(ctx context.Context, epoch Epoch, ids []int32) {
-	if len(ids) == 0 {
-		c.setJoined(true)
-		c.log.Warn().Str("topic", c.cfg.Topic).Msg("no partition is assigned to this instance: there are more instances than partitions")
-		return
-	}
-	from, err := c.startOffsets(ctx, ids)
-	if err != nil {
-		return // asked back before we knew where to start
-	}
-	c.mu.Lock()
-	window := max(minWindow, c.cfg.RunAhead/(len(c.partitions)+len(ids)))
-	for _, id := range ids {
-		p := newPartition(c, id, epoch, from[id], window)
-		run, stop := context.WithCancel(c.work)
-		p.stop = stop
-		c.partitions[id] = p
-		go p.dispatch(run)
-	}
-	c.joined = true
-	c.mu.Unlock()
-	c.fetcher.poke()
-}
-
-func (c *Consumer) setJoined(joined bool) {
-	c.mu.Lock()
-	c.joined = joined
-	c.mu.Unlock()
-}
-
-// position is where a partition starts.
-type position struct {
-	committed kafkawire.OffsetAndMetadata
-	start     int64 // the committed offset, if there is one
-	ahead     []run // what is finished beyond it
-}
-
-const startBackoff = 100 * time.Millisecond
-
-// startOffsets asks until it knows, or until the partitions are asked back: a guess would lose or repeat records.
-func (c *Consumer) startOffsets(ctx context.Context, ids []int32) (map[int32]position, error) {
-	for tries := 1; ; tries++ {
-		from, err := c.lookUpOffsets(ctx, ids)
-		if err == nil || ctx.Err() != nil {
-			return from, err
-		}
-		c.trouble(err, tries).Err(err).Str("group", c.cfg.Group).Msg("looking up where to start failed; trying again")
-		c.wire.Reset()
-		kafkawire.Pause(ctx, startBackoff)
-	}
-}
-
 // trouble returns what to log a repeated failure with: at debug level when it passes by itself, else as an error, but only
 // at every doubling of tries. Something that only people can mend must not fill the disk until they come.
 func (c *Consumer) trouble(err error, tries int) *zerolog.Event {
@@ -200,38 +151,6 @@ func (c *Consumer) trouble(err error, tries int) *zerolog.Event {
 		return c.log.Debug()
 	}
 	return c.log.Error()
-}
-
-func (c *Consumer) lookUpOffsets(ctx context.Context, ids []int32) (map[int32]position, error) {
-	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
-	if err != nil {
-		return nil, err
-	}
-	from := make(map[int32]position, len(committed))
-	var fresh []int32
-	for id, o := range committed {
-		from[id] = position{committed: o, start: o.Offset, ahead: c.finishedAhead(id, o)}
-		if o.Offset == kafkawire.NoOffset {
-			fresh = append(fresh, id)
-		}
-	}
-	if len(fresh) == 0 {
-		return from, nil
-	}
-	at := kafkawire.Earliest
-	if c.cfg.Start == Latest {
-		at = kafkawire.Latest
-	}
-	resolved, err := c.wire.ListOffsets(ctx, c.cfg.Topic, fresh, at)
-	if err != nil {
-		return nil, err
-	}
-	// The first commit stores these even if nothing comes: a restart must not resolve "latest" again and skip what came
-	// in between.
-	for id, start := range resolved {
-		from[id] = position{committed: committed[id], start: start}
-	}
-	return from, nil
 }
 
 // quietDrain is how long a drain waits without any progress while the gate names a cause: what is on the wire ends by then,
@@ -289,6 +208,7 @@ func lossOf(parts []*partition) <-chan struct{} {
 // drainStart stops fetching and dispatching the partitions and returns those that are held.
 func (c *Consumer) drainStart(ids []int32) []*partition {
 	var parts []*partition
+	c.forget(ids)
 	for _, p := range c.held() {
 		if slices.Contains(ids, p.id) {
 			parts = append(parts, p)

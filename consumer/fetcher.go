@@ -73,7 +73,6 @@ func (f *fetcher) learnEnds(ctx context.Context) {
 	ends, err := f.wire.ListOffsets(ctx, f.consumer.cfg.Topic, ids, kafkawire.Latest)
 	if err != nil {
 		f.consumer.log.Debug().Err(err).Msg("looking for the ends of the partitions failed")
-		return
 	}
 	for _, p := range held {
 		p.mu.Lock()

@@ -15,7 +15,8 @@ type Membership interface {
 
 // Owner is told which partitions it holds.
 type Owner interface {
-	// Grant hands over partitions under an epoch. ctx ends when they are asked back.
+	// Grant hands over partitions under an epoch. ctx ends when they are all asked back. It need not wait until work on
+	// them has begun.
 	Grant(ctx context.Context, epoch Epoch, partitions []int32)
 	// Release asks partitions back. When it returns they are drained and committed as far as the budget allows, and the
 	// owner does not touch them any more.

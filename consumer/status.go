@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -15,6 +16,15 @@ type Status struct {
 	WorkerFree bool // a worker has nothing to do, or one more may be started
 	LastCommit time.Time
 	Partitions []PartitionStatus
+	Starting   []StartStatus // granted partitions on which work has not begun, in ascending order
+}
+
+// StartStatus says why work on a granted partition has not begun: it is not known yet where it starts.
+type StartStatus struct {
+	Partition int32
+	Since     time.Time // of the grant
+	Tries     int       // how often the brokers were asked without an answer to go by
+	Reason    string    // what the last of them said; "": nothing yet
 }
 
 // PartitionStatus is a snapshot of one partition.
@@ -42,6 +52,9 @@ func (c *Consumer) Status() Status {
 	s.InFlight, s.LanesReady = c.lanes.load()
 	c.mu.Lock()
 	s.Joined = c.joined
+	for _, id := range slices.Sorted(maps.Keys(c.starting)) {
+		s.Starting = append(s.Starting, c.starting[id].status(id))
+	}
 	c.mu.Unlock()
 	if at := c.lastCommit.Load(); at != nil {
 		s.LastCommit = *at

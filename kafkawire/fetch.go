@@ -75,8 +75,8 @@ func fetchRequest(topic string, offsets map[int32]int64, limits FetchLimits) *km
 	req.MaxWaitMillis = int32(limits.MaxWait.Milliseconds())
 	req.MinBytes = 1
 	req.MaxBytes = int32(limits.MaxBytes)
-	req.IsolationLevel = 1 // read committed
-	req.SessionEpoch = -1  // no fetch session: what is asked for changes with every request
+	req.IsolationLevel = readCommitted
+	req.SessionEpoch = -1 // no fetch session: what is asked for changes with every request
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = topic
 	for partition, offset := range offsets {

@@ -1,9 +1,12 @@
 package kafkawire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -21,9 +24,36 @@ type OffsetAndMetadata struct {
 	Metadata string
 }
 
+// PartitionErrors say which partitions of a request failed, and why: all others have their answer.
+type PartitionErrors map[int32]error
+
+// Error implements error. It names the lowest partition.
+func (e PartitionErrors) Error() string {
+	if len(e) == 0 {
+		return "no partition failed"
+	}
+	first := slices.Min(slices.Collect(maps.Keys(e)))
+	if len(e) == 1 {
+		return e[first].Error()
+	}
+	return fmt.Sprintf("%v, and %d more partitions failed", e[first], len(e)-1)
+}
+
+// Unwrap lets errors.Is and errors.As look at each partition's error.
+func (e PartitionErrors) Unwrap() []error { return slices.Collect(maps.Values(e)) }
+
+// orNil is e as an error: none where no partition failed.
+func (e PartitionErrors) orNil() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
+
 // CommittedOffsets reads a group's committed offsets (OffsetFetch v7, require_stable, KIP-447). While a transaction over
-// an offset is still open it fails with UnstableOffsetCommit rather than return the offset from before it, which is what
-// kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the answer.
+// an offset is still open its partition fails with UnstableOffsetCommit rather than return the offset from before it, which
+// is what kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the answer, or in
+// PartitionErrors; any other error is one of all partitions.
 func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, partitions []int32) (map[int32]OffsetAndMetadata, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version = 7
@@ -44,10 +74,12 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 		return uncommitted(partitions), nil
 	}
 	offsets := make(map[int32]OffsetAndMetadata, len(partitions))
+	failed := PartitionErrors{}
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
 			if p.ErrorCode != 0 {
-				return nil, fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
+				failed[p.Partition] = fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
+				continue
 			}
 			o := OffsetAndMetadata{Offset: p.Offset}
 			if p.Metadata != nil {
@@ -56,10 +88,10 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 			offsets[p.Partition] = o
 		}
 	}
-	if len(offsets) != len(partitions) {
-		return nil, fmt.Errorf("reading committed offsets: %d of %d partitions answered", len(offsets), len(partitions))
+	if len(offsets)+len(failed) != len(partitions) {
+		return nil, fmt.Errorf("reading committed offsets: %d of %d partitions answered", len(offsets)+len(failed), len(partitions))
 	}
-	return offsets, nil
+	return offsets, failed.orNil()
 }
 
 // Member names a member of a group in one generation of it.
@@ -128,37 +160,78 @@ const (
 )
 
 // ListOffsets resolves a time (milliseconds, or Earliest or Latest) to offsets, asking each partition's leader
-// (ListOffsets v4, read-committed).
+// (ListOffsets v4, read-committed): of a time, the first record with that or a later one, -1 where there is none. Each
+// partition asked for is in the answer, or in PartitionErrors; any other error is one of all partitions.
 func (c *Client) ListOffsets(ctx context.Context, topic string, partitions []int32, at int64) (map[int32]int64, error) {
+	return c.listOffsets(ctx, topic, partitions, at, readCommitted)
+}
+
+// LogEnds returns where the partitions end, open transactions included (the high watermark). Errors are as in ListOffsets.
+func (c *Client) LogEnds(ctx context.Context, topic string, partitions []int32) (map[int32]int64, error) {
+	return c.listOffsets(ctx, topic, partitions, Latest, readUncommitted)
+}
+
+// Isolation levels (KIP-98).
+const (
+	readUncommitted = 0
+	readCommitted   = 1
+)
+
+func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int32, at int64, isolation int8) (map[int32]int64, error) {
 	leaders, _, err := c.Leaders(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
+	failed := PartitionErrors{}
 	byLeader := map[int32][]int32{}
 	for _, p := range partitions {
 		leader, ok := leaders[p]
 		if !ok {
-			return nil, fmt.Errorf("listing offsets of %s/%d: %w", topic, p, kafka.LeaderNotAvailable)
+			failed[p] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p, kafka.LeaderNotAvailable)
+			continue
 		}
 		byLeader[leader] = append(byLeader[leader], p)
 	}
+	type answer struct {
+		of   []int32
+		list []kmsg.ListOffsetsResponseTopicPartition
+		err  error
+	}
+	answers := make(chan answer, len(byLeader))
+	for leader, of := range byLeader { // side by side: one that does not answer holds up its own partitions only
+		go func() {
+			list, err := c.listOffsetsOf(ctx, leader, topic, of, at, isolation)
+			answers <- answer{of, list, err}
+		}()
+	}
 	offsets := make(map[int32]int64, len(partitions))
-	for leader, ps := range byLeader {
-		if err := c.listOffsets(ctx, leader, topic, ps, at, offsets); err != nil {
-			return nil, err
+	for range byLeader {
+		a := <-answers
+		for _, p := range a.list {
+			if p.ErrorCode != 0 {
+				failed[p.Partition] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p.Partition, codeError(p.ErrorCode))
+				continue
+			}
+			offsets[p.Partition] = p.Offset
+		}
+		for _, p := range a.of {
+			if _, ok := offsets[p]; !ok && failed[p] == nil {
+				failed[p] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p, cmp.Or(a.err, errNoAnswer))
+			}
 		}
 	}
-	if len(offsets) != len(partitions) {
-		return nil, fmt.Errorf("listing offsets of %s: %d of %d partitions answered", topic, len(offsets), len(partitions))
-	}
-	return offsets, nil
+	return offsets, failed.orNil()
 }
 
-func (c *Client) listOffsets(ctx context.Context, leader int32, topic string, partitions []int32, at int64, into map[int32]int64) error {
+var errNoAnswer = errors.New("the broker left it out of its answer")
+
+func (c *Client) listOffsetsOf(
+	ctx context.Context, leader int32, topic string, partitions []int32, at int64, isolation int8,
+) (list []kmsg.ListOffsetsResponseTopicPartition, err error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.Version = 4
 	req.ReplicaID = -1
-	req.IsolationLevel = 1
+	req.IsolationLevel = isolation
 	t := kmsg.NewListOffsetsRequestTopic()
 	t.Topic = topic
 	for _, partition := range partitions {
@@ -169,15 +242,10 @@ func (c *Client) listOffsets(ctx context.Context, leader int32, topic string, pa
 	req.Topics = append(req.Topics, t)
 	r, err := typed[*kmsg.ListOffsetsResponse](c.Broker(ctx, leader, req))
 	if err != nil {
-		return fmt.Errorf("listing offsets of %s: %w", topic, err)
+		return nil, err
 	}
 	for i := range r.Topics {
-		for _, p := range r.Topics[i].Partitions {
-			if p.ErrorCode != 0 {
-				return fmt.Errorf("listing offsets of %s/%d: %w", topic, p.Partition, codeError(p.ErrorCode))
-			}
-			into[p.Partition] = p.Offset
-		}
+		list = append(list, r.Topics[i].Partitions...)
 	}
-	return nil
+	return list, nil
 }

@@ -10,6 +10,8 @@ import (
 	"balanceq/internal/kafkatest"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -198,5 +200,39 @@ func TestListOffsets(t *testing.T) {
 	}
 	if _, err := c.ListOffsets(deadline(t), topic, []int32{0, 7}, Latest); err == nil || !strings.Contains(err.Error(), topic+"/7") {
 		t.Errorf("a partition that is not there: error %v", err)
+	}
+}
+
+// A partition that fails takes no other along, and each has its own error.
+func TestOffsetsByPartition(t *testing.T) {
+	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
+	c := wire(t, cluster.ListenAddrs())
+	commitOffsets(t, oracle(t, cluster.ListenAddrs(), kgo.MaxVersions(kversion.V3_5_0())), "group", "topic", map[int32]int64{0: 7})
+	fault := func(key kmsg.Key, partition int32, err *kerr.Error) {
+		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Partitions: []int32{partition}, Err: err, Count: -1})
+	}
+	fault(kmsg.OffsetFetch, 1, kerr.UnstableOffsetCommit)
+	fault(kmsg.ListOffsets, 0, kerr.NotLeaderForPartition)
+	fault(kmsg.ListOffsets, 2, kerr.TopicAuthorizationFailed)
+	ids := []int32{0, 1, 2}
+	stored, err := c.CommittedOffsets(deadline(t), "group", "topic", ids)
+	var each PartitionErrors
+	if want := map[int32]int64{0: 7, 2: NoOffset}; !maps.Equal(offsetsOf(stored), want) || !errors.As(err, &each) ||
+		len(each) != 1 || !errors.Is(each[1], kafka.UnstableOffsetCommit) || !errors.Is(err, kafka.UnstableOffsetCommit) {
+		t.Errorf("committed offsets %v, error %v", stored, err)
+	}
+	for what, list := range map[string]func() (map[int32]int64, error){
+		"offsets": func() (map[int32]int64, error) { return c.ListOffsets(deadline(t), "topic", ids, Earliest) },
+		"ends":    func() (map[int32]int64, error) { return c.LogEnds(deadline(t), "topic", ids) },
+	} {
+		got, err := list()
+		each = nil
+		if !maps.Equal(got, map[int32]int64{1: 0}) || !errors.As(err, &each) || len(each) != 2 ||
+			!errors.Is(each[0], kafka.NotLeaderForPartition) || !errors.Is(each[2], kafka.TopicAuthorizationFailed) {
+			t.Errorf("%s %v, error %v", what, got, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "topic/0") {
+			t.Errorf("%s: the error names no partition: %v", what, err)
+		}
 	}
 }

@@ -31,6 +31,7 @@ var Stages = []Stage{StageGroup, StageFetch, StageDispatch, StageCall, StageWrit
 const (
 	CauseKafka     = "kafka"       // Kafka refuses, or does not answer
 	CauseRebalance = "rebalance"   // the group has given this instance no place yet
+	CauseStart     = "start"       // it is not known yet where some partitions start
 	CauseRetries   = "retry-share" // retries are over their share of the calls
 	CauseLimit     = "limit"       // the calls in flight or their rate
 	CauseBackoff   = "backoff"     // a request between two attempts: its back-off, or what the CMS asked it to wait
@@ -170,6 +171,8 @@ func (h *history) waiting(m *moment) string {
 		return processor.CauseBudget
 	case kafkaTrouble(m) != nil:
 		return CauseKafka
+	case len(m.consumer.Starting) > 0:
+		return CauseStart
 	case !m.consumer.Joined:
 		return CauseRebalance
 	case held == nil || m.at.Sub(held.Moved) < h.after:
@@ -185,7 +188,13 @@ func (h *history) waiting(m *moment) string {
 // suspicions returns everything that should move.
 func (h *history) suspicions(m *moment) []suspicion {
 	var all []suspicion
-	if !m.consumer.Joined && m.kafka == nil {
+	for _, p := range m.consumer.Starting { // each answer is progress, also one that says to ask again
+		all = append(all, suspicion{
+			stage: StageGroup, reason: "the brokers are to say where a partition starts, and neither answer nor fail",
+			id: int64(p.Partition), mark: int64(p.Tries),
+		})
+	}
+	if !m.consumer.Joined && len(m.consumer.Starting) == 0 && m.kafka == nil {
 		all = append(all, suspicion{stage: StageGroup, reason: "the instance has no place in the consumer group, though the group's coordinator answers"})
 	}
 	for i := range m.consumer.Partitions {

@@ -58,6 +58,18 @@ func TestStandstills(t *testing.T) {
 		"no place":           {func(m *moment) { idle(m); m.consumer.Joined = false }, StageGroup, testAfter, ""},
 		"no place, no Kafka": {func(m *moment) { idle(m); m.consumer.Joined = false; m.kafka = errors.New("refused") }, "", 0, CauseKafka},
 
+		"the start is not known": {func(m *moment) {
+			idle(m)
+			m.consumer.Starting = []consumer.StartStatus{{Partition: 4, Tries: int(m.at.Unix())}}
+		}, "", 0, CauseStart},
+		"no start is known": {func(m *moment) {
+			m.consumer = consumer.Status{Starting: []consumer.StartStatus{{Partition: 4, Tries: int(m.at.Unix())}}}
+		}, "", 0, CauseStart},
+		"the question for the start hangs": {func(m *moment) {
+			idle(m)
+			m.consumer.Starting = []consumer.StartStatus{{Partition: 4, Tries: 3}}
+		}, StageGroup, testAfter, ""},
+
 		"not fetched":                    {func(m *moment) { idle(m); m.there = map[int32]bool{3: true} }, StageFetch, testAfter, ""},
 		"not fetched, another partition": {func(m *moment) { idle(m); m.there = map[int32]bool{4: true} }, "", 0, ""},
 		"not fetched, breaker open": {func(m *moment) {

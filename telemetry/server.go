@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
+	"strings"
 	"time"
+
+	"balanceq/consumer"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,6 +31,7 @@ type Health struct {
 	KeysFailing   string     `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
 	WritesFailing string     `json:"writesFailing,omitempty"`
 	KafkaFailing  string     `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
+	NotStarted    string     `json:"notStarted,omitempty"`   // which granted partitions have not begun, and why
 	Partitions    int        `json:"partitions"`
 	InFlight      int        `json:"inFlight"`
 	Lag           int64      `json:"lag"`
@@ -36,11 +42,13 @@ func (s Sources) health(v Verdict) Health {
 	c, cms, p := s.Consumer(), s.CMS(), s.Producer()
 	h := Health{
 		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Paused: s.Budget().Why, Breaker: cms.Breaker,
-		Partitions: len(c.Partitions), InFlight: c.InFlight,
+		NotStarted: notStarted(c.Starting), Partitions: len(c.Partitions), InFlight: c.InFlight,
 	}
 	switch {
 	case v.Stuck != nil:
 		h.Why = "stuck: " + v.Stuck.Reason
+	case !h.Ready && h.NotStarted != "":
+		h.Why = "it is not known yet where the partitions start"
 	case !h.Ready:
 		h.Why = "not a member of the consumer group at the moment"
 	}
@@ -62,6 +70,27 @@ func (s Sources) health(v Verdict) Health {
 		h.Lag += part.Lag()
 	}
 	return h
+}
+
+// notStarted names partitions on which work has not begun, by reason.
+func notStarted(starting []consumer.StartStatus) string {
+	var parts []string
+	for len(starting) > 0 {
+		first := starting[0]
+		var ids []string
+		rest := starting[:0:0]
+		for _, s := range starting {
+			if s.Reason != first.Reason {
+				rest = append(rest, s)
+				continue
+			}
+			ids = append(ids, strconv.Itoa(int(s.Partition)))
+		}
+		parts = append(parts, fmt.Sprintf("partition %s since %s: %s", strings.Join(ids, ", "),
+			first.Since.UTC().Format(time.RFC3339), cmp.Or(first.Reason, "the brokers are being asked where to start")))
+		starting = rest
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Server serves /metrics, /livez, /readyz, POST /resume, and Go's profiles under /debug/pprof/.

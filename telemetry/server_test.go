@@ -113,6 +113,15 @@ func TestReadyz(t *testing.T) {
 			Health{Ready: true, Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
 		"not joined": {fakes{cms: cmsclient.Status{Breaker: "closed"}}, 503,
 			Health{Why: "not a member of the consumer group at the moment", Waiting: "rebalance", Breaker: "closed"}},
+		"partitions have not started": {fakes{consumer: consumer.Status{Joined: true, Starting: []consumer.StartStatus{
+			{Partition: 0, Since: epoch, Reason: "no leader"}, {Partition: 3, Since: epoch}, {Partition: 4, Since: epoch, Reason: "no leader"},
+		}}, cms: cmsclient.Status{Breaker: "closed"}}, 200,
+			Health{Ready: true, Breaker: "closed", Waiting: "start", NotStarted: "partition 0, 4 since 2026-01-02T03:04:05Z: no leader; " +
+				"partition 3 since 2026-01-02T03:04:05Z: the brokers are being asked where to start"}},
+		"nothing has started": {fakes{consumer: consumer.Status{Starting: []consumer.StartStatus{{Partition: 1, Since: epoch}}},
+			cms: cmsclient.Status{Breaker: "closed"}}, 503,
+			Health{Breaker: "closed", Waiting: "start", Why: "it is not known yet where the partitions start",
+				NotStarted: "partition 1 since 2026-01-02T03:04:05Z: the brokers are being asked where to start"}},
 		"waiting for the CMS is ready": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "open", Cause: cmsclient.CauseBreaker}}, 200,
 			Health{Ready: true, Waiting: "breaker", Breaker: "open", Partitions: 2, InFlight: 3, Lag: 4}},
 		"halted": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed", Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,

@@ -1,0 +1,239 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// starting is a granted partition of which it is not known yet where it starts. Consumer.mu guards it.
+type starting struct {
+	epoch Epoch
+	since time.Time
+	tries int
+	err   error // of the last try
+}
+
+// position is where a partition starts.
+type position struct {
+	committed kafkawire.OffsetAndMetadata
+	start     int64 // the committed offset, if there is one
+	ahead     []run // what is finished beyond it
+}
+
+// Grant implements Owner: it looks up where to start and puts the partitions to work. It returns after the first look;
+// partitions whose start is not known by then start later, each on its own.
+func (c *Consumer) Grant(ctx context.Context, epoch Epoch, ids []int32) {
+	if len(ids) == 0 {
+		c.setJoined(true)
+		c.log.Warn().Str("topic", c.cfg.Topic).Msg("no partition is assigned to this instance: there are more instances than partitions")
+		return
+	}
+	granted := make(map[int32]*starting, len(ids))
+	c.mu.Lock()
+	for _, id := range ids {
+		granted[id] = &starting{epoch: epoch, since: time.Now()}
+	}
+	maps.Copy(c.starting, granted)
+	c.mu.Unlock()
+	if reset := c.startSome(ctx, granted); len(c.unstarted(granted)) > 0 {
+		c.starts.Go(func() { c.startRest(c.work, granted, reset) })
+	}
+}
+
+const (
+	startBackoff  = 100 * time.Millisecond
+	startPatience = 10 // tries, after which the pause is longer
+	startPause    = time.Second
+)
+
+// startRest asks until the start of each partition is known or it is asked back: a guess would lose or repeat records.
+func (c *Consumer) startRest(ctx context.Context, granted map[int32]*starting, reset bool) {
+	for tries := 1; ; tries++ {
+		if reset {
+			c.wire.Reset()
+		}
+		pause := startBackoff
+		if tries > startPatience {
+			pause = startPause
+		}
+		if !kafkawire.Pause(ctx, pause) || len(c.unstarted(granted)) == 0 {
+			return
+		}
+		reset = c.startSome(ctx, granted)
+	}
+}
+
+// startSome puts those of the granted partitions to work whose start is known now. reset says that the connections, or
+// what is known of the leaders, may be to blame for the others.
+//
+// A partition may be asked back, and even be granted again, while the brokers are asked. Its entry in Consumer.starting is
+// another one then, or none, and what was found out is dropped: the new grant asks for itself. A partition that has its
+// entry when start takes the mutex is in Consumer.partitions when it gives it back, so Release finds it either here or there.
+func (c *Consumer) startSome(ctx context.Context, granted map[int32]*starting) (reset bool) {
+	from, fresh, failed := c.committedStarts(ctx, c.unstarted(granted))
+	c.start(granted, from) // at once: the others may wait for a broker that does not answer
+	if len(fresh) > 0 {
+		from, unresolved := c.freshStarts(ctx, fresh)
+		maps.Copy(failed, unresolved)
+		c.start(granted, from)
+	}
+	if ctx.Err() == nil {
+		c.noteUnstarted(granted, failed)
+	}
+	for _, err := range failed {
+		reset = reset || !errors.Is(err, kafka.UnstableOffsetCommit)
+	}
+	return reset
+}
+
+// unstarted returns the partitions of a grant that are still to be started, in ascending order.
+func (c *Consumer) unstarted(granted map[int32]*starting) []int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []int32
+	for id, s := range granted {
+		if c.starting[id] == s {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (c *Consumer) start(granted map[int32]*starting, from map[int32]position) {
+	c.mu.Lock()
+	maps.DeleteFunc(from, func(id int32, _ position) bool { return c.starting[id] != granted[id] })
+	window := max(minWindow, c.cfg.RunAhead/max(1, len(c.partitions)+len(from)))
+	for id, at := range from {
+		p := newPartition(c, id, granted[id].epoch, at, window)
+		run, stop := context.WithCancel(c.work)
+		p.stop = stop
+		delete(c.starting, id)
+		c.partitions[id] = p
+		c.joined = true
+		go p.dispatch(run)
+	}
+	c.mu.Unlock()
+	if len(from) > 0 {
+		c.fetcher.poke()
+	}
+}
+
+// forget drops partitions that are asked back before their start is known: nothing of them was ever ours.
+func (c *Consumer) forget(ids []int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		delete(c.starting, id)
+	}
+}
+
+func (c *Consumer) setJoined(joined bool) {
+	c.mu.Lock()
+	c.joined = joined
+	c.mu.Unlock()
+}
+
+// hintTries is when to begin to tell of what passes by itself as a rule, a few seconds after the grant.
+const hintTries = 16
+
+// noteUnstarted keeps why partitions have not started, for the status, and tells of it at every doubling of their tries: one
+// line a reason.
+func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]error) {
+	due := map[string][]int32{}
+	since := map[string]time.Time{}
+	c.mu.Lock()
+	for _, id := range slices.Sorted(maps.Keys(failed)) {
+		s, err := granted[id], failed[id]
+		if c.starting[id] != s {
+			continue
+		}
+		s.err = err
+		s.tries++
+		if s.tries&(s.tries-1) == 0 && (s.tries >= hintTries || !kafkawire.Transient(err)) {
+			why := unstartedReason(err)
+			due[why] = append(due[why], id)
+			since[why] = s.since
+		}
+	}
+	c.mu.Unlock()
+	for why, ids := range due {
+		c.log.Error().Str("group", c.cfg.Group).Str("topic", c.cfg.Topic).Ints32("partitions", ids).Str("reason", why).
+			Time("since", since[why]).Err(failed[ids[0]]).
+			Msg("these partitions have not started: it is not known where to start; all others go on, trying again")
+	}
+}
+
+// unstartedReason says in the words of who has to do something about it why it is not known where a partition starts.
+func unstartedReason(err error) string {
+	switch {
+	case errors.Is(err, kafka.UnstableOffsetCommit):
+		return "an open transaction over its offset: it ends by itself within the transaction timeout of who began it, " +
+			"or kafka-transactions.sh abort ends it"
+	case errors.Is(err, kafka.LeaderNotAvailable):
+		return "it has no leader: its replicas are offline"
+	}
+	return err.Error()
+}
+
+func (s *starting) status(id int32) StartStatus {
+	status := StartStatus{Partition: id, Since: s.since, Tries: s.tries}
+	if s.err != nil {
+		status.Reason = unstartedReason(s.err)
+	}
+	return status
+}
+
+// committedStarts returns where the partitions start whose committed offset is known, those that have none, and why it is
+// not known of the others.
+func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[int32]position, fresh []int32, failed map[int32]error) {
+	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
+	from = make(map[int32]position, len(committed))
+	for id, o := range committed {
+		if o.Offset == kafkawire.NoOffset {
+			fresh = append(fresh, id)
+			continue
+		}
+		from[id] = position{committed: o, start: o.Offset, ahead: c.finishedAhead(id, o)}
+	}
+	return from, fresh, failures(ids, committed, err)
+}
+
+// freshStarts returns where partitions without a committed offset start. The first commit stores that even if nothing comes:
+// a restart must not resolve "latest" again and skip what came in between.
+func (c *Consumer) freshStarts(ctx context.Context, ids []int32) (from map[int32]position, failed map[int32]error) {
+	at := kafkawire.Earliest
+	if c.cfg.Start == Latest {
+		at = kafkawire.Latest
+	}
+	resolved, err := c.wire.ListOffsets(ctx, c.cfg.Topic, ids, at)
+	from = make(map[int32]position, len(resolved))
+	for id, start := range resolved {
+		from[id] = position{committed: kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset}, start: start}
+	}
+	return from, failures(ids, resolved, err)
+}
+
+// failures gives each partition that has no answer its error.
+func failures[T any](ids []int32, answers map[int32]T, err error) map[int32]error {
+	failed := map[int32]error{}
+	var each kafkawire.PartitionErrors
+	errors.As(err, &each)
+	for _, id := range ids {
+		if _, ok := answers[id]; ok {
+			continue
+		}
+		failed[id] = err
+		if each[id] != nil {
+			failed[id] = each[id]
+		}
+	}
+	return failed
+}
