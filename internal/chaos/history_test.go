@@ -109,7 +109,7 @@ func TestFlags(t *testing.T) {
 	if o, err := parse(nil, io.Discard); err != nil || o.records < 200_000 || o.mode != atLeastOnce || o.nodes != 1 {
 		t.Errorf("%+v %v", o, err)
 	}
-	if o, err := parse([]string{"--brokers=k:9092"}, io.Discard); err != nil || len(o.faults) != len(faults)-7 {
+	if o, err := parse([]string{"--brokers=k:9092"}, io.Discard); err != nil || len(o.faults) != len(faults)-8 {
 		t.Errorf("%+v %v", o, err)
 	}
 	for _, wrong := range [][]string{{"--mode=twice"}, {"--workers=0"}, {"--duration=0s"}, {"--faults=x"}, {"--nodes=2"}, {"x"}, {"--x"}} {

@@ -39,11 +39,12 @@ const (
 	breakerOpen = 4 * time.Second  // cms.breaker.max-open-time, and the slow start behind it
 )
 
-// Faults of the request topic's log.
+// Faults of topics.
 const (
 	recreate = "recreate"
 	expand   = "partitions"
 	truncate = "truncate"
+	reoutput = "outcomes"
 )
 
 // refuse is a fault of what is between us and the CMS.
@@ -71,9 +72,11 @@ var faults = []fault{
 	// every packet from and to a broker delayed
 	{"slow", ofKafka, false, 1, 3 * time.Second, 6 * time.Second, 0, rejoining, "connections slow"},
 	// the topic of requests deleted and, after that time, created again, twice: the second log is soon longer than the first
-	{recreate, ofKafka, true, 1, 0, 2 * time.Second, betweenLogs + 2*time.Second, rejoining, "topic created again"},
+	{recreate, ofKafka, true, 1, 0, 2 * time.Second, betweenLogs + aloneFor + time.Second, rejoining, "topic created again"},
 	// more partitions for the topic of requests
 	{expand, ofKafka, false, 1, 0, time.Second, time.Second, rejoining, "partitions added"},
+	// the topic of results or that of dead letters deleted and created again, once no outcome is on its way
+	{reoutput, ofKafka, false, 1, 0, time.Second, 3 * time.Second, rejoining, "outcomes' topic created again"},
 	// kill -9 of a broker, which has lost the end of a partition of requests when it is back after that time
 	{truncate, ofKafka, true, 1, 0, 2 * time.Second, starting, rejoining, "log truncated"},
 	// slow answers, then 503 or resets on every call

@@ -23,22 +23,9 @@ func (w *witness) testify(ctx context.Context, withCommits bool) (history, error
 		return h, fmt.Errorf("asking for the ends of the topics: %w", err)
 	}
 	each := func(topic string, take func(stored) error) error {
-		log, err := w.read(ctx, topic, ends[topic])
-		if err != nil {
-			return err
-		}
-		for _, partition := range slices.Sorted(maps.Keys(log)) {
-			records, err := committed(log[partition])
-			if err != nil {
-				return err
-			}
-			for _, r := range records {
-				if err := take(r); err != nil {
-					h.incidents = append(h.incidents, err.Error())
-				}
-			}
-		}
-		return nil
+		wrong, err := w.each(ctx, topic, ends[topic], take)
+		h.incidents = append(h.incidents, wrong...)
+		return err
 	}
 	if err := each(w.topics.requests, func(r stored) error {
 		q, err := readRequest(r.Record)
@@ -54,16 +41,11 @@ func (w *witness) testify(ctx context.Context, withCommits bool) (history, error
 		return h, err
 	}
 	for _, topic := range []string{w.topics.results, w.topics.deadletters} {
-		if err := each(topic, func(r stored) error {
-			o, err := readOutcome(r, topic == w.topics.deadletters)
-			if err == nil {
-				h.outcomes = append(h.outcomes, o)
-			}
-			return err
-		}); err != nil {
+		if err := w.keep(ctx, topic, ends[topic]); err != nil {
 			return h, err
 		}
 	}
+	h.outcomes, h.incidents = w.kept, append(h.incidents, w.wrong...)
 	if withCommits {
 		err = each(commitLog, func(r stored) error {
 			if c, ours := w.readCommit(r); ours {
@@ -77,6 +59,26 @@ func (w *witness) testify(ctx context.Context, withCommits bool) (history, error
 	}
 	h.ended = time.Now().UnixMilli()
 	return h, err
+}
+
+// each hands on what a read-committed reader gets of a topic. What take finds wrong with a record it returns.
+func (w *witness) each(ctx context.Context, topic string, ends map[int32]int64, take func(stored) error) (wrong []string, err error) {
+	log, err := w.read(ctx, topic, ends)
+	if err != nil {
+		return nil, err
+	}
+	for _, partition := range slices.Sorted(maps.Keys(log)) {
+		records, err := committed(log[partition])
+		if err != nil {
+			return wrong, err
+		}
+		for _, r := range records {
+			if err := take(r); err != nil {
+				wrong = append(wrong, err.Error())
+			}
+		}
+	}
+	return wrong, nil
 }
 
 // readCommit reads a record of the log of commits (Kafka's OffsetCommitKey and OffsetCommitValue). Other groups' are not ours,

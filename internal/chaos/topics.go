@@ -50,18 +50,8 @@ func (w *witness) create(ctx context.Context, names ...string) error {
 
 // recreate deletes the topic of requests and creates it again after a time.
 func (w *witness) recreate(ctx context.Context, after time.Duration) error {
-	t := kmsg.NewDeleteTopicsRequestTopic()
-	t.Topic = &w.topics.requests
-	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.TopicNames, req.Topics = []string{w.topics.requests}, append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, w.client)
-	if err != nil {
-		return fmt.Errorf("deleting topic %s: %w", w.topics.requests, err)
-	}
-	for _, t := range resp.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return fmt.Errorf("deleting topic %s: %w", w.topics.requests, err)
-		}
+	if err := w.remove(ctx, w.topics.requests); err != nil {
+		return err
 	}
 	pause(ctx, after)
 	w.losses = append(w.losses, loss{at: time.Now().UnixMilli(), partition: wholeTopic})
@@ -69,6 +59,24 @@ func (w *witness) recreate(ctx context.Context, after time.Duration) error {
 		return err
 	}
 	w.serves(ctx)
+	return nil
+}
+
+// remove deletes a topic.
+func (w *witness) remove(ctx context.Context, name string) error {
+	t := kmsg.NewDeleteTopicsRequestTopic()
+	t.Topic = &name
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.TopicNames, req.Topics = []string{name}, append(req.Topics, t)
+	resp, err := req.RequestWith(ctx, w.client)
+	if err != nil {
+		return fmt.Errorf("deleting topic %s: %w", name, err)
+	}
+	for _, t := range resp.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return fmt.Errorf("deleting topic %s: %w", name, err)
+		}
+	}
 	return nil
 }
 

@@ -32,15 +32,10 @@ func (w *witness) drained(ctx context.Context, within time.Duration) error {
 	for {
 		s, err := w.sample(ctx)
 		if err == nil {
-			var ends map[string]map[int32]int64
-			if ends, err = w.ends(ctx, readUncommitted, w.topics.requests); err == nil {
-				open := int64(0)
-				for partition, end := range ends[w.topics.requests] {
-					open += max(end-s.committed[partition], s.committed[partition]-end) // a log may end below what is committed
-				}
-				if open == 0 {
-					return nil
-				}
+			var open int64
+			if open, err = w.pending(ctx, s.committed); err == nil && open == 0 {
+				return nil
+			} else if err == nil {
 				err = fmt.Errorf("%d requests are not committed", open)
 			}
 		}
@@ -48,4 +43,13 @@ func (w *witness) drained(ctx context.Context, within time.Duration) error {
 			return fmt.Errorf("after %v: %w", within, err)
 		}
 	}
+}
+
+// pending counts the requests that are not committed, and the offsets that are and have no request.
+func (w *witness) pending(ctx context.Context, committed map[int32]int64) (open int64, err error) {
+	ends, err := w.ends(ctx, readUncommitted, w.topics.requests)
+	for partition, end := range ends[w.topics.requests] {
+		open += max(end-committed[partition], committed[partition]-end) // a log may end below what is committed
+	}
+	return open, err
 }

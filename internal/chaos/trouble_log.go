@@ -8,22 +8,39 @@ import (
 
 const (
 	betweenLogs = 2 * time.Second // between the first and the second time a topic is created again
+	aloneFor    = time.Second     // how long publishers have a new log to themselves
 	addedParts  = 3
 )
 
 // recreate gives the topic of requests another log, and soon afterwards one more. While it does not exist, requests pile up:
-// the second log is longer than the first one as soon as it is there, so that an offset of that one is in it.
+// the second log is longer than the first one as soon as it is there, so that an offset of that one is in it. For odd degrees
+// workers do not reach the brokers meanwhile: what they then ask for is there, and is something else.
 func (t *trouble) recreate(ctx context.Context, s step) error {
 	remaking := context.WithoutCancel(ctx)
-	for i := range 2 {
-		if i > 0 {
-			pause(ctx, betweenLogs)
-		}
-		if err := t.witness.between(remaking, func() error { return t.witness.recreate(remaking, s.lasts) }); err != nil {
-			return err
-		}
+	again := func() error {
+		return t.witness.between(remaking, func() error { return t.witness.recreate(remaking, s.lasts) })
 	}
-	return nil
+	if err := again(); err != nil {
+		return err
+	}
+	pause(ctx, betweenLogs)
+	return t.behindBacks(ctx, s, again)
+}
+
+// behindBacks does something while, for odd degrees, no worker reaches a broker, and until publishers have gone on for a while.
+func (t *trouble) behindBacks(ctx context.Context, s step, do func() error) error {
+	if s.degree%2 == 0 {
+		return do()
+	}
+	for _, n := range t.cluster.nodes {
+		n.proxy.cut()
+	}
+	err := do()
+	pause(ctx, aloneFor)
+	for _, n := range t.cluster.nodes {
+		n.proxy.mend()
+	}
+	return err
 }
 
 // expand adds partitions, to which requests go at once.
@@ -34,33 +51,46 @@ func (t *trouble) expand(ctx context.Context, s step) error {
 	return err
 }
 
+// outcomes creates the topic of results or that of dead letters again, while publishers wait.
+func (t *trouble) outcomes(ctx context.Context, s step) error {
+	remaking := context.WithoutCancel(ctx)
+	topic := []string{t.witness.topics.results, t.witness.topics.deadletters}[s.degree%2]
+	return t.witness.between(remaking, func() error { return t.witness.recreateOutputs(remaking, topic, s.lasts) })
+}
+
 // truncate kills a broker that then comes back without the end of a partition, as after a power cut with one replica. For
-// odd degrees requests go on at once, so that the log is soon as long as it was; for even ones workers come first.
+// even degrees workers come first; for odd ones publishers do, so that the log is soon as long as it was.
 func (t *trouble) truncate(ctx context.Context, s step, n *node) error {
 	mending := context.WithoutCancel(ctx)
-	partition := int32(s.degree) % t.witness.asked.Load()
-	return t.witness.between(mending, func() error {
-		before, err := t.witness.epoch(mending, partition)
-		if err != nil {
+	return t.behindBacks(ctx, s, func() error {
+		return t.witness.between(mending, func() error {
+			lost, err := t.cut(mending, s, n)
+			if err != nil {
+				return fmt.Errorf("truncating a log: %w", err)
+			}
+			t.witness.losses = append(t.witness.losses, lost)
+			t.say("partition %d of requests ends at %d", lost.partition, lost.offset)
+			pause(ctx, s.lasts)
+			err = t.revive(ctx, n)
+			if s.degree%2 == 0 {
+				pause(ctx, aloneFor)
+			}
 			return err
-		}
-		if _, err := t.cluster.kill(mending, n); err != nil {
-			return err
-		}
-		lost := loss{at: time.Now().UnixMilli(), partition: partition, epoch: before + 1}
-		lost.offset, err = t.cluster.cutLog(mending, n, t.witness.topics.requests, partition, int64(20+2*s.degree))
-		if err != nil {
-			return fmt.Errorf("truncating a log: %w", err)
-		}
-		t.witness.losses = append(t.witness.losses, lost)
-		t.say("partition %d of requests ends at %d", partition, lost.offset)
-		pause(ctx, s.lasts)
-		if err := t.revive(ctx, n); err != nil {
-			return err
-		}
-		if s.degree%2 == 0 {
-			pause(ctx, betweenLogs)
-		}
-		return nil
+		})
 	})
+}
+
+// cut kills a broker and takes the end of a partition from its disk.
+func (t *trouble) cut(ctx context.Context, s step, n *node) (loss, error) {
+	lost := loss{partition: int32(s.degree) % t.witness.asked.Load()}
+	before, err := t.witness.epoch(ctx, lost.partition)
+	if err != nil {
+		return lost, err
+	}
+	if _, err := t.cluster.kill(ctx, n); err != nil {
+		return lost, err
+	}
+	lost.at, lost.epoch = time.Now().UnixMilli(), before+1
+	lost.offset, err = t.cluster.cutLog(ctx, n, t.witness.topics.requests, lost.partition, int64(20+2*s.degree))
+	return lost, err
 }

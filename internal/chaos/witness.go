@@ -26,6 +26,7 @@ type witness struct {
 	highest     map[place]int64
 	samples     []sample
 	*publisher
+	outputs
 }
 
 // topics are the names of the three.
@@ -45,6 +46,7 @@ const (
 func newWitness(addrs string, suffix string, parts int) (*witness, error) {
 	w := &witness{
 		addrs: strings.Split(addrs, ","), group: "chaos-" + suffix, parts: parts, highest: map[place]int64{},
+		outputs:   outputs{before: map[place]int64{}},
 		publisher: &publisher{acks: map[int]ack{}, lifeOf: map[[16]byte]int{}},
 		topics:    topics{"chaos-" + suffix + "-requests", "chaos-" + suffix + "-results", "chaos-" + suffix + "-deadletters"},
 	}
@@ -188,11 +190,11 @@ func (w *witness) sample(ctx context.Context) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	for partition, end := range ends[w.topics.results] {
-		w.highest[place{false, partition}] = max(w.highest[place{false, partition}], end)
-	}
-	for partition, end := range ends[w.topics.deadletters] {
-		w.highest[place{true, partition}] = max(w.highest[place{true, partition}], end)
+	for _, topic := range []string{w.topics.results, w.topics.deadletters} {
+		for partition, end := range ends[topic] {
+			at := place{topic == w.topics.deadletters, partition}
+			w.highest[at] = max(w.highest[at], w.length(at, end))
+		}
 	}
 	s := sample{begun, committed, maps.Clone(w.highest)}
 	w.samples = append(w.samples, s)
