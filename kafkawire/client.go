@@ -40,9 +40,7 @@ func NewClient(s Settings, topics ...string) *Client {
 		ClientID: s.ClientID, TLS: s.TLS, SASL: s.SASL,
 		DialTimeout: dialTimeout, IdleTimeout: 30 * time.Second,
 		MetadataTTL: metadataTTL, MetadataTopics: topics,
-	}
-	if s.TLS == nil { // a TLS handshake tells by itself what is no broker
-		t.Dial = dialGuarded
+		Dial: dialer{bootstrap: s.Brokers, guarded: s.TLS == nil}.dial,
 	}
 	return &Client{
 		transport: t,

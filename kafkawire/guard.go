@@ -1,7 +1,6 @@
 package kafkawire
 
 import (
-	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -13,15 +12,6 @@ type guardedConn struct {
 	net.Conn
 	checked bool
 	head    []byte // of the first answer, not passed on yet
-}
-
-func dialGuarded(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
-	conn, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &guardedConn{Conn: conn}, nil
 }
 
 // Read passes the first answer on once its size is plausible.

@@ -42,8 +42,8 @@ func reachTopics(ctx context.Context, cfg config.Config, names ...string) (kafka
 		case ctx.Err() != nil:
 			return settings, nil, errInterrupted
 		case err != nil && t.Partitions == 0: // a topic whose configuration may not be read can be used all the same
-			return settings, nil, fmt.Errorf("asking Kafka at kafka.brokers=%s: %w; check kafka.brokers (and kafka.tls, kafka.sasl), or start the cluster",
-				strings.Join(settings.Brokers, ","), err)
+			return settings, nil, fmt.Errorf("asking Kafka at kafka.brokers=%s: %w; %s",
+				strings.Join(settings.Brokers, ","), err, service.KafkaFix(err))
 		}
 		topics = append(topics, t)
 	}

@@ -117,13 +117,17 @@ func inspect[T any](
 			return none, fmt.Errorf("asking Kafka at %s: %w; %s", brokers, err, KafkaFix(err))
 		}
 		client.Reset()
-		log.Warn().Err(err).Strs("brokers", settings.Brokers).Msg("waiting for Kafka")
+		log.Warn().Err(err).Strs("brokers", settings.Brokers).Str("fix", KafkaFix(err)).Msg("waiting for Kafka")
 	}
 }
 
 // KafkaFix is what to do about an error of asking the cluster for something.
 func KafkaFix(err error) string {
+	var advertised *kafkawire.AdvertisedError
 	switch {
+	case errors.As(err, &advertised):
+		return fmt.Sprintf("correct advertised.listeners of the broker, so that clients can resolve and reach it, "+
+			"or open the way from here to %s; kafka.brokers itself is right", advertised.Address)
 	case kafkawire.LoginRefused(err):
 		return "check kafka.sasl.mechanism, kafka.sasl.username and the password"
 	case kafkawire.NoCoordinator(err):
