@@ -26,7 +26,11 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 		case <-moved:
 		case <-tick.C:
 		}
-		if !c.commit(ctx, c.held(), false) || moved == nil {
+		some, more := c.commit(ctx, c.held(), false)
+		for more && ctx.Err() == nil {
+			_, more = c.commit(ctx, c.held(), false) // what is held may have changed: Release comes in between
+		}
+		if !some || moved == nil {
 			continue
 		}
 		tick.Reset(c.cfg.CommitInterval)
@@ -38,20 +42,24 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 	}
 }
 
-// commit stores the offsets of the given partitions, one call an epoch, and says whether there were any. force commits them
-// even if they have not moved.
-func (c *Consumer) commit(ctx context.Context, parts []*partition, force bool) bool {
+// commit stores the offsets of the given partitions, one call an epoch, and says whether there were any, and whether there is
+// more that can be committed at once. force commits them even if they have not moved.
+func (c *Consumer) commit(ctx context.Context, parts []*partition, force bool) (some, more bool) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
 	return c.commitLocked(ctx, parts, force)
 }
 
 // commitAndRevoke commits partitions for the last time. It is one step: between the two, a commit that waits for the mutex
-// would take the partitions along once more, and be on its way when their next owner has already moved on.
-func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition) {
+// would take the partitions along once more, and be on its way when their next owner has already moved on. What takes more
+// than one commit is given up after deadline; its requests are answered again.
+func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition, deadline time.Time) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
-	c.commitLocked(ctx, parts, true)
+	_, more := c.commitLocked(ctx, parts, true)
+	for more && time.Now().Before(deadline) {
+		_, more = c.commitLocked(ctx, parts, false)
+	}
 	for _, p := range parts {
 		p.revoked.Store(true)
 	}
@@ -59,8 +67,8 @@ func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition) {
 }
 
 // commitLocked requires commitMu.
-func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force bool) bool {
-	offsets := map[Epoch]map[int32]kafkawire.OffsetAndMetadata{}
+func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force bool) (some, more bool) {
+	asked := map[Epoch]offsets{}
 	committing := map[int32]*partition{}
 	for _, p := range parts {
 		// Given back between held() and here: Release has committed it already, and its next owner may have moved on.
@@ -74,43 +82,49 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force b
 		if !ok {
 			continue
 		}
-		if offsets[p.epoch] == nil {
-			offsets[p.epoch] = map[int32]kafkawire.OffsetAndMetadata{}
+		if asked[p.epoch] == nil {
+			asked[p.epoch] = offsets{}
 		}
-		offsets[p.epoch][p.id] = offset
+		asked[p.epoch][p.id] = offset
 		committing[p.id] = p
 	}
-	for epoch, o := range offsets {
-		began := time.Now()
-		committed, err := c.delivery.Commit(ctx, epoch, o)
-		for id, offset := range committed {
+	for epoch, o := range asked {
+		for id, offset := range c.commitUnder(ctx, epoch, o) {
 			committing[id].noteCommitted(offset)
+			more = more || offset.Offset < o[id].Offset
 		}
-		c.obs.Committed(time.Since(began), err)
-		if errors.Is(err, kafka.OffsetMetadataTooLarge) && c.aheadLimit > 0 {
-			c.aheadLimit = 0
-			c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("needed", aheadLimit).
-				Msg("the brokers' offset.metadata.max.bytes is too small to name answered requests behind one that waits; a crash repeats them until it is raised and this service restarted")
-		}
-		if errors.Is(err, kafkawire.ErrRival) {
-			c.fail(err) // which tells people
-			continue
-		}
-		if err != nil {
-			// Not fatal: the offsets go out again with the next commit, and if the group has forgotten us it says so to the
-			// membership as well. Logged at every doubling.
-			if c.refused++; c.refused&(c.refused-1) == 0 {
-				c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("tries", c.refused).Msg("committing offsets failed; trying again")
-			}
-			continue
-		}
-		if c.refused > 0 {
-			c.log.Info().Str("group", c.cfg.Group).Int("tries", c.refused+1).Msg("committing offsets works again")
-			c.refused = 0
-		}
+	}
+	return len(asked) > 0, more
+}
+
+// commitUnder makes one commit and returns what is committed. It requires commitMu.
+func (c *Consumer) commitUnder(ctx context.Context, epoch Epoch, o offsets) offsets {
+	began := time.Now()
+	committed, err := c.delivery.Commit(ctx, epoch, o)
+	c.obs.Committed(time.Since(began), err)
+	if err == nil || len(committed) > 0 {
 		c.lastCommit.Store(&began)
 	}
-	return len(offsets) > 0
+	if errors.Is(err, kafka.OffsetMetadataTooLarge) && c.aheadLimit > 0 {
+		c.aheadLimit = 0
+		c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("needed", aheadLimit).
+			Msg("the brokers' offset.metadata.max.bytes is too small to name answered requests behind one that waits; a crash repeats them until it is raised and this service restarted")
+	}
+	switch {
+	case errors.Is(err, kafkawire.ErrRival):
+		c.fail(err) // which tells people
+	case err != nil:
+		// Not fatal: the offsets go out again with the next commit, and if the group has forgotten us it says so to the
+		// membership as well. Logged at every doubling.
+		if c.refused++; c.refused&(c.refused-1) == 0 {
+			c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("tries", c.refused).Int("committed", len(committed)).
+				Msg("committing offsets failed; trying again")
+		}
+	case c.refused > 0:
+		c.log.Info().Str("group", c.cfg.Group).Int("tries", c.refused+1).Msg("committing offsets works again")
+		c.refused = 0
+	}
+	return committed
 }
 
 func ended(c <-chan struct{}) bool {

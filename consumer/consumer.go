@@ -183,7 +183,7 @@ func (c *Consumer) Release(ids []int32) {
 			break
 		}
 	}
-	c.commitAndRevoke(c.work, parts)
+	c.commitAndRevoke(c.work, parts, began.Add(c.cfg.DrainTimeout))
 	left := drained(parts)
 	c.mu.Lock()
 	for _, p := range parts {

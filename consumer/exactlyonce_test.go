@@ -26,6 +26,9 @@ import (
 type fakeWriter struct {
 	places  []Place
 	offsets map[int32]int64
+	step    int64         // offsets that one commit can take; 0: all
+	takes   time.Duration // one commit
+	after   func()        // is called after each
 	member  kafkawire.Member
 	revoked func()
 	err     error
@@ -37,11 +40,20 @@ func (w *fakeWriter) Write(_ context.Context, _ *schemas.Inquiry, _ schemas.Outc
 }
 
 func (w *fakeWriter) Commit(_ context.Context, member func() kafkawire.Member, o offsets) (offsets, error) {
+	before := w.offsets
 	w.member, w.offsets = member(), map[int32]int64{}
+	<-time.After(w.takes)
+	committed := offsets{}
 	for partition, at := range o {
-		w.offsets[partition] = at.Offset
+		if w.step > 0 {
+			at.Offset = min(at.Offset, before[partition]+w.step)
+		}
+		w.offsets[partition], committed[partition] = at.Offset, at
 	}
-	return o, w.err
+	if w.after != nil {
+		w.after()
+	}
+	return committed, w.err
 }
 
 func (w *fakeWriter) Revoked() { w.revoked() }
@@ -81,7 +93,7 @@ func TestExactlyOnceRevokes(t *testing.T) {
 			t.Errorf("too early: revoked %v, committed %v", p.revoked.Load(), w.offsets)
 		}
 	}
-	c.commitAndRevoke(t.Context(), []*partition{p})
+	c.commitAndRevoke(t.Context(), []*partition{p}, time.Now())
 	if told != 1 {
 		t.Errorf("told %d times", told)
 	}

@@ -85,20 +85,33 @@ func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[
 	if err != nil {
 		return fmt.Errorf("adding partitions to a transaction: %w", err)
 	}
-	var failed error
+	var failed []error
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
 			err := codeError(p.ErrorCode)
-			if err == nil || failed != nil && errors.Is(err, operationNotAttempted) {
+			if err == nil || errors.Is(err, operationNotAttempted) {
 				continue
 			}
-			if failed == nil || errors.Is(failed, operationNotAttempted) {
-				failed = fmt.Errorf("adding %s/%d to a transaction: %w", r.Topics[i].Topic, p.Partition, err)
+			failed = append(failed, &PartitionError{Topic: r.Topics[i].Topic, Partition: p.Partition, Err: fmt.Errorf("adding it to a transaction: %w", err)})
+			if ConcurrentTransactions(err) {
+				return failed[0] // they all say so
 			}
 		}
 	}
-	return failed
+	return errors.Join(failed...)
 }
+
+// PartitionError is the refusal of one partition of a request; several are joined.
+type PartitionError struct {
+	Topic     string
+	Partition int32
+	Err       error
+}
+
+func (e *PartitionError) Error() string { return fmt.Sprintf("%s/%d: %v", e.Topic, e.Partition, e.Err) }
+
+// Unwrap returns what the brokers say.
+func (e *PartitionError) Unwrap() error { return e.Err }
 
 // operationNotAttempted is the answer for partitions that were not added because of another one's error.
 const operationNotAttempted = kafka.Error(55)
@@ -159,7 +172,8 @@ func (c *Client) AddOffsets(ctx context.Context, t Transactional, group string) 
 
 // CommitTransactionOffsets stores offsets that count from the end of the transaction on (TxnOffsetCommit v3, KIP-447). The
 // group refuses them from a member or generation that it does not know any more; it does not take them for a sign of life.
-// The first error of a partition is returned: then the transaction must be aborted, as ending it would store the others.
+// The errors of partitions are joined, unless all say the same, which concerns none alone. Then the transaction must be
+// aborted, as ending it would store the others.
 func (c *Client) CommitTransactionOffsets(
 	ctx context.Context, t Transactional, m Member, topic string, offsets map[int32]OffsetAndMetadata,
 ) error {
@@ -180,18 +194,25 @@ func (c *Client) CommitTransactionOffsets(
 		return fmt.Errorf("committing offsets in a transaction: %w", err)
 	}
 	answered := 0
+	codes := map[int16]bool{}
+	var failed []error
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
-			if p.ErrorCode != 0 {
-				return fmt.Errorf("committing the offset of partition %d in a transaction: %w", p.Partition, codeError(p.ErrorCode))
-			}
 			answered++
+			codes[p.ErrorCode] = true
+			if p.ErrorCode != 0 {
+				err := fmt.Errorf("committing the offset of partition %d in a transaction: %w", p.Partition, codeError(p.ErrorCode))
+				failed = append(failed, &PartitionError{Topic: topic, Partition: p.Partition, Err: err})
+			}
 		}
 	}
 	if answered != len(offsets) {
 		return fmt.Errorf("committing offsets in a transaction: %d of %d partitions answered", answered, len(offsets))
 	}
-	return nil
+	if len(failed) > 0 && len(codes) == 1 {
+		return errors.Unwrap(failed[0])
+	}
+	return errors.Join(failed...)
 }
 
 // EndTransaction commits or aborts (EndTxn v3). Where its answer is lost, only the same decision may be sent again. A

@@ -49,6 +49,8 @@ type Producer struct {
 	log  zerolog.Logger
 	obs  Observer
 
+	timeout time.Duration // of a produce request; produceTimeout but in tests
+
 	ctx    context.Context // ends when Close gives up
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -87,7 +89,8 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 	if cfg.BatchBytes <= 0 {
 		cfg.BatchBytes = defaultBatchBytes
 	}
-	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}, failing: map[*queue]failure{}}
+	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}, failing: map[*queue]failure{},
+		timeout: produceTimeout}
 	p.empty.L = &p.mu
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, name := range cfg.Topics {

@@ -52,10 +52,11 @@ func newQueue(topic string, partition int32, limit int) *queue {
 	return &queue{topic: topic, partition: partition, leader: noLeader, limit: limit}
 }
 
-// cut moves as many pending messages as a batch may hold into the batch under way. It requires Producer.mu.
-func (q *queue) cut() {
+// cut moves as many pending messages as a batch of so many bytes may hold into the batch under way. It requires Producer.mu.
+func (q *queue) cut(limit int) {
+	limit = min(limit, q.limit)
 	size, n := 0, 0
-	for n < len(q.pending) && (n == 0 || size+q.pending[n].size <= q.limit) {
+	for n < len(q.pending) && (n == 0 || size+q.pending[n].size <= limit) {
 		size += q.pending[n].size
 		n++
 	}

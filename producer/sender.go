@@ -15,7 +15,12 @@ type sender struct {
 	leader int32
 	ready  []*queue // in the order in which they became ready; guarded by Producer.mu
 	wake   chan struct{}
+	pace   pace // of its requests; belongs to send
 }
+
+// produceTimeout is how long a request may take; one that is large for its line gets more. A third of it is what the next
+// requests are sized for.
+const produceTimeout = 15 * time.Second
 
 // schedule hands a queue with something to send to its leader's sender. It requires mu.
 func (p *Producer) schedule(q *queue) {
@@ -25,7 +30,8 @@ func (p *Producer) schedule(q *queue) {
 	q.busy = true
 	s := p.senders[q.leader]
 	if s == nil {
-		s = &sender{leader: q.leader, wake: make(chan struct{}, 1)}
+		s = &sender{leader: q.leader, wake: make(chan struct{}, 1),
+			pace: pace{limit: maxRequestBytes, most: maxRequestBytes, aim: p.timeout / 3}}
 		p.senders[q.leader] = s
 		p.wg.Go(func() { p.send(s) })
 	}
@@ -47,7 +53,8 @@ func (p *Producer) send(s *sender) {
 		case <-s.wake:
 		}
 		for {
-			queues = p.take(s, queues[:0])
+			var size int
+			queues, size = p.take(s, queues[:0])
 			if len(queues) == 0 {
 				break
 			}
@@ -59,7 +66,7 @@ func (p *Producer) send(s *sender) {
 			}
 			var err error
 			if len(batches) > 0 {
-				err = p.wire.Produce(p.ctx, s.leader, batches)
+				err = p.produce(s, batches, size)
 			}
 			if p.ctx.Err() != nil {
 				return
@@ -69,24 +76,45 @@ func (p *Producer) send(s *sender) {
 	}
 }
 
-// take collects ready queues up to the size of a request and cuts a batch for each that has none under way.
-func (p *Producer) take(s *sender, into []*queue) []*queue {
+// produce makes one request and learns from it how large the next ones should be.
+func (p *Producer) produce(s *sender, batches []*kafkawire.Batch, size int) error {
+	ctx, cancel := context.WithTimeout(p.ctx, s.pace.patience(size, p.timeout))
+	defer cancel()
+	began := time.Now()
+	err := p.wire.Produce(ctx, s.leader, batches)
+	switch {
+	case err == nil:
+		s.pace.took(size, time.Since(began))
+	case ctx.Err() != nil:
+		s.pace.late(size)
+	}
+	return err
+}
+
+// take collects ready queues up to the size of a request, which it returns, and cuts a batch for each that has none under
+// way. One that does not fit any more is the first of the next request.
+func (p *Producer) take(s *sender, into []*queue) ([]*queue, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	size, n := 0, 0
-	for ; n < len(s.ready) && (n == 0 || size < maxRequestBytes); n++ {
+	for ; n < len(s.ready); n++ {
 		q := s.ready[n]
 		if len(q.entries) == 0 {
-			q.cut()
+			q.cut(s.pace.limit)
 			q.batch.Bytes = q.batch.Bytes[:0]
 		}
+		batch := 0
 		for i := range q.entries {
-			size += q.entries[i].size
+			batch += q.entries[i].size
 		}
+		if n > 0 && size+batch > s.pace.limit {
+			break
+		}
+		size += batch
 		into = append(into, q)
 	}
 	s.ready = append(s.ready[:0], s.ready[n:]...)
-	return into
+	return into, size
 }
 
 // prepare makes sure that the batch under way is encoded. It fails when no producer id can be had; the queue's Err says why.

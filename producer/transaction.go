@@ -31,6 +31,7 @@ type TransactionConfig struct {
 
 const (
 	defaultTransactionTimeout = 10 * time.Second
+	firstPortion              = 4 << 20 // of a transaction, before anything is known about the line
 )
 
 // Offsets are what a group commits, by partition.
@@ -69,32 +70,18 @@ type Transactions struct {
 	ready      bool // txn can begin a transaction; otherwise take over first
 	lost       bool // an answer was lost: its request may still arrive at a broker
 	rivalry    rivalry
-	rival      error           // nothing is committed any more: it would go on for ever
-	unfit      map[int32]unfit // outcomes that are too large, by partition of their record
-	wait       time.Duration   // before the next transaction, as the one before failed
+	rival      error         // nothing is committed any more: it would go on for ever
+	wait       time.Duration // before the next transaction, as the one before failed
+	pace       pace          // how much one transaction holds
+	answered   bool          // some partition has taken what this transaction writes
 	topics     map[string]*topic
 	stored     Offsets // committed offsets, as far as known
+	holds      map[subject]*hold
 
-	mu       sync.Mutex
-	space    sync.Cond // signalled when a Write that waits may go on
-	kept     []*kept   // in the order of Write
-	buffered int       // bytes
-	failure  failure   // of Commit; err is nil while it works
-}
-
-// kept is an outcome that is not committed.
-type kept struct {
-	schemas.Position // of its record
-	place            Place
-	messages         []addressed
-	size             int
-}
-
-// addressed is one message of an outcome.
-type addressed struct {
-	topic     string
-	partition int32 // or Keyed
-	entry     entry
+	mu      sync.Mutex
+	waiting line[*kept] // writes for which there is no room
+	kept    backlog
+	failure failure // of Commit; err is nil while it works
 }
 
 // NewTransactions takes over the transactional id, which aborts what an earlier process of this instance has left open. It
@@ -107,8 +94,8 @@ func NewTransactions(ctx context.Context, cfg TransactionConfig, outcomes Outcom
 		cfg.BatchBytes = defaultBatchBytes
 	}
 	t := &Transactions{cfg: cfg, outcomes: outcomes, wire: wire, log: log, obs: obs,
-		topics: map[string]*topic{}, stored: Offsets{}, unfit: map[int32]unfit{}}
-	t.space.L = &t.mu
+		topics: map[string]*topic{}, stored: Offsets{}, holds: map[subject]*hold{}, kept: backlog{partitions: map[int32][]*kept{}},
+		pace: pace{limit: min(firstPortion, max(cfg.BufferBytes, leastPace)), most: max(cfg.BufferBytes, leastPace), aim: cfg.Timeout / 3}}
 	for _, name := range outcomes.Topics() {
 		t.topics[name] = &topic{name: name}
 	}
@@ -133,11 +120,11 @@ func NewTransactions(ctx context.Context, cfg TransactionConfig, outcomes Outcom
 // It fails only when ctx ends while the buffer is full; nothing is kept then. An outcome whose partition was given back is
 // acknowledged and forgotten: the next owner answers the record.
 func (t *Transactions) Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, place Place) error {
-	k := &kept{Position: inq.Record.Position, place: place, messages: t.address(inq, out, place)}
+	k := &kept{Position: inq.Record.Position, place: place, messages: t.address(inq, out, place), since: time.Now()}
 	for i := range k.messages {
 		k.size += k.messages[i].entry.size
 	}
-	if err := t.keep(ctx, k); err != nil {
+	if err := t.admit(ctx, k); err != nil {
 		return fmt.Errorf("keeping the outcome of %s: %w", k.Position, err)
 	}
 	for range k.messages {
@@ -145,7 +132,7 @@ func (t *Transactions) Write(ctx context.Context, inq *schemas.Inquiry, out sche
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.space.Broadcast() // another one may be its partition's first now
+	t.advance() // another one may be its partition's next now
 	return nil
 }
 
@@ -162,70 +149,45 @@ func (t *Transactions) address(inq *schemas.Inquiry, out schemas.Outcome, place 
 	return messages
 }
 
-func (t *Transactions) keep(ctx context.Context, k *kept) error {
+// admit keeps an outcome when there is room for it and for all that came before it, or when it is exempt.
+func (t *Transactions) admit(ctx context.Context, k *kept) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.space.Broadcast()
-	})
-	defer stop()
-	for !t.admits(k) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		t.space.Wait()
+	if len(t.waiting.waiting) == 0 && t.room(k) || t.exempt(k) {
+		t.keep(k)
+		return nil
 	}
-	if k.place.Live() {
-		t.kept = append(t.kept, k)
-		t.buffered += k.size
-	}
-	return nil
-}
-
-// admits requires mu. With the buffer full of outcomes that wait for earlier records, those records' outcomes must get in,
-// or nothing would ever be committed. So a partition's next one does, unless an earlier one is here already: then a commit
-// makes room. That is one outcome a partition beyond the bound.
-func (t *Transactions) admits(k *kept) bool {
-	if t.buffered == 0 || t.buffered+k.size <= t.cfg.BufferBytes || !k.place.Live() {
-		return true
-	}
-	return k.place.Next() && !slices.ContainsFunc(t.kept, func(other *kept) bool {
-		return other.Partition == k.Partition && other.Offset < k.Offset
-	})
-}
-
-// Commit makes the offsets permanent for the group of the member, and with them every outcome of records below them, or neither.
-// Offsets that have not moved since the last Commit are left out; without any other, there is no transaction. It takes
-// cfg.Timeout at most, and a pause before that where the last one failed: what was written then is in the brokers' logs,
-// aborted. On an error the outcomes are kept for the next Commit. member is asked again with every try: the generation may
-// change meanwhile.
-func (t *Transactions) Commit(ctx context.Context, member func() kafkawire.Member, offsets Offsets) (Offsets, error) {
-	t.committing.Lock()
-	defer t.committing.Unlock()
-	if t.rival != nil {
-		return nil, t.rival
-	}
-	if !kafkawire.Pause(ctx, t.wait) {
-		return nil, ctx.Err()
-	}
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
-	defer cancel()
-	err := t.commit(ctx, member, offsets)
-	if kafkawire.Fenced(err) {
-		err = t.takenOver(err, began)
-	}
-	t.wait = min(max(2*t.wait, minBackoff), maxBackoff)
-	if t.ready { // nothing was aborted
-		t.wait = 0
-	}
-	t.note(err)
+	err := t.waiting.wait(ctx, &t.mu, k)
 	if err != nil {
-		return nil, err
+		t.advance() // those behind one that gave up
 	}
-	return offsets, nil
+	return err
+}
+
+// advance requires mu.
+func (t *Transactions) advance() {
+	if len(t.waiting.waiting) > 0 {
+		t.waiting.advance(t.room, t.exempt, t.keep)
+	}
+}
+
+// keep requires mu.
+func (t *Transactions) keep(k *kept) {
+	if k.place.Live() {
+		t.kept.add(k)
+	}
+}
+
+// room requires mu.
+func (t *Transactions) room(k *kept) bool {
+	return t.kept.bytes == 0 || t.kept.bytes+k.size <= t.cfg.BufferBytes
+}
+
+// exempt requires mu. With the buffer full of outcomes that wait for earlier records, those records' outcomes must get in,
+// or nothing would ever be committed. So a partition's next one does, unless an earlier one is here already: then a commit
+// makes room. That is one outcome a partition beyond the bound. One whose partition was given back takes no room.
+func (t *Transactions) exempt(k *kept) bool {
+	return !k.place.Live() || k.place.Next() && len(t.kept.below(k.Partition, k.Offset)) == 0
 }
 
 // note keeps for Status why commits fail; nil: they do not.
@@ -238,65 +200,48 @@ func (t *Transactions) note(err error) {
 	t.failure.err = err
 }
 
-// transact makes one transaction of the offsets and of all outcomes below them. t must be ready.
-func (t *Transactions) transact(ctx context.Context, member func() kafkawire.Member, offsets Offsets) error {
-	moved := maps.Clone(offsets)
-	maps.DeleteFunc(moved, func(partition int32, offset kafkawire.OffsetAndMetadata) bool {
-		stored, known := t.stored[partition]
-		return known && stored == offset
-	})
-	if len(moved) == 0 {
-		return nil
-	}
-	t.ready = false // until all of it has a definite answer
-	if err := t.fill(ctx, member, moved); err != nil {
-		t.abort(ctx)
-		return err
-	}
-	// From here on only the same decision may be repeated. If it gets no definite answer, takeOver finds out.
-	if err := t.retry(ctx, func(ctx context.Context) error { return t.wire.EndTransaction(ctx, t.txn, true) }); err != nil {
-		return err
-	}
-	t.ready = !t.lost
-	maps.Copy(t.stored, moved)
-	t.drop(moved)
-	return nil
-}
-
 // drop forgets the outcomes of records below the offsets: they are in the log.
 func (t *Transactions) drop(below Offsets) {
-	maps.DeleteFunc(t.unfit, func(partition int32, u unfit) bool { return u.offset < below[partition].Offset })
-	t.forget(func(k *kept) bool {
-		offset, ok := below[k.Partition]
-		gone := ok && k.Offset < offset.Offset
-		if gone && k.place.Live() {
-			k.place.Committed()
-		}
-		return gone
-	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for partition, offset := range below {
+		t.kept.drop(partition, func(k *kept) bool {
+			gone := k.Offset < offset.Offset
+			if gone && k.place.Live() {
+				k.place.Committed()
+			}
+			return gone
+		})
+	}
+	t.advance()
 }
 
 // Revoked forgets the outcomes of partitions that have been given back (their Place is not Live any more).
 func (t *Transactions) Revoked() {
 	t.committing.Lock()
 	clear(t.stored) // others commit now
-	clear(t.unfit)
+	maps.DeleteFunc(t.holds, func(s subject, _ *hold) bool { return s.topic == t.cfg.Topic })
 	t.committing.Unlock()
-	t.forget(func(k *kept) bool { return !k.place.Live() })
+	t.mu.Lock()
+	for _, partition := range slices.Collect(maps.Keys(t.kept.partitions)) {
+		t.kept.drop(partition, func(k *kept) bool { return !k.place.Live() })
+	}
+	t.advance()
+	t.mu.Unlock()
 	t.note(nil) // there may be nothing left to commit; otherwise the next Commit says it again
 }
 
-func (t *Transactions) forget(gone func(*kept) bool) {
+// live returns the partitions of which outcomes are kept that are still ours to commit.
+func (t *Transactions) live() []int32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kept = slices.DeleteFunc(t.kept, func(k *kept) bool {
-		if !gone(k) {
-			return false
+	var partitions []int32
+	for partition, list := range t.kept.partitions {
+		if slices.ContainsFunc(list, func(k *kept) bool { return k.place.Live() }) {
+			partitions = append(partitions, partition)
 		}
-		t.buffered -= k.size
-		return true
-	})
-	t.space.Broadcast()
+	}
+	return partitions
 }
 
 // Close ends the use of t. What is kept is dropped: its offsets are not committed, so its requests come again.
@@ -306,7 +251,7 @@ func (t *Transactions) Close(context.Context) error { return nil }
 func (t *Transactions) Status() Status {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := Status{Buffered: t.buffered, Failing: t.failure.err, Ordered: true}
+	s := Status{Buffered: t.kept.bytes, Failing: t.failure.err, Ordered: true}
 	if s.Failing != nil {
 		s.Since = time.Since(t.failure.since)
 	}

@@ -37,7 +37,7 @@ func (b *books) blocked(done chan error) {
 	b.tb.Helper()
 	for range 20 {
 		b.mu.Lock()
-		b.space.Broadcast()
+		b.advance()
 		b.mu.Unlock()
 		select {
 		case err := <-done:
@@ -81,7 +81,7 @@ func TestTransactionBufferLetsTheNextIn(t *testing.T) {
 	b.blocked(other)
 	before.next.Store(true) // the earlier one was let in meanwhile: its own Write tells
 	b.write(2, 0, 0)
-	b.forget(func(*kept) bool { return false })
+	b.drop(nil)
 	if err := <-other; err != nil {
 		t.Fatal(err)
 	}

@@ -22,14 +22,17 @@ const (
 
 // retry makes a call until it has a definite answer or ctx ends. Every call of a transaction may be repeated as it is.
 func (t *Transactions) retry(ctx context.Context, call func(context.Context) error) error {
-	return t.retryIf(ctx, passes, call)
+	return t.retryIf(ctx, tryTimeout, passes, call)
 }
 
 func passes(err error) bool { return kafkawire.Transient(err) || kafkawire.ConcurrentTransactions(err) }
 
-func (t *Transactions) retryIf(ctx context.Context, passes func(error) bool, call func(context.Context) error) error {
+// retryIf is retry with the time that one try has, and with what may be tried again.
+func (t *Transactions) retryIf(
+	ctx context.Context, patience time.Duration, passes func(error) bool, call func(context.Context) error,
+) error {
 	for tries := 0; ; tries++ {
-		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		try, cancel := context.WithTimeout(ctx, patience)
 		err := call(try)
 		cancel()
 		if err == nil || !passes(err) {

@@ -68,7 +68,7 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 	b := onShared(t, "a")
 	names := b.write(0, 0, 20)
 	for _, commit := range []bool{false, true} {
-		if err := b.fill(deadline(t), nobody(b.group), at(map[int32]int64{0: 20})); err != nil {
+		if err := b.fill(deadline(t), nobody(b.group), b.gather(at(map[int32]int64{0: 20}))); err != nil {
 			t.Fatal(err)
 		}
 		kafkatest.Eventually(t, within, "they are in the log", func() bool { return len(b.witness(false)) >= 20 })
@@ -112,7 +112,7 @@ func TestZombieIsFenced(t *testing.T) {
 			zombie := onShared(t, "a")
 			names := zombie.write(0, 0, 10)
 			if step == "filled" {
-				if err := zombie.fill(deadline(t), nobody(zombie.group), at(map[int32]int64{0: 10})); err != nil {
+				if err := zombie.fill(deadline(t), nobody(zombie.group), zombie.gather(at(map[int32]int64{0: 10}))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -122,7 +122,7 @@ func TestZombieIsFenced(t *testing.T) {
 			}
 			err := zombie.wire.EndTransaction(deadline(t), zombie.txn, true)
 			if step == "before" {
-				err = zombie.fill(deadline(t), nobody(zombie.group), at(map[int32]int64{0: 10}))
+				err = zombie.fill(deadline(t), nobody(zombie.group), zombie.gather(at(map[int32]int64{0: 10})))
 			}
 			if !kafkawire.Fenced(err) {
 				t.Errorf("the zombie is answered %v", err)
@@ -197,7 +197,7 @@ func TestBrokerRestartInATransaction(t *testing.T) {
 	broker := kafkatest.New(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 2), broker.Topic(t, 1), "a", nil)
 	names := b.write(0, 0, 50)
-	if err := b.fill(deadline(t), nobody(b.group), at(map[int32]int64{0: 30})); err != nil {
+	if err := b.fill(deadline(t), nobody(b.group), b.gather(at(map[int32]int64{0: 30}))); err != nil {
 		t.Fatal(err)
 	}
 	broker.Restart(t, true)
@@ -236,7 +236,7 @@ func TestTransactionTooLarge(t *testing.T) {
 		inq, _ := b.result(0, offset)
 		inq.Record.Value = []byte(strings.Repeat(fmt.Sprint(offset%10), size))
 		out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
-		if err := b.Write(deadline(t), inq, out, &place{}); err != nil {
+		if err := b.Write(deadline(t), inq, out, &place{offset: offset}); err != nil {
 			t.Fatal(err)
 		}
 		return string(inq.Record.Value)

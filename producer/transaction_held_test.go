@@ -21,7 +21,7 @@ func (b *books) letter(partition int32, offset int64, size int) string {
 	inq, _ := b.result(partition, offset)
 	inq.Record.Value = []byte(inq.Record.String() + strings.Repeat(" ", size))
 	out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
-	if err := b.Write(deadline(b.tb), inq, out, &place{}); err != nil {
+	if err := b.Write(deadline(b.tb), inq, out, &place{offset: offset}); err != nil {
 		b.tb.Fatal(err)
 	}
 	return string(inq.Record.Value)
@@ -29,9 +29,8 @@ func (b *books) letter(partition int32, offset int64, size int) string {
 
 // due makes the next Commit try again what was too large.
 func (b *books) due() {
-	for partition, u := range b.unfit {
-		u.again = time.Time{}
-		b.unfit[partition] = u
+	for _, h := range b.holds {
+		h.again = time.Time{}
 	}
 }
 
@@ -48,7 +47,7 @@ func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 	offsets := map[int32]int64{0: 10, 1: 5}
 	refused := func() {
 		t.Helper()
-		if err := b.commit(offsets); !kafkawire.TooLarge(err) || !strings.Contains(err.Error(), "raise its max.message.bytes") ||
+		if err := b.commit(offsets); !kafkawire.TooLarge(err) || !strings.Contains(err.Error(), "raise max.message.bytes of the topic") ||
 			!strings.Contains(err.Error(), dead) {
 			t.Fatalf("committing: %v", err)
 		}

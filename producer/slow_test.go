@@ -1,0 +1,133 @@
+package producer
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+	"balanceq/schemas"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// slowLine lets every connection carry so many bytes a second towards the brokers.
+func slowLine(rate int) kfake.Opt {
+	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, address)
+		return slowListener{l, rate}, err
+	})
+}
+
+type slowListener struct {
+	net.Listener
+	rate int
+}
+
+func (l slowListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return slowConn{conn, l.rate}, err
+}
+
+type slowConn struct {
+	net.Conn
+	rate int
+}
+
+func (c slowConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b[:min(len(b), 16<<10)])
+	time.Sleep(time.Duration(n) * time.Second / time.Duration(c.rate))
+	return n, err
+}
+
+// letterOf is a dead letter of so many bytes.
+func letterOf(b *books, partition int32, offset int64, size int) (*schemas.Inquiry, schemas.Outcome) {
+	inq, _ := b.result(partition, offset)
+	name := inq.Record.String()
+	inq.Record.Value = fmt.Appendf(nil, "%s%*s", name, max(0, size-len(name)), "")
+	return inq, schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
+}
+
+// More is kept than the line carries within the transaction's timeout, and one outcome of it is larger than what goes into
+// a portion by then: all is committed, in portions, each with its offset.
+func TestTransactionsOnASlowLine(t *testing.T) {
+	t.Parallel()
+	const timeout, rate, size, each = time.Second, 1 << 20, 32 << 10, 12
+	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1), slowLine(rate))...)
+	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout, c.BufferBytes = timeout, 32<<20 })
+	kept, asked := 0, map[int32]int64{0: 1}
+	for p := range int32(4) {
+		for offset := range int64(each) {
+			if p == 0 {
+				offset++
+			}
+			n := size
+			if p == 2 && offset == 5 {
+				n = 600 << 10
+			}
+			inq, out := letterOf(b, p, offset, n)
+			if err := b.Write(deadline(t), inq, out, &place{offset: offset}); err != nil {
+				t.Fatal(err)
+			}
+			kept++
+			asked[p] = offset + 1
+		}
+	}
+	all := b.Status().Buffered
+	if need := time.Duration(all) * time.Second / rate; need < 3*timeout/2 {
+		t.Fatalf("%d bytes take %v: the test proves nothing", all, need)
+	}
+	last := map[int32]int64{0: 1}
+	portions, failures := 0, 0
+	kafkatest.Eventually(t, within, "all is committed", func() bool {
+		committed, err := b.Commit(deadline(t), nobody(b.group), at(asked))
+		if err != nil {
+			failures++
+		} else {
+			portions++
+		}
+		stored := b.stored(0, 1, 2, 3)
+		for p, o := range committed {
+			if o.Offset < last[p] || o.Offset != stored[p] {
+				t.Errorf("partition %d: %d is said to be committed after %d, %d is", p, o.Offset, last[p], stored[p])
+			}
+			last[p] = o.Offset
+		}
+		return last[0] == asked[0] && last[1] == asked[1] && last[2] == asked[2] && last[3] == asked[3]
+	})
+	t.Logf("%d bytes in %d portions after %d failures; the last limit is %d", all, portions, failures, b.pace.limit)
+	if portions < 2 {
+		t.Error("it was one portion: the test proves nothing")
+	}
+	if n := len(b.witness(true)); n != kept+1 {
+		t.Errorf("%d outcomes are seen, want %d", n, kept+1)
+	}
+}
+
+// At-least-once: a request that the line does not carry in time becomes smaller ones.
+func TestProducerOnASlowLine(t *testing.T) {
+	t.Parallel()
+	cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(6, "topic"), slowLine(512<<10))
+	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 128 << 10})
+	p.timeout = 600 * time.Millisecond
+	a := newAcks()
+	want := map[int32][]string{}
+	for i, name := range sequence("", 60) {
+		value := fmt.Sprintf("%s%*s", name, 20<<10, "")
+		write(t, p, "topic", int32(i%6), value, a)
+		want[int32(i%6)] = append(want[int32(i%6)], value)
+	}
+	a.wait(t, 60)
+	a.once(t, 60)
+	got := logOf(t, cluster.ListenAddrs(), "topic")
+	for partition, values := range want {
+		if !slices.Equal(got[partition], values) {
+			t.Errorf("partition %d holds %d values, want %d", partition, len(got[partition]), len(values))
+		}
+	}
+	if len(obs.seen()) == 0 {
+		t.Error("all was in time: the test proves nothing")
+	}
+}

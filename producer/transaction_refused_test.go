@@ -1,0 +1,146 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"balanceq/internal/kafkatest"
+	"balanceq/kafkawire"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// everywhere keeps an outcome for each of n records of every partition: dead letters of the first two, results of the others.
+// It returns what is asked to be committed.
+func (b *books) everywhere(from, n int64) map[int32]int64 {
+	b.tb.Helper()
+	asked := map[int32]int64{}
+	for p := range int32(4) {
+		for offset := from; offset < from+n; offset++ {
+			if p < 2 {
+				b.letter(p, offset, 10)
+			} else {
+				b.write(p, offset, 1)
+			}
+		}
+		asked[p] = from + n
+	}
+	return asked
+}
+
+// What only an operator can cure holds the requests that it concerns. All others are committed, also new ones; status and
+// error name the partition and what the brokers say. When it is cured, everything is committed.
+func TestRefusalHoldsWhatItConcerns(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		fault kfake.Fault
+		held  int64 // offset at which partition 1 stands: its next outcome, or its offset, is refused
+		says  string
+	}{
+		{"writing is not allowed", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed}, 1, "deadletters/1"},
+		{"a policy", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.PolicyViolation}, 1, "deadletters/1"},
+		{"a name", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.InvalidTopicException}, 1, "deadletters/1"},
+		{"adding is not allowed", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.TopicAuthorizationFailed}, 1, "deadletters/1"},
+		{"a record without a key", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidRecord}, 1, "deadletters/1"},
+		{"a time", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidTimestamp}, 1, "deadletters/1"},
+		{"an offset", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.InvalidCommitOffsetSize}, 1, "partition 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			b := onEmbedded(t, cluster, nil)
+			b.mustCommit(b.everywhere(1, 1))
+			test.fault.Topic, test.fault.Partitions, test.fault.Count = "deadletters", []int32{1}, -1
+			if test.fault.Keys[0] == kmsg.TxnOffsetCommit {
+				test.fault.Topic = "requests"
+			}
+			refusal := cluster.Fault(test.fault)
+			for round := range int64(2) {
+				asked := b.everywhere(2+5*round, 5)
+				var err error
+				kafkatest.Eventually(t, within, "the others are committed", func() bool {
+					err = b.commit(asked)
+					stored := b.stored(0, 2, 3)
+					return stored[0] == asked[0] && stored[2] == asked[2] && stored[3] == asked[3]
+				})
+				if err = b.commit(asked); err == nil || !strings.Contains(err.Error(), test.says) ||
+					!strings.Contains(err.Error(), kafkawire.Fix(err)) || !errors.Is(err, kafka.Error(test.fault.Err.Code)) {
+					t.Errorf("it is told %v", err)
+				}
+				if failing := b.Status().Failing; failing == nil || failing.Error() != err.Error() {
+					t.Errorf("the status says %v", failing)
+				}
+				if at := b.stored(1)[1]; at != 2 {
+					t.Errorf("partition 1 stands at %d, want 2", at)
+				}
+			}
+			tries := refusal.Hits()
+			for range 5 {
+				if err := b.commit(map[int32]int64{1: 12}); err == nil {
+					t.Error("committed")
+				}
+			}
+			if n := refusal.Hits(); n != tries {
+				t.Errorf("it is tried %d times before it is due", n-tries)
+			}
+			refusal.Remove()
+			kafkatest.Eventually(t, within, "all is committed", func() bool {
+				b.due()
+				return b.commit(map[int32]int64{0: 12, 1: 12, 2: 12, 3: 12}) == nil
+			})
+			kafkatest.Eventually(t, within, "they are seen, each once", func() bool { return len(b.witness(true)) == 1+4+2*20 })
+			if s := b.Status(); s.Failing != nil || s.Buffered != 0 || b.stored(1)[1] != 12 {
+				t.Errorf("afterwards the status is %+v, partition 1 stands at %d", s, b.stored(1)[1])
+			}
+		})
+	}
+}
+
+// A partition that has no broker for longer than a transaction may last holds its own requests; the others lose the time of
+// one transaction, once.
+func TestUnavailablePartitionIsHeld(t *testing.T) {
+	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 500 * time.Millisecond })
+	outage := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{1},
+		Err: kerr.NotEnoughReplicas, Count: -1})
+	asked := b.everywhere(1, 5)
+	if err := b.commit(asked); err == nil {
+		t.Fatal("committed")
+	}
+	began := time.Now()
+	if err := b.commit(asked); err == nil || !strings.Contains(err.Error(), "deadletters/1") {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(began); took > b.cfg.Timeout {
+		t.Errorf("the others wait for %v", took)
+	}
+	if stored := b.stored(0, 1, 2, 3); stored[0] != 6 || stored[1] > 1 || stored[2] != 6 || stored[3] != 6 {
+		t.Errorf("stored %v", stored)
+	}
+	if b.pace.limit < firstPortion/4 {
+		t.Errorf("it is taken for a slow line: %d bytes", b.pace.limit)
+	}
+	outage.Remove()
+	kafkatest.Eventually(t, within, "all is committed", func() bool { b.due(); return b.commit(asked) == nil })
+}
+
+// With every partition in trouble none is held: then it is the brokers, and they come back.
+func TestOutageHoldsNothing(t *testing.T) {
+	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	b := onEmbedded(t, cluster, nil)
+	outage := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+	asked := b.everywhere(1, 5)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := b.Commit(ctx, nobody(b.group), at(asked)); !kafkawire.Transient(err) || len(b.holds) != 0 {
+		t.Errorf("%v; held %v", err, b.holds)
+	}
+	outage.Remove()
+	b.mustCommit(asked)
+}
