@@ -206,14 +206,7 @@ func (t *Transactions) abort(ctx context.Context) {
 // that are still on their way are refused, and sequences start at 0. The group's offsets say which way: outcomes below them
 // are in the log.
 func (t *Transactions) takeOver(ctx context.Context) error {
-	last, err := t.lastEnd(ctx)
-	if err != nil {
-		return err
-	}
-	err = t.retry(ctx, func(ctx context.Context) (err error) {
-		t.txn, err = t.wire.InitTransactional(ctx, t.cfg.ID, t.cfg.Timeout)
-		return err
-	})
+	last, err := t.begin(ctx)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,29 @@ const (
 	aboutToEnd = "Prepare"
 	committed  = "CompleteCommit"
 	aborted    = "CompleteAbort"
+	empty      = "Empty" // there was none since the id was taken over
 )
+
+// begin takes the transactional id over, and returns how the last transaction before that has ended.
+//
+// A request that is late, or a process that was thought dead, may begin one more transaction after we have asked for that.
+// Taking over aborts it, which the brokers answer with CONCURRENT_TRANSACTIONS: so after every answer in error we ask again,
+// or a sweep could commit what was aborted. Once it has worked, the epochs before are refused. If its answer was lost, the
+// state is empty: that is our own doing, and what was said before stands.
+func (t *Transactions) begin(ctx context.Context) (last string, err error) {
+	err = t.retry(ctx, func(ctx context.Context) error {
+		state, err := t.lastEnd(ctx)
+		if err != nil {
+			return err
+		}
+		if state != empty {
+			last = state
+		}
+		t.txn, err = t.wire.InitTransactional(ctx, t.cfg.ID, t.cfg.Timeout)
+		return err
+	})
+	return last, err
+}
 
 // lastEnd returns the state in which the transaction before ours has ended, "" if there was none, or none that ended. While
 // the brokers are at it, it waits.

@@ -1,10 +1,15 @@
 package producer
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"testing"
 
+	"balanceq/internal/kafkatest"
+	"balanceq/kafkawire"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -75,6 +80,56 @@ func TestSweepRepeatsTheDecision(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A transaction begins after we have asked how the last one ended, and before we have the id: taking over aborts it, so the
+// sweep must not commit. Where only the answer to a takeover was lost, what was said before stands.
+func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
+	for name, test := range map[string]struct {
+		states []string
+		answer error // to the first takeover
+		want   []ending
+	}{
+		"it is being aborted":   {[]string{"CompleteCommit", "PrepareAbort", "CompleteAbort"}, kerr.ConcurrentTransactions, []ending{{8, false}}},
+		"it was aborted":        {[]string{"CompleteCommit", "CompleteAbort"}, kerr.ConcurrentTransactions, []ending{{8, false}}},
+		"the answer was lost":   {[]string{"CompleteCommit", "Empty"}, errors.New("cut"), []ending{{8, true}}},
+		"the brokers were busy": {[]string{"CompleteCommit", "CompleteCommit"}, kerr.CoordinatorNotAvailable, []ending{{8, true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := embedded(t, transactionTopics...)
+			b := onEmbedded(t, cluster, nil)
+			ended := endings(cluster, test.states)
+			cluster.ControlKey(int16(kmsg.InitProducerID), func(req kmsg.Request) (kmsg.Response, error, bool) { // once
+				var code *kerr.Error
+				if !errors.As(test.answer, &code) {
+					return nil, test.answer, true
+				}
+				resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+				resp.ErrorCode = code.Code
+				return resp, nil, true
+			})
+			b.again("a")
+			if got := ended(); !slices.Equal(got, test.want) {
+				t.Errorf("ended %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// Kafka answers who takes over an id with an open transaction first of all that it is being aborted: begin relies on that.
+func TestTakingOverSaysWhatItAborts(t *testing.T) {
+	b := onShared(t, "a")
+	b.write(0, 0, 5)
+	if err := b.fill(deadline(t), nobody(b.group), b.gather(at(map[int32]int64{0: 5}))); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.wire.InitTransactional(deadline(t), b.cfg.ID, b.cfg.Timeout)
+	if kafkatest.Shared().Kind() == kafkatest.KindContainer && !kafkawire.ConcurrentTransactions(err) {
+		t.Errorf("taking over is answered %v", err)
+	}
+	b.ready = false
+	b.mustCommit(map[int32]int64{0: 5})
 }
 
 // Where the brokers left nothing open, a sweep changes nothing that a reader could see.
