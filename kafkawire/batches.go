@@ -169,13 +169,14 @@ func (d *portion) take(r *batchReader) (done bool, err error) {
 		if d.full() {
 			return false, nil
 		}
-		rec, err := r.next(d.from, &d.limits)
-		if err != nil {
+		n := len(d.records)
+		d.records = append(d.records, Record{})
+		if err := r.next(&d.records[n], d.from, &d.limits); err != nil {
 			return false, err
 		}
 		d.used += r.spent()
-		if rec.Offset >= d.from {
-			d.records = append(d.records, rec)
+		if d.records[n].Offset < d.from {
+			d.records = d.records[:n]
 		}
 	}
 	return true, r.end()

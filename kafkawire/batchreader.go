@@ -100,7 +100,7 @@ func (r *batchReader) fill(n int) error {
 	if len(r.b) >= n || r.in == nil {
 		return nil
 	}
-	size := max(n, min(maxChunk, max(minChunk, 4*r.size)))
+	size := max(n, min(maxChunk, max(minChunk, 6*r.size)))
 	if r.shared || cap(r.start) < size {
 		r.start = make([]byte, size)
 		r.cost += size
@@ -116,28 +116,29 @@ func (r *batchReader) fill(n int) error {
 	return err
 }
 
-// next reads a record. Of one before from only the offset is told.
-func (r *batchReader) next(from int64, limits *DecodeLimits) (Record, error) {
+// next reads a record into an empty one. Of one before from only the offset is told.
+func (r *batchReader) next(rec *Record, from int64, limits *DecodeLimits) error {
 	if r.lost == nil {
-		rec, err := r.read(from, limits)
+		err := r.read(rec, from, limits)
 		if err == nil || r.in == nil || !r.in.shrunk || errors.Is(err, errRecords) {
-			return rec, err
+			return err
 		}
 		r.lost = err
 	}
-	return r.byPosition()
+	return r.byPosition(rec)
 }
 
 // byPosition stands for a record that cannot be decompressed. Batches have every offset when they are written.
-func (r *batchReader) byPosition() (Record, error) {
+func (r *batchReader) byPosition(rec *Record) error {
 	r.before++
 	r.left = int(r.head.last - r.head.base - r.before)
 	if r.left < 0 {
-		return Record{}, errRecords
+		return errRecords
 	}
 	r.cost += recordMemory
-	return Record{Offset: r.head.base + r.before, Time: r.time(0), Oversized: &Oversized{Size: -1, Headers: -1, Value: -1,
-		Why: fmt.Sprintf("its batch cannot be decompressed with a window of %d MiB", maxWindow>>20)}}, nil
+	*rec = Record{Offset: r.head.base + r.before, Time: r.time(0), Oversized: &Oversized{Size: -1, Headers: -1, Value: -1,
+		Why: fmt.Sprintf("its batch cannot be decompressed with a window of %d MiB", maxWindow>>20)}}
+	return nil
 }
 
 func (r *batchReader) time(delta int64) time.Time {
@@ -147,57 +148,57 @@ func (r *batchReader) time(delta int64) time.Time {
 	return time.UnixMilli(r.head.firstTime + delta)
 }
 
-func (r *batchReader) read(from int64, limits *DecodeLimits) (Record, error) {
-	if len(r.b) < binary.MaxVarintLen64 {
+func (r *batchReader) read(rec *Record, from int64, limits *DecodeLimits) error {
+	if r.in != nil && len(r.b) < binary.MaxVarintLen64 {
 		if err := r.fill(binary.MaxVarintLen64); err != nil {
-			return Record{}, err
+			return err
 		}
 	}
 	c := cursor{b: r.b}
 	size := c.varint()
 	if c.bad || size < 0 || size > math.MaxInt32 || r.in == nil && size > int64(len(c.b)) {
-		return Record{}, errRecords
+		return errRecords
 	}
 	r.b = c.b
 	if size > int64(limits.Record) {
-		return r.oversized(size, fmt.Sprintf("it has %d bytes; at most %d are read", size, limits.Record))
+		return r.oversized(rec, size, fmt.Sprintf("it has %d bytes; at most %d are read", size, limits.Record))
 	}
 	if int64(len(r.b)) < size {
 		if err := r.fill(int(size)); err != nil {
-			return Record{}, err
+			return err
 		}
 		if int64(len(r.b)) < size {
-			return Record{}, errRecords
+			return errRecords
 		}
 	}
-	return r.decode(int(size), from, limits)
+	return r.decode(rec, int(size), from, limits)
 }
 
 // decode reads the record that takes up the next size bytes, which are there.
-func (r *batchReader) decode(size int, from int64, limits *DecodeLimits) (rec Record, err error) {
+func (r *batchReader) decode(rec *Record, size int, from int64, limits *DecodeLimits) error {
 	c := cursor{b: r.b[:size:size]}
 	c.take(1) // attributes, unused
-	rec.Time = r.time(c.varint())
+	at := c.varint()
 	delta := c.varint()
 	rec.Offset = r.head.base + delta
 	if c.bad || delta <= r.before || delta > r.head.last-r.head.base {
-		return rec, errRecords
+		return errRecords
 	}
 	if rec.Offset >= from {
-		rec.Key = c.varbytes()
-		rec.Value = c.varbytes()
+		rec.Time, rec.Key, rec.Value = r.time(at), c.varbytes(), c.varbytes()
 		n := c.varint()
 		if c.bad || n < 0 || n > int64(len(c.b))/2 { // a header takes two bytes at least
-			return rec, errRecords
+			return errRecords
 		}
 		if n > int64(limits.Headers) {
-			return r.oversized(int64(size), fmt.Sprintf("it has %d headers; at most %d are read", n, limits.Headers))
+			*rec = Record{}
+			return r.oversized(rec, int64(size), fmt.Sprintf("it has %d headers; at most %d are read", n, limits.Headers))
 		}
 		if n > 0 {
 			rec.Headers = r.headers(&c, int(n))
 		}
 		if c.bad {
-			return rec, errRecords
+			return errRecords
 		}
 		r.shared = true
 		r.cost += recordMemory
@@ -209,13 +210,14 @@ func (r *batchReader) decode(size int, from int64, limits *DecodeLimits) (rec Re
 	r.before = delta
 	r.left--
 	r.room.records--
-	return rec, nil
+	return nil
 }
 
 func (r *batchReader) headers(c *cursor, n int) []Header {
 	headers := r.room.take(n)
 	for i := range headers {
-		headers[i] = Header{Key: r.room.name(c.varbytes()), Value: c.varbytes()}
+		headers[i].Key = r.room.name(c.varbytes())
+		headers[i].Value = c.varbytes()
 	}
 	r.cost += r.room.spent()
 	return headers

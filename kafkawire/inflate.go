@@ -33,7 +33,7 @@ func newInflater(codec uint16, b []byte) (*inflater, error) {
 	in := &inflater{name: kind.String()}
 	switch kind {
 	case compress.Snappy:
-		in.ReadCloser = io.NopCloser(&snappyReader{b: b, beyond: &in.shrunk})
+		in.ReadCloser = &snappyReader{b: b, beyond: &in.shrunk}
 	case compress.Zstd:
 		var frame io.Reader
 		frame, in.shrunk = shrinkWindow(b)

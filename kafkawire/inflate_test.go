@@ -180,3 +180,5 @@ func TestCodecsOfAnotherClient(t *testing.T) {
 		})
 	}
 }
+
+func codecOf(codec uint16) compress.Codec { return compress.Compression(codec).Codec() }

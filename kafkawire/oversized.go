@@ -22,7 +22,7 @@ type passer struct {
 }
 
 // oversized reads past a record of which the length has been read, and keeps nothing of it but what tells people about it.
-func (r *batchReader) oversized(size int64, why string) (rec Record, err error) {
+func (r *batchReader) oversized(rec *Record, size int64, why string) error {
 	o := &Oversized{Why: why, Size: size, Value: -1}
 	p := passer{batchReader: r, size: size}
 	p.pass(1, nil) // attributes
@@ -49,14 +49,14 @@ func (r *batchReader) oversized(size int64, why string) (rec Record, err error) 
 	}
 	p.pass(p.size, nil)
 	if p.err != nil {
-		return rec, p.err
+		return p.err
 	}
 	rec.Offset, rec.Oversized = r.head.base+delta, o
 	r.before = delta
 	r.left--
 	r.room.records--
 	r.cost += recordMemory + len(rec.Key) + int(size/discardWork)
-	return rec, nil
+	return nil
 }
 
 func (p *passer) varint() int64 {

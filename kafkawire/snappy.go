@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/klauspost/compress/snappy"
 )
@@ -25,9 +26,20 @@ type snappyReader struct {
 	inside bool   // of xerial's framing
 	begun  bool
 	out    []byte // decompressed and not read yet
-	room   []byte
+	room   *bytes.Buffer // in which out lies, from the pool
 	large  *snappyBlock
 	beyond *bool // set when the data refer back further than the window
+}
+
+var snappyPool sync.Pool
+
+// Close implements io.Closer.
+func (r *snappyReader) Close() error {
+	if r.room != nil {
+		snappyPool.Put(r.room)
+		r.room, r.out = nil, nil
+	}
+	return nil
 }
 
 // Read implements io.Reader.
@@ -65,10 +77,14 @@ func (r *snappyReader) decompress() (err error) {
 		r.large = &snappyBlock{b: block[read:], left: int64(n)}
 		return nil
 	}
-	if r.room == nil || cap(r.room) < int(n) {
-		r.room = make([]byte, n)
+	if r.room == nil {
+		r.room, _ = snappyPool.Get().(*bytes.Buffer)
 	}
-	if r.out, err = snappy.Decode(r.room[:cap(r.room)], block); err != nil {
+	if r.room == nil {
+		r.room = &bytes.Buffer{}
+	}
+	r.room.Grow(int(n))
+	if r.out, err = snappy.Decode(r.room.AvailableBuffer()[:n], block); err != nil {
 		return fmt.Errorf("a block of %d bytes: %w", n, err)
 	}
 	return nil
