@@ -146,7 +146,7 @@ func (s *snappyBlock) decompress() ([]byte, error) {
 		if err := s.element(); err != nil {
 			return nil, err
 		}
-		if s.left -= int64(len(s.window) - had); s.left < 0 {
+		if s.left -= int64(len(s.window) - had); s.left < int64(s.literal) {
 			return nil, errSnappy
 		}
 	}
