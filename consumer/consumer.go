@@ -66,6 +66,7 @@ type Consumer struct {
 	member   Membership
 	delivery Delivery
 	gate     Gate
+	skips    Skips // nil: none
 	log      zerolog.Logger
 	obs      Observer
 	lanes    *lanes
@@ -96,6 +97,7 @@ type Parts struct {
 	Delivery Delivery
 	Handler  Handler
 	Gate     Gate
+	Skips    Skips // nil: what cannot be read is never skipped
 	Log      zerolog.Logger
 	Observer Observer
 }
@@ -103,7 +105,7 @@ type Parts struct {
 // New makes a consumer that has not joined yet.
 func New(cfg Config, parts Parts) *Consumer {
 	c := &Consumer{
-		cfg: cfg, wire: parts.Offsets, member: parts.Member, delivery: parts.Delivery, gate: parts.Gate,
+		cfg: cfg, wire: parts.Offsets, member: parts.Member, delivery: parts.Delivery, gate: parts.Gate, skips: parts.Skips,
 		log: parts.Log, obs: parts.Observer,
 		lanes:      newLanes(parts.Handler, cfg.MaxInFlight),
 		progress:   make(chan struct{}, 1),

@@ -43,11 +43,12 @@ func newFetcher(c *Consumer, wire *kafkawire.Client) *fetcher {
 func (f *fetcher) run(ctx context.Context) {
 	tick := time.NewTicker(leaderInterval)
 	defer tick.Stop()
+	f.wg.Go(func() { f.awaitSkips(ctx) })
 	for {
 		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
 			f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
 		}
-		if cause, _ := f.consumer.gate.Waiting(); cause != "" {
+		if cause, _ := f.consumer.gate.Waiting(); cause != "" || len(f.standing()) > 0 {
 			f.learnEnds(ctx)
 		}
 		select {
@@ -157,12 +158,15 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 // wanted collects the leader's partitions that have room. complete says that none was left out.
 func (f *fetcher) wanted(leader int32) (partitions map[int32]*partition, offsets map[int32]int64, complete bool) {
 	partitions, offsets, complete = map[int32]*partition{}, map[int32]int64{}, true
-	held := f.consumer.held()
+	held, now := f.consumer.held(), time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range held {
 		if of, known := f.leaders[p.id]; !known || of != leader {
 			continue
+		}
+		if p.resting(now) {
+			continue // until long after this fetch has returned
 		}
 		offset, ok := p.wanted()
 		if !ok {
@@ -182,6 +186,11 @@ func (f *fetcher) accept(ctx context.Context, partitions map[int32]*partition, o
 		p := partitions[r.Partition]
 		if errors.Is(r.Err, kafka.OffsetOutOfRange) {
 			r.Err = f.outOfRange(ctx, p, offsets[r.Partition])
+		}
+		if c := asCorrupt(r.Err); c != nil {
+			p.accept(r, offsets[r.Partition]) // the good records before it
+			p.corrupt(r.Next, c)
+			continue
 		}
 		if r.Err != nil && len(r.Records) == 0 {
 			first = errors.Join(first, r.Err)

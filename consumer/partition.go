@@ -82,6 +82,7 @@ type partition struct {
 	metadata  string // of that commit
 	moved     time.Time
 	draining  bool
+	broken    *Corruption // at fetchNext; nil: nothing
 }
 
 func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int) *partition {
@@ -236,7 +237,7 @@ func (p *partition) accept(f *kafkawire.Fetched, asked int64) {
 	if f.Next == asked {
 		return
 	}
-	p.fetchNext = f.Next
+	p.fetchNext, p.broken = f.Next, nil
 	p.input <- chunk{records: f.Records, next: f.Next}
 }
 
@@ -248,7 +249,7 @@ func (p *partition) jump(asked, to int64) bool {
 	if p.draining || p.fetchNext != asked || len(p.input) > 0 {
 		return false
 	}
-	p.fetchNext = to
+	p.fetchNext, p.broken = to, nil
 	p.input <- chunk{next: to, restart: to < asked}
 	return true
 }

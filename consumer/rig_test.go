@@ -25,6 +25,8 @@ type rig struct {
 	observer *fakeObserver
 	offsets  *kafkawire.Client
 	fetch    *kafkawire.Client
+	skips    fakeSkips
+	logged   lines
 	stop     func() error // ends Run and returns its error
 }
 
@@ -72,7 +74,7 @@ func startRig(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change 
 	r.offsets, r.fetch = kafkawire.NewClient(settings(cluster), testTopic), kafkawire.NewClient(settings(cluster), testTopic)
 	r.Consumer = New(cfg, Parts{
 		Offsets: r.offsets, Fetch: r.fetch, Member: member, Delivery: r.delivery, Handler: handler, Gate: r.gate,
-		Log: zerolog.Nop(), Observer: r.observer,
+		Log: zerolog.New(&r.logged), Observer: r.observer, Skips: &r.skips,
 	})
 	r.begin(t)
 	return r

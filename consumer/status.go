@@ -30,17 +30,18 @@ type StartStatus struct {
 // PartitionStatus is a snapshot of one partition.
 type PartitionStatus struct {
 	Partition int32
-	Next      int64     // everything below is finished
-	Committed int64     // last committed offset; kafkawire.NoOffset: none by this instance
-	End       int64     // end of the log as last heard of (last stable offset)
-	Open      int       // started and not finished, or finished behind one that is not
-	Moved     time.Time // when Next last moved, or when the partition was last idle
-	Fetched   int64     // the offset to fetch from next
-	Room      bool      // nothing that was fetched waits to be started: the next fetch is due, or under way
-	Draining  bool      // being given back: nothing is fetched or started any more
-	Oldest    int64     // of the lowest record that was started and is not finished; kafkawire.NoOffset: there is none
-	Lane      int64     // the lane of Oldest
-	Waits     bool      // Oldest waits in its lane: no handler has taken it
+	Next      int64       // everything below is finished
+	Committed int64       // last committed offset; kafkawire.NoOffset: none by this instance
+	End       int64       // end of the log as last heard of (last stable offset)
+	Open      int         // started and not finished, or finished behind one that is not
+	Moved     time.Time   // when Next last moved, or when the partition was last idle
+	Fetched   int64       // the offset to fetch from next
+	Room      bool        // nothing that was fetched waits to be started: the next fetch is due, or under way
+	Draining  bool        // being given back: nothing is fetched or started any more
+	Oldest    int64       // of the lowest record that was started and is not finished; kafkawire.NoOffset: there is none
+	Lane      int64       // the lane of Oldest
+	Corrupt   *Corruption // what cannot be read at Fetched; nil: nothing is known of
+	Waits     bool        // Oldest waits in its lane: no handler has taken it
 }
 
 // Lag returns how many offsets are not finished yet.
@@ -72,7 +73,7 @@ func (p *partition) status() PartitionStatus {
 	defer p.mu.Unlock()
 	s := PartitionStatus{
 		Partition: p.id, Next: p.tracker.next, Committed: p.committed, End: p.stable, Open: p.tracker.open, Moved: p.moved,
-		Fetched: p.fetchNext, Room: len(p.input) == 0, Draining: p.draining, Oldest: kafkawire.NoOffset,
+		Fetched: p.fetchNext, Room: len(p.input) == 0, Draining: p.draining, Oldest: kafkawire.NoOffset, Corrupt: p.broken,
 	}
 	if len(p.tracker.entries) > 0 { // the first one is never finished
 		oldest := p.tracker.entries[0]

@@ -87,6 +87,8 @@ type Ledger struct {
 	Client *kafkawire.Client // for this ledger alone
 	Topic  string
 	next   int64
+	// Skipped, if set, is told of skips, which are no entries.
+	Skipped func(*Skip)
 	// Strangers counts records that are no entries.
 	Strangers int64
 }
@@ -98,8 +100,14 @@ func (l *Ledger) Read(ctx context.Context, each func(*Entry) error) error {
 		Within: map[int32]kafkawire.Span{ledgerPartition: {From: l.next, To: math.MaxInt64}}}
 	var failed error
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
-		e, err := readEntry(Record(l.Topic, partition, rec))
+		r := Record(l.Topic, partition, rec)
+		e, err := readEntry(r)
+		skip := readSkip(r)
 		switch {
+		case skip != nil:
+			if l.Skipped != nil {
+				l.Skipped(skip)
+			}
 		case errors.Is(err, errNoEntry):
 			l.Strangers++
 		case err != nil:

@@ -30,6 +30,14 @@ func (c *Corrupt) Error() string {
 // Unwrap makes it ErrCorrupt.
 func (c *Corrupt) Unwrap() []error { return []error{ErrCorrupt, c.why} }
 
+// Beyond is where to go on behind the batch for a reader that stands at next. Where the head is nonsense that is one further.
+func (c *Corrupt) Beyond(next int64) int64 {
+	if c.Last < next || c.Last == math.MaxInt64 {
+		return next + 1
+	}
+	return c.Last + 1
+}
+
 // corrupt describes the first batch in b. Of its head only what agrees is believed: where the next batch begins, else how many
 // records there are. Batches of the formats before 2 begin with the last of their offsets.
 func corrupt(b []byte, why error) *Corrupt {

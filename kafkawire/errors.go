@@ -109,3 +109,9 @@ func refused(p *kmsg.ProduceResponseTopicPartition) error {
 	}
 	return explained(p.ErrorCode, &text)
 }
+
+// OutOfRange says that the log does not hold the offset that was asked for.
+func OutOfRange(err error) bool { return errors.Is(err, kafka.OffsetOutOfRange) }
+
+// ErrNoLeader says that a partition has no leader at the moment. It is transient.
+var ErrNoLeader error = kafka.LeaderNotAvailable

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -261,10 +260,7 @@ func (r Reader) gap(ctx context.Context, f *Fetched) (Span, error) {
 	switch {
 	case r.Skipped == nil:
 	case errors.As(f.Err, &batch):
-		if batch.Last <= f.Next || batch.Last == math.MaxInt64 { // its head is nonsense
-			return Span{f.Next, f.Next + 1}, nil
-		}
-		return Span{f.Next, batch.Last + 1}, nil
+		return Span{f.Next, batch.Beyond(f.Next)}, nil
 	case errors.Is(f.Err, kafka.OffsetOutOfRange): // such an answer does not say where the log begins
 		begins, err := r.Client.ListOffsets(ctx, r.Topic, []int32{f.Partition}, Earliest)
 		if err != nil {

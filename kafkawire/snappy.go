@@ -25,7 +25,7 @@ type snappyReader struct {
 	b      []byte // not read yet
 	inside bool   // of xerial's framing
 	begun  bool
-	out    []byte // decompressed and not read yet
+	out    []byte        // decompressed and not read yet
 	room   *bytes.Buffer // in which out lies, from the pool
 	large  *snappyBlock
 	beyond *bool // set when the data refer back further than the window

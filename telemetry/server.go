@@ -32,6 +32,7 @@ type Health struct {
 	WritesFailing string     `json:"writesFailing,omitempty"`
 	KafkaFailing  string     `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
 	NotStarted    string     `json:"notStarted,omitempty"`   // which granted partitions have not begun, and why
+	Corrupt       string     `json:"corrupt,omitempty"`      // partitions that stand still because a batch cannot be read, and how to go on
 	Partitions    int        `json:"partitions"`
 	InFlight      int        `json:"inFlight"`
 	Lag           int64      `json:"lag"`
@@ -68,6 +69,14 @@ func (s Sources) health(v Verdict) Health {
 	}
 	for _, part := range c.Partitions {
 		h.Lag += part.Lag()
+		if broken := part.Corrupt; broken != nil {
+			if h.Corrupt != "" {
+				h.Corrupt += "; "
+			}
+			h.Corrupt += fmt.Sprintf("partition %d: offsets %d to %d cannot be read (%v); other partitions go on; "+
+				"to go on without them: balanceq skip --partition %d --offset %d",
+				part.Partition, broken.From, broken.To-1, broken.Err, part.Partition, broken.From)
+		}
 	}
 	return h
 }

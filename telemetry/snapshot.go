@@ -64,6 +64,7 @@ var gaugeTexts = []struct {
 	{"balanceq_partition_lag", "Offsets of a partition that are not finished.", []string{"partition"}},
 	{"balanceq_partition_open", "Requests of a partition that were started and are not behind the commit offset.", []string{"partition"}},
 	{"balanceq_partition_stalled_seconds", "Time since a partition with open requests last moved.", []string{"partition"}},
+	{"balanceq_partition_corrupt", "1 while a partition stands still because a batch of it cannot be read.", []string{"partition"}},
 	{"balanceq_commit_age_seconds", "Time since the last offset commit that worked.", nil},
 	{"balanceq_breaker_state", "1 for the state that the circuit breaker is in.", []string{"state"}},
 	{"balanceq_halted", "1 while the CMS refuses this service.", nil},
@@ -109,6 +110,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		id := strconv.Itoa(int(part.Partition))
 		set("balanceq_partition_lag", float64(part.Lag()), id)
 		set("balanceq_partition_open", float64(part.Open), id)
+		set("balanceq_partition_corrupt", number(part.Corrupt != nil), id)
 		stalled := 0.0
 		if part.Open > 0 {
 			stalled = now.Sub(part.Moved).Seconds()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -82,7 +83,13 @@ func (p *program) showHistory(ctx context.Context, cfg config.Config, o *history
 	h := &deadletter.History{Requests: topics.Requests, Filter: filter}
 	bar := newProgress(p.err, -1)
 	defer bar.end()
-	strangers, err := p.readLedger(ctx, settings, topics.Replays, bar, func(e *deadletter.Entry) error { h.Add(e); return nil })
+	var skips []*deadletter.Skip
+	strangers, err := p.readLedger(ctx, settings, topics.Replays, bar, func(e *deadletter.Entry) error { h.Add(e); return nil },
+		func(s *deadletter.Skip) {
+			if filter.Passes(&deadletter.Entry{Run: s.Run, Time: s.Time, By: s.By}) {
+				skips = append(skips, s)
+			}
+		})
 	if err != nil {
 		return err
 	}
@@ -91,6 +98,9 @@ func (p *program) showHistory(ctx context.Context, cfg config.Config, o *history
 			topics.Replays, count(strangers, "record"))
 	}
 	bar.clear()
+	if err := p.showSkips(o, skips); err != nil {
+		return err
+	}
 	total := h.Replayed()
 	if total == 0 {
 		return p.showNothing(o, h)
@@ -109,6 +119,28 @@ func (p *program) showHistory(ctx context.Context, cfg config.Config, o *history
 	return show.records(ctx, settings, h, skip, total)
 }
 
+// skipJSON is a skip as --output json shows it, one a line.
+type skipJSON struct {
+	Skipped *deadletter.Skip `json:"skipped"`
+}
+
+// showSkips shows what was skipped of the request topic: that is in the ledger, too.
+func (p *program) showSkips(o *historyOptions, skips []*deadletter.Skip) error {
+	for _, s := range skips {
+		var err error
+		if o.output == outputJSON {
+			err = json.NewEncoder(p.out).Encode(skipJSON{s})
+		} else {
+			_, err = fmt.Fprintf(p.out, "%s %s skipped offsets %d to %d of %s/%d for group %s: %s\n",
+				secondsText(s.Time), masked(s.By), s.From, s.To-1, masked(s.Topic), s.Partition, masked(s.Group), masked(s.Why))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *program) showNothing(o *historyOptions, h *deadletter.History) error {
 	text := "nothing has been replayed"
 	if h.Entries > 0 {
@@ -123,11 +155,11 @@ func (p *program) showNothing(o *historyOptions, h *deadletter.History) error {
 
 // readLedger calls each for all entries, and returns how many records are none.
 func (p *program) readLedger(ctx context.Context, settings kafkawire.Settings, topic string, bar *progress,
-	each func(*deadletter.Entry) error) (strangers int64, err error) {
+	each func(*deadletter.Entry) error, skipped func(*deadletter.Skip)) (strangers int64, err error) {
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
 	var read int64
-	ledger := deadletter.Ledger{Client: client, Topic: topic}
+	ledger := deadletter.Ledger{Client: client, Topic: topic, Skipped: skipped}
 	err = ledger.Read(ctx, func(e *deadletter.Entry) error {
 		if read++; read%progressEvery == 0 {
 			bar.draw(read, "reading replays")

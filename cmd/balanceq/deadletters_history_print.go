@@ -126,7 +126,7 @@ func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings
 		}
 		h.bar.clear()
 		return h.record(e, history.Outcome(e))
-	})
+	}, nil)
 	if errors.Is(err, errEnough) {
 		return nil
 	}

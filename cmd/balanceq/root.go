@@ -87,7 +87,7 @@ Every key of the configuration is a flag, an environment variable and a key of t
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{config.FlagError(cmd.Flags(), err)}
 	})
-	root.AddCommand(p.runCommand(), p.requestCommand(), p.resultsCommand(), p.deadlettersCommand(), p.resumeCommand(), p.topicsCommand(), p.doctorCommand(), p.configCommand(), p.versionCommand())
+	root.AddCommand(p.runCommand(), p.requestCommand(), p.resultsCommand(), p.deadlettersCommand(), p.resumeCommand(), p.skipCommand(), p.topicsCommand(), p.doctorCommand(), p.configCommand(), p.versionCommand())
 	return root
 }
 

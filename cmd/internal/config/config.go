@@ -57,7 +57,7 @@ type SASL struct {
 	PasswordFile string
 }
 
-// Topics names the topics. Only the tools use Replays.
+// Topics names the topics. Replays is for the tools, and for what balanceq skip decides.
 type Topics struct {
 	Requests    string
 	Results     string

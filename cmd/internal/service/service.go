@@ -12,6 +12,7 @@ import (
 	"balanceq/cmd/internal/config"
 	"balanceq/cmsclient"
 	"balanceq/consumer"
+	"balanceq/deadletter"
 	"balanceq/kafkawire"
 	"balanceq/processor"
 	"balanceq/producer"
@@ -87,7 +88,10 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 		Member:   member,
 		Delivery: delivery,
 		Handler:  s.handler(),
-		Gate:     s.answers, Log: log, Observer: s.metrics,
+		Skips: &deadletter.Skips{
+			Wire: wire(cfg.Topics.Replays, cfg.Topics.Requests), Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests, Ledger: cfg.Topics.Replays,
+		},
+		Gate: s.answers, Log: log, Observer: s.metrics,
 	})
 	if err := s.listen(); err != nil {
 		return nil, errors.Join(err, s.Close())

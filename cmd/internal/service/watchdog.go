@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,7 +35,7 @@ type Glances struct {
 	Group, Topic string
 }
 
-// Ask is telemetry.Sources.AskKafka.
+// Ask is telemetry.Sources.AskKafka. With an error there is what the other partitions have.
 func (g Glances) Ask(ctx context.Context, group bool, from map[int32]int64) (there map[int32]bool, err error) {
 	defer func() {
 		if err != nil {
@@ -53,11 +54,13 @@ func (g Glances) Ask(ctx context.Context, group bool, from map[int32]int64) (the
 	if group && len(leaders) < partitions { // the offsets to start from may be unknown then, and there is no place without
 		return nil, fmt.Errorf("%d of %d partitions of %s have no leader", partitions-len(leaders), partitions, g.Topic)
 	}
+	var failed []error // one partition or leader each: the others are looked at all the same
 	byLeader := map[int32]map[int32]int64{}
 	for partition, offset := range from {
 		leader, ok := leaders[partition]
 		if !ok {
-			return nil, fmt.Errorf("partition %d of %s has no leader", partition, g.Topic)
+			failed = append(failed, fmt.Errorf("partition %d of %s has no leader", partition, g.Topic))
+			continue
 		}
 		if byLeader[leader] == nil {
 			byLeader[leader] = map[int32]int64{}
@@ -69,15 +72,16 @@ func (g Glances) Ask(ctx context.Context, group bool, from map[int32]int64) (the
 	for leader, offsets := range byLeader {
 		fetched, err := g.Wire.Fetch(ctx, leader, g.Topic, offsets, limits)
 		if err != nil {
-			return nil, err
+			failed = append(failed, fmt.Errorf("fetching from broker %d: %w", leader, err))
+			continue
 		}
 		for i := range fetched {
 			f := &fetched[i]
-			if f.Err != nil {
-				return nil, fmt.Errorf("fetching from %s/%d: %w", g.Topic, f.Partition, f.Err)
-			}
 			there[f.Partition] = f.Next > from[f.Partition]
+			if f.Err != nil && !errors.Is(f.Err, kafkawire.ErrCorrupt) { // Kafka works, and the partition's status tells of it
+				failed = append(failed, fmt.Errorf("fetching from %s/%d: %w", g.Topic, f.Partition, f.Err))
+			}
 		}
 	}
-	return there, nil
+	return there, errors.Join(failed...)
 }

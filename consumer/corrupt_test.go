@@ -1,0 +1,124 @@
+package consumer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// fakeSkips are decisions of operators, by partition.
+type fakeSkips struct {
+	mu sync.Mutex
+	to map[int32]int64
+}
+
+func (s *fakeSkips) Skip(_ context.Context, partition int32, offset int64) (int64, string, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to, ok := s.to[partition]
+	return to, "ann@host", ok && to > offset, nil
+}
+
+func (s *fakeSkips) decide(partition int32, to int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to = map[int32]int64{partition: to}
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// with returns the lines that contain all of the words.
+func (l *lines) with(words ...string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// produceGarbage writes a batch of that many records whose checksum is right and which claims to be gzip.
+func produceGarbage(t *testing.T, c *kfake.Cluster, partition int32, values ...string) {
+	t.Helper()
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	defer wire.Close()
+	leaders, _, err := wire.Leaders(t.Context(), testTopic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []kafkawire.Record
+	for _, v := range values {
+		records = append(records, kafkawire.Record{Value: []byte(v)})
+	}
+	const crc, attributes = 17, 21
+	b := kafkawire.AppendBatch(nil, kafkawire.ProducerID{ID: -1, Epoch: -1}, -1, records, time.Now())
+	b[attributes+1] |= 1
+	binary.BigEndian.PutUint32(b[crc:], crc32.Checksum(b[attributes:], crc32.MakeTable(crc32.Castagnoli)))
+	batch := &kafkawire.Batch{Topic: testTopic, Partition: partition, Bytes: b}
+	if err := errors.Join(wire.Produce(t.Context(), leaders[partition], []*kafkawire.Batch{batch}), batch.Err); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A batch that cannot be read holds its own partition up and no other one, the lag is right, people are told what to do, and when
+// they have done it the partition goes on.
+func TestCorruptBatch(t *testing.T) {
+	c := broker(t, 2)
+	produce(t, c, 0, requests(1, 3)...)
+	produceGarbage(t, c, 0, "x", "y")
+	produce(t, c, 0, requests(10, 4)...)
+	r := start(t, c, answerAll, nil)
+	epoch := r.grant(0, 1)
+	eventually(t, "what is before it is answered", func() bool { return epoch.offset(0) == 3 })
+	eventually(t, "it is noticed", func() bool { p, _ := r.partition(0); return p.Corrupt != nil && p.Corrupt.Tries > 1 })
+	for i := range 20 { // each would wait for a back-off if the leader's loop had one
+		produce(t, c, 1, requests(100+i, 1)...)
+		eventually(t, "the other partition goes on", func() bool { return epoch.offset(1) == int64(i+1) })
+	}
+	p, _ := r.partition(0)
+	if p.Corrupt == nil || p.Corrupt.From != 3 || p.Corrupt.To != 5 || !errors.Is(p.Corrupt.Err, kafkawire.ErrCorrupt) || p.Lag() != 6 {
+		t.Errorf("lag %d, %+v", p.Lag(), p.Corrupt)
+	}
+	if other, _ := r.partition(1); other.Corrupt != nil {
+		t.Errorf("the other partition: %+v", other.Corrupt)
+	}
+	if told := r.logged.with("error", testTopic, "balanceq skip --partition 0 --offset 3"); len(told) == 0 || len(told) > 3 {
+		t.Errorf("it said %q", told)
+	}
+	if failed := r.logged.with("fetching failed"); len(failed) > 0 {
+		t.Errorf("the connections were reset: %q", failed)
+	}
+	r.skips.decide(0, 5)
+	eventually(t, "it goes on behind the batch", func() bool { return epoch.offset(0) == 9 })
+	if p, _ := r.partition(0); p.Corrupt != nil || p.Lag() != 0 {
+		t.Errorf("afterwards: lag %d, %+v", p.Lag(), p.Corrupt)
+	}
+	if _, _, jumps := r.observer.seen(); !slices.Equal(jumps, []jump{{0, 3, 5}}) {
+		t.Errorf("jumps %v", jumps)
+	}
+	if told := r.logged.with("error", "ann@host", `"offsets":2`); len(told) != 1 {
+		t.Errorf("it said %q", told)
+	}
+}
