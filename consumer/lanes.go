@@ -78,7 +78,8 @@ type lanes struct {
 	work    sync.Cond       // signalled when ready grows or closing is set
 	open    map[int64]*Lane // lanes that are ready or being handled
 	ready   byAge
-	turns   uint64  // records submitted so far
+	turns   uint64 // records submitted so far
+	spread  spread
 	free    []*Lane // to use again
 	workers int
 	idle    int // workers in Wait that nobody has signalled yet
@@ -102,6 +103,9 @@ func (l *lanes) submit(ctx context.Context, it *item) {
 	defer l.mu.Unlock()
 	l.turns++
 	it.turn = l.turns
+	if contract != 0 {
+		l.spread.note(contract, it.partition.id)
+	}
 	if lane, ok := l.open[contract]; ok {
 		lane.waiting = append(lane.waiting, it)
 		return

@@ -15,8 +15,10 @@ type Status struct {
 	LanesReady int  // contracts with waiting requests for which no worker is free
 	WorkerFree bool // a worker has nothing to do, or one more may be started
 	LastCommit time.Time
-	Partitions []PartitionStatus
-	Starting   []StartStatus // granted partitions on which work has not begun, in ascending order
+	// PartitionChanges counts requests whose contract's request before them came from another partition: a lower bound.
+	PartitionChanges uint64
+	Partitions       []PartitionStatus
+	Starting         []StartStatus // granted partitions on which work has not begun, in ascending order
 }
 
 // StartStatus says why work on a granted partition has not begun: it is not known yet where it starts.
@@ -51,6 +53,7 @@ func (p PartitionStatus) Lag() int64 { return max(0, p.End-p.Next) }
 func (c *Consumer) Status() Status {
 	s := Status{WorkerFree: c.lanes.spare()}
 	s.InFlight, s.LanesReady = c.lanes.load()
+	s.PartitionChanges = c.lanes.spreadChanges()
 	c.mu.Lock()
 	s.Joined = c.joined
 	for _, id := range slices.Sorted(maps.Keys(c.starting)) {

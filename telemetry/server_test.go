@@ -154,7 +154,7 @@ func TestReadyz(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	f := &fakes{
-		consumer: consumer.Status{Joined: true, InFlight: 2, LastCommit: time.Now(), Partitions: []consumer.PartitionStatus{
+		consumer: consumer.Status{Joined: true, InFlight: 2, PartitionChanges: 21, LastCommit: time.Now(), Partitions: []consumer.PartitionStatus{
 			{Partition: 4, Next: 10, End: 25, Open: 3, Moved: time.Now().Add(-time.Minute)}, {Partition: 5, Moved: time.Now().Add(-time.Minute)},
 		}},
 		producer: producer.Status{Buffered: 77},
@@ -186,6 +186,7 @@ func TestMetrics(t *testing.T) {
 		`balanceq_write_retries_total{topic="results"} 1`,
 		`balanceq_offset_jumps_total 1`,
 		`balanceq_joined 1`,
+		`balanceq_contract_partition_changes_total 21`,
 		`balanceq_in_flight 2`,
 		`balanceq_partition_lag{partition="4"} 15`,
 		`balanceq_partition_open{partition="4"} 3`,

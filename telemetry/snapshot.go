@@ -61,6 +61,8 @@ var gaugeTexts = []struct {
 	{"balanceq_dead_letter_budget_spent_total", "Times that the dead-letter budget was spent.", nil},
 	{"balanceq_dead_letter_share", "Share of dead letters among the outcomes of the budget's window.", nil},
 	{"balanceq_lanes_ready", "Contracts with waiting requests for which no worker is free.", nil},
+	{"balanceq_contract_partition_changes_total", "Requests whose contract's request before them came from another partition, at least: " +
+		"their order is not kept.", nil},
 	{"balanceq_partition_lag", "Offsets of a partition that are not finished.", []string{"partition"}},
 	{"balanceq_partition_open", "Requests of a partition that were started and are not behind the commit offset.", []string{"partition"}},
 	{"balanceq_partition_stalled_seconds", "Time since a partition with open requests last moved.", []string{"partition"}},
@@ -103,6 +105,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set("balanceq_in_flight", float64(c.InFlight))
 	set("balanceq_lanes_ready", float64(c.LanesReady))
 	set("balanceq_joined", number(c.Joined))
+	set("balanceq_contract_partition_changes_total", float64(c.PartitionChanges))
 	if !c.LastCommit.IsZero() {
 		set("balanceq_commit_age_seconds", now.Sub(c.LastCommit).Seconds())
 	}

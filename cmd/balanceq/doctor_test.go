@@ -11,7 +11,7 @@ import (
 	"balanceq/internal/kafkatest"
 )
 
-var allChecks = []string{"configuration", "signing key", "decryption keys", "client certificate", "Kafka", "brokers", "topics", "group",
+var allChecks = []string{"configuration", "signing key", "decryption keys", "client certificate", "Kafka", "brokers", "topics", "order", "group",
 	"DNS", "TCP", "TLS", "clock", "balance"}
 
 // Where all is well, doctor says so of everything, and makes one call.
@@ -41,6 +41,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 		"brokers":            {"1 broker; group protocols: classic"},
 		"group":              {"balanceq: joins as classic, nobody is in it"},
 		"topics":             {c.requests, c.results, c.dead},
+		"order":              {"0 requests of 0 contracts"},
 		"DNS":                {"127.0.0.1"},
 		"TLS":                {"TLS 1.3", `"cms.test" expires `},
 		"clock":              {"within a second"},

@@ -19,6 +19,7 @@ const (
 	kafka             = "Kafka"
 	brokers           = "brokers"
 	topics            = "topics"
+	order             = "order"
 	group             = "group"
 	transactions      = "transactions"
 	dns               = "DNS"
@@ -63,6 +64,7 @@ func Checks(s Subject) []Check {
 		{kafka, []string{configuration}, online(checkKafka)},
 		{brokers, []string{kafka}, online(preflight(service.CheckBrokers))},
 		{topics, []string{brokers}, online(checkTopics)},
+		{order, []string{topics}, online(checkOrder)},
 		{group, []string{brokers}, online(preflight(service.CheckGroup))},
 		{dns, []string{configuration}, online(checkDNS)},
 		{tcp, []string{dns}, online(checkTCP)},

@@ -6,7 +6,7 @@
 //	               ├─ client certificate ─────────┐                 │
 //	               ├─ DNS ── TCP ─────────────── TLS ── clock       │
 //	               │                              └───────────── balance
-//	               └─ Kafka ── brokers ─┬─ topics
+//	               └─ Kafka ── brokers ─┬─ topics ── order
 //	                                    ├─ group
 //	                                    └─ transactions
 //
