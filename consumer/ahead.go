@@ -18,22 +18,37 @@ type run struct{ from, to int64 }
 // 4096, https://kafka.apache.org/documentation/#brokerconfigs_offset.metadata.max.bytes).
 const aheadLimit = 4000
 
-// aheadVersion begins the encoded form. It is no ASCII character and none of the small numbers that other programs begin
-// theirs with.
-const aheadVersion = 0xb1
+// minNote is the room that encodeNote needs for the log alone.
+const minNote = 64
+
+// noteVersion begins the encoded form; noteLogVersion one that says which log it is about. They are no ASCII characters and
+// none of the small numbers that other programs begin theirs with.
+const (
+	noteVersion    = 0xb1
+	noteLogVersion = 0xb2
+)
 
 // aheadEncoding is ASCII: brokers count characters and mangle what is not UTF-8.
 var aheadEncoding = base64.RawURLEncoding.Strict()
 
-// encodeAhead writes the runs, which lie above the commit offset next in ascending order and do not touch, as metadata of
-// that commit: the version, next, then for each run its distance from the end of the one before (the first: from next) and
-// its length, all as uvarint, in base64. The lowest runs are written, as many as fit into limit characters; all says
-// whether that is all of them. Without any run there is no metadata.
+// encodeNote writes the log and the runs, which lie above the commit offset next in ascending order and do not touch, as
+// metadata of that commit: the version, next, the topic id (16 bytes), the cluster (4 bytes, big-endian), then for each run its
+// distance from the end of the one before (the first: from next) and its length, all these numbers as uvarint, in base64.
+// Where the log is not known, it is left out. The lowest runs are written, as many as fit into limit characters; all says
+// whether that is all of them. Without log or run there is no metadata.
 //
 // next is in it although the group stores it too: who copies a commit to another cluster (MirrorMaker) translates the
 // offset and not what is relative to it.
-func encodeAhead(next int64, runs iter.Seq[run], limit int) (metadata string, all bool) {
-	b := binary.AppendUvarint([]byte{aheadVersion}, uint64(next))
+func encodeNote(log logID, next int64, runs iter.Seq[run], limit int) (metadata string, all bool) {
+	version := byte(noteVersion)
+	if log.known() {
+		version = noteLogVersion
+	}
+	b := binary.AppendUvarint([]byte{version}, uint64(next))
+	if log.known() {
+		b = append(b, log.topic[:]...)
+		b = binary.BigEndian.AppendUint32(b, log.cluster)
+	}
 	head, end := len(b), next
 	all = true
 	for r := range runs {
@@ -46,29 +61,52 @@ func encodeAhead(next int64, runs iter.Seq[run], limit int) (metadata string, al
 		}
 		end = r.to
 	}
-	if len(b) == head {
+	if len(b) == head && !log.known() || aheadEncoding.EncodedLen(len(b)) > limit {
 		return "", all
 	}
 	return aheadEncoding.EncodeToString(b), all
 }
 
-// decodeAhead reads what encodeAhead wrote for a commit of next. Everything else is an error: a run too many would be
-// records that nobody answers. No metadata is no runs.
-func decodeAhead(next int64, metadata string) ([]run, error) {
+// decodeNote reads what encodeNote wrote for a commit of next. Everything else is an error: a run too many would be
+// records that nobody answers. No metadata is no runs, and an unknown log.
+func decodeNote(next int64, metadata string) (log logID, runs []run, err error) {
 	if metadata == "" {
-		return nil, nil
+		return logID{}, nil, nil
 	}
 	if len(metadata) > aheadLimit {
-		return nil, fmt.Errorf("%d characters are more than this program writes", len(metadata))
+		return logID{}, nil, fmt.Errorf("%d characters are more than this program writes", len(metadata))
 	}
 	b, err := aheadEncoding.DecodeString(metadata)
 	if err != nil {
-		return nil, err
+		return logID{}, nil, err
 	}
-	if len(b) == 0 || b[0] != aheadVersion {
-		return nil, errors.New("another version's, or another program's")
+	if len(b) == 0 || b[0] != noteVersion && b[0] != noteLogVersion {
+		return logID{}, nil, errors.New("another version's, or another program's")
 	}
-	b = b[1:]
+	version := b[0]
+	of, size := binary.Uvarint(b[1:])
+	if size <= 0 || of > math.MaxInt64 {
+		return logID{}, nil, errors.New("a number is broken")
+	}
+	if int64(of) != next {
+		return logID{}, nil, fmt.Errorf("written for offset %d, not for %d", of, next)
+	}
+	b = b[1+size:]
+	if version == noteLogVersion {
+		if len(b) < len(log.topic)+4 {
+			return logID{}, nil, errors.New("the topic id is cut off")
+		}
+		b = b[copy(log.topic[:], b):]
+		log.cluster, b = binary.BigEndian.Uint32(b), b[4:]
+	}
+	if runs, err = decodeRuns(next, b); err != nil {
+		return logID{}, nil, err
+	}
+	return log, runs, nil
+}
+
+func decodeRuns(next int64, b []byte) ([]run, error) {
+	var err error
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
 		if n <= 0 || v > math.MaxInt64 {
@@ -77,13 +115,6 @@ func decodeAhead(next int64, metadata string) ([]run, error) {
 		}
 		b = b[n:]
 		return v
-	}
-	of := int64(number())
-	if err != nil {
-		return nil, err
-	}
-	if of != next {
-		return nil, fmt.Errorf("written for offset %d, not for %d", of, next)
 	}
 	var runs []run
 	for end := next; len(b) > 0; {
@@ -100,13 +131,13 @@ func decodeAhead(next int64, metadata string) ([]run, error) {
 	return runs, nil
 }
 
-// finishedAhead reads which records above the committed offset are finished. Anybody may have committed it, so whatever it
-// does not understand says nothing.
-func (c *Consumer) finishedAhead(id int32, o kafkawire.OffsetAndMetadata) []run {
-	ahead, err := decodeAhead(o.Offset, o.Metadata)
+// readNote reads which log a commit is about, and which records above it are finished. Anybody may have committed it, so
+// whatever it does not understand says nothing.
+func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []run) {
+	log, ahead, err := decodeNote(o.Offset, o.Metadata)
 	if err != nil {
 		c.log.Debug().Err(err).Int32("partition", id).Int64("offset", o.Offset).Int("characters", len(o.Metadata)).
 			Msg("the committed metadata is not ours: whatever was answered above the offset is answered again")
 	}
-	return ahead
+	return log, ahead
 }

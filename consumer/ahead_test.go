@@ -54,7 +54,7 @@ func TestAheadRoundTrip(t *testing.T) {
 	})
 }
 
-// The form is what other versions read: it changes with aheadVersion only.
+// The form is what other versions read: it changes with noteVersion only.
 func TestAheadForm(t *testing.T) {
 	got, all := encodeAhead(300, slices.Values([]run{{301, 302}, {310, 510}}), aheadLimit)
 	want := base64.RawURLEncoding.EncodeToString([]byte{0xb1, 0xac, 0x02, 1, 1, 8, 0xc8, 0x01})
@@ -80,28 +80,28 @@ func TestAheadFitsTheDefaultWindow(t *testing.T) {
 func TestDecodeAheadRefuses(t *testing.T) {
 	text := func(b ...byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 	const of = 7
-	huge := binary.AppendUvarint([]byte{aheadVersion, of}, math.MaxInt64)
+	huge := binary.AppendUvarint([]byte{noteVersion, of}, math.MaxInt64)
 	for name, metadata := range map[string]string{
 		"no base64":              "waiting for the CMS",
-		"padding":                base64.URLEncoding.EncodeToString([]byte{aheadVersion, of, 1, 1, 1, 1, 1, 1})[:11] + "=",
-		"bits after the end":     text(aheadVersion, of, 1, 1)[:5] + "B",
+		"padding":                base64.URLEncoding.EncodeToString([]byte{noteVersion, of, 1, 1, 1, 1, 1, 1})[:11] + "=",
+		"bits after the end":     text(noteVersion, of, 1, 1)[:5] + "B",
 		"not UTF-8":              "\xff\xfe",
 		"nothing in it":          text(),
-		"an older version":       text(aheadVersion-1, of, 1, 1),
-		"a newer version":        text(aheadVersion+1, of, 1, 1),
+		"an older version":       text(noteVersion-1, of, 1, 1),
+		"a newer version":        text(noteVersion+1, of, 1, 1),
 		"a stream program's":     text(2, 0, 0, 1, 0x8b, 0xcf, 0xe5, 0x68, 0),
-		"no offset":              text(aheadVersion),
-		"another offset's":       text(aheadVersion, of+1, 1, 1),
-		"a run at the offset":    text(aheadVersion, of, 0, 1),
-		"an empty run":           text(aheadVersion, of, 1, 0),
-		"runs that touch":        text(aheadVersion, of, 1, 1, 0, 1),
-		"half a run":             text(aheadVersion, of, 1, 1, 1),
-		"half a number":          text(aheadVersion, of, 1, 0x80),
-		"a number of 65 bits":    text(aheadVersion, of, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02),
-		"a negative number":      text(aheadVersion, of, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01),
+		"no offset":              text(noteVersion),
+		"another offset's":       text(noteVersion, of+1, 1, 1),
+		"a run at the offset":    text(noteVersion, of, 0, 1),
+		"an empty run":           text(noteVersion, of, 1, 0),
+		"runs that touch":        text(noteVersion, of, 1, 1, 0, 1),
+		"half a run":             text(noteVersion, of, 1, 1, 1),
+		"half a number":          text(noteVersion, of, 1, 0x80),
+		"a number of 65 bits":    text(noteVersion, of, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02),
+		"a negative number":      text(noteVersion, of, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01),
 		"an offset past the end": text(append(huge, 1)...),
-		"a length past the end":  text(append([]byte{aheadVersion, of, 1}, huge[2:]...)...),
-		"too long":               text(append([]byte{aheadVersion, of}, slices.Repeat([]byte{1}, aheadLimit)...)...),
+		"a length past the end":  text(append([]byte{noteVersion, of, 1}, huge[2:]...)...),
+		"too long":               text(append([]byte{noteVersion, of}, slices.Repeat([]byte{1}, aheadLimit)...)...),
 	} {
 		if runs, err := decodeAhead(of, metadata); metadata != "" && err == nil || len(runs) > 0 {
 			t.Errorf("%s: %v, error %v", name, runs, err)
@@ -109,18 +109,18 @@ func TestDecodeAheadRefuses(t *testing.T) {
 			t.Errorf("%s: an error of two lines: %v", name, err)
 		}
 	}
-	if runs, err := decodeAhead(of, text(aheadVersion, of, 1, 1)); err != nil || !slices.Equal(runs, []run{{8, 9}}) {
+	if runs, err := decodeAhead(of, text(noteVersion, of, 1, 1)); err != nil || !slices.Equal(runs, []run{{8, 9}}) {
 		t.Errorf("the table's good form: %v, error %v", runs, err)
 	}
 }
 
 func FuzzDecodeAhead(f *testing.F) {
 	f.Add(int64(0), "")
-	f.Add(int64(7), base64.RawURLEncoding.EncodeToString([]byte{aheadVersion, 7, 1, 1, 0x80, 1, 3}))
-	f.Add(int64(-1), base64.RawURLEncoding.EncodeToString([]byte{aheadVersion, 7, 0, 1}))
+	f.Add(int64(7), base64.RawURLEncoding.EncodeToString([]byte{noteVersion, 7, 1, 1, 0x80, 1, 3}))
+	f.Add(int64(-1), base64.RawURLEncoding.EncodeToString([]byte{noteVersion, 7, 0, 1}))
 	f.Fuzz(func(t *testing.T, next int64, metadata string) {
 		// As it is, and as a form of ours: fuzzing finds the head of it but seldom.
-		head := binary.AppendUvarint([]byte{aheadVersion}, uint64(next))
+		head := binary.AppendUvarint([]byte{noteVersion}, uint64(next))
 		for _, metadata := range []string{metadata, base64.RawURLEncoding.EncodeToString(append(head, metadata...))} {
 			runs, err := decodeAhead(next, metadata)
 			if err != nil {

@@ -26,9 +26,9 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 		case <-moved:
 		case <-tick.C:
 		}
-		some, more := c.commit(ctx, c.held(), false)
+		some, more := c.commit(ctx, c.held())
 		for more && ctx.Err() == nil {
-			_, more = c.commit(ctx, c.held(), false) // what is held may have changed: Release comes in between
+			_, more = c.commit(ctx, c.held()) // what is held may have changed: Release comes in between
 		}
 		if !some || moved == nil {
 			continue
@@ -42,23 +42,24 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 	}
 }
 
-// commit stores the offsets of the given partitions, one call an epoch, and says whether there were any, and whether there is
-// more that can be committed at once. force commits them even if they have not moved.
-func (c *Consumer) commit(ctx context.Context, parts []*partition, force bool) (some, more bool) {
+// commit stores the offsets of the given partitions, one call an epoch, and says whether any have moved, and whether there is
+// more that can be committed at once.
+func (c *Consumer) commit(ctx context.Context, parts []*partition) (some, more bool) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
-	return c.commitLocked(ctx, parts, force)
+	return c.commitLocked(ctx, parts)
 }
 
 // commitAndRevoke commits partitions for the last time. It is one step: between the two, a commit that waits for the mutex
 // would take the partitions along once more, and be on its way when their next owner has already moved on. What takes more
-// than one commit is given up after deadline; its requests are answered again.
+// than one commit is given up after deadline; its requests are answered again. Only what has moved is committed: the topic may
+// have been deleted and made again since, and offsets are committed by its name.
 func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition, deadline time.Time) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
-	_, more := c.commitLocked(ctx, parts, true)
+	_, more := c.commitLocked(ctx, parts)
 	for more && time.Now().Before(deadline) {
-		_, more = c.commitLocked(ctx, parts, false)
+		_, more = c.commitLocked(ctx, parts)
 	}
 	for _, p := range parts {
 		p.revoked.Store(true)
@@ -67,7 +68,7 @@ func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition, dead
 }
 
 // commitLocked requires commitMu.
-func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force bool) (some, more bool) {
+func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, more bool) {
 	asked := map[Epoch]offsets{}
 	committing := map[int32]*partition{}
 	for _, p := range parts {
@@ -78,7 +79,7 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition, force b
 		if ended(p.epoch.Lost()) {
 			continue // the group would refuse it
 		}
-		offset, ok := p.toCommit(force, c.aheadLimit)
+		offset, ok := p.toCommit(c.noteLimit, c.delivery.Durable())
 		if !ok {
 			continue
 		}
@@ -105,9 +106,13 @@ func (c *Consumer) commitUnder(ctx context.Context, epoch Epoch, o offsets) offs
 	if err == nil || len(committed) > 0 {
 		c.lastCommit.Store(&began)
 	}
-	if errors.Is(err, kafka.OffsetMetadataTooLarge) && c.aheadLimit > 0 {
-		c.aheadLimit = 0
-		c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("needed", aheadLimit).
+	if errors.Is(err, kafka.OffsetMetadataTooLarge) && c.noteLimit > 0 {
+		refused := c.noteLimit
+		c.noteLimit = 0
+		if refused > minNote {
+			c.noteLimit = minNote // the topic's id may still fit
+		}
+		c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("needed", refused).
 			Msg("the brokers' offset.metadata.max.bytes is too small to name answered requests behind one that waits; a crash repeats them until it is raised and this service restarted")
 	}
 	switch {

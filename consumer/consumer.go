@@ -78,7 +78,7 @@ type Consumer struct {
 	commitMu   sync.Mutex                // one commit at a time: a later one must not be overtaken by an earlier one
 	lastCommit atomic.Pointer[time.Time] // when the last commit that worked was sent, with its monotonic reading
 	refused    int                       // commits that failed since then; guarded by commitMu
-	aheadLimit int                       // characters of metadata that a commit may carry; guarded by commitMu
+	noteLimit  int                       // characters of metadata that a commit may carry; guarded by commitMu
 
 	fail context.CancelCauseFunc // ends Run, for what trying again does not cure
 
@@ -87,6 +87,9 @@ type Consumer struct {
 	starting   map[int32]*starting // granted, start not known yet
 	joined     bool                // some partition has started and not been given back, or there is none for us
 	starts     sync.WaitGroup
+	former     map[kafkawire.TopicID]bool // topics of our topic's name that were made again since
+
+	following sync.Mutex // one change of logs at a time
 }
 
 // Parts are what a consumer works with.
@@ -112,11 +115,10 @@ func New(cfg Config, parts Parts) *Consumer {
 		moved:      make(chan struct{}, 1),
 		partitions: map[int32]*partition{},
 		starting:   map[int32]*starting{},
+		former:     map[kafkawire.TopicID]bool{},
+		noteLimit:  aheadLimit,
 	}
 	c.fetcher = newFetcher(c, parts.Fetch)
-	if parts.Delivery.Durable() {
-		c.aheadLimit = aheadLimit
-	}
 	return c
 }
 
@@ -185,8 +187,8 @@ func (c *Consumer) Release(ids []int32) {
 			break
 		}
 	}
-	c.commitAndRevoke(c.work, parts, began.Add(c.cfg.DrainTimeout))
 	left := drained(parts)
+	c.commitAndRevoke(c.work, parts, began.Add(c.cfg.DrainTimeout))
 	c.mu.Lock()
 	for _, p := range parts {
 		if c.partitions[p.id] == p {
@@ -211,15 +213,19 @@ func lossOf(parts []*partition) <-chan struct{} {
 func (c *Consumer) drainStart(ids []int32) []*partition {
 	var parts []*partition
 	c.forget(ids)
-	for _, p := range c.held() {
-		if slices.Contains(ids, p.id) {
-			parts = append(parts, p)
-			p.mu.Lock()
-			p.draining = true
-			p.mu.Unlock()
-			p.stop()
+	c.mu.Lock() // until all are marked: replace must not put a partition to work that is being given back
+	for _, id := range ids {
+		p := c.partitions[id]
+		if p == nil {
+			continue
 		}
+		parts = append(parts, p)
+		p.mu.Lock()
+		p.draining = true
+		p.mu.Unlock()
+		p.stop()
 	}
+	c.mu.Unlock()
 	for _, p := range parts {
 		<-p.stopped
 	}

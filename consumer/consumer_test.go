@@ -131,7 +131,7 @@ func TestOffsetOutOfRange(t *testing.T) {
 		"deleted":           {Earliest, 3, 6},
 		"deleted, latest":   {Latest, 3, 6}, // what is still there is not lost
 		"log is shorter":    {Earliest, 100, 6},
-		"shorter, latest":   {Latest, 100, 10},
+		"shorter, latest":   {Latest, 100, 6}, // nothing tells what of it was read
 		"deleted to begin":  {Earliest, 0, 6},
 		"one was too early": {Earliest, 5, 6},
 	}

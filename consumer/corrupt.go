@@ -74,7 +74,7 @@ func (p *partition) pastCorrupt(offset, to int64) bool {
 	if p.draining || p.broken == nil || p.broken.From != offset || p.fetchNext != offset || len(p.input) > 0 || to <= offset {
 		return false
 	}
-	p.broken, p.fetchNext = nil, to
+	p.broken, p.fetchNext, p.epochs = nil, to, epochs{{From: to, Epoch: kafkawire.NoEpoch}}
 	p.input <- chunk{next: to}
 	return true
 }

@@ -145,7 +145,7 @@ func TestNoCommitAfterRelease(t *testing.T) {
 			parts := r.held()
 			r.mu.Lock()
 			go func() {
-				r.commit(context.Background(), parts, true)
+				r.commit(context.Background(), parts)
 				r.mu.Unlock()
 				close(waiting)
 			}()

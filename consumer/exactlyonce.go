@@ -75,7 +75,11 @@ func (it *item) Live() bool { return !it.partition.revoked.Load() && !ended(it.p
 
 // Behind implements Place.
 func (it *item) Behind() kafkawire.OffsetAndMetadata {
-	return kafkawire.OffsetAndMetadata{Offset: it.record.Offset + 1}
+	p := it.partition
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, _ := p.note(it.record.Offset+1, none, aheadLimit)
+	return o
 }
 
 // Committed implements Place: what was delivered before could have been repeated.

@@ -58,12 +58,12 @@ func TestLostPartitionsAreNotCommitted(t *testing.T) {
 	c := &Consumer{delivery: ExactlyOnce{Writer: w}, obs: obs}
 	lost := &lostEpoch{lost: make(chan struct{})}
 	p := newPartition(c, 4, lost, position{start: 11}, 1)
-	if c.commit(t.Context(), []*partition{p}, false); w.offsets[4] != 11 {
+	if c.commit(t.Context(), []*partition{p}); w.offsets[4] != 11 {
 		t.Fatalf("committed %v while it is held", w.offsets)
 	}
 	w.offsets = nil
 	close(lost.lost)
-	if some, more := c.commit(t.Context(), []*partition{p}, true); some || more || w.offsets != nil {
+	if some, more := c.commit(t.Context(), []*partition{p}); some || more || w.offsets != nil {
 		t.Errorf("committed %v after the loss", w.offsets)
 	}
 	if c.commitAndRevoke(t.Context(), []*partition{p}, time.Now()); w.offsets != nil || revoked != 1 || !p.revoked.Load() {

@@ -23,7 +23,7 @@ func storeOffsets(c *kfake.Cluster, offsets map[int32]kafkawire.OffsetAndMetadat
 	topic.Topic = testTopic
 	for partition, o := range offsets {
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, o.Offset, o.Epoch, &o.Metadata
 		topic.Partitions = append(topic.Partitions, p)
 	}
 	req := kmsg.NewPtrOffsetCommitRequest()

@@ -83,6 +83,10 @@ func (f *fetcher) learnEnds(ctx context.Context) {
 }
 
 func (f *fetcher) refresh(ctx context.Context) error {
+	unknown := f.consumer.follow(ctx) // during a pause, too, when no fetch tells that the topic was made again
+	if unknown != nil {
+		f.consumer.wire.Reset()
+	}
 	leaders, _, err := f.wire.Leaders(ctx, f.consumer.cfg.Topic)
 	if err != nil {
 		f.wire.Reset()
@@ -99,7 +103,7 @@ func (f *fetcher) refresh(ctx context.Context) error {
 		}
 	}
 	f.wakeLoops() // a partition may have come to a leader whose loop sleeps because it had none
-	return nil
+	return unknown
 }
 
 // poke tells the loops that a partition has room, or that there is a new one.
@@ -142,7 +146,7 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 		if complete {
 			limits.MaxWait = longPoll
 		}
-		fetched, err := f.wire.Fetch(ctx, leader, f.consumer.cfg.Topic, offsets, limits)
+		fetched, err := f.wire.FetchLog(ctx, leader, f.consumer.cfg.Topic, offsets, limits)
 		if err == nil {
 			err = f.accept(ctx, partitions, offsets, fetched)
 		}
@@ -156,8 +160,8 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 }
 
 // wanted collects the leader's partitions that have room. complete says that none was left out.
-func (f *fetcher) wanted(leader int32) (partitions map[int32]*partition, offsets map[int32]int64, complete bool) {
-	partitions, offsets, complete = map[int32]*partition{}, map[int32]int64{}, true
+func (f *fetcher) wanted(leader int32) (partitions map[int32]*partition, offsets map[int32]kafkawire.LogPosition, complete bool) {
+	partitions, offsets, complete = map[int32]*partition{}, map[int32]kafkawire.LogPosition{}, true
 	held, now := f.consumer.held(), time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -179,16 +183,22 @@ func (f *fetcher) wanted(leader int32) (partitions map[int32]*partition, offsets
 }
 
 // accept hands out what was fetched and returns the first error of a partition.
-func (f *fetcher) accept(ctx context.Context, partitions map[int32]*partition, offsets map[int32]int64, fetched []kafkawire.Fetched) error {
+func (f *fetcher) accept(
+	ctx context.Context, partitions map[int32]*partition, asked map[int32]kafkawire.LogPosition, fetched []kafkawire.Fetched,
+) error {
 	var first error
 	for i := range fetched {
 		r := &fetched[i]
-		p := partitions[r.Partition]
+		p, from := partitions[r.Partition], asked[r.Partition]
+		if r.Diverged != nil {
+			f.consumer.diverged(p, from.Offset, *r.Diverged)
+			continue
+		}
 		if errors.Is(r.Err, kafka.OffsetOutOfRange) {
-			r.Err = f.outOfRange(ctx, p, offsets[r.Partition])
+			r.Err = f.outOfRange(ctx, p, from)
 		}
 		if c := asCorrupt(r.Err); c != nil {
-			p.accept(r, offsets[r.Partition]) // the good records before it
+			p.accept(r, from.Offset) // the good records before it
 			p.corrupt(r.Next, c)
 			continue
 		}
@@ -196,7 +206,7 @@ func (f *fetcher) accept(ctx context.Context, partitions map[int32]*partition, o
 			first = errors.Join(first, r.Err)
 			continue
 		}
-		p.accept(r, offsets[r.Partition]) // with the good records before an error, if there is one
+		p.accept(r, from.Offset) // with the good records before an error, if there is one
 	}
 	return first
 }
@@ -213,26 +223,42 @@ func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries in
 	}
 }
 
-// outOfRange goes on where the log begins when our offset was deleted by retention; when the log ends before it (the topic
-// was made anew, or an unclean election cut it), it goes on where a new group would start: repeated beats lost.
-func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked int64) error {
+// outOfRange goes on where the log begins when our offset was deleted by retention. When the log ends before it, it has lost its
+// tail: brokers that know the epoch of what was read say where. Only where nothing is known of that, all of the log is read:
+// repeated beats lost.
+func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.LogPosition) error {
 	c := f.consumer
-	earliest, err := f.wire.ListOffsets(ctx, c.cfg.Topic, []int32{p.id}, kafkawire.Earliest)
-	if err != nil {
-		return err
-	}
-	to := earliest[p.id]
-	if asked > to && c.cfg.Start == Latest {
-		latest, err := f.wire.ListOffsets(ctx, c.cfg.Topic, []int32{p.id}, kafkawire.Latest)
+	bounds := [2]int64{}
+	for i, at := range []int64{kafkawire.Earliest, kafkawire.Latest} {
+		offsets, err := f.wire.ListOffsets(ctx, c.cfg.Topic, []int32{p.id}, at)
 		if err != nil {
 			return err
 		}
-		to = latest[p.id]
+		bounds[i] = offsets[p.id]
 	}
-	if p.jump(asked, to) {
-		c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).Int64("offset", asked).Int64("continuing_at", to).
-			Msg("the log does not hold the next offset to read (deleted by retention, or the topic was made anew): requests may have been lost before they were read")
-		c.obs.OffsetJumped(p.id, asked, to)
+	switch {
+	case asked.Offset < bounds[0]:
+		if p.jump(asked.Offset, bounds[0]) {
+			c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).Int64("offset", asked.Offset).Int64("continuing_at", bounds[0]).
+				Msg("the log does not hold the next offset to read any more (deleted by retention, or by an operator): requests were lost before they were read")
+			c.obs.OffsetJumped(p.id, asked.Offset, bounds[0])
+		}
+		return nil
+	case asked.Offset <= bounds[1]: // it has grown meanwhile, or does not know the epoch that we named
+		p.forgetEpoch(asked.Offset)
+		return nil
 	}
+	if asked.Epoch != kafkawire.NoEpoch {
+		end, err := f.wire.EpochEnd(ctx, c.cfg.Topic, p.id, asked.Epoch)
+		if err != nil {
+			return err
+		}
+		if end.End >= 0 {
+			c.diverged(p, asked.Offset, end)
+			return nil
+		}
+	}
+	c.moveBack(p, asked.Offset, bounds[0], "the log ends before the next offset to read, and nothing tells which of its records were read "+
+		"(it was committed without a leader epoch, or the brokers know no such epoch): all that it holds is read, and answered again")
 	return nil
 }

@@ -131,7 +131,7 @@ func requests(from, n int) []string {
 
 // at is the offset of one partition, without metadata.
 func at(partition int32, offset int64) map[int32]kafkawire.OffsetAndMetadata {
-	return map[int32]kafkawire.OffsetAndMetadata{partition: {Offset: offset}}
+	return map[int32]kafkawire.OffsetAndMetadata{partition: {Offset: offset, Epoch: kafkawire.NoEpoch}}
 }
 
 // fakeEpoch remembers what was committed under it.

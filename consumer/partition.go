@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,7 +56,6 @@ func (it *item) Acknowledged() {
 type chunk struct {
 	records []kafkawire.Record
 	next    int64
-	restart bool // the log ends before our offset: it is not the one we knew; forget everything, go on at next
 }
 
 // partition is one granted partition: from the grant until it is given back.
@@ -64,6 +64,8 @@ type chunk struct {
 type partition struct {
 	id       int32
 	epoch    Epoch
+	log      logID // that its offsets are about
+	began    int64 // where it started
 	consumer *Consumer
 
 	input   chan chunk    // one chunk; while it is full the fetcher leaves the partition out
@@ -76,6 +78,7 @@ type partition struct {
 
 	mu        sync.Mutex
 	tracker   tracker
+	epochs    epochs
 	fetchNext int64  // offset of the next fetch
 	stable    int64  // last stable offset of the log, as last heard
 	committed int64  // last offset that was committed by us; kafkawire.NoOffset: none yet
@@ -87,10 +90,10 @@ type partition struct {
 
 func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int) *partition {
 	return &partition{
-		id: id, epoch: epoch, consumer: c,
+		id: id, epoch: epoch, log: from.log, began: from.start, consumer: c,
 		input: make(chan chunk, 1), window: make(chan struct{}, window), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start,
-		committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
+		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
 	}
 }
 
@@ -104,9 +107,6 @@ func (p *partition) dispatch(ctx context.Context) {
 			return
 		case c = <-p.input:
 			p.consumer.fetcher.poke() // there is room for the next chunk
-		}
-		if c.restart && !p.restart(ctx, c.next) {
-			return
 		}
 		for i := range c.records {
 			if p.answered(c.records[i].Offset) {
@@ -198,51 +198,31 @@ func (p *partition) finish(it *item) {
 
 func (it *item) settled() { it.partition.consumer.obs.Settled(it.outcome, it.reason) }
 
-// restart waits until nothing is under way, which is when every token of the window can be had, and goes on at offset.
-func (p *partition) restart(ctx context.Context, offset int64) bool {
-	for n := range cap(p.window) {
-		select {
-		case <-ctx.Done():
-			for range n {
-				<-p.window
-			}
-			return false
-		case p.window <- struct{}{}:
-		}
-	}
-	p.mu.Lock()
-	p.tracker.reset(offset)
-	p.mu.Unlock()
-	for range cap(p.window) {
-		<-p.window
-	}
-	return true
-}
-
 // wanted returns the offset to fetch from, when there is room for what comes.
-func (p *partition) wanted() (offset int64, ok bool) {
+func (p *partition) wanted() (from kafkawire.LogPosition, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.fetchNext, len(p.input) == 0 && !p.draining
+	from = kafkawire.LogPosition{Topic: p.log.topic, Offset: p.fetchNext, Epoch: p.epochs.at(p.fetchNext)}
+	return from, len(p.input) == 0 && !p.draining && !p.revoked.Load()
 }
 
 // accept takes what a fetch returned. Only the fetcher puts chunks in, and only into an empty input, so it never blocks.
 func (p *partition) accept(f *kafkawire.Fetched, asked int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.draining || p.fetchNext != asked {
+	if p.draining || p.revoked.Load() || p.fetchNext != asked || len(p.input) > 0 {
 		return
 	}
 	p.stable = f.Stable
 	if f.Next == asked {
 		return
 	}
+	p.epochs = p.epochs.trim(p.committed).add(f.Epochs)
 	p.fetchNext, p.broken = f.Next, nil
 	p.input <- chunk{records: f.Records, next: f.Next}
 }
 
-// jump goes on at another offset, because the log no longer holds (or does not yet hold) the one we asked for. A jump ahead
-// is a gap like any other.
+// jump goes on at a later offset, because the log does not hold the one we asked for any more.
 func (p *partition) jump(asked, to int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -250,33 +230,45 @@ func (p *partition) jump(asked, to int64) bool {
 		return false
 	}
 	p.fetchNext, p.broken = to, nil
-	p.input <- chunk{next: to, restart: to < asked}
+	p.epochs = epochs{{From: to, Epoch: kafkawire.NoEpoch}}
+	p.input <- chunk{next: to}
 	return true
 }
 
-// open returns how many started records are not yet behind the commit offset.
+// forgetEpoch has the next fetch ask by offset alone.
+func (p *partition) forgetEpoch(asked int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fetchNext == asked {
+		p.epochs = epochs{{From: asked, Epoch: kafkawire.NoEpoch}}
+	}
+}
+
+// open returns how many started records are not yet behind the commit offset. A fenced partition waits for none.
 func (p *partition) open() int {
+	if p.revoked.Load() {
+		return 0
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.tracker.open
 }
 
-// toCommit returns what to commit, if it has changed or always is set. limit is how many characters the metadata may have,
-// in which the finished records above the offset are named; 0: none.
+// toCommit returns what to commit, if it has changed. limit is how many characters the metadata may have, 0: none. It says which
+// log the offset is about and, if named, which records above it are finished.
 //
 // It also lets intake go on or wait: whatever finishes until the next commit would be repeated by a crash anyhow, so it is
 // soon enough to look at each commit.
-func (p *partition) toCommit(always bool, limit int) (kafkawire.OffsetAndMetadata, bool) {
+func (p *partition) toCommit(limit int, named bool) (kafkawire.OffsetAndMetadata, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o := kafkawire.OffsetAndMetadata{Offset: p.tracker.next}
-	crowded := false
-	if limit > 0 {
-		var all bool
-		o.Metadata, all = encodeAhead(o.Offset, p.tracker.above(), limit)
-		// What lies between stretches that are named already must be started, or it could never join them.
-		crowded = (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
+	above := none
+	if named {
+		above = p.tracker.above()
 	}
+	o, all := p.note(p.tracker.next, above, limit)
+	// What lies between stretches that are named already must be started, or it could never join them.
+	crowded := named && limit > minNote && (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
 	p.crowded.Store(crowded)
 	if !crowded {
 		select {
@@ -284,7 +276,7 @@ func (p *partition) toCommit(always bool, limit int) (kafkawire.OffsetAndMetadat
 		default:
 		}
 	}
-	return o, always || o.Offset != p.committed || o.Metadata != p.metadata
+	return o, o.Offset != p.committed || o.Metadata != p.metadata
 }
 
 func (p *partition) noteCommitted(o kafkawire.OffsetAndMetadata) {
@@ -292,3 +284,12 @@ func (p *partition) noteCommitted(o kafkawire.OffsetAndMetadata) {
 	p.committed, p.metadata = o.Offset, o.Metadata
 	p.mu.Unlock()
 }
+
+// note is a commit of the offset with what is known about it. It requires mu.
+func (p *partition) note(offset int64, above iter.Seq[run], limit int) (o kafkawire.OffsetAndMetadata, all bool) {
+	o = kafkawire.OffsetAndMetadata{Offset: offset, Epoch: p.epochs.at(offset)}
+	o.Metadata, all = encodeNote(p.log, offset, above, limit)
+	return o, all
+}
+
+func none(func(run) bool) {}

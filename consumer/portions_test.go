@@ -70,7 +70,7 @@ func TestPartOfACommitThatFails(t *testing.T) {
 	w := &fakeWriter{step: 3, err: errors.New("held")}
 	c, p := portions(w, &fakeEpoch{})
 	done(p, 0, 3)
-	some, more := c.commit(t.Context(), c.held(), false)
+	some, more := c.commit(t.Context(), c.held())
 	if !some || more || p.noted() != 3 || c.refused != 1 || c.lastCommit.Load() == nil {
 		t.Errorf("some %v, more %v, %d is noted, %d refused", some, more, p.noted(), c.refused)
 	}

@@ -69,12 +69,12 @@ func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
 	epoch = brokerEpoch(c)
 	third.grantUnder(epoch, 0)
 	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 6+behind })
-	eventually(t, "the end is read", func() bool { from, _ := third.held()[0].wanted(); return from == 6+behind })
+	eventually(t, "the end is read", func() bool { from, _ := third.held()[0].wanted(); return from.Offset == 6+behind })
 	if got := third.delivery.offsets(0); !slices.Equal(got, []int64{0}) {
 		t.Errorf("the third owner answered %v, want the one that was held", got)
 	}
-	if o := epoch.last(0); o.Metadata != "" {
-		t.Errorf("metadata %q, though nothing is finished above the offset", o.Metadata)
+	if runs := runsOf(t, epoch, 0); len(runs) > 0 {
+		t.Errorf("%v are named, though nothing is finished above the offset", runs)
 	}
 }
 
@@ -127,8 +127,8 @@ func TestForeignMetadata(t *testing.T) {
 			if want := sequence(2, 10); !slices.Equal(got, want) {
 				t.Errorf("answered %v, want %v", got, want)
 			}
-			if o := epoch.last(0); o.Metadata != "" {
-				t.Errorf("metadata %q", o.Metadata)
+			if runs := runsOf(t, epoch, 0); len(runs) > 0 {
+				t.Errorf("it names %v", runs)
 			}
 		})
 	}
@@ -153,7 +153,7 @@ func TestFinishedAheadOfAHole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 1)
 			produce(t, c, 0, requests(1, 10)...)
-			stored := kafkawire.OffsetAndMetadata{Offset: test.committed, Metadata: must(encodeAhead(test.committed, slices.Values(test.ahead), aheadLimit))}
+			stored := kafkawire.OffsetAndMetadata{Offset: test.committed, Epoch: kafkawire.NoEpoch, Metadata: must(encodeAhead(test.committed, slices.Values(test.ahead), aheadLimit))}
 			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: stored}); err != nil {
 				t.Fatal(err)
 			}
@@ -196,8 +196,8 @@ func TestMetadataTooLarge(t *testing.T) {
 	eventually(t, "what is contiguous is committed", func() bool { return epoch.offset(0) == 3 })
 	close(h.free)
 	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 7 })
-	if _, failures, _ := r.observer.seen(); failures != 1 {
-		t.Errorf("%d commits failed, want one", failures)
+	if _, failures, _ := r.observer.seen(); failures != 2 {
+		t.Errorf("%d commits failed, want one with what is finished and one with the topic id alone", failures)
 	}
 }
 
@@ -217,22 +217,22 @@ func TestFleetingOutcomesAreNotNamed(t *testing.T) {
 	epoch.mu.Lock()
 	defer epoch.mu.Unlock()
 	for _, offsets := range epoch.history {
-		if offsets[0].Metadata != "" {
-			t.Errorf("commit of %d with metadata %q", offsets[0].Offset, offsets[0].Metadata)
+		if runs, err := decodeAhead(offsets[0].Offset, offsets[0].Metadata); err != nil || len(runs) > 0 {
+			t.Errorf("commit of %d names %v, error %v", offsets[0].Offset, runs, err)
 		}
 	}
 }
 
-// limitMetadata leaves room for about (limit*3/4 - 3)/2 stretches of one record.
+// limitMetadata leaves room for about (limit*3/4 - 23)/2 stretches of one record.
 func (r *rig) limitMetadata(limit int) {
 	r.commitMu.Lock()
 	defer r.commitMu.Unlock()
-	r.aheadLimit = limit
+	r.noteLimit = limit
 }
 
 // Intake waits before the finished stretches do not fit into a commit any more, and goes on when they have merged.
 func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
-	const limit = 60
+	const limit = 86
 	c := broker(t, 1)
 	free := make(chan struct{})
 	handler := func(ctx context.Context, lane *Lane) {
@@ -248,10 +248,13 @@ func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
 	r := start(t, c, handler, func(cfg *Config) { cfg.MaxInFlight, cfg.RunAhead = 1000, 1000 })
 	r.limitMetadata(limit)
 	epoch := r.grant(0)
-	produce(t, c, 0, requests(2, 36)...) // 18 stretches: 36 bytes, 39 with the head, 52 characters
+	produce(t, c, 0, requests(2, 36)...) // 18 stretches: 36 bytes, 59 with the head, 79 characters
 	eventually(t, "they are in a commit", func() bool { return len(runsOf(t, epoch, 0)) == 18 })
 	produce(t, c, 0, requests(1000, 200)...)
-	eventually(t, "the others are fetched", func() bool { from, room := r.held()[0].wanted(); return from > 36 && (room || from < 236) })
+	eventually(t, "the others are fetched", func() bool {
+		from, room := r.held()[0].wanted()
+		return from.Offset > 36 && (room || from.Offset < 236)
+	})
 	if p, _ := r.partition(0); p.Open != 36 {
 		t.Errorf("%d records were started, want the first 36", p.Open)
 	}
@@ -290,7 +293,7 @@ func TestFullMetadataIsWorkedOff(t *testing.T) {
 	}, nil)
 	epoch := r.grant(0)
 	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == 64 })
-	r.commit(context.Background(), r.held(), false) // looks at the metadata while next to nothing has changed
+	r.commit(context.Background(), r.held()) // looks at the metadata while next to nothing has changed
 	close(free)
 	eventually(t, "all is committed", func() bool { return epoch.offset(0) == n })
 	skipped := map[int64]bool{}

@@ -22,6 +22,7 @@ type starting struct {
 
 // position is where a partition starts.
 type position struct {
+	log       logID
 	committed kafkawire.OffsetAndMetadata
 	start     int64 // the committed offset, if there is one
 	ahead     []run // what is finished beyond it
@@ -112,18 +113,23 @@ func (c *Consumer) start(granted map[int32]*starting, from map[int32]position) {
 	maps.DeleteFunc(from, func(id int32, _ position) bool { return c.starting[id] != granted[id] })
 	window := max(minWindow, c.cfg.RunAhead/max(1, len(c.partitions)+len(from)))
 	for id, at := range from {
-		p := newPartition(c, id, granted[id].epoch, at, window)
-		run, stop := context.WithCancel(c.work)
-		p.stop = stop
 		delete(c.starting, id)
-		c.partitions[id] = p
+		c.begin(id, granted[id].epoch, at, window)
 		c.joined = true
-		go p.dispatch(run)
 	}
 	c.mu.Unlock()
 	if len(from) > 0 {
 		c.fetcher.poke()
 	}
+}
+
+// begin puts a partition to work. It requires mu.
+func (c *Consumer) begin(id int32, epoch Epoch, from position, window int) {
+	p := newPartition(c, id, epoch, from, window)
+	run, stop := context.WithCancel(c.work)
+	p.stop = stop
+	c.partitions[id] = p
+	go p.dispatch(run)
 }
 
 // forget drops partitions that are asked back before their start is known: nothing of them was ever ours.
@@ -192,33 +198,65 @@ func (s *starting) status(id int32) StartStatus {
 }
 
 // committedStarts returns where the partitions start whose committed offset is known, those that have none, and why it is
-// not known of the others.
+// not known of the others. What was committed before the topic was made again says nothing about this one.
 func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[int32]position, fresh []int32, failed map[int32]error) {
-	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
-	from = make(map[int32]position, len(committed))
-	for id, o := range committed {
-		if o.Offset == kafkawire.NoOffset {
-			fresh = append(fresh, id)
-			continue
-		}
-		from[id] = position{committed: o, start: o.Offset, ahead: c.finishedAhead(id, o)}
+	log, err := c.identify(ctx)
+	if err != nil {
+		return nil, nil, failures[position](ids, nil, err)
 	}
-	return from, fresh, failures(ids, committed, err)
+	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
+	failed = failures(ids, committed, err)
+	from = make(map[int32]position, len(committed))
+	var renewed []int32
+	var former logID
+	for id, o := range committed {
+		of, ahead := c.readNote(id, o)
+		switch {
+		case o.Offset == kafkawire.NoOffset:
+			fresh = append(fresh, id)
+		case of.replaced(log):
+			renewed, former = append(renewed, id), of
+		default:
+			from[id] = position{log: log, committed: o, start: o.Offset, ahead: ahead}
+		}
+	}
+	if len(renewed) == 0 {
+		return from, fresh, failed
+	}
+	first, err := c.beginnings(ctx, log, renewed)
+	maps.Copy(failed, failures(renewed, first, err))
+	c.sayRenewed(former, log, slices.Sorted(maps.Keys(first)))
+	for id, at := range first {
+		c.obs.OffsetJumped(id, committed[id].Offset, at.start)
+		from[id] = at
+	}
+	return from, fresh, failed
 }
 
 // freshStarts returns where partitions without a committed offset start. The first commit stores that even if nothing comes:
 // a restart must not resolve "latest" again and skip what came in between.
 func (c *Consumer) freshStarts(ctx context.Context, ids []int32) (from map[int32]position, failed map[int32]error) {
+	log, err := c.identify(ctx)
+	if err != nil {
+		return nil, failures[position](ids, nil, err)
+	}
 	at := kafkawire.Earliest
 	if c.cfg.Start == Latest {
 		at = kafkawire.Latest
 	}
+	from, err = c.resolve(ctx, log, ids, at)
+	return from, failures(ids, from, err)
+}
+
+// resolve returns positions at a time's offsets, as if nothing were committed, of those partitions whose leaders answer.
+func (c *Consumer) resolve(ctx context.Context, log logID, ids []int32, at int64) (map[int32]position, error) {
 	resolved, err := c.wire.ListOffsets(ctx, c.cfg.Topic, ids, at)
-	from = make(map[int32]position, len(resolved))
+	from := make(map[int32]position, len(resolved))
 	for id, start := range resolved {
-		from[id] = position{committed: kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset}, start: start}
+		from[id] = position{log: log, start: start,
+			committed: kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset, Epoch: kafkawire.NoEpoch}}
 	}
-	return from, failures(ids, resolved, err)
+	return from, err
 }
 
 // failures gives each partition that has no answer its error.

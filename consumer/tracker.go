@@ -34,8 +34,7 @@ func (t *tracker) start(offset, contract int64) ticket {
 	return t.first + ticket(len(t.entries)-1)
 }
 
-// finish notes that a record is done and returns how many records the commit offset moved past. Finishing twice, or a
-// ticket from before a reset, changes nothing.
+// finish notes that a record is done and returns how many records the commit offset moved past. Finishing twice changes nothing.
 func (t *tracker) finish(k ticket) int {
 	if k < t.first || k >= t.first+ticket(len(t.entries)) {
 		return 0
@@ -134,10 +133,4 @@ func (t *tracker) above() iter.Seq[run] {
 			yield(r)
 		}
 	}
-}
-
-// reset forgets everything and goes on at offset; tickets given out before mean nothing any more.
-func (t *tracker) reset(offset int64) {
-	t.first += ticket(len(t.entries))
-	t.entries, t.ahead, t.next, t.open = nil, nil, offset, 0
 }

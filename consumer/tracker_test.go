@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -61,12 +60,10 @@ func TestTrackerAgainstModel(t *testing.T) {
 		tr := newTracker(begin, nil)
 		model := naiveTracker{begin: begin, high: begin}
 		skipped := map[int64]int64{} // from → to
-		var old []ticket             // of before a reset
 
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			before, openBefore := tr.next, model.open()
-			reset := false
-			switch rapid.SampledFrom([]string{"start", "start", "finish", "finish", "finish", "skip", "late", "reset"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"start", "start", "finish", "finish", "finish", "skip", "late"}).Draw(t, "step") {
 			case "start":
 				offset := model.high + rapid.Int64Range(0, 5).Draw(t, "gap")
 				k := tr.start(offset, 0)
@@ -74,9 +71,6 @@ func TestTrackerAgainstModel(t *testing.T) {
 					if r.ticket == k {
 						t.Fatalf("ticket %d was given out twice", k)
 					}
-				}
-				if slices.Contains(old, k) {
-					t.Fatalf("ticket %d was given out before the reset", k)
 				}
 				model.records = append(model.records, naiveRecord{offset: offset, ticket: k})
 				model.high = offset + 1
@@ -90,11 +84,6 @@ func TestTrackerAgainstModel(t *testing.T) {
 					}
 				}
 			case "late":
-				if len(old) > 0 {
-					if n := tr.finish(rapid.SampledFrom(old).Draw(t, "late")); n != 0 {
-						t.Fatalf("a ticket from before the reset moved past %d records", n)
-					}
-				}
 				if n := tr.finish(ticket(1 << 40)); n != 0 {
 					t.Fatalf("a ticket never given out moved past %d records", n)
 				}
@@ -105,17 +94,6 @@ func TestTrackerAgainstModel(t *testing.T) {
 					skipped[model.high] = to
 					model.high = to
 				}
-			case "reset":
-				if rapid.IntRange(0, 5).Draw(t, "really") == 0 {
-					for _, r := range model.records {
-						old = append(old, r.ticket)
-					}
-					begin := rapid.Int64Range(0, 1000).Draw(t, "begin")
-					tr.reset(begin)
-					model = naiveTracker{begin: begin, high: begin}
-					clear(skipped)
-					reset = true
-				}
 			}
 			if want := model.next(skipped); tr.next != want {
 				t.Fatalf("next = %d, want %d", tr.next, want)
@@ -123,7 +101,7 @@ func TestTrackerAgainstModel(t *testing.T) {
 			if tr.open != model.open() {
 				t.Fatalf("open = %d, want %d", tr.open, model.open())
 			}
-			if tr.next < before && !reset {
+			if tr.next < before {
 				t.Fatalf("next went back from %d to %d", before, tr.next)
 			}
 		}

@@ -81,6 +81,7 @@ type portion struct {
 	resume     *batchReader // where the portion before stopped, if that is known
 	inside     *batchReader // where this one stopped, if that is inside a batch
 	records    []Record
+	epochs     []EpochStart
 	used       int // bytes of memory
 }
 
@@ -106,6 +107,9 @@ func (d *portion) decode(b []byte) error {
 		if err != nil {
 			d.records = d.records[:good]
 			return corrupt(b, err)
+		}
+		if n := len(d.epochs); n == 0 || d.epochs[n-1].Epoch != h.epoch {
+			d.epochs = append(d.epochs, EpochStart{From: max(h.base, d.from), Epoch: h.epoch})
 		}
 		if d.inside != nil {
 			d.next = d.records[len(d.records)-1].Offset + 1
@@ -183,6 +187,7 @@ func (d *portion) take(r *batchReader) (done bool, err error) {
 			return false, err
 		}
 		d.used += r.spent()
+		d.records[n].LeaderEpoch = r.head.epoch
 		if d.records[n].Offset < d.from {
 			d.records = d.records[:n]
 		}
@@ -193,6 +198,7 @@ func (d *portion) take(r *batchReader) (done bool, err error) {
 // head is the part of a batch header that decoding needs.
 type head struct {
 	base, last         int64
+	epoch              int32 // of the leader that wrote it
 	attributes         uint16
 	firstTime, maxTime int64 // milliseconds
 	producerID         int64
@@ -204,6 +210,7 @@ func readHead(b []byte) head {
 	base := int64(be.Uint64(b))
 	return head{
 		base: base, last: base + int64(int32(be.Uint32(b[atLastDelta:]))),
+		epoch:      int32(be.Uint32(b[atLeaderEpoch:])),
 		attributes: be.Uint16(b[atAttributes:]),
 		firstTime:  int64(be.Uint64(b[atFirstTime:])),
 		maxTime:    int64(be.Uint64(b[atMaxTime:])),

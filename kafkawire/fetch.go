@@ -33,34 +33,73 @@ func (l FetchLimits) room(used int) (limits DecodeLimits, ok bool) {
 	return limits, limits.Portion > 0
 }
 
+// NoEpoch is the leader epoch of a position of which it is not known.
+const NoEpoch int32 = -1
+
+// LogPosition is a position in one partition's log.
+type LogPosition struct {
+	Topic  TopicID // the zero id: whichever topic has the name now
+	Offset int64
+	Epoch  int32 // leader epoch of the record before Offset, or NoEpoch
+}
+
+// EpochStart says that from an offset on, records were written under a leader epoch.
+type EpochStart struct {
+	From  int64
+	Epoch int32
+}
+
+// EpochEnd is where the records of a leader epoch end in a log, or of the one before it where the log does not have it.
+type EpochEnd struct {
+	Epoch int32
+	End   int64 // one past the last
+}
+
 // Fetched is what a fetch returned for one partition.
 type Fetched struct {
 	Partition int32
 	Records   []Record
-	Next      int64 // the offset to fetch from next
-	Stable    int64 // the last stable offset: the end of what a read-committed reader may see
+	Next      int64        // the offset to fetch from next
+	Epochs    []EpochStart // of what was read up to Next; consecutive ones differ
+	Stable    int64        // the last stable offset: the end of what a read-committed reader may see
 	LogStart  int64
-	Err       error
+	// Diverged, if set, says that the log does not hold the record before the position asked for: it has lost its tail, and
+	// what was read from Diverged.End on is gone. There are no records then.
+	Diverged *EpochEnd
+	Err      error
 }
 
-// Fetch asks one leader for several partitions of a topic in one request (Fetch v11, read-committed). offsets holds the
-// partitions that are wanted; a paused partition is simply left out.
+// Fetch is FetchLog by the topic's name, for who does not mind if that is another topic than a moment ago.
 func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets map[int32]int64, limits FetchLimits) ([]Fetched, error) {
+	positions := make(map[int32]LogPosition, len(offsets))
+	for partition, offset := range offsets {
+		positions[partition] = LogPosition{Offset: offset, Epoch: NoEpoch}
+	}
+	return c.FetchLog(ctx, leader, topic, positions, limits)
+}
+
+// FetchLog asks one leader for several partitions of a topic in one request, read-committed: Fetch v13, by topic id (KIP-516).
+// A topic that was deleted, or deleted and made again, is UnknownTopicID for each partition. The broker compares the position's
+// epoch with its log (KIP-595, Fetched.Diverged). Positions without a topic id go by name, in v12. positions holds the
+// partitions that are wanted; a paused partition is simply left out.
+func (c *Client) FetchLog(
+	ctx context.Context, leader int32, topic string, positions map[int32]LogPosition, limits FetchLimits,
+) ([]Fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, limits.MaxWait+callTimeout)
 	defer cancel()
-	r, err := typed[*kmsg.FetchResponse](c.Broker(ctx, leader, fetchRequest(topic, offsets, limits)))
+	r, err := typed[*kmsg.FetchResponse](c.Broker(ctx, leader, fetchRequest(topic, positions, limits)))
 	if err == nil {
 		err = codeError(r.ErrorCode)
 	}
 	if err != nil {
 		return nil, err
 	}
-	fetched := make([]Fetched, 0, len(offsets))
+	fetched := make([]Fetched, 0, len(positions))
 	used := 0
 	for i := range r.Topics {
 		for j := range r.Topics[i].Partitions {
 			p := &r.Topics[i].Partitions[j]
-			if from, asked := offsets[p.Partition]; asked {
+			if from, asked := positions[p.Partition]; asked {
 				f, memory := c.decodePartition(topic, p, from, limits, used)
 				fetched, used = append(fetched, f), used+memory
 			}
@@ -69,32 +108,48 @@ func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets 
 	return fetched, nil
 }
 
-func fetchRequest(topic string, offsets map[int32]int64, limits FetchLimits) *kmsg.FetchRequest {
+func fetchRequest(topic string, positions map[int32]LogPosition, limits FetchLimits) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
-	req.Version = 11
+	req.Version = 13
 	req.MaxWaitMillis = int32(limits.MaxWait.Milliseconds())
 	req.MinBytes = 1
 	req.MaxBytes = int32(limits.MaxBytes)
 	req.IsolationLevel = readCommitted
-	req.SessionEpoch = -1 // no fetch session: what is asked for changes with every request
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic = topic
-	for partition, offset := range offsets {
+	req.SessionEpoch = -1                           // no fetch session: what is asked for changes with every request
+	topics := map[TopicID]*kmsg.FetchRequestTopic{} // two, for a moment, when a topic was made again
+	for partition, at := range positions {
+		if at.Topic == (TopicID{}) {
+			req.Version = 12
+		}
+		t := topics[at.Topic]
+		if t == nil {
+			added := kmsg.NewFetchRequestTopic()
+			t = &added
+			t.Topic, t.TopicID = topic, at.Topic
+			topics[at.Topic] = t
+		}
 		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, offset, int32(limits.PartitionMaxBytes)
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, at.Offset, int32(limits.PartitionMaxBytes)
+		p.LastFetchedEpoch = at.Epoch
 		t.Partitions = append(t.Partitions, p)
 	}
-	req.Topics = append(req.Topics, t)
+	for _, t := range topics {
+		req.Topics = append(req.Topics, *t)
+	}
 	return req
 }
 
 // decodePartition also returns how much memory the records take. used is what those of other partitions do already.
 func (c *Client) decodePartition(
-	topic string, p *kmsg.FetchResponseTopicPartition, from int64, limits FetchLimits, used int,
+	topic string, p *kmsg.FetchResponseTopicPartition, at LogPosition, limits FetchLimits, used int,
 ) (f Fetched, memory int) {
+	from := at.Offset
 	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, LogStart: p.LogStartOffset, Err: codeError(p.ErrorCode)}
 	room, ok := limits.room(used)
-	if f.Err != nil || !ok {
+	if d := p.DivergingEpoch; f.Err == nil && d.EndOffset >= 0 {
+		f.Diverged = &EpochEnd{Epoch: d.Epoch, End: d.EndOffset}
+	}
+	if f.Err != nil || f.Diverged != nil || !ok {
 		return f, 0
 	}
 	aborted := make([]Aborted, 0, len(p.AbortedTransactions))
@@ -107,11 +162,11 @@ func (c *Client) decodePartition(
 	if !limits.Pin {
 		batches = bytes.Clone(batches)
 	}
-	at := place{topic, p.Partition}
-	d := portion{limits: room, from: from, next: from, aborts: newAborts(aborted), resume: c.opened.take(at, time.Now())}
+	kept := place{topic, p.Partition}
+	d := portion{limits: room, from: from, next: from, aborts: newAborts(aborted), resume: c.opened.take(kept, time.Now())}
 	f.Err = d.decode(batches)
-	f.Records, f.Next = d.records, d.next
+	f.Records, f.Next, f.Epochs = d.records, d.next, d.epochs
 	d.resume.close()
-	c.opened.keep(at, d.inside, time.Now())
+	c.opened.keep(kept, d.inside, time.Now())
 	return f, d.used
 }

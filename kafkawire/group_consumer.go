@@ -137,6 +137,12 @@ func (c *Client) DescribeConsumerGroup(ctx context.Context, group string) (Consu
 
 // TopicID asks for the id of a topic, as of now (Metadata v12).
 func (c *Client) TopicID(ctx context.Context, topic string) (TopicID, error) {
+	id, _, err := c.IdentifyTopic(ctx, topic)
+	return id, err
+}
+
+// IdentifyTopic is TopicID with the id of the cluster.
+func (c *Client) IdentifyTopic(ctx context.Context, topic string) (id TopicID, cluster string, err error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 12
 	addTopics(req, topic)
@@ -148,9 +154,12 @@ func (c *Client) TopicID(ctx context.Context, topic string) (TopicID, error) {
 		err = codeError(r.Topics[0].ErrorCode)
 	}
 	if err != nil {
-		return TopicID{}, fmt.Errorf("asking for the id of topic %s: %w", topic, err)
+		return TopicID{}, "", fmt.Errorf("asking for the id of topic %s: %w", topic, err)
 	}
-	return r.Topics[0].TopicID, nil
+	if r.ClusterID != nil {
+		cluster = *r.ClusterID
+	}
+	return r.Topics[0].TopicID, cluster, nil
 }
 
 // groupVersion is the feature that switches the protocol on in a cluster (KIP-1022). Brokers of Kafka 3.7 to 3.9 know its

@@ -104,7 +104,7 @@ func consume(b []byte, limits FetchLimits, most int) (records int, oversized []R
 		p := kmsg.NewFetchResponseTopicPartition()
 		p.RecordBatches = b
 		held[0] = held[1]
-		held[1], _ = c.decodePartition("t", &p, next, limits, 0)
+		held[1], _ = c.decodePartition("t", &p, LogPosition{Offset: next, Epoch: NoEpoch}, limits, 0)
 		f := &held[1]
 		for i := range f.Records {
 			if f.Records[i].Oversized != nil {

@@ -18,6 +18,7 @@ const NoOffset = -1
 // OffsetAndMetadata is what a group stores for a partition.
 type OffsetAndMetadata struct {
 	Offset int64 // the next one to read, or NoOffset
+	Epoch  int32 // leader epoch of the record before it, or NoEpoch (KIP-320); 0 is an epoch
 	// Metadata is a note of whoever committed, valid UTF-8: brokers replace what is not. They refuse more than
 	// offset.metadata.max.bytes, by default 4096, which they count in UTF-16 characters, with OffsetMetadataTooLarge for
 	// that partition alone.
@@ -81,7 +82,7 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 				failed[p.Partition] = fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
 				continue
 			}
-			o := OffsetAndMetadata{Offset: p.Offset}
+			o := OffsetAndMetadata{Offset: p.Offset, Epoch: p.LeaderEpoch}
 			if p.Metadata != nil {
 				o.Metadata = *p.Metadata
 			}
@@ -127,7 +128,7 @@ func (c *Client) commitOffsets(
 	t.Topic = topic
 	for partition, o := range offsets {
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, o.Offset, o.Epoch, &o.Metadata
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
@@ -148,7 +149,7 @@ func (c *Client) commitOffsets(
 func uncommitted(partitions []int32) map[int32]OffsetAndMetadata {
 	m := make(map[int32]OffsetAndMetadata, len(partitions))
 	for _, p := range partitions {
-		m[p] = OffsetAndMetadata{Offset: NoOffset}
+		m[p] = OffsetAndMetadata{Offset: NoOffset, Epoch: NoEpoch}
 	}
 	return m
 }
@@ -248,4 +249,38 @@ func (c *Client) listOffsetsOf(
 		list = append(list, r.Topics[i].Partitions...)
 	}
 	return list, nil
+}
+
+// EpochEnd asks a partition's leader where the records of a leader epoch end in its log (OffsetForLeaderEpoch v3, KIP-320). End
+// is NoOffset where the log knows neither that epoch nor one before it.
+func (c *Client) EpochEnd(ctx context.Context, topic string, partition, epoch int32) (EpochEnd, error) {
+	leaders, _, err := c.Leaders(ctx, topic)
+	if err != nil {
+		return EpochEnd{}, err
+	}
+	leader, ok := leaders[partition]
+	if !ok {
+		return EpochEnd{}, fmt.Errorf("asking for the end of an epoch in %s/%d: %w", topic, partition, kafka.LeaderNotAvailable)
+	}
+	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	req.Version = 3
+	req.ReplicaID = -1
+	t := kmsg.NewOffsetForLeaderEpochRequestTopic()
+	t.Topic = topic
+	p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	p.Partition, p.LeaderEpoch = partition, epoch
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	r, err := typed[*kmsg.OffsetForLeaderEpochResponse](c.Broker(ctx, leader, req))
+	if err == nil && (len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1) {
+		err = errors.New("kafka: the answer is not about one partition")
+	}
+	if err == nil {
+		err = codeError(r.Topics[0].Partitions[0].ErrorCode)
+	}
+	if err != nil {
+		return EpochEnd{}, fmt.Errorf("asking for the end of epoch %d in %s/%d: %w", epoch, topic, partition, err)
+	}
+	a := &r.Topics[0].Partitions[0]
+	return EpochEnd{Epoch: a.LeaderEpoch, End: a.EndOffset}, nil
 }

@@ -106,7 +106,7 @@ func TestCommitMetadata(t *testing.T) {
 	}
 	const limit = 4096
 	stored := map[int32]OffsetAndMetadata{
-		0: {Offset: 5, Metadata: "sQUBAQ"}, 1: {Offset: 6}, 2: {Offset: 7, Metadata: strings.Repeat("x", limit)}, 3: {Offset: NoOffset},
+		0: {Offset: 5, Metadata: "sQUBAQ"}, 1: {Offset: 6}, 2: {Offset: 7, Metadata: strings.Repeat("x", limit)}, 3: {Offset: NoOffset, Epoch: NoEpoch},
 	}
 	commit(map[int32]OffsetAndMetadata{0: stored[0], 1: stored[1], 2: stored[2]})
 	check(stored)

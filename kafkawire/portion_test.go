@@ -26,7 +26,7 @@ func portions(tb testing.TB, b []byte, limits FetchLimits, each func([]Record)) 
 	for next := int64(0); ; n++ {
 		p := kmsg.NewFetchResponseTopicPartition()
 		p.RecordBatches = b
-		f, _ := c.decodePartition("t", &p, next, limits, 0)
+		f, _ := c.decodePartition("t", &p, LogPosition{Offset: next, Epoch: NoEpoch}, limits, 0)
 		if f.Err != nil {
 			tb.Fatal(f.Err)
 		}

@@ -14,11 +14,12 @@ type Header = struct {
 
 // Record is one record of a batch. Key, Value and header values alias the answer they were decoded from; nil is null.
 type Record struct {
-	Offset  int64
-	Time    time.Time
-	Key     []byte
-	Value   []byte
-	Headers []Header
+	Offset      int64
+	LeaderEpoch int32 // under which it was written; offset and epoch name a record even where a log has lost its tail
+	Time        time.Time
+	Key         []byte
+	Value       []byte
+	Headers     []Header
 	// Oversized, if set, says that the record was not read whole: it has no value and no headers then.
 	Oversized *Oversized
 }

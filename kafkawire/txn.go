@@ -185,7 +185,7 @@ func (c *Client) CommitTransactionOffsets(
 	rt.Topic = topic
 	for partition, o := range offsets {
 		p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.Metadata = partition, o.Offset, &o.Metadata
+		p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, o.Offset, o.Epoch, &o.Metadata
 		rt.Partitions = append(rt.Partitions, p)
 	}
 	req.Topics = append(req.Topics, rt)

@@ -43,10 +43,12 @@ var sent = map[Use][]API{
 	Basic: {
 		{kmsg.ApiVersions, 3, Release{2, 4}},
 		{kmsg.Metadata, 9, Release{2, 4}},
+		{kmsg.Metadata, 12, Release{3, 1}},
 		{kmsg.FindCoordinator, 2, Release{2, 0}},
 		{kmsg.DescribeGroups, 5, Release{2, 4}},
 		{kmsg.ListOffsets, 4, Release{2, 1}},
-		{kmsg.Fetch, 11, Release{2, 3}},
+		{kmsg.OffsetForLeaderEpoch, 3, Release{2, 3}},
+		{kmsg.Fetch, 13, Release{3, 1}},
 		{kmsg.InitProducerID, 1, Release{2, 0}},
 		{kmsg.Produce, 8, Release{2, 4}},
 		{kmsg.OffsetFetch, 7, Release{2, 5}},
@@ -61,7 +63,6 @@ var sent = map[Use][]API{
 	ConsumerMember: {
 		{kmsg.ConsumerGroupHeartbeat, 1, Release{4, 0}},
 		{kmsg.ConsumerGroupDescribe, 0, Release{3, 8}},
-		{kmsg.Metadata, 12, Release{3, 1}},
 		{kmsg.OffsetCommit, 9, Release{3, 7}},
 	},
 	Transactions: {

@@ -114,6 +114,8 @@ func TestBrokersRefuse(t *testing.T) {
 			"LeaveGroup up to version 4 (5 is sent, of Kafka 3.2 and later)",
 		}},
 		"2.8 and transactions": {kversion.V2_8_0(), APIs(Transactions), []string{
+			"Metadata up to version 11 (12 is sent, of Kafka 3.1 and later)",
+			"Fetch up to version 12 (13 is sent, of Kafka 3.1 and later)",
 			"DescribeTransactions is not known (version 0 is sent, of Kafka 3.0 and later)",
 		}},
 		"3.9 and KIP-848": {kversion.V3_9_0(), APIs(ConsumerMember), []string{

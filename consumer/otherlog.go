@@ -1,0 +1,168 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"balanceq/kafkawire"
+)
+
+// What was read may not be what the log holds now: its topic was deleted and made again (another id), or it has lost its tail
+// (the leader epoch before our offset does not agree). Either way the partition is put to work afresh, as if it had been given
+// back and granted again. What is in flight of the former log is dropped as after any revocation: outcomes that the producer
+// has already may still be written (at-least-once), none is committed. So it never has to wait for the CMS or an operator.
+
+// fence ends the partitions' work: nothing of theirs is committed from here on. They stay in the books until replace.
+func (c *Consumer) fence(parts []*partition) {
+	c.commitMu.Lock()
+	defer c.commitMu.Unlock()
+	for _, p := range parts {
+		p.revoked.Store(true)
+		p.stop()
+	}
+	c.delivery.Revoked()
+	c.signalProgress() // a drain has nothing to wait for any more
+}
+
+// replace puts a fenced partition to work again, unless it is being given back.
+func (c *Consumer) replace(old *partition, from position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.partitions[old.id] != old || old.leaving() {
+		return
+	}
+	c.begin(old.id, old.epoch, from, cap(old.window))
+}
+
+func (p *partition) leaving() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.draining
+}
+
+// follow has the partitions go on in the log that the topic has now, if they were started on another one: where the group has
+// committed for it, else at its beginning. If that cannot be told yet they stand still; call it again.
+func (c *Consumer) follow(ctx context.Context) error {
+	c.following.Lock()
+	defer c.following.Unlock()
+	log, err := c.identify(ctx)
+	if err != nil {
+		return err
+	}
+	old := map[int32]*partition{}
+	for _, p := range c.held() {
+		if p.log.replaced(log) {
+			old[p.id] = p
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	for _, p := range old {
+		c.former[p.log.topic] = true
+	}
+	c.mu.Unlock()
+	c.fence(slices.Collect(maps.Values(old)))
+	ids := slices.Sorted(maps.Keys(old))
+	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
+	var fresh []int32
+	from := map[int32]position{}
+	for id, o := range committed {
+		if of, ahead := c.readNote(id, o); of == log {
+			from[id] = position{log: log, committed: o, start: o.Offset, ahead: ahead}
+			continue
+		}
+		fresh = append(fresh, id)
+	}
+	first, unresolved := c.beginnings(ctx, log, fresh)
+	maps.Copy(from, first)
+	c.sayRenewed(old[ids[0]].log, log, slices.Sorted(maps.Keys(from)))
+	for id, at := range from {
+		p := old[id]
+		p.mu.Lock()
+		reached := p.tracker.next
+		p.mu.Unlock()
+		c.obs.OffsetJumped(id, reached, at.start)
+		c.replace(p, at)
+	}
+	c.fetcher.poke()
+	return errors.Join(err, unresolved) // of those that have no answer yet
+}
+
+// beginnings are positions at the beginnings of partitions, whatever was committed: it is about another log.
+func (c *Consumer) beginnings(ctx context.Context, log logID, ids []int32) (map[int32]position, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return c.resolve(ctx, log, ids, kafkawire.Earliest)
+}
+
+func (c *Consumer) sayRenewed(former, now logID, ids []int32) {
+	if len(ids) == 0 {
+		return
+	}
+	c.log.Error().Str("topic", c.cfg.Topic).Ints32("partitions", ids).Stringer("former_id", former.topic).Stringer("id", now.topic).
+		Msg("the topic was deleted and made again: what was read and committed is about the former one; " +
+			"beginning at the beginning of the new one. Requests of the former one that had no answer yet get none")
+}
+
+// diverged goes on where the log parts from what was read: its tail was lost, and others may have written since. What was
+// answered above is forgotten, as it is about records that are not there any more, and the committed offset moves back.
+func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) {
+	p.mu.Lock()
+	if p.draining || p.fetchNext != asked {
+		p.mu.Unlock()
+		return
+	}
+	to := p.epochs.divergence(asked, end)
+	if to >= asked { // it says the same of our record in other words
+		p.epochs = epochs{{From: asked, Epoch: end.Epoch}}
+	}
+	p.mu.Unlock()
+	if to < asked {
+		c.moveBack(p, asked, to, "the log has lost its end (an unclean leader election, or a power cut before records were on disk): "+
+			"the records from continuing_at up to offset that were read before are gone; what is written there now is read")
+	}
+}
+
+// moveBack goes on at an offset below the one that was asked for, and below what is unfinished under it.
+func (c *Consumer) moveBack(p *partition, asked, to int64, why string) {
+	c.following.Lock()
+	defer c.following.Unlock()
+	if p.revoked.Load() {
+		return
+	}
+	c.fence([]*partition{p})
+	c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).Int64("offset", asked).Int64("continuing_at", to).Msg(why)
+	c.obs.OffsetJumped(p.id, asked, to)
+	c.replace(p, p.before(to, c.delivery.Durable()))
+	c.fetcher.poke()
+}
+
+// before is where a fenced partition goes on if the log is as we know it below to, and not from there on. Where outcomes are
+// durable with the commit only, what was done since the last one is done again.
+func (p *partition) before(to int64, durable bool) position {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from := position{log: p.log, start: p.tracker.next}
+	if !durable {
+		from.start = p.began
+		if p.committed != kafkawire.NoOffset {
+			from.start = p.committed
+		}
+	}
+	from.start = min(from.start, to)
+	if durable {
+		for r := range p.tracker.above() {
+			if r.from >= to || from.start == to {
+				break
+			}
+			from.ahead = append(from.ahead, run{r.from, min(r.to, to)})
+		}
+	}
+	from.committed = kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset, Epoch: p.epochs.at(from.start)}
+	return from
+}

@@ -1,0 +1,331 @@
+package consumer
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"balanceq/kafkawire"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// makeAgain deletes the topic and makes one of the same name.
+func makeAgain(t *testing.T, c *kfake.Cluster, partitions int32) {
+	t.Helper()
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	defer wire.Close()
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.Version, del.TopicNames = 5, []string{testTopic}
+	resp, err := wire.Any(t.Context(), del)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kerr.ErrorForCode(resp.(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wire.CreateTopic(t.Context(), kafkawire.Topic{Name: testTopic, Partitions: int(partitions), ReplicationFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// aboutTheLog checks that each commit since the first n is about the log that the topic has now.
+func aboutTheLog(t *testing.T, r *rig, e *fakeEpoch, n int) {
+	t.Helper()
+	id, err := r.offsets.TopicID(t.Context(), testTopic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, offsets := range e.history[n:] {
+		for partition, o := range offsets {
+			if log, _, err := decodeNote(o.Offset, o.Metadata); err != nil || log.topic != id {
+				t.Errorf("partition %d: committed %d about %v, error %v; the topic is %v", partition, o.Offset, log.topic, err, id)
+			}
+		}
+	}
+}
+
+// A topic that is deleted and made again while we read it: each request in the new one is answered, and nothing of the old
+// one is committed to it, whether its records were answered, in flight, or fetched and not started.
+func TestTopicMadeAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		fleeting, paused, held bool
+		start                  Start
+	}{
+		"at least once": {}, "exactly once": {fleeting: true},
+		"at least once, breaker open": {paused: true}, "exactly once, breaker open": {fleeting: true, paused: true},
+		"at least once, in flight": {held: true}, "exactly once, in flight": {fleeting: true, held: true},
+		"latest": {start: Latest}, "latest, in flight while the breaker is open": {start: Latest, held: true, paused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const before, after = 100, 400
+			c := broker(t, 1, kfake.NumBrokers(1))
+			var holding atomic.Bool
+			free := make(chan struct{})
+			handler := func(ctx context.Context, lane *Lane) {
+				if holding.Load() {
+					select {
+					case <-free:
+					case <-ctx.Done():
+						return
+					}
+				}
+				answerAll(ctx, lane)
+			}
+			r := startWith(t, c, handler, func(cfg *Config) {
+				cfg.Start = Earliest
+				if test.start != "" {
+					cfg.Start = test.start
+				}
+			}, &fakeDelivery{fleeting: test.fleeting})
+			epoch := r.grant(0)
+			eventually(t, "the start is committed", func() bool { return epoch.commits() > 0 })
+			produce(t, c, 0, requests(1, before)...)
+			eventually(t, "the first ones are committed", func() bool { return epoch.offset(0) == before })
+			if test.held {
+				holding.Store(true)
+				produce(t, c, 0, requests(5000, 50)...)
+				eventually(t, "some are in flight", func() bool { p, _ := r.partition(0); return p.Open >= 8 })
+			}
+			if test.paused {
+				r.gate.set("breaker")
+			}
+			answered := r.delivery.count()
+			makeAgain(t, c, 1)
+			commits := epoch.commits()
+			produce(t, c, 0, requests(1000, after)...)
+			if test.held {
+				eventually(t, "the old log is left", func() bool { _, _, jumps := r.observer.seen(); return len(jumps) == 1 })
+				holding.Store(false)
+				close(free)
+			}
+			if test.paused {
+				r.gate.set("")
+			}
+			eventually(t, "all of the new ones are committed", func() bool { return epoch.offset(0) == after })
+			got := r.delivery.offsets(0)[answered:]
+			slices.Sort(got)
+			if !slices.Equal(got, sequence(0, after)) {
+				t.Errorf("%d answers of %d: %v", len(got), after, got)
+			}
+			if _, _, jumps := r.observer.seen(); len(jumps) != 1 || jumps[0].to != 0 {
+				t.Errorf("jumps %v", jumps)
+			}
+			aboutTheLog(t, r, epoch, commits)
+		})
+	}
+}
+
+// Partitions that are given back after their topic was made again leave no commit in the new one that its next owner would
+// take for its own, whatever group protocol they came by.
+func TestReleaseAfterTheTopicWasMadeAgain(t *testing.T) {
+	c := broker(t, 1, kfake.NumBrokers(1))
+	produce(t, c, 0, requests(1, 100)...)
+	r := start(t, c, answerAll, nil)
+	r.gate.set("breaker")
+	epoch := brokerEpoch(c)
+	r.gate.set("")
+	r.owner.Grant(context.Background(), epoch, []int32{0})
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 100 })
+	commits := epoch.commits()
+	r.gate.set("breaker")
+	makeAgain(t, c, 1)
+	r.owner.Release([]int32{0})
+	if n := epoch.commits(); n != commits && epoch.offset(0) != 0 {
+		t.Errorf("the release committed %d, which had not moved", epoch.offset(0))
+	}
+	produce(t, c, 0, requests(1000, 300)...)
+	r.gate.set("")
+	r.owner.Grant(context.Background(), epoch, []int32{0})
+	t.Cleanup(func() { r.owner.Release([]int32{0}) })
+	eventually(t, "all of the new ones are committed", func() bool { return epoch.offset(0) == 300 })
+	if n := r.delivery.count(); n != 400 {
+		t.Errorf("%d answers, want 400", n)
+	}
+}
+
+// The next owner compares the topic's id with the one that the offsets were committed for.
+func TestCommitsNameTheTopic(t *testing.T) {
+	c := broker(t, 1)
+	wire := kafkawire.NewClient(settings(c), testTopic)
+	defer wire.Close()
+	id, cluster := func() (logID, logID) {
+		consumer := &Consumer{cfg: Config{Topic: testTopic}, wire: wire}
+		log, err := consumer.identify(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := log
+		other.topic[0] ^= 1
+		other.cluster++
+		return log, other
+	}()
+	former := id
+	former.topic[0] ^= 1
+	for name, test := range map[string]struct {
+		log    logID
+		starts int64
+		ahead  bool // the run is skipped
+	}{
+		"this one":        {id, 4, true},
+		"made again":      {former, 0, false},
+		"another cluster": {cluster, 4, true}, // MirrorMaker copied the commit, and the offset is right
+		"not said":        {logID{}, 4, true}, // by a version before this one, or an operator
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := broker(t, 1)
+			produce(t, c, 0, requests(1, 10)...)
+			r := start(t, c, answerAll, nil)
+			log := test.log
+			if now, err := r.identify(t.Context()); err != nil {
+				t.Fatal(err)
+			} else if log == id {
+				log = now
+			} else if log == former {
+				log.cluster = now.cluster
+			}
+			metadata := must(encodeNote(log, 4, slices.Values([]run{{6, 8}}), aheadLimit))
+			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 4, Metadata: metadata}}); err != nil {
+				t.Fatal(err)
+			}
+			epoch := r.grant(0)
+			eventually(t, "all is committed", func() bool { return epoch.offset(0) == 10 })
+			want := sequence(test.starts, 10)
+			if test.ahead {
+				want = slices.DeleteFunc(want, func(o int64) bool { return o == 6 || o == 7 })
+			}
+			got := r.delivery.offsets(0)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("answered %v, want %v", got, want)
+			}
+			_, _, jumps := r.observer.seen()
+			if again := test.log == former; again != slices.Equal(jumps, []jump{{0, 4, 0}}) || !again && len(jumps) > 0 {
+				t.Errorf("jumps %v", jumps)
+			}
+		})
+	}
+}
+
+// An offset above the end of the log that was committed with an epoch: the log has lost its tail, and reading goes on where
+// its records end, not at the beginning.
+func TestCommittedAboveTheEnd(t *testing.T) {
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, 10)...)
+	if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 15, Epoch: 0}}); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, c, answerAll, nil)
+	epoch := r.grant(0)
+	eventually(t, "the committed offset has moved back", func() bool { return epoch.offset(0) == 10 })
+	produce(t, c, 0, requests(100, 20)...)
+	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 30 })
+	got := r.delivery.offsets(0)
+	slices.Sort(got)
+	if !slices.Equal(got, sequence(10, 30)) {
+		t.Errorf("answered %v", got)
+	}
+	if _, _, jumps := r.observer.seen(); !slices.Equal(jumps, []jump{{0, 15, 10}}) {
+		t.Errorf("jumps %v", jumps)
+	}
+}
+
+// The log has lost its tail behind us while records below and above the cut are in flight: what is above is forgotten, what is
+// below and not durable is done, and nothing below twice unless it must be.
+func TestTailLost(t *testing.T) {
+	for name, fleeting := range map[string]bool{"at least once": false, "exactly once": true} {
+		t.Run(name, func(t *testing.T) {
+			c := broker(t, 1)
+			produce(t, c, 0, requests(2, 5)...)
+			produce(t, c, 0, requests(1, 1)...) // offset 5 waits
+			produce(t, c, 0, requests(7, 14)...)
+			h := head{make(chan struct{})}
+			r := startWith(t, c, h.handle, nil, &fakeDelivery{fleeting: fleeting})
+			epoch := r.grant(0)
+			eventually(t, "all but one are answered", func() bool { return r.delivery.count() == 19 && epoch.offset(0) == 5 })
+			p := r.held()[0]
+			eventually(t, "all is read", func() bool { from, _ := p.wanted(); return from.Offset == 20 })
+			r.gate.set("breaker") // or the rest would be there at once
+			eventually(t, "the log is followed", func() bool {
+				r.diverged(p, 20, kafkawire.EpochEnd{Epoch: 0, End: 12})
+				return r.held()[0] != p
+			})
+			q := r.held()[0]
+			if from, _ := q.wanted(); from.Offset != 5 {
+				t.Errorf("reads on from %d, want 5", from.Offset)
+			}
+			q.mu.Lock()
+			ahead := slices.Clone(q.tracker.ahead)
+			q.mu.Unlock()
+			if want := []run{{6, 12}}; !fleeting && !slices.Equal(ahead, want) || fleeting && len(ahead) > 0 {
+				t.Errorf("%v is known to be answered", ahead)
+			}
+			close(h.free)
+			r.gate.set("")
+			eventually(t, "all is committed", func() bool { return epoch.offset(0) == 20 })
+			again := 9 // 5 and 12 to 19
+			if fleeting {
+				again = 15
+			}
+			eventually(t, "the others are answered", func() bool { return r.delivery.count() == 19+again })
+			if _, _, jumps := r.observer.seen(); !slices.Equal(jumps, []jump{{0, 20, 12}}) {
+				t.Errorf("jumps %v", jumps)
+			}
+		})
+	}
+}
+
+// What was read is given back and followed at the same time: each partition has one owner in the end, and none is left behind.
+func TestReleaseWhileTheLogChanges(t *testing.T) {
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, 20)...)
+	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Millisecond })
+	for range 50 {
+		epoch := brokerEpoch(c)
+		r.owner.Grant(context.Background(), epoch, []int32{0})
+		p := r.held()[0]
+		moved := make(chan struct{})
+		go func() {
+			defer close(moved)
+			r.moveBack(p, 20, 0, "test")
+		}()
+		r.owner.Release([]int32{0})
+		<-moved
+		if n := len(r.held()); n != 0 {
+			t.Fatalf("%d partitions are left", n)
+		}
+	}
+}
+
+func TestEpochs(t *testing.T) {
+	e := epochs{{From: 10, Epoch: 3}}
+	e = e.add([]kafkawire.EpochStart{{From: 10, Epoch: 3}, {From: 20, Epoch: 5}}).add([]kafkawire.EpochStart{{From: 25, Epoch: 5}, {From: 30, Epoch: 7}})
+	for offset, want := range map[int64]int32{5: 3, 10: 3, 20: 3, 21: 5, 30: 5, 31: 7, 99: 7} {
+		if got := e.at(offset); got != want {
+			t.Errorf("epoch %d before offset %d, want %d", got, offset, want)
+		}
+	}
+	if got := e.trim(21); len(got) != 2 || got.at(21) != 5 || got.at(40) != 7 {
+		t.Errorf("trimmed to %v", got)
+	}
+	for _, test := range []struct {
+		end  kafkawire.EpochEnd
+		want int64
+	}{
+		{kafkawire.EpochEnd{Epoch: 7, End: 35}, 35},
+		{kafkawire.EpochEnd{Epoch: 5, End: 28}, 28},
+		{kafkawire.EpochEnd{Epoch: 5, End: 90}, 30}, // its records of epoch 5 behind 30 are not those that we read
+		{kafkawire.EpochEnd{Epoch: 4, End: 90}, 20},
+		{kafkawire.EpochEnd{Epoch: 7, End: 90}, 40},
+	} {
+		if got := e.divergence(40, test.end); got != test.want {
+			t.Errorf("%v: parts at %d, want %d", test.end, got, test.want)
+		}
+	}
+}
