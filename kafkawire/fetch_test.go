@@ -12,6 +12,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
@@ -110,5 +111,63 @@ func TestFetchTransactions(t *testing.T) {
 		if n := int(from/6*2 + min(max(from%6-3, 0), 2)); len(got) != len(want)-n {
 			t.Errorf("from %d: %v, want all but %d of %v", from, got, n, want)
 		}
+	}
+}
+
+// Fetches by topic id tell a topic that was made again, and one that is gone, from the one that was read.
+func TestFetchByTopicID(t *testing.T) {
+	broker := kafkatest.Shared()
+	topic := broker.Topic(t, 1)
+	c := wire(t, broker.Brokers(), topic)
+	broker.Produce(t, topic, message(1), message(2), message(3))
+	id, err := c.TopicID(deadline(t), topic)
+	if err != nil || id == (TopicID{}) {
+		t.Fatalf("topic id %v, error %v", id, err)
+	}
+	leader := leaderOf(t, c, topic)
+	fetch := func(at LogPosition) Fetched {
+		t.Helper()
+		got, err := c.FetchLog(deadline(t), leader, topic, map[int32]LogPosition{0: at}, limits)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("%+v, error %v", got, err)
+		}
+		return got[0]
+	}
+	f := fetch(LogPosition{Topic: id, Offset: 1, Epoch: 0})
+	if f.Err != nil || f.Diverged != nil || len(f.Records) != 2 || f.Next != 3 || f.Records[0].LeaderEpoch != 0 {
+		t.Errorf("%+v", f)
+	}
+	if len(f.Epochs) != 1 || f.Epochs[0] != (EpochStart{From: 1, Epoch: 0}) {
+		t.Errorf("epochs %v", f.Epochs)
+	}
+	other := id
+	other[3] ^= 1
+	if f := fetch(LogPosition{Topic: other, Offset: 1, Epoch: NoEpoch}); !errors.Is(f.Err, kafka.UnknownTopicID) {
+		t.Errorf("another id: %+v", f)
+	}
+	// The epoch ends before our offset: brokers say where, the embedded one that there is no such offset.
+	switch f := fetch(LogPosition{Topic: id, Offset: 30, Epoch: 0}); {
+	case broker.Kind() == kafkatest.KindEmbedded && !errors.Is(f.Err, kafka.OffsetOutOfRange):
+		t.Errorf("behind the end: %+v", f)
+	case broker.Kind() != kafkatest.KindEmbedded && (f.Err != nil || f.Diverged == nil || *f.Diverged != EpochEnd{Epoch: 0, End: 3}):
+		t.Errorf("behind the end: %+v, diverged %v", f, f.Diverged)
+	}
+	end, err := c.EpochEnd(deadline(t), topic, 0, 0)
+	if err != nil || end != (EpochEnd{Epoch: 0, End: 3}) {
+		t.Errorf("the epoch ends at %v, error %v", end, err)
+	}
+}
+
+func TestFetchDiverged(t *testing.T) {
+	p := kmsg.NewFetchResponseTopicPartition()
+	p.Partition, p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 2, 4, 20
+	f, _ := new(Client).decodePartition("t", &p, LogPosition{Offset: 30, Epoch: 5}, limits, 0)
+	if f.Partition != 2 || f.Diverged == nil || *f.Diverged != (EpochEnd{Epoch: 4, End: 20}) || f.Next != 30 || f.Err != nil {
+		t.Errorf("%+v", f)
+	}
+	if f, _ := new(Client).decodePartition("t", &kmsg.FetchResponseTopicPartition{
+		DivergingEpoch: kmsg.NewFetchResponseTopicPartitionDivergingEpoch(),
+	}, LogPosition{Offset: 30, Epoch: 5}, limits, 0); f.Diverged != nil {
+		t.Errorf("diverged at %v, though the broker said nothing", f.Diverged)
 	}
 }
