@@ -20,6 +20,14 @@ type logID struct {
 
 func (l logID) known() bool { return l.topic != kafkawire.TopicID{} }
 
+// text is the topic's id as Kafka prints it, "" if it is not known.
+func (l logID) text() string {
+	if !l.known() {
+		return ""
+	}
+	return l.topic.String()
+}
+
 // replaced says that offsets of this log were committed in the same cluster before the topic was made again.
 func (l logID) replaced(by logID) bool {
 	return l.known() && by.known() && l.cluster == by.cluster && l.topic != by.topic

@@ -64,8 +64,9 @@ type chunk struct {
 type partition struct {
 	id       int32
 	epoch    Epoch
-	log      logID // that its offsets are about
-	began    int64 // where it started
+	log      logID  // that its offsets are about
+	topicID  string // of log, once for all records
+	began    int64  // where it started
 	consumer *Consumer
 
 	input   chan chunk    // one chunk; while it is full the fetcher leaves the partition out
@@ -90,7 +91,7 @@ type partition struct {
 
 func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int) *partition {
 	return &partition{
-		id: id, epoch: epoch, log: from.log, began: from.start, consumer: c,
+		id: id, epoch: epoch, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
 		input: make(chan chunk, 1), window: make(chan struct{}, window), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start,
 		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
@@ -152,6 +153,7 @@ func (p *partition) begin(r *kafkawire.Record) *item {
 	it := &item{partition: p}
 	it.record = schemas.Record{
 		Position: schemas.Position{Topic: p.consumer.cfg.Topic, Partition: p.id, Offset: r.Offset},
+		Log:      schemas.LogID{TopicID: p.topicID, LeaderEpoch: r.LeaderEpoch},
 		Key:      r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time,
 		Oversized: r.Oversized,
 	}

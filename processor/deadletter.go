@@ -39,7 +39,7 @@ func (p *Processor) bury(ctx context.Context, lane Lane, inq *schemas.Inquiry, d
 		out.Result = &schemas.Result{
 			RequestID: d.RequestID, ContractID: inq.Request.ContractID, Outcome: schemas.OutcomeFailed, Reason: d.Reason,
 			MissingBalanceCodes: inq.Request.BalanceCodes, RetrievedAt: d.DecidedAt, CorrelationID: d.CorrelationID,
-			CMSCorrelationID: d.CMSCorrelationID, Source: inq.Record.Position,
+			CMSCorrelationID: d.CMSCorrelationID, Source: inq.Record.Position, Log: inq.Record.Log,
 		}
 	}
 	p.announce(inq, d)

@@ -87,7 +87,7 @@ func (g *group) result(inq *schemas.Inquiry, answer cmsclient.Answer, shared boo
 	r := &schemas.Result{
 		RequestID: inq.Request.ID, ContractID: g.contract, Outcome: schemas.OutcomeComplete,
 		Balances: answer.Balances, RetrievedAt: answer.RetrievedAt,
-		CorrelationID: g.correlation, CMSCorrelationID: answer.CMSCorrelationID, Source: inq.Record.Position,
+		CorrelationID: g.correlation, CMSCorrelationID: answer.CMSCorrelationID, Source: inq.Record.Position, Log: inq.Record.Log,
 	}
 	if shared {
 		r.Balances = nil

@@ -21,7 +21,7 @@ var deadLetterHeaders = map[string]bool{
 	HeaderErrorsDeliveryCount: true, HeaderErrorsMessage: true,
 	HeaderReason: true, HeaderDetail: true, HeaderRequestID: true, HeaderHTTPStatus: true, HeaderCMSReason: true,
 	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true, HeaderCMSCorrelationID: true,
-	HeaderInstance: true, HeaderVersion: true,
+	HeaderInstance: true, HeaderVersion: true, HeaderSourceTopicID: true, HeaderSourceEpoch: true,
 }
 
 // Message returns the dead letter as a record: the original key, value and headers byte for byte and in order, except
@@ -42,6 +42,10 @@ func (d *DeadLetter) Message(origin Origin) Message {
 	h.exact(HeaderErrorsTopic, cleanText(rec.Topic))
 	h.exact(HeaderErrorsPartition, strconv.Itoa(int(rec.Partition)))
 	h.exact(HeaderErrorsOffset, strconv.FormatInt(rec.Offset, 10))
+	if rec.Log.TopicID != "" {
+		h.exact(HeaderSourceTopicID, cleanText(rec.Log.TopicID))
+		h.exact(HeaderSourceEpoch, strconv.Itoa(int(rec.Log.LeaderEpoch)))
+	}
 	h.text(HeaderErrorsGroup, origin.Group)
 	h.exact(HeaderErrorsDeliveryCount, strconv.Itoa(max(1, d.Attempts)))
 	h.text(HeaderErrorsMessage, message)

@@ -10,6 +10,10 @@ const (
 	HeaderErrorsDeliveryCount = "__dlq.errors.delivery.count"
 	HeaderErrorsMessage       = "__dlq.errors.message"
 
+	// With the position in Kafka's own names, what tells two records of one position apart: see LogID.
+	HeaderSourceTopicID = "balanceq-source-topic-id"
+	HeaderSourceEpoch   = "balanceq-source-leader-epoch"
+
 	HeaderReason           = "balanceq-reason"
 	HeaderDetail           = "balanceq-detail"
 	HeaderRequestID        = "balanceq-request-id"

@@ -30,4 +30,5 @@ type Result struct {
 	CMSCorrelationID    string    // the CMS's X-MC-Correlation-ID, opaque; "" is absent
 	Reason              Reason    // only with OutcomeFailed
 	Source              Position  // the request's
+	Log                 LogID     // of Source; part of the event's id only
 }

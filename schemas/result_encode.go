@@ -73,16 +73,18 @@ var (
 // Message returns the result as a record: key is the request's key; where that is null, the key is the contract id in decimal,
 // so that the results of one contract stay in order. The headers make it a CloudEvents event in binary mode:
 //
-//   - ce_id is the request's position, "topic/partition/offset". A redelivered request gives the same id again, so
-//     consumers can drop what they have seen; a replayed dead letter is another record and gives another id.
+//   - ce_id is the request's position and the log in which it was counted, "topic/partition/offset@topic-id.leader-epoch",
+//     without what follows the position where that is not known. A redelivered request gives the same id again, so consumers
+//     can drop what they have seen; a replayed dead letter, or a request at the same position of a topic that was made again,
+//     is another record and gives another id.
 //   - ce_source is "balanceq/" and the request topic.
 //   - ce_time is RetrievedAt, and so is the record's timestamp.
 func (r *Result) Message(key []byte) Message {
 	// One buffer for the small texts; each is cut with its own capacity, so appending to one cannot touch the next.
-	text := make([]byte, 0, 2*len(r.Source.Topic)+len("//")+len("balanceq/")+len(time.RFC3339Nano)+3*20)
+	text := make([]byte, 0, 2*len(r.Source.Topic)+len("//@.")+len(r.Log.TopicID)+len("balanceq/")+len(time.RFC3339Nano)+4*20)
 	piece := func(from int) []byte { return text[from:len(text):len(text)] }
 
-	text = r.Source.append(text)
+	text = r.Log.append(r.Source.append(text))
 	id, start := piece(0), len(text)
 	text = append(append(text, "balanceq/"...), r.Source.Topic...)
 	source, start := piece(start), len(text)
@@ -125,4 +127,13 @@ func (p Position) append(dst []byte) []byte {
 	dst = append(append(dst, p.Topic...), '/')
 	dst = strconv.AppendInt(dst, int64(p.Partition), 10)
 	return strconv.AppendInt(append(dst, '/'), p.Offset, 10)
+}
+
+// append appends "@topic-id.leader-epoch", where that is known.
+func (l LogID) append(dst []byte) []byte {
+	if l.TopicID == "" {
+		return dst
+	}
+	dst = append(append(append(dst, '@'), l.TopicID...), '.')
+	return strconv.AppendInt(dst, int64(l.LeaderEpoch), 10)
 }

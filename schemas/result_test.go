@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -199,4 +200,35 @@ func ExampleResult_AppendJSON() {
 	fmt.Printf("%s\n", r.AppendJSON(nil))
 	// Output:
 	// {"requestId":"r-1","contractId":"70001","outcome":"partial","balances":[{"balanceCode":"AVAILABLE","balanceId":"89516416","balanceCurrency":"EUR","balanceValue":"9811.31"}],"missingBalanceCodes":["DUE"],"retrievedAt":"2026-01-31T11:59:58.000Z","correlationId":"5e0e9f0a","source":{"topic":"balance.requests","partition":3,"offset":4711}}
+}
+
+// Two requests at the same position of different logs give different ids.
+func TestEventIDNamesTheLog(t *testing.T) {
+	at := Position{Topic: "balance.requests", Partition: 3, Offset: 4711}
+	for log, want := range map[LogID]string{
+		{}:                                  "balance.requests/3/4711",
+		{LeaderEpoch: 4}:                    "balance.requests/3/4711",
+		{TopicID: "Vd3hqZ0FTIqz9sVYbn1w7g"}: "balance.requests/3/4711@Vd3hqZ0FTIqz9sVYbn1w7g.0",
+		{"Vd3hqZ0FTIqz9sVYbn1w7g", 12}:      "balance.requests/3/4711@Vd3hqZ0FTIqz9sVYbn1w7g.12",
+	} {
+		m := (&Result{Source: at, Log: log, Outcome: OutcomeComplete}).Message(nil)
+		if got := headerValue(m, HeaderEventID); got != want {
+			t.Errorf("%+v: ce_id %q, want %q", log, got, want)
+		}
+		d := DeadLetter{Record: &Record{Position: at, Log: log}, Reason: ReasonExpired}
+		letter := d.Message(Origin{})
+		id, epoch := headerValue(letter, HeaderSourceTopicID), headerValue(letter, HeaderSourceEpoch)
+		if id != log.TopicID || (epoch != "") != (id != "") || epoch != "" && epoch != strconv.Itoa(int(log.LeaderEpoch)) {
+			t.Errorf("%+v: dead letter of topic id %q, epoch %q", log, id, epoch)
+		}
+	}
+}
+
+func headerValue(m Message, name string) string {
+	for _, h := range m.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
 }
