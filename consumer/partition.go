@@ -16,6 +16,7 @@ type item struct {
 	schemas.Inquiry
 	record    schemas.Record
 	partition *partition
+	hold      *hold // of the chunk that it came in
 	ticket    ticket
 	turn      uint64       // order of submission over all partitions; the lanes' own
 	writes    atomic.Int32 // messages of its outcome that are not acknowledged yet
@@ -55,6 +56,7 @@ func (it *item) Acknowledged() {
 // chunk is what one fetch returned for a partition.
 type chunk struct {
 	records []kafkawire.Record
+	memory  int // bytes that the records take
 	next    int64
 }
 
@@ -76,6 +78,8 @@ type partition struct {
 	revoked atomic.Bool   // given back: what finishes now belongs to somebody else
 	crowded atomic.Bool   // the finished records above the commit offset hardly fit into a commit: start nothing new
 	roomy   chan struct{} // crowded may have changed
+	held    atomic.Int64  // bytes of the records under way
+	freed   chan struct{} // held has become less
 
 	mu        sync.Mutex
 	tracker   tracker
@@ -93,6 +97,7 @@ func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int)
 	return &partition{
 		id: id, epoch: epoch, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
 		input: make(chan chunk, 1), window: make(chan struct{}, window), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
+		freed:   make(chan struct{}, 1),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start,
 		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
 	}
@@ -109,6 +114,10 @@ func (p *partition) dispatch(ctx context.Context) {
 		case c = <-p.input:
 			p.consumer.fetcher.poke() // there is room for the next chunk
 		}
+		chunk, ok := p.hold(ctx, c.memory)
+		if !ok {
+			return
+		}
 		for i := range c.records {
 			if p.answered(c.records[i].Offset) {
 				continue
@@ -116,8 +125,9 @@ func (p *partition) dispatch(ctx context.Context) {
 			if !p.awaitRoom(ctx) {
 				return
 			}
-			p.consumer.lanes.submit(p.consumer.work, p.begin(&c.records[i]))
+			p.consumer.lanes.submit(p.consumer.work, p.begin(&c.records[i], chunk))
 		}
+		chunk.release()
 		p.mu.Lock()
 		p.tracker.skip(c.next)
 		p.mu.Unlock()
@@ -149,8 +159,9 @@ func (p *partition) awaitRoom(ctx context.Context) bool {
 }
 
 // begin makes an item of a record and puts it on the books.
-func (p *partition) begin(r *kafkawire.Record) *item {
-	it := &item{partition: p}
+func (p *partition) begin(r *kafkawire.Record, chunk *hold) *item {
+	it := &item{partition: p, hold: chunk}
+	chunk.users.Add(1)
 	it.record = schemas.Record{
 		Position: schemas.Position{Topic: p.consumer.cfg.Topic, Partition: p.id, Offset: r.Offset},
 		Log:      schemas.LogID{TopicID: p.topicID, LeaderEpoch: r.LeaderEpoch},
@@ -184,6 +195,7 @@ func (p *partition) finish(it *item) {
 	for range moved {
 		<-p.window
 	}
+	it.hold.release()
 	if p.consumer.delivery.Durable() {
 		it.settled()
 	}
@@ -221,7 +233,7 @@ func (p *partition) accept(f *kafkawire.Fetched, asked int64) {
 	}
 	p.epochs = p.epochs.trim(p.committed).add(f.Epochs)
 	p.fetchNext, p.broken = f.Next, nil
-	p.input <- chunk{records: f.Records, next: f.Next}
+	p.input <- chunk{records: f.Records, memory: f.Memory, next: f.Next}
 }
 
 // jump goes on at a later offset, because the log does not hold the one we asked for any more.

@@ -30,11 +30,26 @@ type Scan struct {
 type Gap struct {
 	Partition int32
 	kafkawire.Span
-	Why error // kafkawire.ErrCorrupt, or that the topic has deleted them since the scan began
+	Why error // kafkawire.ErrCorrupt, ErrOversized, or that the topic has deleted them since the scan began
 }
 
 // Corrupt says that the letters are there and cannot be decoded.
-func (g Gap) Corrupt() bool { return errors.Is(g.Why, kafkawire.ErrCorrupt) }
+func (g Gap) Corrupt() bool {
+	return errors.Is(g.Why, kafkawire.ErrCorrupt) || errors.Is(g.Why, ErrOversized)
+}
+
+// ErrOversized says that a record is too large to be read, so that nothing is known of it but where it stands.
+var ErrOversized = errors.New("a record is too large to be read")
+
+// oversized tells of a record that was not read whole: without its headers nothing can be said about it, nor done with it.
+func (s Scan) oversized(partition int32, rec *kafkawire.Record) error {
+	why := fmt.Errorf("%w: %s", ErrOversized, rec.Oversized.Why)
+	if s.Skipped == nil {
+		return fmt.Errorf("reading %s/%d at offset %d: %w", s.Topic, partition, rec.Offset, why)
+	}
+	s.Skipped(Gap{partition, kafkawire.Span{From: rec.Offset, To: rec.Offset + 1}, why})
+	return nil
+}
 
 // Each calls wanted for every letter that the filter lets pass, in the order of each partition, until it returns an error, which
 // Each returns, or ctx ends. A letter aliases what it was fetched with, and keeps that in memory.
@@ -46,7 +61,9 @@ func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 		reader.Skipped = func(partition int32, gap kafkawire.Span, why error) { s.Skipped(Gap{partition, gap, why}) }
 	}
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
-		if l := Read(Record(s.Topic, partition, rec)); s.Filter.Passes(l) {
+		if rec.Oversized != nil {
+			failed = s.oversized(partition, rec)
+		} else if l := Read(Record(s.Topic, partition, rec)); s.Filter.Passes(l) {
 			failed = wanted(l)
 		}
 		read++

@@ -59,6 +59,7 @@ type EpochEnd struct {
 type Fetched struct {
 	Partition int32
 	Records   []Record
+	Memory    int          // bytes that Records take
 	Next      int64        // the offset to fetch from next
 	Epochs    []EpochStart // of what was read up to Next; consecutive ones differ
 	Stable    int64        // the last stable offset: the end of what a read-committed reader may see
@@ -165,7 +166,7 @@ func (c *Client) decodePartition(
 	kept := place{topic, p.Partition}
 	d := portion{limits: room, from: from, next: from, aborts: newAborts(aborted), resume: c.opened.take(kept, time.Now())}
 	f.Err = d.decode(batches)
-	f.Records, f.Next, f.Epochs = d.records, d.next, d.epochs
+	f.Records, f.Next, f.Epochs, f.Memory = d.records, d.next, d.epochs, d.used
 	d.resume.close()
 	c.opened.keep(kept, d.inside, time.Now())
 	return f, d.used
