@@ -95,7 +95,7 @@ var Answers = []Answer{
 	{kafka.ConcurrentTransactions, "CONCURRENT_TRANSACTIONS", Repeat, ""},
 	{kafka.TransactionCoordinatorFenced, "TRANSACTION_COORDINATOR_FENCED", Repeat, ""},
 	{kafka.TransactionalIDAuthorizationFailed, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", Operator,
-		"allow Describe and Write on the transactional ids that begin with kafka.group"},
+		"allow Describe and Write on the transactional ids that begin with balanceq.<kafka.group>."},
 	{kafka.SecurityDisabled, "SECURITY_DISABLED", Operator, "configure an authorizer at the brokers"},
 	{operationNotAttempted, "OPERATION_NOT_ATTEMPTED", Renew, ""},
 	{kafka.KafkaStorageError, "KAFKA_STORAGE_ERROR", Repeat, "look at the broker's disks"},

@@ -253,7 +253,8 @@ func TestRights(t *testing.T) {
 		c.ask(kgo.SASL(plain.Auth{User: "admin", Pass: password}.AsMechanism()))
 		in := launchIn(t, env, c.flags("run", login...)...)
 		in.eventually("the request is answered", c.answered)
-		says(t, in, "--operation DescribeConfigs --topic requests", "its settings are not checked")
+		says(t, in, "--operation DescribeConfigs --topic requests", "its settings are not checked",
+			"--operation Read --topic balance.replays", "balanceq skip")
 		in.Stop()
 	})
 }

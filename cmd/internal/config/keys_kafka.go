@@ -75,6 +75,6 @@ var kafkaKeys = []key{
 		help: "Topic the dead letters are written to",
 		bind: func(c *Config) value { return text{&c.Topics.DeadLetters, checkTopic} }},
 	{name: "topics.replays", def: "balance.replays", example: "staging.balance.replays",
-		help: "Topic that records which dead letters were replayed, so that none is replayed twice; only the tools use it",
+		help: "Topic that records which dead letters were replayed, so that none is replayed twice, and what balanceq skip has decided",
 		bind: func(c *Config) value { return text{&c.Topics.Replays, checkTopic} }},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"balanceq/cmd/internal/config"
 	"balanceq/kafkawire"
@@ -18,7 +19,7 @@ func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]
 		var findings []Finding
 		topics := map[string]kafkawire.Topic{}
 		names := []string{cfg.Topics.Requests, cfg.Topics.Results, cfg.Topics.DeadLetters}
-		allowed, err := client.TopicOperations(ctx, names)
+		allowed, err := client.TopicOperations(ctx, append(slices.Clone(names), cfg.Topics.Replays))
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +46,12 @@ func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]
 				return nil, err
 			}
 		}
-		// Only tools use it, so it may be missing, or not for this user to see.
+		// Replays and skips need this one: a group that has had none of them works without it.
+		if operations, known := allowed[cfg.Topics.Replays]; known && !operations.AllowRead() {
+			f := lacksACL(cfg.Kafka, "Read", "topic", cfg.Topics.Replays)
+			f.Fatal, f.Problem = false, f.Problem+": what balanceq skip decides is not found"
+			findings = append(findings, f)
+		}
 		if t, err := client.DescribeTopic(ctx, cfg.Topics.Replays, topicConfigs...); err == nil {
 			topics[cfg.Topics.Replays] = t
 		}
