@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -179,7 +180,7 @@ func (f *forger) write(q request) {
 	at := placeOf(q)
 	o := outcome{
 		position: position{q.partition, f.ends[at]}, dead: at.dead, seq: q.seq, contract: q.contract, source: q.position,
-		reason: reasons[q.fate], written: f.tick(),
+		reason: reasons[q.fate], id: fmt.Sprint(q.seq), written: f.tick(),
 	}
 	o.dates = dates{false, o.written, o.written}
 	if o.dead {

@@ -68,7 +68,7 @@ type request struct {
 type outcome struct {
 	position
 	dead     bool
-	id       string // ce_id of a result
+	id       string // of its request: the ce_id of a result; where a dead letter says it comes from
 	seq      int
 	contract string
 	source   position // of its request
@@ -210,6 +210,7 @@ func (o *outcome) readHeaders(r stored) error {
 	partition, partitionErr := strconv.ParseInt(headers["__dlq.errors.partition"], 10, 32)
 	offset, offsetErr := strconv.ParseInt(headers["__dlq.errors.offset"], 10, 64)
 	o.source = position{int32(partition), offset}
+	o.id = fmt.Sprintf("%v@%s.%s", o.source, headers["balanceq-source-topic-id"], headers["balanceq-source-leader-epoch"])
 	o.reason, o.instance = headers["balanceq-reason"], headers["balanceq-instance"]
 	return errors.Join(partitionErr, offsetErr)
 }

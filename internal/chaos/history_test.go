@@ -32,8 +32,9 @@ func TestRequestsAreReadAsTheyAreMade(t *testing.T) {
 func TestReadOutcome(t *testing.T) {
 	result := &kgo.Record{Partition: 1, Offset: 9, Timestamp: time.UnixMilli(5), Value: []byte(
 		`{"requestId":"12","contractId":"100012","outcome":"complete","source":{"topic":"r","partition":4,"offset":6}}`)}
+	result.Headers = []kgo.RecordHeader{{Key: "ce_id", Value: []byte("r/4/6@Vd3.0")}}
 	got, err := readOutcome(stored{result, dates{true, 6, 7}}, false)
-	if want := (outcome{position: position{1, 9}, seq: 12, contract: "100012", source: position{4, 6}, written: 5, dates: dates{true, 6, 7}}); err != nil || got != want {
+	if want := (outcome{position: position{1, 9}, id: "r/4/6@Vd3.0", seq: 12, contract: "100012", source: position{4, 6}, written: 5, dates: dates{true, 6, 7}}); err != nil || got != want {
 		t.Errorf("%+v %v", got, err)
 	}
 	letter := newRequest(49, 500)
@@ -43,12 +44,13 @@ func TestReadOutcome(t *testing.T) {
 	}
 	for key, value := range map[string]string{
 		"__dlq.errors.partition": "2", "__dlq.errors.offset": "44", "balanceq-reason": "contract-not-found", "balanceq-instance": "w1-1",
+		"balanceq-source-topic-id": "Vd3", "balanceq-source-leader-epoch": "5",
 	} {
 		letter.Headers = append(letter.Headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 	}
 	got, err = readOutcome(stored{Record: letter}, true)
 	if want := (outcome{position: position{2, 3}, dead: true, seq: 49, contract: "404100049", source: position{2, 44},
-		reason: "contract-not-found", instance: "w1-1", written: 5}); err != nil || got != want {
+		reason: "contract-not-found", instance: "w1-1", id: "2/44@Vd3.5", written: 5}); err != nil || got != want {
 		t.Errorf("%+v %v", got, err)
 	}
 	for _, value := range []string{"", "{", `{"requestId":"x"}`, `{}`, "null"} {
@@ -126,7 +128,7 @@ func TestReport(t *testing.T) {
 	s := &stage{options: options{mode: atLeastOnce, protocol: "classic", table: filepath.Join(t.TempDir(), "table.md")},
 		cluster: &cluster{name: "apache/kafka:4.3.1", nodes: make([]*node, 3)}}
 	h := history{requests: []request{{fate: invalid}}, deeds: []deed{made("kill"), made("broker"), made("cut"), made("kill")}}
-	v := verdict{requests: 1, gone: 7, sharedIDs: 2, findings: []finding{{promiseLost, make([]string, 12)}}, ahead: 3, checked: 4, sampled: 5,
+	v := verdict{requests: 1, gone: 7, findings: []finding{{promiseLost, make([]string, 12)}}, ahead: 3, checked: 4, sampled: 5,
 		longest: stall{period{time.UnixMilli(0), time.UnixMilli(1500)}, nil, "broker killed"},
 		stalls:  []stall{{period{time.UnixMilli(0), time.UnixMilli(9000)}, nil, "disk full"}}}
 	var text strings.Builder
@@ -136,7 +138,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	for _, part := range []string{"| 4.3.1 | 3 | at-least-once | classic |", "| 2 | 1 | 1 cut |", "| 3 (9) |", "1.5s: broker killed |",
-		"1 dead letters were due", "| 8 | 2 | 1 | 1 cut |", "7 acknowledged requests were lost by Kafka itself, 2 results", "9s from 00:00:00.000", "disk full", "BROKEN: " + promiseLost + " (12)"} {
+		"1 dead letters were due", "| 8 | 2 | 1 | 1 cut |", "7 acknowledged requests were lost by Kafka itself", "9s from 00:00:00.000", "disk full", "BROKEN: " + promiseLost + " (12)"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("the report lacks %q:\n%s", part, text.String())
 		}

@@ -156,15 +156,21 @@ func (b *books) reread(r rules) (wrong []string) {
 	return wrong
 }
 
-// sharedIDs counts results that subscribers who go by ce_id take for those of another request.
-func (b *books) sharedIDs() (n int) {
-	first := map[string]int{}
-	for _, o := range b.history.outcomes {
-		if seq, some := first[o.id]; o.id == "" || !some {
-			first[o.id] = o.seq
-		} else if seq != o.seq {
-			n++
+// sharedIDs finds outcomes that their readers take for those of another request.
+func (b *books) sharedIDs() (wrong []string) {
+	type name struct {
+		dead bool
+		id   string
+	}
+	first := map[name]*outcome{}
+	for i := range b.history.outcomes {
+		o := &b.history.outcomes[i]
+		if before := first[name{o.dead, o.id}]; before == nil {
+			first[name{o.dead, o.id}] = o
+		} else if before.seq != o.seq {
+			wrong = append(wrong, fmt.Sprintf("%v of request %d and %v of request %d (dead letters: %v) both name %q",
+				before, before.seq, o, o.seq, o.dead, o.id))
 		}
 	}
-	return n
+	return wrong
 }

@@ -123,6 +123,11 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 				}
 			}
 		}},
+		"one id for two requests": {promise: promiseIDs, lost: created, forge: func(_ *rapid.T, h *history) {
+			dead := h.outcomes[0].dead
+			i := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.dead == dead && o.seq >= again })
+			h.outcomes[i].id = h.outcomes[0].id
+		}},
 		"gone without a loss": {promise: promisePublished, lost: created, forge: func(_ *rapid.T, h *history) {
 			h.losses = nil
 			for i := range h.requests {
@@ -181,13 +186,5 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// Results of two requests with one ce_id are counted; a repetition is none.
-func TestSharedIDs(t *testing.T) {
-	b := books{history: history{outcomes: []outcome{{id: "r/0/1", seq: 1}, {id: "r/0/1", seq: 1}, {id: "r/0/1", seq: 2}, {seq: 3}, {seq: 4}}}}
-	if got := b.sharedIDs(); got != 1 {
-		t.Errorf("%d, want 1", got)
 	}
 }

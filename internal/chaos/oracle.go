@@ -34,6 +34,7 @@ const (
 	promiseBuried    = "no dead letter is decided on while the breaker is open"
 	promiseCommits   = "no committed offset is ahead of what was written"
 	promiseTogether  = "no outcome is visible ahead of its offset"
+	promiseIDs       = "what names the request of an outcome names no other"
 	promiseSettled   = "in the end everything is committed"
 	promiseWorkers   = "workers write what can be read, and do not end by themselves"
 )
@@ -45,7 +46,6 @@ type verdict struct {
 	disorder, buried, ahead        int
 	checked, sampled               int // offsets: of the log of commits, and of samples
 	gone                           int // acknowledged requests that Kafka has lost
-	sharedIDs                      int // results whose ce_id another request's result has too
 	longest                        stall
 	stalls                         []stall // the long ones
 	findings                       []finding
@@ -81,7 +81,7 @@ func judge(h history, r rules) verdict {
 	v.lost = v.find(promiseLost, b.lost())
 	v.find(promiseRepeated, b.repeats(&v, r))
 	v.find(promiseReread, b.reread(r))
-	v.sharedIDs = b.sharedIDs()
+	v.find(promiseIDs, b.sharedIDs())
 	v.disorder = v.find(promiseOrder, b.disorder())
 	v.buried = v.find(promiseBuried, b.buried(r.slack))
 	v.ahead = v.find(promiseCommits, b.ahead(&v, r))

@@ -21,8 +21,7 @@ func (s *stage) report(out io.Writer, h history, v verdict) error {
 	_, _ = fmt.Fprintf(out, "\n%s%s\n", tableHead, row)
 	_, _ = fmt.Fprintf(out, "%d dead letters were due, %d tenures of partitions were broken, %d commits and %d sampled offsets were checked\n",
 		h.due(), len(h.broken), v.checked, v.sampled)
-	_, _ = fmt.Fprintf(out, "%d acknowledged requests were lost by Kafka itself, %d results have the ce_id of another request's\n",
-		v.gone, v.sharedIDs)
+	_, _ = fmt.Fprintf(out, "%d acknowledged requests were lost by Kafka itself\n", v.gone)
 	for _, stalled := range v.stalls {
 		_, _ = fmt.Fprintln(out, "stall:", stalled)
 	}

@@ -56,7 +56,7 @@ func newWitness(addrs string, suffix string, parts int) (*witness, error) {
 		kgo.MetadataMinAge(100*time.Millisecond)); err != nil {
 		return nil, err
 	}
-	return w, w.publisher.connect(w.addrs)
+	return w, w.connect(w.addrs)
 }
 
 func (w *witness) close() {
