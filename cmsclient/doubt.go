@@ -42,12 +42,12 @@ func (d *doubt) answer(sent, now time.Time) {
 }
 
 // refuse notes that a call was refused, and reports whether that stops all calls at once: where the CMS has answered nothing
-// yet, nothing speaks for us.
+// yet and no other call is under way (alone), nothing speaks for us.
 //
 // Only the oldest refusal is kept in doubt. An answer that clears it may be to a call from before the key expired, but the
 // next refusal is then in doubt anew, and the last of these was sent after the key expired: nothing clears that one.
-func (d *doubt) refuse(sent, now time.Time, err error) (stop bool) {
-	if d.answered.IsZero() {
+func (d *doubt) refuse(sent, now time.Time, err error, alone bool) (stop bool) {
+	if alone && d.answered.IsZero() {
 		return true
 	}
 	if !sent.After(d.answered) {

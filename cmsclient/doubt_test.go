@@ -1,6 +1,7 @@
 package cmsclient
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -48,7 +49,7 @@ func TestDoubt(t *testing.T) {
 					d.answer(at(s.sent), at(s.ended))
 					stop = d.over(at(s.ended))
 				} else {
-					stop = d.refuse(at(s.sent), at(s.ended), errRefused)
+					stop = d.refuse(at(s.sent), at(s.ended), errRefused, true)
 				}
 				if stop != s.stop {
 					t.Errorf("step %d: it stops all calls: %v", i, stop)
@@ -70,7 +71,7 @@ func TestDoubtProperty(t *testing.T) {
 				d.answer(at(now-took), at(now))
 				return d.over(at(now))
 			}
-			return d.refuse(at(now-took), at(now), errRefused)
+			return d.refuse(at(now-took), at(now), errRefused, true)
 		}
 		call(true, 10)
 		for range 500 {
@@ -101,13 +102,37 @@ func TestDoubtKeepsItsHeadWhenTheClockIsStepped(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour} {
 		var d doubt
 		d.answer(at(0), at(10))
-		d.refuse(stepped.Time(at(20), by), stepped.Time(at(30), by), errRefused)
-		if d.refuse(stepped.Time(at(40), by), stepped.Time(at(50), by), errRefused) {
+		d.refuse(stepped.Time(at(20), by), stepped.Time(at(30), by), errRefused, true)
+		if d.refuse(stepped.Time(at(40), by), stepped.Time(at(50), by), errRefused, true) {
 			t.Errorf("stepped by %v: stopped after 20 ms", by)
 		}
-		if !d.refuse(stepped.Time(at(600), by), stepped.Time(at(610), by), errRefused) {
+		if !d.refuse(stepped.Time(at(600), by), stepped.Time(at(610), by), errRefused, true) {
 			t.Errorf("stepped by %v: not stopped after 580 ms", by)
 		}
+	}
+}
+
+// The first calls of an instance, many at the same time: that one of them is refused is no evidence against the others.
+func TestRefusedAtTheStart(t *testing.T) {
+	for name, refused := range map[string]func(string) bool{
+		"the first one": func(path string) bool { return strings.Contains(path, "/1/") },
+		"all":           func(string) bool { return true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder) {
+				cms.delay = func(running int) time.Duration { return time.Duration(running) * 10 * time.Millisecond }
+				cms.set(func(path string) (*http.Response, error) {
+					if refused(path) {
+						return reply(403, ""), nil
+					}
+					return good()
+				})
+				load(t, c, 20, time.Second)
+				if got := obs.history(); (got != "") != (name == "all") {
+					t.Errorf("history %q", got)
+				}
+			})
+		})
 	}
 }
 
@@ -183,8 +208,10 @@ func TestRefusalsAmongAnswersHaltNothing(t *testing.T) {
 // An answer from before a key expired does not end the halt.
 func TestOldAnswersDoNotEndAHalt(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder) {
+		if _, err := ask(t.Context(), c, 3); err != nil {
+			t.Fatal(err)
+		}
 		slow := make(chan struct{})
-		cms.latency = 0
 		cms.set(func(path string) (*http.Response, error) {
 			if strings.Contains(path, "/1/") {
 				<-slow
@@ -195,7 +222,11 @@ func TestOldAnswersDoNotEndAHalt(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = ask(t.Context(), c, 1) })
 		time.Sleep(time.Millisecond)
-		_, _ = ask(t.Context(), c, 2)
+		limited, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		for limited.Err() == nil {
+			_, _ = ask(limited, c, 2)
+		}
 		close(slow)
 		wg.Wait()
 		synctest.Wait()

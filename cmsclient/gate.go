@@ -202,7 +202,7 @@ func (g *gate) settle(p permit, err error) {
 	}
 	switch {
 	case halts(class):
-		if g.halted != nil || g.doubt.refuse(sent, now, e) {
+		if g.halted != nil || g.doubt.refuse(sent, now, e, g.inFlight == 0) {
 			g.halt(e, sent, now)
 		}
 	case answered && !sent.Before(g.haltedBy):

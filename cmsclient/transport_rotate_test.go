@@ -181,8 +181,8 @@ func TestExchangesUnderLoad(t *testing.T) {
 		})
 	}
 	for range 200 {
+		opened := count.opened.Load() // before: all may have their new connection by the time exchange returns
 		rotation.exchange(rotation.current.Load())
-		opened := count.opened.Load()
 		eventually(t, "another connection", func() bool { return count.opened.Load() != opened })
 	}
 	close(stop)

@@ -62,7 +62,7 @@ func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition, dead
 		_, more = c.commitLocked(ctx, parts)
 	}
 	for _, p := range parts {
-		p.revoked.Store(true)
+		p.revoke()
 	}
 	c.delivery.Revoked()
 }

@@ -61,6 +61,23 @@ func (l *Lane) Live(inq *schemas.Inquiry) bool {
 	return ok && !it.partition.revoked.Load()
 }
 
+// Gone returns a channel that is closed when a record taken from the lane is not ours any more; see Live.
+func (l *Lane) Gone(inq *schemas.Inquiry) <-chan struct{} {
+	if it, ok := inq.Ticket.(*item); ok {
+		return it.partition.gone
+	}
+	return nil
+}
+
+// StepAside runs wait, which may take hours, and lets another worker have this one's place meanwhile. The lane stays with its
+// handler, so the order in it is kept; as many handlers may wait so as there are started records. ctx is the one given to
+// Handle.
+func (l *Lane) StepAside(ctx context.Context, wait func()) {
+	l.lanes.stepAside(ctx)
+	defer l.lanes.comeBack()
+	wait()
+}
+
 // Settle hands in what became of a record taken from the lane. Outcomes of one lane are written in the order of Settle.
 func (l *Lane) Settle(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome) {
 	if it, ok := inq.Ticket.(*item); ok {
@@ -68,8 +85,8 @@ func (l *Lane) Settle(ctx context.Context, inq *schemas.Inquiry, out schemas.Out
 	}
 }
 
-// lanes runs the handler on lanes with waiting records, on at most limit goroutines: that is the global in-flight limit.
-// Workers are kept, so that their grown stacks are too.
+// lanes runs the handler on lanes with waiting records, on at most limit goroutines besides those that have stepped aside:
+// that is the global in-flight limit. Workers are kept, so that their grown stacks are too.
 type lanes struct {
 	handler Handler
 	limit   int
@@ -83,6 +100,7 @@ type lanes struct {
 	free    []*Lane // to use again
 	workers int
 	idle    int // workers in Wait that nobody has signalled yet
+	aside   int // workers in StepAside, whose places others may have
 	closing bool
 	wg      sync.WaitGroup
 }
@@ -114,15 +132,35 @@ func (l *lanes) submit(ctx context.Context, it *item) {
 	lane.waiting = append(lane.waiting, it)
 	l.open[contract] = lane
 	l.enqueue(lane)
+	l.wake(ctx)
+}
+
+// wake sees to it that another worker looks for a lane, if there may be another one. It requires mu.
+func (l *lanes) wake(ctx context.Context) {
 	switch {
 	case l.idle > 0:
 		// Counted here and not by the worker that wakes: two submits before it runs must wake two workers.
 		l.idle--
 		l.work.Signal()
-	case l.workers < l.limit && !l.closing:
+	case l.workers-l.aside < l.limit && !l.closing:
 		l.workers++
 		l.wg.Go(func() { l.run(ctx) })
 	}
+}
+
+func (l *lanes) stepAside(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.aside++
+	if len(l.ready) > 0 {
+		l.wake(ctx)
+	}
+}
+
+func (l *lanes) comeBack() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.aside--
 }
 
 // newLane requires mu.
@@ -172,6 +210,15 @@ func (l *lanes) run(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
+		if l.workers-l.aside > l.limit {
+			// It has come back, and another one has its place. The lane that it has just put back must not wait for it.
+			l.workers--
+			if len(l.ready) > 0 && l.idle > 0 {
+				l.idle--
+				l.work.Signal()
+			}
+			return
+		}
 		for len(l.ready) == 0 && !l.closing {
 			l.idle++
 			l.work.Wait()
@@ -205,9 +252,9 @@ func (l *lanes) close() {
 	l.wg.Wait()
 }
 
-// load returns how many workers are busy and how many lanes wait for one.
+// load returns how many workers are busy, without those that have stepped aside, and how many lanes wait for one.
 func (l *lanes) load() (busy, waiting int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.workers - l.idle, len(l.ready)
+	return l.workers - l.aside - l.idle, len(l.ready)
 }

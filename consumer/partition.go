@@ -76,6 +76,7 @@ type partition struct {
 	stop    context.CancelFunc
 	stopped chan struct{} // dispatch has returned
 	revoked atomic.Bool   // given back: what finishes now belongs to somebody else
+	gone    chan struct{} // closed with that
 	crowded atomic.Bool   // the finished records above the commit offset hardly fit into a commit: start nothing new
 	roomy   chan struct{} // crowded may have changed
 	held    atomic.Int64  // bytes of the records under way
@@ -97,10 +98,16 @@ func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int)
 	return &partition{
 		id: id, epoch: epoch, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
 		input: make(chan chunk, 1), window: make(chan struct{}, window), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
-		freed:   make(chan struct{}, 1),
+		freed: make(chan struct{}, 1), gone: make(chan struct{}),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start,
 		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
 	}
+}
+
+// revoke notes that the partition is given back. It is called once.
+func (p *partition) revoke() {
+	p.revoked.Store(true)
+	close(p.gone)
 }
 
 // dispatch starts records as the window allows, until ctx ends. What it has not started by then was never ours.

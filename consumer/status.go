@@ -89,7 +89,7 @@ func (p *partition) status() PartitionStatus {
 func (l *lanes) spare() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.idle > 0 || l.workers < l.limit
+	return l.idle > 0 || l.workers-l.aside < l.limit
 }
 
 // waits says whether a record waits in its lane.

@@ -133,6 +133,22 @@ func (b *budget) advance(now time.Time) {
 	}
 }
 
+// spends reports whether dead letters of that reason spend the budget. What is wrong with the record itself does not: looking
+// sooner would change nothing about it, and a publisher of nonsense could stop all others.
+func spends(reason schemas.Reason) bool {
+	return reason != schemas.ReasonInvalidRequest && reason != schemas.ReasonExpired
+}
+
+// leave notes that a dead letter waits no longer, though the channel that take returned for it was not closed. Channels that
+// are not take's change nothing.
+func (b *budget) leave(resumed <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.resumed == resumed && b.held > 0 {
+		b.held--
+	}
+}
+
 // waiting returns a channel that the next resuming closes; nil: the budget is not spent.
 func (b *budget) waiting() (resumed <-chan struct{}) {
 	b.mu.Lock()
@@ -147,7 +163,7 @@ func (b *budget) waiting() (resumed <-chan struct{}) {
 type BudgetStatus struct {
 	Why   string  // what has spent it, and what to do; "": it is not spent
 	Share float64 // of dead letters among the outcomes of the window; 0 where there are none
-	Held  int     // dead letters that are decided and wait for an operator: a handler sits on each
+	Held  int     // dead letters that are decided and wait for an operator
 	Trips uint64  // how many times it was spent
 }
 

@@ -47,21 +47,43 @@ func (p *Processor) bury(ctx context.Context, lane Lane, inq *schemas.Inquiry, d
 }
 
 // mayBury waits for the two things that keep dead letters back. It is false when ctx ended, or when the request came to be
-// somebody else's meanwhile.
-func (p *Processor) mayBury(ctx context.Context, lane Lane, inq *schemas.Inquiry, reason schemas.Reason) bool {
-	for {
-		changed := p.buryingWaits(reason)
-		if changed == nil {
-			return true
-		}
+// somebody else's meanwhile. It may take until an operator comes, so it holds no handler's place: good requests of others
+// have their results meanwhile.
+func (p *Processor) mayBury(ctx context.Context, lane Lane, inq *schemas.Inquiry, reason schemas.Reason) (may bool) {
+	changed := p.buryingWaits(reason)
+	if changed == nil {
+		return true
+	}
+	lane.StepAside(ctx, func() { may = p.awaitBurying(ctx, lane, inq, reason, changed) })
+	return may
+}
+
+// awaitBurying waits for changed, and for what else buryingWaits names then.
+func (p *Processor) awaitBurying(
+	ctx context.Context, lane Lane, inq *schemas.Inquiry, reason schemas.Reason, changed <-chan struct{},
+) (may bool) {
+	gone := lane.Gone(inq)
+	for changed != nil {
 		select {
-		case <-ctx.Done():
-			return false
 		case <-changed:
+		case <-ctx.Done():
+		case <-gone:
 		}
-		if !lane.Live(inq) {
+		if ctx.Err() != nil || ended(gone) {
+			p.budget.leave(changed)
 			return false
 		}
+		changed = p.buryingWaits(reason)
+	}
+	return true
+}
+
+func ended(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -69,12 +91,15 @@ func (p *Processor) mayBury(ctx context.Context, lane Lane, inq *schemas.Inquiry
 //
 //   - while the breaker is open the dead-letter topic stays silent, so that whoever finds a record there knows that it is
 //     about that record and not about an outage;
-//   - while the budget is spent it must not be filled any further before somebody has looked.
+//   - while the budget is spent it must not be filled any further before somebody has looked, with what spends it.
 func (p *Processor) buryingWaits(reason schemas.Reason) (changed <-chan struct{}) {
 	for p.cms.BreakerOpen() {
 		if _, changed := p.cms.Waiting(); p.cms.BreakerOpen() {
 			return changed
 		}
+	}
+	if !spends(reason) {
+		return nil
 	}
 	return p.budget.take(time.Now(), reason)
 }

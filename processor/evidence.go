@@ -63,23 +63,20 @@ func (e *evidence) answered(sent time.Time) {
 // since says whether the CMS has answered a call that was sent after t.
 func (e *evidence) since(t time.Time) bool { return e.latest.Load() > int64(t.Sub(e.start)) }
 
-// await waits until the CMS has answered a call that was sent after t, but not for longer than limit.
+// await waits until the CMS has answered a later call than before, but not for longer than limit. It returns at once if a call
+// sent after t was answered.
 func (e *evidence) await(ctx context.Context, t time.Time, limit time.Duration) {
+	news := e.next()
+	// Looked at after next: an answer that came before it closes nothing of this one.
+	if e.since(t) {
+		return
+	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for !e.since(t) {
-		news := e.next()
-		// Looked at again: an answer may have come before next, which closed nothing of this one.
-		if e.since(t) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			return
-		case <-news:
-		}
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-news:
 	}
 }
 
@@ -138,22 +135,32 @@ func (e *evidence) other(contract int64) (question, bool) {
 // vouch sees to it that a contract's failure can count: if nobody was answered since then, it asks the CMS a question about
 // another contract that was answered before. Without this, a request that always fails would be held for ever once the
 // window of its partition is full and nothing else is under way. The breaker counts this call like any other.
-func (p *Processor) vouch(ctx context.Context, contract int64, since time.Time) {
+//
+// It is false when another one is asking at the moment; that one's call may be from before the failure.
+func (p *Processor) vouch(ctx context.Context, contract int64, since time.Time) (done bool) {
 	e := &p.evidence
 	q, ok := e.other(contract)
-	if !ok || e.since(since) || !e.vouches.CompareAndSwap(false, true) {
-		return
+	if !ok || e.since(since) {
+		return true
+	}
+	if !e.vouches.CompareAndSwap(false, true) {
+		return false
 	}
 	defer e.vouches.Store(false)
 	call, err := p.cms.Admit(ctx)
 	if err != nil {
-		return
+		return true
 	}
 	defer call.Release()
 	sent := time.Now()
 	_, err = call.Get(ctx, cmsclient.Query{ContractID: q.contract, Codes: []string{q.code}, CorrelationID: uuid.NewString()})
 	var cms *cmsclient.Error
-	if err == nil || (errors.As(err, &cms) && isAnswer(cms.Class)) {
+	switch failed := errors.As(err, &cms); {
+	case err == nil || failed && isAnswer(cms.Class):
 		e.answered(sent)
+		p.refusals.answer(q.contract, true)
+	case failed && isRefusal(cms.Class):
+		p.refusals.refuse(true, time.Now())
 	}
+	return true
 }

@@ -24,12 +24,13 @@ type testLane struct {
 	busy    bool
 	revoked map[*schemas.Inquiry]bool
 	done    map[*schemas.Inquiry]bool
+	gone    map[*schemas.Inquiry]chan struct{}
 	// onSettle, if set, is called first.
 	onSettle func(*schemas.Inquiry, schemas.Outcome)
 }
 
 func (w *world) lane(contract int64) *testLane {
-	return &testLane{w: w, contract: contract, revoked: map[*schemas.Inquiry]bool{}, done: map[*schemas.Inquiry]bool{}}
+	return &testLane{w: w, contract: contract, revoked: map[*schemas.Inquiry]bool{}, done: map[*schemas.Inquiry]bool{}, gone: map[*schemas.Inquiry]chan struct{}{}}
 }
 
 // submit queues requests and sees to it that the lane is handled.
@@ -61,7 +62,28 @@ func (l *testLane) revoke(inqs ...*schemas.Inquiry) {
 	defer l.mu.Unlock()
 	for _, inq := range inqs {
 		l.revoked[inq] = true
+		if gone := l.gone[inq]; gone != nil {
+			close(gone)
+		}
 	}
+}
+
+func (l *testLane) Gone(inq *schemas.Inquiry) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone[inq] == nil {
+		l.gone[inq] = make(chan struct{})
+		if l.revoked[inq] {
+			close(l.gone[inq])
+		}
+	}
+	return l.gone[inq]
+}
+
+func (l *testLane) StepAside(_ context.Context, wait func()) {
+	l.w.aside.Add(1)
+	defer l.w.aside.Add(-1)
+	wait()
 }
 
 func (l *testLane) Contract() int64 { return l.contract }

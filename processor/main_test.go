@@ -44,6 +44,7 @@ type world struct {
 	wg        sync.WaitGroup
 	changed   chan struct{} // something was settled
 	halts     atomic.Int64
+	aside     atomic.Int64 // handlers that have stepped aside
 
 	mu      sync.Mutex
 	calls   []call

@@ -15,8 +15,28 @@ import (
 	"balanceq/schemas"
 )
 
+// existing answers for all contracts but the missing one.
+func existing(_ context.Context, c call) (*http.Response, error) {
+	if c.contract == missing {
+		return refusal(404, "CONTRACT_DOES_NOT_EXIST")
+	}
+	return balances(c)
+}
+
 func limited(cfg *Config, _ *cmsclient.Config) {
 	cfg.Budget = BudgetConfig{Share: .5, Window: 5 * time.Minute}
+}
+
+// missing is a contract that does not exist.
+const missing = 4040
+
+// missed makes n requests for it, from an offset on.
+func missed(offset int64, n int) []*schemas.Inquiry {
+	inqs := make([]*schemas.Inquiry, n)
+	for i := range inqs {
+		inqs[i] = request(missing, offset+int64(i))
+	}
+	return inqs
 }
 
 // invalid makes n records that are no requests, from an offset on.
@@ -32,8 +52,8 @@ func invalid(offset int64, n int) []*schemas.Inquiry {
 // spend uses the budget up and returns the lane in which the rest of the dead letters waits: all but the first 99.
 func (w *world) spend(n int) *testLane {
 	w.t.Helper()
-	l := w.lane(0)
-	l.submit(invalid(1000, n)...)
+	l := w.lane(missing)
+	l.submit(missed(1000, n)...)
 	pass(time.Second)
 	if got := len(w.outcomes()); got != budgetFloor-1 || !w.processor.Budget().Spent() {
 		w.t.Fatalf("%d dead letters were written before the pause, want %d: %+v", got, budgetFloor-1, w.processor.Budget())
@@ -45,7 +65,7 @@ func (w *world) spend(n int) *testLane {
 // them are, in order.
 func TestBudgetHoldsDeadLetters(t *testing.T) {
 	answer := func(ctx context.Context, c call) (*http.Response, error) {
-		if c.contract == 404 {
+		if c.contract == 404 || c.contract == missing {
 			return refusal(404, "CONTRACT_DOES_NOT_EXIST")
 		}
 		return balances(c)
@@ -82,7 +102,7 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 		settled = w.await(300+50+2, time.Second)
 		last := int64(-1)
 		for _, s := range settled {
-			if at := s.inq.Record.Offset; s.inq.Err != nil {
+			if at := s.inq.Record.Offset; s.inq.Request.ContractID == missing {
 				if at <= last {
 					t.Errorf("%d comes after %d", at, last)
 				}
@@ -103,12 +123,12 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 
 // Results of the same window make room for dead letters: of 200 results, as many again may be given up.
 func TestBudgetCountsResults(t *testing.T) {
-	inWorld(t, atOnce, limited, func(t *testing.T, w *world) {
+	inWorld(t, existing, limited, func(t *testing.T, w *world) {
 		for i := range int64(200) {
 			w.lane(i + 1).submit(request(i+1, i))
 		}
 		w.await(200, time.Second)
-		w.lane(0).submit(invalid(1000, 300)...)
+		w.lane(missing).submit(missed(1000, 300)...)
 		pass(time.Minute)
 		if n := len(w.outcomes()) - 200; n != 200 || !w.processor.Budget().Spent() {
 			t.Errorf("%d dead letters were written before the pause", n)
@@ -118,15 +138,15 @@ func TestBudgetCountsResults(t *testing.T) {
 	})
 }
 
-// A request that is given up before it is asked for keeps no permit while it waits to be buried: not the only one, and not the
-// probe of a half-open breaker.
+// A request that is given up before it is asked for keeps no permit: not the only one, and not the probe of a half-open breaker.
+// Nor does one that waits for an operator.
 func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
 	var down atomic.Bool
-	answer := func(_ context.Context, c call) (*http.Response, error) {
+	answer := func(ctx context.Context, c call) (*http.Response, error) {
 		if down.Load() {
 			return reply(503, "")
 		}
-		return balances(c)
+		return existing(ctx, c)
 	}
 	one := func(cfg *Config, cms *cmsclient.Config) {
 		limited(cfg, cms)
@@ -146,15 +166,12 @@ func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
 		w.lane(7).submit(request(7, 7))
 		pass(time.Minute)
 		down.Store(false)
-		w.await(budgetFloor-1+1, 10*time.Minute)
+		w.await(budgetFloor-1+41, 10*time.Minute)
 		w.lane(8).submit(request(8, 8))
-		settled := w.await(budgetFloor-1+2, time.Minute)
-		wantSummary(t, settled[budgetFloor-1:], "7 complete, 8 complete")
+		settled := w.await(budgetFloor-1+42, time.Minute)
 		if s := w.client.Status(); s.InFlight != 0 || s.Breaker != "closed" {
 			t.Errorf("%+v", s)
 		}
-		w.processor.Resume("ann")
-		settled = w.await(200+2+40, time.Minute)
 		counts := map[string]int{}
 		for _, s := range settled {
 			counts[describe(s.out)]++
@@ -162,6 +179,8 @@ func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
 		if counts["expired"] != 20 || counts["complete"] != 22 {
 			t.Errorf("outcomes %v", counts)
 		}
+		w.processor.Resume("ann")
+		w.await(200+42, time.Minute)
 	})
 }
 
@@ -182,7 +201,7 @@ func TestDroppingGivesThePermitBack(t *testing.T) {
 
 // A stop does not wait for an operator; what was held has no outcome, so it is read again.
 func TestStopsWhilePaused(t *testing.T) {
-	inWorld(t, atOnce, limited, func(t *testing.T, w *world) {
+	inWorld(t, existing, limited, func(t *testing.T, w *world) {
 		w.spend(300)
 		w.stop()
 		synctest.Wait()
@@ -195,15 +214,28 @@ func TestStopsWhilePaused(t *testing.T) {
 
 // What was given back while it was held is its new owner's to judge: it has no outcome here, and does not count.
 func TestGivenBackWhilePaused(t *testing.T) {
-	inWorld(t, atOnce, limited, func(t *testing.T, w *world) {
-		l := w.lane(0)
-		inqs := invalid(1000, 102)
+	inWorld(t, existing, limited, func(t *testing.T, w *world) {
+		l := w.lane(missing)
+		inqs := missed(1000, 102)
 		l.submit(inqs...)
 		pass(time.Second)
-		l.revoke(inqs[99])
+		if n := w.aside.Load(); n != 1 {
+			t.Errorf("%d handlers have stepped aside, want the one of the lane", n)
+		}
+		l.revoke(inqs[99]) // the next one of its lane takes its place
+		pass(time.Second)
+		if s := w.processor.Budget(); s.Held != 1 {
+			t.Errorf("%d are held", s.Held)
+		}
+		l.revoke(inqs[100], inqs[101])
+		w.wg.Wait()
+		if s := w.processor.Budget(); s.Held != 0 || w.aside.Load() != 0 {
+			t.Errorf("%d are held, %d handlers are aside, and all was given back", s.Held, w.aside.Load())
+		}
 		w.processor.Resume("ann")
+		l.submit(missed(1102, 2)...)
 		settled := w.await(101, time.Second)
-		wantSummary(t, settled[98:], "1098 invalid-request, 1100 invalid-request, 1101 invalid-request")
+		wantSummary(t, settled[98:], "1098 contract-not-found, 1102 contract-not-found, 1103 contract-not-found")
 		if n := w.processor.budget.recent.letters; n != 2 {
 			t.Errorf("%d dead letters are counted since, want 2", n)
 		}
@@ -213,11 +245,11 @@ func TestGivenBackWhilePaused(t *testing.T) {
 // The CMS's own causes come first, and dead letters wait for both.
 func TestBudgetAndBreaker(t *testing.T) {
 	var down atomic.Bool
-	answer := func(_ context.Context, c call) (*http.Response, error) {
+	answer := func(ctx context.Context, c call) (*http.Response, error) {
 		if down.Load() {
 			return reply(503, "")
 		}
-		return balances(c)
+		return existing(ctx, c)
 	}
 	few := func(cfg *Config, cms *cmsclient.Config) { limited(cfg, cms); cms.Breaker.MinCalls = 1 }
 	inWorld(t, answer, few, func(t *testing.T, w *world) {
@@ -238,5 +270,59 @@ func TestBudgetAndBreaker(t *testing.T) {
 		if !slices.ContainsFunc(settled, func(s settlement) bool { return s.inq.Record.Offset == 7 && s.out.Result != nil }) {
 			t.Error("the good request has no result")
 		}
+	})
+}
+
+// What is wrong with the record itself spends no budget, and is written while others spend it.
+func TestNonsenseSpendsNoBudget(t *testing.T) {
+	inWorld(t, existing, limited, func(t *testing.T, w *world) {
+		w.lane(0).submit(invalid(1000, 500)...)
+		late := w.lane(7)
+		for i := range int64(500) {
+			inq := request(7, 2000+i)
+			inq.Request.Deadline = time.Now().Add(-time.Second)
+			late.submit(inq)
+		}
+		w.await(1000, time.Second)
+		if s := w.processor.Budget(); s.Spent() || s.Share != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.lane(missing).submit(missed(3000, 200)...)
+		pass(time.Second)
+		if !w.processor.Budget().Spent() {
+			t.Fatal("contracts that do not exist do not spend it")
+		}
+		w.lane(0).submit(invalid(4000, 10)...)
+		w.await(1000+budgetFloor-1+10, time.Second)
+	})
+}
+
+// A stop and a partition that is given back end the waiting for a breaker, too.
+func TestStepsAsideForTheBreaker(t *testing.T) {
+	down := func(context.Context, call) (*http.Response, error) { return reply(503, "") }
+	few := func(_ *Config, cms *cmsclient.Config) {
+		cms.Breaker.MinCalls, cms.Breaker.OpenTime, cms.Breaker.MaxOpenTime = 1, time.Hour, time.Hour
+	}
+	inWorld(t, down, few, func(t *testing.T, w *world) {
+		w.lane(7).submit(request(7, 1))
+		pass(time.Second)
+		l := w.lane(0)
+		inqs := invalid(1000, 2)
+		l.submit(inqs...)
+		pass(time.Second)
+		if n := w.aside.Load(); n != 1 || !w.client.BreakerOpen() {
+			t.Fatalf("%d handlers have stepped aside", n)
+		}
+		l.revoke(inqs...)
+		synctest.Wait()
+		if n := w.aside.Load(); n != 0 {
+			t.Errorf("%d handlers are aside", n)
+		}
+		again := w.lane(0)
+		again.submit(invalid(2000, 2)...)
+		pass(time.Second)
+		w.stop()
+		w.wg.Wait()
+		wantSummary(t, w.outcomes(), "")
 	})
 }

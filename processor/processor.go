@@ -23,6 +23,10 @@ type Lane interface {
 	Take(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry
 	// Live says whether a request that was taken is still ours to answer.
 	Live(inq *schemas.Inquiry) bool
+	// Gone returns a channel that is closed when a request that was taken is not ours any more.
+	Gone(inq *schemas.Inquiry) <-chan struct{}
+	// StepAside runs wait, which may take hours, and lets another lane have the handler's place meanwhile. ctx is Handle's.
+	StepAside(ctx context.Context, wait func())
 	// Settle hands in the outcome of a request that was taken.
 	Settle(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome)
 }
@@ -155,7 +159,7 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 		if backoff == nil {
 			backoff = cmsclient.NewBackoff(p.cfg.BackoffInitial, p.cfg.BackoffMax)
 		}
-		if !p.wait(ctx, backoff.Next(retryAfter(err)), g.deadline()) {
+		if !p.wait(ctx, lane, backoff.Next(retryAfter(err)), g.deadline()) {
 			return false
 		}
 		p.vouch(ctx, g.contract, g.requests[0].LastFailure)
@@ -281,11 +285,24 @@ func (p *Processor) refuse(ctx context.Context, lane Lane) {
 	}
 }
 
+// longPause is from when on a pause leaves the handler's place to others: a Retry-After may ask for minutes, and requests of
+// a few contracts must not hold up those of all others for so long.
+const longPause = time.Second
+
 // wait pauses, but not past the deadline. It is false when ctx ended.
-func (p *Processor) wait(ctx context.Context, d time.Duration, deadline time.Time) bool {
+func (p *Processor) wait(ctx context.Context, lane Lane, d time.Duration, deadline time.Time) (went bool) {
 	if !deadline.IsZero() {
 		d = max(0, min(d, time.Until(deadline)))
 	}
+	if d < longPause {
+		return pause(ctx, d)
+	}
+	lane.StepAside(ctx, func() { went = pause(ctx, d) })
+	return went
+}
+
+// pause is false when ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

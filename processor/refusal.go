@@ -29,13 +29,21 @@ type refusals struct {
 
 const (
 	refusalPeriod = 5 * time.Second // the latest one to two of these are looked at
+	// longAgo is as how many calls those before count: few, so that it is noticed soon when every second call is refused from
+	// now on.
+	longAgo = 100
+	// maxShare bounds how many attempts are wanted, to some fifty.
+	maxShare = .75
 	// maxChance is what the chance of having been refused every time may be at most, for a request to be blamed for it.
 	maxChance = 1e-6
 	// rememberGiven is how long after its latest dead letter one refusal is enough for a contract's request.
 	rememberGiven = 5 * time.Minute
 	maxGiven      = 10_000
 	// refusalWait is how long a request of such a contract waits for others to be answered, before it asks after one itself.
-	refusalWait = 100 * time.Millisecond
+	// It is short: the windows of all partitions may be full behind such requests, and then nothing else is under way.
+	refusalWait = 2 * time.Millisecond
+	// vouchWait is how long it waits for the answer to another one's question.
+	vouchWait = 100 * time.Millisecond
 )
 
 // isRefusal reports whether a call was refused for something that no request can be blamed for, as it seems.
@@ -61,8 +69,13 @@ func (r *refusals) refuse(first bool, now time.Time) (share float64) {
 	defer r.mu.Unlock()
 	switch past := now.Sub(r.began); {
 	case past >= 2*refusalPeriod:
-		r.answered.Store(0)
-		r.began, r.refused, r.before.answered, r.before.refused = now, 0, 0, 0
+		// Not forgotten altogether: where the windows of all partitions are full behind what is refused, no others come.
+		answered, refused := r.answered.Load()+r.before.answered, r.refused+r.before.refused
+		if all := answered + refused; all > longAgo {
+			answered, refused = answered*longAgo/all, refused*longAgo/all
+		}
+		r.answered.Store(answered)
+		r.began, r.refused, r.before.answered, r.before.refused = now, refused, 0, 0
 	case past >= refusalPeriod:
 		r.before.answered, r.before.refused = r.answered.Swap(0), r.refused
 		r.began, r.refused = now, 0
@@ -72,7 +85,7 @@ func (r *refusals) refuse(first bool, now time.Time) (share float64) {
 	}
 	refused := float64(r.refused + r.before.refused)
 	all := refused + float64(r.answered.Load()+r.before.answered)
-	return (refused + 1) / (all + 2) // Laplace's rule of succession: little is known of a few calls
+	return min((refused+1)/(all+2), maxShare) // Laplace's rule of succession: little is known of a few calls
 }
 
 // chance is how likely it is that a request was refused so many times, when each call is with that share.
@@ -112,7 +125,12 @@ func (p *Processor) refused(ctx context.Context, g *group, class cmsclient.Class
 	share = p.refusals.refuse(g.requests[0].Attempts == 1, time.Now())
 	if gaveUp = p.refusals.gaveUp(g.contract, time.Now()); gaveUp {
 		p.evidence.await(ctx, sent, refusalWait)
-		p.vouch(ctx, g.contract, sent)
+		for range 3 { // another one's question may have been sent before this call
+			if p.vouch(ctx, g.contract, sent) {
+				break
+			}
+			p.evidence.await(ctx, sent, vouchWait)
+		}
 	}
 	return share, gaveUp && p.evidence.since(sent)
 }

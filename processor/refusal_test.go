@@ -2,8 +2,10 @@ package processor
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,10 +88,15 @@ func TestOneContractInAHundredIsRefused(t *testing.T) {
 
 // Every second call is refused, whatever it asks: nothing halts, everything is answered, nothing is a dead letter.
 func TestHalfOfTheServersRefuse(t *testing.T) {
-	var calls atomic.Int64
 	for name, every := range map[string]time.Duration{"busy": 0, "two requests a second": 500 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
-			answer := refusing(func(call) bool { return calls.Add(1)*7919%101 < 50 })
+			random := rand.New(rand.NewPCG(1, 2))
+			var mu sync.Mutex
+			answer := refusing(func(call) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return random.IntN(2) == 0
+			})
 			inWorld(t, answer, nil, func(t *testing.T, w *world) {
 				for i := range int64(20) {
 					w.run(100, 100, i*100)
@@ -167,7 +174,7 @@ func TestRefusalShare(t *testing.T) {
 		}
 		return share
 	}
-	if share := r.refuse(true, now); chance(share, 5) <= maxChance {
+	if share := r.refuse(true, now); chance(share, 5) <= maxChance || chance(share, 50) > maxChance {
 		t.Errorf("nothing is known, and the share is %v", share)
 	}
 	if share := calls(2000, 100); share < .005 || share > .02 || chance(share, 5) > maxChance {
@@ -180,8 +187,24 @@ func TestRefusalShare(t *testing.T) {
 		t.Errorf("every second one: %v", share)
 	}
 	now = now.Add(time.Hour)
-	if share := r.refuse(false, now); share != .5 {
-		t.Errorf("after an hour the share is %v", share)
+	if share := r.refuse(false, now); share < .45 || share > .55 {
+		t.Errorf("after an hour without traffic the share is %v", share)
+	}
+	for range 100_000 {
+		r.answer(1, true)
+	}
+	now = now.Add(time.Hour)
+	if share := calls(100, 2); share < .15 {
+		t.Errorf("of the latest 100 calls half are refused, and the share is %v", share)
+	}
+	// All windows are full behind what is refused, so nothing else is asked for.
+	var full refusals
+	full.answered.Store(1000)
+	for range 10 {
+		full.refuse(true, now)
+	}
+	if share := full.refuse(false, now); chance(share, 6) > maxChance {
+		t.Errorf("1000 answers and 10 refusals: %v", share)
 	}
 }
 
@@ -221,7 +244,6 @@ func TestEvidenceAwaits(t *testing.T) {
 	for e.news.Load() == nil {
 		time.Sleep(time.Millisecond)
 	}
-	e.answered(began) // not since
 	e.answered(time.Now())
 	<-done
 }

@@ -29,9 +29,9 @@ func TestPauseIsNoStandstill(t *testing.T) {
 			cms: cmsclient.Status{Breaker: "closed"}, budget: paused(2), there: map[int32]bool{2: true},
 		}
 		w, _, _ := watch(t, f, Patience{After: time.Minute, Retry: time.Minute})
-		for contract := range int64(2) { // one has asked, one has not
+		for contract := range int64(2) {
 			held := &Handled{
-				Lane: &consumer.Lane{}, books: f.handlers, step: step(contract), sign: time.Now(),
+				Lane: &consumer.Lane{}, books: f.handlers, step: aside, sign: time.Now(),
 				taken: []schemas.Position{{Partition: 2, Offset: 5 + contract}},
 			}
 			f.handlers.busy[held] = struct{}{}

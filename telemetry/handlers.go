@@ -27,6 +27,7 @@ const (
 	began   step = iota // it has not asked the CMS yet: it waits for leave to
 	asked               // it asks, or waits before it asks again
 	settles             // it hands an outcome over to be written
+	aside               // it waits for what may take long, and has left its place to another one
 )
 
 // Handled is a lane in the hands of a handler. What the handler does with it are its signs of life.
@@ -69,6 +70,13 @@ func (l *Handled) Take(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool)
 func (l *Handled) Live(inq *schemas.Inquiry) bool {
 	l.did(asked)
 	return l.Lane.Live(inq)
+}
+
+// StepAside is the lane's.
+func (l *Handled) StepAside(ctx context.Context, wait func()) {
+	l.did(aside)
+	defer l.did(asked)
+	l.Lane.StepAside(ctx, wait)
 }
 
 // Settle is the lane's.

@@ -84,6 +84,7 @@ type history struct {
 	after  time.Duration // without progress for this long is stuck
 	retry  time.Duration // most between two attempts at a request for which nobody has to wait
 	free   time.Time     // since when the CMS keeps nobody waiting; now, while it does
+	opened time.Time     // since when nothing keeps dead letters back, nor the CMS anybody waiting; now, while something does
 	before map[suspect]seen
 }
 
@@ -102,6 +103,9 @@ type seen struct {
 func (h *history) judge(m *moment) Verdict {
 	if m.cms.Cause != "" || h.free.IsZero() {
 		h.free = m.at
+	}
+	if m.cms.Cause != "" || m.budget.Spent() || h.opened.IsZero() {
+		h.opened = m.at
 	}
 	var worst *Stuck
 	now := map[suspect]seen{}
@@ -263,9 +267,9 @@ func (b *handling) holds(partition int32, offset int64) bool {
 const confirmation = 4
 
 // handlers returns those that have shown no sign of life for too long. One that asks again may have had to wait for as long
-// as the CMS told it to. One that waits for leave to call, or to bury, may have to wait for any time, but then the CMS client
-// or the budget knows of it: as long as they know of as many as are silent, nothing is wrong. Those that have not asked yet
-// are certainly among them.
+// as the CMS told it to. One that waits for leave to call may have to wait for any time, but then the CMS client knows of it:
+// as long as it knows of as many as are silent, nothing is wrong. Those that have not asked yet are certainly among them. One
+// that has stepped aside waits for something that keeps dead letters back, or for as long as the CMS asked for.
 func (h *history) handlers(m *moment) []suspicion {
 	var silent, all []suspicion
 	fresh := 0
@@ -276,7 +280,7 @@ func (h *history) handlers(m *moment) []suspicion {
 			id: b.contract, mark: b.sign.UnixNano(), since: b.sign, hold: h.after / confirmation, partition: m.partitionOf(b),
 		}
 		patience := h.after - s.hold
-		if b.step == asked {
+		if b.step == asked || b.step == aside {
 			patience += h.retry
 		}
 		switch {
@@ -285,13 +289,18 @@ func (h *history) handlers(m *moment) []suspicion {
 				s.stage, s.reason = StageWrite, "a handler cannot hand its outcome over to be written, though no write fails"
 				all = append(all, s)
 			}
+		case b.step == aside:
+			if m.at.Sub(latest(b.sign, h.opened)) >= patience {
+				s.reason = "a handler has stepped aside, and does not come back though nothing keeps its dead letter back"
+				all = append(all, s)
+			}
 		case m.at.Sub(latest(b.sign, h.free)) >= patience:
 			silent = append(silent, s)
 		case b.step == began:
 			fresh++
 		}
 	}
-	if len(silent) > max(m.cms.QueuedRetries, m.cms.Queued-fresh)+m.budget.Held {
+	if len(silent) > max(m.cms.QueuedRetries, m.cms.Queued-fresh) {
 		all = append(all, silent...)
 	}
 	return all

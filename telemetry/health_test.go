@@ -47,6 +47,7 @@ func TestStandstills(t *testing.T) {
 	calling := func(m *moment) {
 		m.handlers = []handling{handler(asked, 0)}
 	}
+	parked := func(m *moment) { m.handlers = []handling{handler(aside, 0)} }
 	idle := func(m *moment) { m.consumer.Partitions[0].Open, m.consumer.Partitions[0].Oldest = 0, -1 }
 	tests := map[string]struct {
 		moment func(m *moment)
@@ -121,31 +122,37 @@ func TestStandstills(t *testing.T) {
 			m.cms.Queued = 1
 		}, StageCall, testAfter + testRetry, ""},
 
-		"a dead letter is held":      {func(m *moment) { calling(m); m.budget = paused(1) }, "", 0, processor.CauseBudget},
-		"an invalid request is held": {func(m *moment) { m.handlers, m.budget = []handling{handler(began, 0)}, paused(1) }, "", 0, processor.CauseBudget},
-		"held, and the CMS fails":    {func(m *moment) { calling(m); m.budget, m.cms.Cause = paused(1), "breaker" }, "", 0, "breaker"},
-		"held, and Kafka fails":      {func(m *moment) { calling(m); m.budget, m.producer.Failing = paused(1), errors.New("no leader") }, "", 0, processor.CauseBudget},
-		"held, the window is full":   {func(m *moment) { calling(m); m.budget, m.consumer.Partitions[0].Room = paused(1), false }, "", 0, processor.CauseBudget},
+		"a dead letter is held":      {func(m *moment) { parked(m); m.budget = paused(1) }, "", 0, processor.CauseBudget},
+		"an invalid request is held": {func(m *moment) { parked(m); m.budget = paused(1) }, "", 0, processor.CauseBudget},
+		"held, and the CMS fails":    {func(m *moment) { parked(m); m.budget, m.cms.Cause = paused(1), "breaker" }, "", 0, "breaker"},
+		"held, and Kafka fails":      {func(m *moment) { parked(m); m.budget, m.producer.Failing = paused(1), errors.New("no leader") }, "", 0, processor.CauseBudget},
+		"held, the window is full":   {func(m *moment) { parked(m); m.budget, m.consumer.Partitions[0].Room = paused(1), false }, "", 0, processor.CauseBudget},
 		"not fetched, paused": {func(m *moment) {
 			idle(m)
 			m.there, m.budget = map[int32]bool{3: true}, paused(0)
 		}, "", 0, processor.CauseBudget},
 		"held behind a full window, another waits for leave": {func(m *moment) {
-			m.handlers = []handling{handler(began, 0), {contract: 71, sign: epoch}}
+			m.handlers = []handling{handler(aside, 0), {contract: 71, sign: epoch}}
 			m.cms.Queued, m.budget = 1, paused(1)
 		}, "", 0, processor.CauseBudget},
 		"one is held, another never asks": {func(m *moment) {
-			m.handlers = []handling{handler(began, 0), {contract: 71, sign: epoch}}
+			m.handlers = []handling{handler(aside, 0), {contract: 71, sign: epoch}}
 			m.budget = paused(1)
 		}, StageCall, testAfter, ""},
 		"one is held, the call of another never ends": {func(m *moment) {
-			m.handlers = []handling{handler(began, 0), {contract: 71, step: asked, sign: epoch}}
+			m.handlers = []handling{handler(aside, 0), {contract: 71, step: asked, sign: epoch}}
 			m.cms.InFlight, m.budget = 1, paused(1)
 		}, StageCall, testAfter, ""},
 		"one is held, the outcome of another is not taken": {func(m *moment) {
-			m.handlers = []handling{handler(began, 0), {contract: 71, step: settles, sign: epoch}}
+			m.handlers = []handling{handler(aside, 0), {contract: 71, step: settles, sign: epoch}}
 			m.budget = paused(1)
 		}, StageWrite, testAfter, ""},
+		"held, and nothing keeps it back": {parked, StageCall, testAfter + testRetry, ""},
+		"held, and handlers beside it hang": {func(m *moment) {
+			m.handlers = []handling{handler(aside, 0), {contract: 71, step: asked, sign: epoch}, {contract: 72, step: asked, sign: epoch}}
+			m.budget = paused(5)
+		}, StageCall, testAfter + testRetry, ""},
+		"held while the breaker is open":  {func(m *moment) { parked(m); m.cms.Cause = cmsclient.CauseBreaker }, "", 0, "breaker"},
 		"no acknowledgement while paused": {func(m *moment) { m.budget = paused(0) }, StageWrite, testAfter, ""},
 
 		"no acknowledgement":           {func(*moment) {}, StageWrite, testAfter, ""},

@@ -59,7 +59,7 @@ var gaugeTexts = []struct {
 		"with dead-letter-budget, dead letters that wait to be written.", []string{"cause"}},
 	{"balanceq_dead_letter_budget_spent", "1 while consumption pauses because of too many dead letters, until an operator resumes.", nil},
 	{"balanceq_dead_letter_budget_spent_total", "Times that the dead-letter budget was spent.", nil},
-	{"balanceq_dead_letter_share", "Share of dead letters among the outcomes of the budget's window.", nil},
+	{"balanceq_dead_letter_share", "Share of dead letters, but for invalid and expired requests, among the outcomes of the budget's window.", nil},
 	{"balanceq_lanes_ready", "Contracts with waiting requests for which no worker is free.", nil},
 	{"balanceq_contract_partition_changes_total", "Requests whose contract's request before them came from another partition, at least: " +
 		"their order is not kept.", nil},

@@ -1,8 +1,8 @@
 package main_test
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,13 +16,15 @@ const (
 	budgetBad    = 300
 	budgetGood   = 50
 	budgetPasses = 99 // dead letters that are written before the hundredth, one too many, is due
+
+	budgetMissing = 404_001 // a contract that does not exist
 )
 
-// floodOf makes requests most of which are invalid.
+// floodOf makes requests most of which are for a contract that does not exist.
 func floodOf(contract int64) []kafka.Message {
 	var msgs []kafka.Message
 	for i := range budgetBad {
-		msgs = append(msgs, kafka.Message{Key: fmt.Append(nil, i), Value: fmt.Appendf(nil, `{"contract":%d}`, i)})
+		msgs = append(msgs, ask(budgetMissing, "AVAILABLE"))
 		if i%(budgetBad/budgetGood) == 0 {
 			msgs = append(msgs, ask(contract+int64(i), "AVAILABLE"))
 		}
@@ -30,10 +32,10 @@ func floodOf(contract int64) []kafka.Message {
 	return msgs
 }
 
-// held returns the offset of the invalid request of that number, from 0.
+// held returns the offset of the bad request of that number, from 0.
 func held(sent []kafka.Message, number int) (offset int64) {
 	for _, m := range sent {
-		if strings.HasPrefix(string(m.Value), `{"contract":`) {
+		if string(m.Key) == strconv.Itoa(budgetMissing) {
 			if number == 0 {
 				return m.Offset
 			}
@@ -85,7 +87,7 @@ func TestBudgetPausesUntilResumed(t *testing.T) {
 		t.Errorf("%d dead letters and %d results are written during the pause, want %d and %d", dead, now, budgetPasses, good)
 	}
 	_, status := in.Health() // and /livez
-	if h := r.readyz(in.http); status != http.StatusOK || h.Waiting != "dead-letter-budget" || !strings.Contains(h.Paused, "(invalid-request 100)") ||
+	if h := r.readyz(in.http); status != http.StatusOK || h.Waiting != "dead-letter-budget" || !strings.Contains(h.Paused, "(contract-not-found 100)") ||
 		!strings.Contains(h.Paused, "balanceq resume") {
 		t.Errorf("/readyz is %d: %+v", status, h)
 	}
@@ -144,6 +146,43 @@ func TestBudgetStopsWhilePaused(t *testing.T) {
 				t.Errorf("%d dead letters, want %d", len(l.dead), budgetBad)
 			}
 			second.Stop()
+		})
+	}
+}
+
+// Far more dead letters are held than there are handlers: the good requests behind them have their results, in both deliveries,
+// and no operator has to come for that. Nonsense besides is written, and spends nothing.
+func TestBudgetHoldsNoHandlers(t *testing.T) {
+	t.Parallel()
+	const handlers, bad, nonsense, good = 64, 400, 150, 100
+	for _, delivery := range []string{"at-least-once", "exactly-once"} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 1, cmssim.Config{})
+			var msgs []kafka.Message
+			for i := range nonsense {
+				msgs = append(msgs, kafka.Message{Key: strconv.AppendInt(nil, int64(i), 10), Value: []byte("nonsense")})
+			}
+			r.Send(append(append(msgs, asks(bad, bad, 404_100)...), asks(good, good, 54_000)...)...)
+			in := r.StartReady("--delivery="+delivery, "--cms.max-in-flight="+strconv.Itoa(handlers))
+			in.eventually("it pauses", func() bool { return in.Metrics()["balanceq_dead_letter_budget_spent"] == 1 })
+			const held = `balanceq_waiting{cause="dead-letter-budget"}`
+			in.eventually("all that are due are held", func() bool { return in.Metrics()[held] == bad-budgetPasses })
+			if delivery == "at-least-once" {
+				r.AwaitWritten(r.results, good)
+			} else {
+				// The results are there and wait for the offsets before them.
+				in.eventually("no handler has anything to do", func() bool { return in.Metrics()["balanceq_in_flight"] == 0 })
+			}
+			r.staysLive(in.http, 500*time.Millisecond)
+			r.resume(0, "--service="+in.http)
+			r.AwaitCommitted()
+			l := r.Ledger()
+			l.WantExactlyOnce()
+			if len(l.dead) != bad+nonsense {
+				t.Errorf("%d dead letters, want %d", len(l.dead), bad+nonsense)
+			}
+			in.Stop()
 		})
 	}
 }

@@ -34,7 +34,7 @@ var serviceKeys = []key{
 		bind: func(c *Config) value { return boolean{&c.Requests.RefuseCardNumbers} }},
 
 	{name: "deadletters.budget", def: "0.5", example: "0.1",
-		help: "Share of the requests in a window that may become dead letters before reading pauses, if those are 100 or more; 1 for no limit",
+		help: "Share of the requests in a window that may become dead letters before reading pauses, if those are 100 or more; 1 for no limit; invalid and expired ones do not count",
 		bind: func(c *Config) value { return ratio{&c.DeadLetters.Budget, 1} }},
 	{name: "deadletters.budget-window", def: "5m", example: "1h",
 		help: "Length of that window",
