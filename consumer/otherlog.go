@@ -19,7 +19,7 @@ func (c *Consumer) fence(parts []*partition) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
 	for _, p := range parts {
-		p.revoked.Store(true)
+		p.revoke()
 		p.stop()
 	}
 	c.delivery.Revoked()

@@ -104,10 +104,11 @@ func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int)
 	}
 }
 
-// revoke notes that the partition is given back. It is called once.
+// revoke notes that the partition is given back, or that its log is not the one it was.
 func (p *partition) revoke() {
-	p.revoked.Store(true)
-	close(p.gone)
+	if p.revoked.CompareAndSwap(false, true) {
+		close(p.gone)
+	}
 }
 
 // dispatch starts records as the window allows, until ctx ends. What it has not started by then was never ours.
