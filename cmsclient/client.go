@@ -182,6 +182,9 @@ func (c *Client) attempt(ctx context.Context, q Query) (_ Answer, status int, _ 
 	}()
 	readErr := b.read(resp.Body, c.cfg.MaxResponseBytes)
 	if readErr == nil {
+		if err := b.plain(resp.Header, c.cfg.MaxResponseBytes); err != nil {
+			return Answer{}, resp.StatusCode, coded(resp, err)
+		}
 		if err := c.decrypt(b); err != nil {
 			return Answer{}, resp.StatusCode, c.undecrypted(resp, err)
 		}

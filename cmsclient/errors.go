@@ -28,7 +28,8 @@ const (
 	Halting Class = "halting"
 	// Undecryptable: an answer that our keys do not open. No request can be blamed for it.
 	Undecryptable Class = "undecryptable"
-	// Undecodable: a complete 2xx whose body breaks the contract or is over the size limit.
+	// Undecodable: a complete 2xx whose body breaks the contract or is over the size limit. Also a 400 or 404 whose body is
+	// coded in a way that we do not read: it could have said anything.
 	Undecodable Class = "undecodable"
 )
 
@@ -159,20 +160,41 @@ func classify(status int, cms cmsError, known bool) Class {
 // maxRetryAfter bounds what we let the CMS ask for.
 const maxRetryAfter = 5 * time.Minute
 
-// retryAfter reads Retry-After, seconds or a date (RFC 9110 §10.2.3); 0: absent, unreadable or over.
+// retryAfter reads Retry-After, seconds or a date (RFC 9110 §10.2.3); 0: absent, unreadable or over. A date is compared with
+// the wall clock, as it is one.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if value == "" {
 		return 0
 	}
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	if wait, ok := delaySeconds(value); ok {
+		return wait
 	}
 	if date, err := http.ParseTime(value); err == nil {
 		return min(max(date.Sub(now), 0), maxRetryAfter)
 	}
 	return 0
 }
+
+// delaySeconds reads a number of seconds. There is no limit to it, so one that does not fit is very long; a fraction, which
+// the standard does not know and some send, is rounded up.
+func delaySeconds(value string) (wait time.Duration, ok bool) {
+	whole, fraction, fractional := strings.Cut(value, ".")
+	if !digits(whole) || fractional && !digits(fraction) {
+		return 0, false
+	}
+	seconds, err := strconv.ParseUint(whole, 10, 32)
+	if err != nil {
+		return maxRetryAfter, true
+	}
+	wait = time.Duration(seconds) * time.Second
+	if strings.Trim(fraction, "0") != "" {
+		wait += time.Second
+	}
+	return min(wait, maxRetryAfter), true
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // callClass is the class for Observer.Called.
 func callClass(status int, err error) string {

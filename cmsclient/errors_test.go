@@ -284,8 +284,9 @@ func TestRetryAfterOfAnswers(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	cases := map[string]time.Duration{
-		"": 0, "0": 0, "7": 7 * time.Second, "300": 5 * time.Minute, "301": 5 * time.Minute, "99999999999999999999": 0,
-		"-1": 0, "1.5": 0, "soon": 0,
+		"": 0, "0": 0, "7": 7 * time.Second, "300": 5 * time.Minute, "301": 5 * time.Minute, "4294967296": 5 * time.Minute, "99999999999999999999": 5 * time.Minute,
+		"-1": 0, "1.5": 2 * time.Second, "0.001": time.Second, "7.000": 7 * time.Second, "299.5": 5 * time.Minute, "300.5": 5 * time.Minute,
+		"1.": 0, ".5": 0, "1.5.5": 0, "1.-5": 0, "+1": 0, "1e3": 0, "soon": 0,
 		"Sun, 01 Mar 2026 12:00:09 GMT": 9 * time.Second, "Sun, 01 Mar 2026 11:00:00 GMT": 0,
 		"Mon, 02 Mar 2026 12:00:00 GMT": 5 * time.Minute,
 	}

@@ -32,10 +32,10 @@ func newRoundTripper(cfg Config) http.RoundTripper {
 }
 
 // sharedHeaders are the header values that never change. All requests share them; a RoundTripper must not write to them.
-type sharedHeaders struct{ accept, contentType, userAgent []string }
+type sharedHeaders struct{ accept, acceptEncoding, contentType, userAgent []string }
 
 func newSharedHeaders(userAgent string) sharedHeaders {
-	return sharedHeaders{[]string{mediaType}, []string{mediaType}, []string{userAgent}}
+	return sharedHeaders{[]string{mediaType}, []string{"identity"}, []string{mediaType}, []string{userAgent}}
 }
 
 func requestTemplate(host string) http.Request {
@@ -56,10 +56,11 @@ func (c *Client) request(ctx context.Context, q Query) *http.Request {
 	r := c.template.WithContext(ctx)
 	r.URL = &target
 	r.Header = http.Header{
-		"Accept":         c.shared.accept,
-		"Content-Type":   c.shared.contentType,
-		"Correlation-Id": {q.CorrelationID},
-		"User-Agent":     c.shared.userAgent,
+		"Accept":          c.shared.accept,
+		"Accept-Encoding": c.shared.acceptEncoding,
+		"Content-Type":    c.shared.contentType,
+		"Correlation-Id":  {q.CorrelationID},
+		"User-Agent":      c.shared.userAgent,
 	}
 	return r
 }

@@ -245,7 +245,7 @@ func TestAuthenticatorGetsACopy(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if r.Header.Get("Accept") != mediaType || r.Header.Get("User-Agent") != "balanceq" || len(r.Header) != 4 ||
+		if r.Header.Get("Accept") != mediaType || r.Header.Get("User-Agent") != "balanceq" || len(r.Header) != 5 ||
 			r.URL.Path != "/core/contracts/1/balances" || r.Body != nil {
 			t.Errorf("the caller's request became %v %v", r.URL, r.Header)
 		}
