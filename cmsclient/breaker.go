@@ -27,6 +27,7 @@ type breaker struct {
 	openTime  time.Duration // the latest
 	openUntil time.Time     // while open: no probe before
 	closedAt  time.Time
+	trouble   trouble
 }
 
 // twoStep is Allow before a call and done(err) after it.
@@ -88,6 +89,13 @@ func (b *breaker) allow(now time.Time) (ticket, bool) {
 
 // done reports the end of a call. What was allowed before the state last changed tells nothing about the time since.
 func (b *breaker) done(t ticket, err error, now time.Time) {
+	slow := b.slow != nil && verdictOf(err) == success && now.Sub(t.start) > b.cfg.SlowCall
+	switch {
+	case verdictOf(err) == failure:
+		b.trouble.note(kindOf(err), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
+	case slow:
+		b.trouble.note("slower than "+b.cfg.SlowCall.String(), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
+	}
 	if t.round != b.round {
 		return
 	}

@@ -66,7 +66,8 @@ func (g *gate) onBreakerChange(from, to gobreaker.State) {
 	if to == gobreaker.StateClosed {
 		g.pace.restart(g.cfg.MinInFlight, time.Now(), g.cfg.SlowStart)
 	}
-	g.events.post(func() { g.obs.BreakerChanged(from.String(), to.String()) })
+	failing := g.breaker.trouble.String()
+	g.events.post(func() { g.obs.BreakerChanged(from.String(), to.String(), failing) })
 }
 
 // admit returns a permit, or ctx's error.

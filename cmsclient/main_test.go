@@ -21,6 +21,7 @@ type recorder struct {
 	mu       sync.Mutex
 	calls    map[string]int
 	changes  []string // breaker, halted and resumed, in order
+	failing  []string // what it heard when the breaker opened
 	onChange func()
 }
 
@@ -42,10 +43,17 @@ func (r *recorder) change(s string) {
 	}
 }
 
-func (r *recorder) BreakerChanged(_, to string) { r.change(to) }
-func (r *recorder) Halted(error)                { r.change("halted") }
-func (r *recorder) Resumed()                    { r.change("resumed") }
-func (r *recorder) QuotaSpent(time.Time)        { r.change("quota spent") }
+func (r *recorder) BreakerChanged(_, to, failing string) {
+	if to == "open" {
+		r.mu.Lock()
+		r.failing = append(r.failing, failing)
+		r.mu.Unlock()
+	}
+	r.change(to)
+}
+func (r *recorder) Halted(error)         { r.change("halted") }
+func (r *recorder) Resumed()             { r.change("resumed") }
+func (r *recorder) QuotaSpent(time.Time) { r.change("quota spent") }
 
 func (r *recorder) history() string {
 	r.mu.Lock()

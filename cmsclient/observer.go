@@ -10,8 +10,9 @@ import (
 type Observer interface {
 	// Called reports one attempt and how long it took. The class is one of the Call constants.
 	Called(class string, d time.Duration)
-	// BreakerChanged reports a change between "closed", "open" and "half-open".
-	BreakerChanged(from, to string)
+	// BreakerChanged reports a change between "closed", "open" and "half-open"; failing is how the CMS fails or failed, as in
+	// Status.
+	BreakerChanged(from, to, failing string)
 	// Halted reports that calls stopped because of something that no request can be blamed for; err says what to mend.
 	Halted(err error)
 	// Resumed reports the end of that.
@@ -48,7 +49,7 @@ var _ Observer = NopObserver{}
 func (NopObserver) Called(string, time.Duration) {}
 
 // BreakerChanged does nothing.
-func (NopObserver) BreakerChanged(string, string) {}
+func (NopObserver) BreakerChanged(string, string, string) {}
 
 // Halted does nothing.
 func (NopObserver) Halted(error) {}

@@ -94,6 +94,7 @@ func (g *gate) causeNow(now time.Time) string {
 type Status struct {
 	Breaker       string    // "closed", "open" or "half-open"
 	Cause         string    // what keeps calls from flowing freely, a half-open breaker included; "": nothing
+	Failing       string    // while the breaker is not closed: the most frequent failures with their counts, and since when
 	HaltedError   string    // what to mend; "": not halted
 	CoolDownUntil time.Time // zero: no cool-down
 	InFlight      int       // calls admitted and not ended
@@ -120,6 +121,9 @@ func (c *Client) Status() Status {
 		QueuedRetries: g.queue.retries.Len(),
 		Retries:       g.budget.retries,
 		Hedges:        g.budget.hedges,
+	}
+	if g.breaker.seen != gobreaker.StateClosed {
+		s.Failing = g.breaker.trouble.String()
 	}
 	if g.halted != nil {
 		s.HaltedError = g.halted.Error()

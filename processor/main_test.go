@@ -130,7 +130,7 @@ func (w *world) Halted(error)                 { w.halts.Add(1) }
 func (w *world) Resumed()                     {}
 func (w *world) QuotaSpent(time.Time)         {}
 
-func (w *world) BreakerChanged(_, to string) {
+func (w *world) BreakerChanged(_, to, _ string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if to == "open" {

@@ -118,7 +118,7 @@ func (m *Metrics) Called(class string, d time.Duration) {
 }
 
 // BreakerChanged implements cmsclient.Observer.
-func (m *Metrics) BreakerChanged(from, to string) {
+func (m *Metrics) BreakerChanged(from, to, failing string) {
 	m.transitions.WithLabelValues(from, to).Inc()
 	event, text := m.log.Warn(), "the circuit breaker opened: the CMS fails, so consumption pauses; nothing is dead-lettered meanwhile"
 	switch to {
@@ -127,7 +127,11 @@ func (m *Metrics) BreakerChanged(from, to string) {
 	case "closed":
 		event, text = m.log.Info(), "the circuit breaker closed: consumption goes on"
 	}
-	event.Str("from", from).Str("to", to).Msg(text)
+	event.Str("from", from).Str("to", to)
+	if to == "open" {
+		event.Str("failing", failing)
+	}
+	event.Msg(text)
 }
 
 // Halted implements cmsclient.Observer.

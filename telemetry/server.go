@@ -27,6 +27,7 @@ type Health struct {
 	Halted        string     `json:"halted,omitempty"`  // what to mend
 	Paused        string     `json:"paused,omitempty"`  // what has spent the dead-letter budget, and how to go on
 	Breaker       string     `json:"breaker"`
+	Failing       string     `json:"failing,omitempty"` // while the breaker is not closed: how the CMS fails, and since when
 	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
 	KeysFailing   string     `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
 	WritesFailing string     `json:"writesFailing,omitempty"`
@@ -42,7 +43,7 @@ type Health struct {
 func (s Sources) health(v Verdict) Health {
 	c, cms, p := s.Consumer(), s.CMS(), s.Producer()
 	h := Health{
-		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Paused: s.Budget().Why, Breaker: cms.Breaker,
+		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Paused: s.Budget().Why, Breaker: cms.Breaker, Failing: cms.Failing,
 		NotStarted: notStarted(c.Starting), Partitions: len(c.Partitions), InFlight: c.InFlight,
 	}
 	switch {

@@ -219,11 +219,11 @@ func TestMetrics(t *testing.T) {
 // What an operator must not miss is in the log, once, with what it means.
 func TestWarnings(t *testing.T) {
 	m, log, _ := serve(t, &fakes{})
-	m.BreakerChanged("closed", "open")
+	m.BreakerChanged("closed", "open", "status 503 (7), since 2026-01-02T03:04:05Z")
 	m.Halted(errors.New("check the keys"))
 	m.Resumed()
 	m.QuotaSpent(time.Now())
-	for _, want := range []string{`"level":"warn","from":"closed","to":"open"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted", "cms.daily-quota"} {
+	for _, want := range []string{`"level":"warn","from":"closed","to":"open","failing":"status 503 (7), since 2026-01-02T03:04:05Z"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted", "cms.daily-quota"} {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("%q is not once in %s", want, log)
 		}

@@ -25,7 +25,7 @@ type breakerLog struct {
 var _ cmsclient.Observer = (*breakerLog)(nil)
 
 // BreakerChanged implements cmsclient.Observer.
-func (l *breakerLog) BreakerChanged(from, to string) {
+func (l *breakerLog) BreakerChanged(from, to, _ string) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()

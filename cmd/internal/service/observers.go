@@ -27,9 +27,9 @@ func (all observers) Called(class string, d time.Duration) {
 	}
 }
 
-func (all observers) BreakerChanged(from, to string) {
+func (all observers) BreakerChanged(from, to, failing string) {
 	for _, o := range all {
-		o.BreakerChanged(from, to)
+		o.BreakerChanged(from, to, failing)
 	}
 }
 

@@ -1,0 +1,68 @@
+package cmsclient
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The breaker says how the CMS fails, the most frequent first, and since when, for as long as it is open.
+func TestBreakerSaysHowTheCMSFails(t *testing.T) {
+	settings := func(cfg *Config) {
+		cfg.Breaker.MinCalls, cfg.Breaker.SlowCall, cfg.Breaker.SlowRatio = 6, 5*time.Second, .9
+	}
+	inBubbleWith(t, settings, func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder) {
+		if s := c.Status(); s.Failing != "" {
+			t.Errorf("nothing has failed: %q", s.Failing)
+		}
+		cms.latency = 0
+		since := time.Now().UTC().Format(time.RFC3339)
+		fails := []func(string) (*http.Response, error){
+			always(503, ""), always(503, ""), always(503, ""), always(500, ""), always(200, "<html>"),
+			func(string) (*http.Response, error) { return nil, errors.New("no route") },
+		}
+		for _, fail := range fails {
+			cms.set(fail)
+			_, _ = ask(t.Context(), c, 1)
+		}
+		synctest.Wait()
+		want := "status 503 (3), network (1), status 500 (1), since " + since
+		if s := c.Status(); s.Failing != want || s.Breaker != "open" {
+			t.Errorf("%s: %q, want %q", s.Breaker, s.Failing, want)
+		}
+		if len(obs.failing) != 1 || obs.failing[0] != want {
+			t.Errorf("the observer heard %q", obs.failing)
+		}
+		cms.set(always(200, goodBody))
+		time.Sleep(time.Minute)
+		if _, err := ask(t.Context(), c, 1); err != nil {
+			t.Fatal(err)
+		}
+		if s := c.Status(); s.Failing != "" || s.Breaker != "closed" {
+			t.Errorf("%s: %q", s.Breaker, s.Failing)
+		}
+	})
+}
+
+func TestTrouble(t *testing.T) {
+	var d trouble
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i := range 100 {
+		d.note("status "+strconv.Itoa(500+i), now, time.Minute, true)
+	}
+	if got := d.String(); len(d.kinds) > maxKinds+1 || !strings.HasPrefix(got, "other (84), ") {
+		t.Errorf("%d kinds: %s", len(d.kinds), got)
+	}
+	d.note("timeout", now.Add(time.Hour), time.Minute, false) // a probe of a breaker that is open for long
+	if got := d.String(); !strings.HasSuffix(got, "since 2026-01-02T03:04:05Z") {
+		t.Error(got)
+	}
+	d.note("timeout", now.Add(2*time.Hour), time.Minute, true)
+	if got := d.String(); got != "timeout (1), since 2026-01-02T05:04:05Z" {
+		t.Error(got)
+	}
+}
