@@ -32,6 +32,8 @@ type Place = interface {
 	Committed()
 	// Behind is what to commit when this record is the last one that is done.
 	Behind() kafkawire.OffsetAndMetadata
+	// About says whether a commit was counted in the log that the record stands in, and not in one of the topic's name from before.
+	About(committed kafkawire.OffsetAndMetadata) bool
 }
 
 // ExactlyOnce is delivery by transactions of outcomes and offsets: a reader that takes committed records only
@@ -80,6 +82,12 @@ func (it *item) Behind() kafkawire.OffsetAndMetadata {
 	defer p.mu.Unlock()
 	o, _ := p.note(it.record.Offset+1, none, aheadLimit)
 	return o
+}
+
+// About implements Place.
+func (it *item) About(o kafkawire.OffsetAndMetadata) bool {
+	of, _, err := decodeNote(o.Offset, o.Metadata)
+	return err != nil || !of.replaced(it.partition.log)
 }
 
 // Committed implements Place: what was delivered before could have been repeated.

@@ -48,6 +48,8 @@ type Place = interface {
 	Committed()
 	// Behind is what to commit when this record is the last one that is done.
 	Behind() kafkawire.OffsetAndMetadata
+	// About says whether a commit was counted in the log that the record stands in, and not in one of the topic's name from before.
+	About(committed kafkawire.OffsetAndMetadata) bool
 }
 
 // Transactions writes outcomes and the offsets of their records in one transaction (KIP-98, KIP-447): a reader with

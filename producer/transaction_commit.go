@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"balanceq/kafkawire"
@@ -229,7 +231,8 @@ func (t *Transactions) takeOver(ctx context.Context) error {
 }
 
 // settleDoubt forgets the outcomes that are in the log after all. Nobody else commits offsets of our partitions, and where
-// somebody does, they have been answered.
+// somebody does, they have been answered. An offset of a former topic of that name says nothing about them: it can still be
+// stored when the topic was made again.
 func (t *Transactions) settleDoubt(ctx context.Context) error {
 	clear(t.stored)
 	partitions := t.live() // others commit those that are not
@@ -244,6 +247,13 @@ func (t *Transactions) settleDoubt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.mu.Lock()
+	maps.DeleteFunc(t.stored, func(partition int32, o kafkawire.OffsetAndMetadata) bool {
+		all := t.kept.below(partition, math.MaxInt64)
+		live := slices.IndexFunc(all, func(k *kept) bool { return k.place.Live() })
+		return live >= 0 && !all[live].place.About(o)
+	})
+	t.mu.Unlock()
 	t.drop(t.stored)
 	return nil
 }

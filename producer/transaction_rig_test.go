@@ -31,6 +31,11 @@ func (p *place) Next() bool    { return p.next.Load() }
 func (p *place) Live() bool    { return !p.revoked.Load() }
 func (p *place) Committed()    { p.committed.Add(1) }
 
+// ofFormerTopic is the metadata of commits that are not about the topic at hand.
+const ofFormerTopic = "former"
+
+func (p *place) About(o kafkawire.OffsetAndMetadata) bool { return o.Metadata != ofFormerTopic }
+
 // Behind needs the offset where a partition is committed in portions.
 func (p *place) Behind() kafkawire.OffsetAndMetadata {
 	return kafkawire.OffsetAndMetadata{Offset: p.offset + 1}
