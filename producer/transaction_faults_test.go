@@ -274,3 +274,22 @@ func below(names []string, offsets map[int32]int64) []string {
 		return offset >= offsets[p]
 	})
 }
+
+// An end that is not known, and an offset in the group that was committed for a topic of the same name that is no more: it is
+// above all outcomes of the one at hand, and they are not in the log.
+func TestUnknownEndAndAFormerTopic(t *testing.T) {
+	cluster := embedded(t, transactionTopics...)
+	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Second })
+	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
+	// The transaction fails, and before the next one begins the group has another's offset.
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Err: kerr.InvalidCommitOffsetSize, Count: 1})
+	if err := b.commit(map[int32]int64{0: 21}); err == nil {
+		t.Fatal("committed, in spite of the refusal")
+	}
+	former := map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 500, Epoch: kafkawire.NoEpoch, Metadata: ofFormerTopic}}
+	if err := b.wire.CommitOffsets(t.Context(), nobody(b.group)(), b.requests, former); err != nil {
+		t.Fatal(err)
+	}
+	kafkatest.Eventually(t, within, "it is committed", func() bool { return b.commit(map[int32]int64{0: 21}) == nil && b.stored(0)[0] == 21 })
+	b.wantSeen(names)
+}
