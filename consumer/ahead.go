@@ -141,3 +141,12 @@ func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []r
 	}
 	return log, ahead
 }
+
+// note is a commit of the offset with what is known about it. It requires mu.
+func (p *partition) note(offset int64, above iter.Seq[run], limit int) (o kafkawire.OffsetAndMetadata, all bool) {
+	o = kafkawire.OffsetAndMetadata{Offset: offset, Epoch: p.epochs.at(offset)}
+	o.Metadata, all = encodeNote(p.log, offset, above, limit)
+	return o, all
+}
+
+func none(func(run) bool) {}

@@ -2,8 +2,8 @@ package consumer
 
 import "balanceq/kafkawire"
 
-// epochs remembers under which leader epochs a partition's records were written, from the commit offset to the end of what was
-// read. The first entry is where the partition started, with the epoch of the record before it.
+// epochs remembers under which leader epochs a partition's records were written, from the commit offset to the end of what
+// was read. The first entry is where the partition started, with the epoch of the record before it.
 type epochs []kafkawire.EpochStart
 
 // at returns the epoch of the record before offset, NoEpoch if it is not known.
@@ -34,8 +34,8 @@ func (e epochs) trim(offset int64) epochs {
 	return e
 }
 
-// divergence returns where a log that was read up to offset parts from the one that is there now, which answers with an end:
-// at that end, or where the first records were read that have a later epoch than it.
+// divergence returns where a log that was read up to offset parts from the one that is there now, which answers with an
+// end: at that end, or where the first records were read that have a later epoch than it.
 func (e epochs) divergence(offset int64, end kafkawire.EpochEnd) int64 {
 	to := min(offset, end.End)
 	for _, s := range e[1:] {

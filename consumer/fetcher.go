@@ -160,7 +160,9 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 }
 
 // wanted collects the leader's partitions that have room. complete says that none was left out.
-func (f *fetcher) wanted(leader int32) (partitions map[int32]*partition, offsets map[int32]kafkawire.LogPosition, complete bool) {
+func (f *fetcher) wanted(leader int32) (
+	partitions map[int32]*partition, offsets map[int32]kafkawire.LogPosition, complete bool,
+) {
 	partitions, offsets, complete = map[int32]*partition{}, map[int32]kafkawire.LogPosition{}, true
 	held, now := f.consumer.held(), time.Now()
 	f.mu.Lock()
@@ -223,9 +225,9 @@ func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries in
 	}
 }
 
-// outOfRange goes on where the log begins when our offset was deleted by retention. When the log ends before it, it has lost its
-// tail: brokers that know the epoch of what was read say where. Only where nothing is known of that, all of the log is read:
-// repeated beats lost.
+// outOfRange goes on where the log begins when our offset was deleted by retention. When the log ends before it, it has lost
+// its tail: brokers that know the epoch of what was read say where. Only where nothing is known of that, all of the log is
+// read: repeated beats lost.
 func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.LogPosition) error {
 	c := f.consumer
 	bounds := [2]int64{}
@@ -239,8 +241,10 @@ func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.
 	switch {
 	case asked.Offset < bounds[0]:
 		if p.jump(asked.Offset, bounds[0]) {
-			c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).Int64("offset", asked.Offset).Int64("continuing_at", bounds[0]).
-				Msg("the log does not hold the next offset to read any more (deleted by retention, or by an operator): requests were lost before they were read")
+			c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).
+				Int64("offset", asked.Offset).Int64("continuing_at", bounds[0]).
+				Msg("the log does not hold the next offset to read any more (deleted by retention, or by an operator): " +
+					"requests were lost before they were read")
 			c.obs.OffsetJumped(p.id, asked.Offset, bounds[0])
 		}
 		return nil
@@ -258,7 +262,8 @@ func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.
 			return nil
 		}
 	}
-	c.moveBack(p, asked.Offset, bounds[0], "the log ends before the next offset to read, and nothing tells which of its records were read "+
-		"(it was committed without a leader epoch, or the brokers know no such epoch): all that it holds is read, and answered again")
+	c.moveBack(p, asked.Offset, bounds[0], "the log ends before the next offset to read, and nothing tells which of its "+
+		"records were read (it was committed without a leader epoch, or the brokers know no such epoch): "+
+		"all that it holds is read, and answered again")
 	return nil
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// logID says which log offsets are about. A topic that was deleted and made again has another id (KIP-516); offsets of the
-// one before mean nothing in it. The cluster is in it because MirrorMaker copies what is committed to another one, where
-// every topic has another id.
+// logID says which log offsets are about. A topic that was deleted and made again has another id (KIP-516); offsets of
+// the one before mean nothing in it. The cluster is in it because MirrorMaker copies what is committed to another one,
+// where every topic has another id.
 type logID struct {
 	topic   kafkawire.TopicID
 	cluster uint32 // CRC-32 of the cluster's id

@@ -9,10 +9,11 @@ import (
 	"balanceq/kafkawire"
 )
 
-// What was read may not be what the log holds now: its topic was deleted and made again (another id), or it has lost its tail
-// (the leader epoch before our offset does not agree). Either way the partition is put to work afresh, as if it had been given
-// back and granted again. What is in flight of the former log is dropped as after any revocation: outcomes that the producer
-// has already may still be written (at-least-once), none is committed. So it never has to wait for the CMS or an operator.
+// What was read may not be what the log holds now: its topic was deleted and made again (another id), or it has lost its
+// tail (the leader epoch before our offset does not agree). Either way the partition is put to work afresh, as if it had been
+// given back and granted again. What is in flight of the former log is dropped as after any revocation: outcomes that the
+// producer has already may still be written (at-least-once), none is committed. So it never has to wait for the CMS or an
+// operator.
 
 // fence ends the partitions' work: nothing of theirs is committed from here on. They stay in the books until replace.
 func (c *Consumer) fence(parts []*partition) {
@@ -42,8 +43,8 @@ func (p *partition) leaving() bool {
 	return p.draining
 }
 
-// follow has the partitions go on in the log that the topic has now, if they were started on another one: where the group has
-// committed for it, else at its beginning. If that cannot be told yet they stand still; call it again.
+// follow has the partitions go on in the log that the topic has now, if they were started on another one: where the group
+// has committed for it, else at its beginning. If that cannot be told yet they stand still; call it again.
 func (c *Consumer) follow(ctx context.Context) error {
 	c.following.Lock()
 	defer c.following.Unlock()
@@ -104,7 +105,8 @@ func (c *Consumer) sayRenewed(former, now logID, ids []int32) {
 	if len(ids) == 0 {
 		return
 	}
-	c.log.Error().Str("topic", c.cfg.Topic).Ints32("partitions", ids).Stringer("former_id", former.topic).Stringer("id", now.topic).
+	c.log.Error().Str("topic", c.cfg.Topic).Ints32("partitions", ids).
+		Stringer("former_id", former.topic).Stringer("id", now.topic).
 		Msg("the topic was deleted and made again: what was read and committed is about the former one; " +
 			"beginning at the beginning of the new one. Requests of the former one that had no answer yet get none")
 }
@@ -123,8 +125,8 @@ func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) {
 	}
 	p.mu.Unlock()
 	if to < asked {
-		c.moveBack(p, asked, to, "the log has lost its end (an unclean leader election, or a power cut before records were on disk): "+
-			"the records from continuing_at up to offset that were read before are gone; what is written there now is read")
+		c.moveBack(p, asked, to, "the log has lost its end (an unclean leader election, or a power cut before records were "+
+			"on disk): the records from continuing_at up to offset that were read before are gone; what is written there now is read")
 	}
 }
 
@@ -136,7 +138,8 @@ func (c *Consumer) moveBack(p *partition, asked, to int64, why string) {
 		return
 	}
 	c.fence([]*partition{p})
-	c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).Int64("offset", asked).Int64("continuing_at", to).Msg(why)
+	c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).
+		Int64("offset", asked).Int64("continuing_at", to).Msg(why)
 	c.obs.OffsetJumped(p.id, asked, to)
 	c.replace(p, p.before(to, c.delivery.Durable()))
 	c.fetcher.poke()
@@ -165,4 +168,13 @@ func (p *partition) before(to int64, durable bool) position {
 	}
 	from.committed = kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset, Epoch: p.epochs.at(from.start)}
 	return from
+}
+
+// forgetEpoch has the next fetch ask by offset alone.
+func (p *partition) forgetEpoch(asked int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fetchNext == asked {
+		p.epochs = epochs{{From: asked, Epoch: kafkawire.NoEpoch}}
+	}
 }

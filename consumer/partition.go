@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"context"
-	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -257,15 +256,6 @@ func (p *partition) jump(asked, to int64) bool {
 	return true
 }
 
-// forgetEpoch has the next fetch ask by offset alone.
-func (p *partition) forgetEpoch(asked int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.fetchNext == asked {
-		p.epochs = epochs{{From: asked, Epoch: kafkawire.NoEpoch}}
-	}
-}
-
 // open returns how many started records are not yet behind the commit offset. A fenced partition waits for none.
 func (p *partition) open() int {
 	if p.revoked.Load() {
@@ -306,12 +296,3 @@ func (p *partition) noteCommitted(o kafkawire.OffsetAndMetadata) {
 	p.committed, p.metadata = o.Offset, o.Metadata
 	p.mu.Unlock()
 }
-
-// note is a commit of the offset with what is known about it. It requires mu.
-func (p *partition) note(offset int64, above iter.Seq[run], limit int) (o kafkawire.OffsetAndMetadata, all bool) {
-	o = kafkawire.OffsetAndMetadata{Offset: offset, Epoch: p.epochs.at(offset)}
-	o.Metadata, all = encodeNote(p.log, offset, above, limit)
-	return o, all
-}
-
-func none(func(run) bool) {}
