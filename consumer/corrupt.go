@@ -12,7 +12,8 @@ import (
 
 // Skips are what operators have decided about batches that cannot be read.
 type Skips interface {
-	// Skip returns where to go on instead of at an offset of such a batch, and who decided so; ok is false while that is undecided.
+	// Skip returns where to go on instead of at an offset of such a batch, and who decided so; ok is false while that is
+	// undecided.
 	Skip(ctx context.Context, partition int32, offset int64) (to int64, by string, ok bool, err error)
 }
 
@@ -51,9 +52,10 @@ func (p *partition) corrupt(asked int64, why *kafkawire.Corrupt) {
 	p.broken = &c // a new one: Status hands it out
 	p.mu.Unlock()
 	topic := p.consumer.cfg.Topic
-	p.consumer.trouble(why, c.Tries).Err(why).Str("topic", topic).Int32("partition", p.id).Int64("from", c.From).Int64("to", c.To-1).
-		Int("tries", c.Tries).Str("command", p.skipCommand(c.From)).
-		Msg("a batch cannot be read, and its partition stands still: other partitions go on; trying again until an operator skips it")
+	p.consumer.trouble(why, c.Tries).Err(why).Str("topic", topic).Int32("partition", p.id).
+		Int64("from", c.From).Int64("to", c.To-1).Int("tries", c.Tries).Str("command", p.skipCommand(c.From)).
+		Msg("a batch cannot be read, and its partition stands still: other partitions go on; " +
+			"trying again until an operator skips it")
 }
 
 func (p *partition) skipCommand(offset int64) string {
@@ -117,7 +119,8 @@ func (f *fetcher) askSkip(ctx context.Context, p *partition, broken *Corruption)
 	defer cancel()
 	to, by, ok, err := c.skips.Skip(ctx, p.id, broken.From)
 	if err != nil {
-		c.trouble(err, broken.Tries).Err(err).Int32("partition", p.id).Msg("looking whether an operator has skipped a batch failed; trying again")
+		c.trouble(err, broken.Tries).Err(err).Int32("partition", p.id).
+			Msg("looking in topics.replays whether an operator has skipped a batch failed; trying again")
 		return
 	}
 	if ok && p.pastCorrupt(broken.From, to) {

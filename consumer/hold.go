@@ -33,7 +33,7 @@ func (p *partition) hold(ctx context.Context, bytes int) (*hold, bool) {
 }
 
 // release is called once for each user. Two may be the last ones of different chunks at the same time: freed then has a token of
-// one of them, and whoever takes it sees what both have given back.
+// one of them, and who takes it sees what both have given back.
 func (h *hold) release() {
 	if h == nil || h.users.Add(-1) > 0 { // tests make items without a chunk
 		return

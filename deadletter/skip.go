@@ -13,14 +13,14 @@ import (
 )
 
 // Skip is an operator's decision that a group goes on behind a batch of the request topic that cannot be read. It stands in the
-// ledger, where the instance that holds the partition finds it: nobody else may commit for it.
+// ledger, where the instance that holds the partition finds it: no other client may commit for it.
 type Skip struct {
 	Run       string    `json:"run"` // names the decision
 	Time      time.Time `json:"time"`
 	By        string    `json:"by"` // user@host
 	Group     string    `json:"group"`
 	Topic     string    `json:"topic"`
-	TopicID   string    `json:"topicId"` // a topic that is made anew has other batches
+	TopicID   string    `json:"topicId"` // a topic that is made again has other batches
 	Partition int32     `json:"partition"`
 	From      int64     `json:"from"`
 	To        int64     `json:"to"` // where the group goes on
@@ -56,7 +56,8 @@ func readSkip(rec *schemas.Record) *Skip {
 
 // Covers says that the skip is about that offset of a group in a topic.
 func (s *Skip) Covers(group, topic, topicID string, partition int32, offset int64) bool {
-	return s.Group == group && s.Topic == topic && s.TopicID == topicID && s.Partition == partition && s.From <= offset && offset < s.To
+	return s.Group == group && s.Topic == topic && s.TopicID == topicID && s.Partition == partition &&
+		s.From <= offset && offset < s.To
 }
 
 const skipPause = 200 * time.Millisecond

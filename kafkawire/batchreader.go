@@ -73,26 +73,22 @@ func (r *batchReader) spent() int {
 
 // end says what is wrong if there is more, or less, than the records.
 func (r *batchReader) end() error {
-	if r.lost != nil {
+	switch {
+	case r.lost != nil:
+		return nil
+	case len(r.b) > 0:
+		return errRecords
+	case r.in == nil:
 		return nil
 	}
-	if len(r.b) == 0 && r.in != nil {
-		n, err := io.ReadFull(r.in, r.probe[:])
-		if n == 0 && errors.Is(err, io.EOF) {
-			return nil
-		}
-		if n == 0 && r.in.shrunk {
-			return nil // the records are all there
-		}
-		if n == 0 {
-			return err
-		}
+	n, err := io.ReadFull(r.in, r.probe[:])
+	switch {
+	case n > 0:
 		return errRecords
+	case errors.Is(err, io.EOF), r.in.shrunk: // the records are all there
+		return nil
 	}
-	if len(r.b) > 0 {
-		return errRecords
-	}
-	return nil
+	return err
 }
 
 // fill decompresses on until n bytes are there, if there are as many. It reads as much as there is room for.
@@ -110,7 +106,7 @@ func (r *batchReader) fill(n int) error {
 	had := copy(r.start, r.b)
 	got, err := io.ReadFull(r.in, r.start[had:])
 	r.b = r.start[: had+got : had+got]
-	if err == io.EOF || err == io.ErrUnexpectedEOF || len(r.b) >= n { //nolint:errorlint // inside another error it is one
+	if err == io.EOF || err == io.ErrUnexpectedEOF || len(r.b) >= n {
 		return nil // an error of the codec comes again with the next bytes
 	}
 	return err

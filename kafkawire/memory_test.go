@@ -3,6 +3,7 @@ package kafkawire
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"runtime"
 	"runtime/debug"
@@ -286,7 +287,7 @@ func FuzzSnappyBlock(f *testing.F) {
 			piece, err = s.decompress()
 			got = append(got, piece...)
 		}
-		if (err == io.EOF) != (wantErr == nil) || wantErr == nil && !bytes.Equal(got, want) { //nolint:errorlint // that is what readers look for
+		if errors.Is(err, io.EOF) != (wantErr == nil) || wantErr == nil && !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes, %v; want %d, %v", len(got), err, len(want), wantErr)
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 	"io"
 )
 
@@ -39,7 +38,7 @@ func (r *batchReader) oversized(rec *Record, size int64, why string) error {
 		p.pass(n, nil)
 	}
 	if o.Value = max(-1, p.varint()); o.Value >= 0 {
-		var digest hash.Hash = sha256.New()
+		digest := sha256.New()
 		p.pass(o.Value, digest)
 		digest.Sum(o.SHA256[:0])
 	}

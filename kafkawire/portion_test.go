@@ -10,15 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// batchOf is a batch of n times the same record.
-func batchOf(n int, r *Record) theirs {
-	f := theirs{last: int32(n - 1), producer: -1, count: int32(n)}
-	for i := range n {
-		f.body = appendRecord(f.body, r, 0, int64(i))
-	}
-	return f
-}
-
 // portions fetches until the end, as a consumer does whose broker returns whole batches. It returns what has been handed out at once.
 func portions(tb testing.TB, b []byte, limits FetchLimits, each func([]Record)) (n int) {
 	tb.Helper()

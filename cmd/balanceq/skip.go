@@ -60,7 +60,8 @@ func (p *program) skip(ctx context.Context, cfg config.Config, o *skipOptions) e
 		return err
 	}
 	if o.partition >= described[0].Partitions {
-		return usageError{fmt.Errorf("--partition: %s has no partition %d; it has 0 to %d", topic, o.partition, described[0].Partitions-1)}
+		return usageError{fmt.Errorf("--partition: %s has no partition %d; it has 0 to %d",
+			topic, o.partition, described[0].Partitions-1)}
 	}
 	wire := kafkawire.NewClient(settings, topic, cfg.Topics.Replays)
 	defer wire.Close()
@@ -70,7 +71,8 @@ func (p *program) skip(ctx context.Context, cfg config.Config, o *skipOptions) e
 	}
 	at := fmt.Sprintf("offsets %d to %d of %s/%d (%s)", gap.From, gap.To-1, topic, o.partition, count(gap.To-gap.From, "offset"))
 	if !o.execute {
-		_, err := fmt.Fprintf(p.out, "%s cannot be read: %s\nto let group %s go on behind them, at %d: add --execute\n",
+		_, err := fmt.Fprintf(p.out,
+			"%s cannot be read: %s\nto let group %s go on behind them, at %d: add --execute\n",
 			at, printable(why.Error()), cfg.Kafka.Group, gap.To)
 		return err
 	}
@@ -80,14 +82,17 @@ func (p *program) skip(ctx context.Context, cfg config.Config, o *skipOptions) e
 	}
 	now, by := time.Now(), operator()
 	s := deadletter.Skip{
-		Run: now.UTC().Format("20060102T150405.000"), Time: now, By: by, Group: cfg.Kafka.Group, Topic: topic, TopicID: id.String(),
+		Run: now.UTC().Format("20060102T150405.000"), Time: now, By: by, Group: cfg.Kafka.Group,
+		Topic: topic, TopicID: id.String(),
 		Partition: int32(o.partition), From: gap.From, To: gap.To, Why: why.Error(),
 	}
 	if err := s.Record(ctx, wire, cfg.Topics.Replays); err != nil {
 		return fmt.Errorf("recording the decision in %s: %w", cfg.Topics.Replays, err)
 	}
-	_, err = fmt.Fprintf(p.out, "skipped %s, which cannot be read: %s\ngroup %s goes on at %d as soon as the instance that holds the partition has seen it; "+
-		"if it does not within a minute, see its log and whether it may read %s\n", at, printable(why.Error()), cfg.Kafka.Group, gap.To, cfg.Topics.Replays)
+	_, err = fmt.Fprintf(p.out, "skipped %s, which cannot be read: %s\n"+
+		"group %s goes on at %d as soon as the instance that holds the partition has seen it; "+
+		"if it does not within a minute, see its log and whether it may read %s\n",
+		at, printable(why.Error()), cfg.Kafka.Group, gap.To, cfg.Topics.Replays)
 	return err
 }
 
@@ -98,7 +103,9 @@ var skipLimits = kafkawire.FetchLimits{MaxWait: time.Second, MaxBytes: 1 << 20, 
 const maxNonsense = 10_000
 
 // unreadable returns which offsets from that one on cannot be read, and why. It is an error if they can.
-func unreadable(ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64) (gap kafkawire.Span, why error, err error) {
+func unreadable(
+	ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64,
+) (gap kafkawire.Span, why, err error) {
 	gap = kafkawire.Span{From: offset, To: offset}
 	for gap.To-gap.From < maxNonsense {
 		f, err := fetchOne(ctx, wire, topic, partition, gap.To)
@@ -106,33 +113,36 @@ func unreadable(ctx context.Context, wire *kafkawire.Client, topic string, parti
 		switch {
 		case err != nil:
 			return gap, nil, err
-		case errors.As(f.Err, &corrupt) && f.Next == gap.To:
-			to := corrupt.Beyond(gap.To)
-			nonsense := to == gap.To+1 && corrupt.First != gap.To
-			if gap.To = to; why == nil {
+		case errors.As(f.Err, &corrupt) && f.Next == gap.To && (why == nil || corrupt.First != gap.To):
+			at := gap.To
+			if gap.To = corrupt.Beyond(at); why == nil {
 				why = corrupt
 			}
-			if !nonsense {
+			if gap.To > at+1 {
 				return gap, why, nil
-			}
+			} // else its head may not say where it ends: the same batch may come again, which begins before
 		case why != nil: // the end of what cannot be read
 			return gap, why, nil
 		case kafkawire.OutOfRange(f.Err):
-			return gap, nil, fmt.Errorf("%s/%d has no offset %d: give the one that /readyz and the log name", topic, partition, offset)
+			return gap, nil, fmt.Errorf("%s/%d has no offset %d: give the one that /readyz and the log name",
+				topic, partition, offset)
 		case f.Err != nil && f.Next == gap.To && corrupt == nil:
 			return gap, nil, fmt.Errorf("reading %s/%d at offset %d: %w", topic, partition, offset, f.Err)
 		case f.Next == gap.To:
-			return gap, nil, fmt.Errorf("there is nothing at offset %d of %s/%d yet, so there is nothing to skip", offset, topic, partition)
-		default:
-			return gap, nil, fmt.Errorf("offset %d of %s/%d can be read, so it is not skipped; give the one that /readyz and the log name",
+			return gap, nil, fmt.Errorf("there is nothing at offset %d of %s/%d yet, so there is nothing to skip",
 				offset, topic, partition)
+		default:
+			return gap, nil, fmt.Errorf("offset %d of %s/%d can be read, so it is not skipped; "+
+				"give the one that /readyz and the log name", offset, topic, partition)
 		}
 	}
 	return gap, why, nil
 }
 
 // fetchOne asks the leader of a partition, until there is one.
-func fetchOne(ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64) (*kafkawire.Fetched, error) {
+func fetchOne(
+	ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64,
+) (*kafkawire.Fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, reachPatience)
 	defer cancel()
 	for {
@@ -151,7 +161,9 @@ func fetchOne(ctx context.Context, wire *kafkawire.Client, topic string, partiti
 	}
 }
 
-func tryFetch(ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64) (*kafkawire.Fetched, error) {
+func tryFetch(
+	ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64,
+) (*kafkawire.Fetched, error) {
 	leaders, _, err := wire.Leaders(ctx, topic)
 	if err != nil {
 		return nil, err
