@@ -128,7 +128,7 @@ func (m *kip848Member) assign(ctx context.Context, answer kafkawire.ConsumerPlac
 			return fmt.Errorf("partitions of another topic than %s are assigned: %w", m.cfg.Topic, kafka.UnknownTopicOrPartition)
 		}
 		if m.topic != (kafkawire.TopicID{}) {
-			m.log.Warn().Str("topic", m.cfg.Topic).Msg("the topic was made anew; what was held of the former one is dropped uncommitted")
+			m.log.Warn().Str("topic", m.cfg.Topic).Msg("the topic was deleted and made again; what was held of the former one is dropped uncommitted")
 			m.drop()
 		}
 		m.topic = id
