@@ -75,7 +75,7 @@ type Transactions struct {
 	rival      error         // nothing is committed any more: it would go on for ever
 	wait       time.Duration // before the next transaction, as the one before failed
 	pace       pace          // how much one transaction holds
-	answered   bool          // some partition has taken what this transaction writes
+	answered   bool          // some partition of this transaction is not in trouble
 	topics     map[string]*topic
 	stored     Offsets // committed offsets, as far as known
 	holds      map[subject]*hold

@@ -166,6 +166,7 @@ func (t *Transactions) fill(ctx context.Context, member func() kafkawire.Member,
 			partitions[q.topic] = append(partitions[q.topic], q.partition)
 		}
 		if err := t.retry(ctx, func(ctx context.Context) error { return t.wire.AddPartitions(ctx, t.txn, partitions) }); err != nil {
+			t.answered = len(leaves(err)) < len(queues)
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func (t *Transactions) hold(err error) (held error) {
 		case !errors.As(err, &partition) || errors.Is(err, kafka.OffsetMetadataTooLarge): // which the consumer cures
 			continue
 		case lasting(err), passing && t.answered && errors.As(err, new(kafka.Error)):
-			held = t.keepOut(subject{partition.Topic, partition.Partition, whole}, err, passing)
+			held = t.keepOut(subject{partition.Topic, partition.Partition, whole}, partition.Err, passing)
 		}
 	}
 	return held

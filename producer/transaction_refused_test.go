@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -128,6 +129,47 @@ func TestUnavailablePartitionIsHeld(t *testing.T) {
 	}
 	outage.Remove()
 	kafkatest.Eventually(t, within, "all is committed", func() bool { b.due(); return b.commit(asked) == nil })
+}
+
+// A topic of outcomes that is deleted holds the requests whose outcome belongs there, until it exists again.
+func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
+	broker := kafkatest.Shared()
+	b := transactions(t, broker.Brokers(), broker.Topic(t, 4), broker.Topic(t, 4), broker.Topic(t, 4), "a",
+		func(c *TransactionConfig) { c.Timeout = 2 * time.Second })
+	b.mustCommit(b.everywhere(0, 1))
+	admin, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	ask := func(req kmsg.Request) {
+		t.Helper()
+		if _, err := admin.Request(deadline(t), req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	name := kmsg.NewDeleteTopicsRequestTopic()
+	name.Topic = &b.outcomes.DeadLetters
+	del.TopicNames, del.Topics, del.TimeoutMillis = []string{b.outcomes.DeadLetters}, append(del.Topics, name), 10_000
+	ask(del)
+	asked := b.everywhere(1, 5)
+	kafkatest.Eventually(t, within, "the others are committed", func() bool {
+		if err := b.commit(asked); err == nil || !strings.Contains(err.Error(), b.outcomes.DeadLetters) {
+			t.Fatalf("committing: %v", err)
+		}
+		stored := b.stored(0, 1, 2, 3)
+		return stored[2] == 6 && stored[3] == 6
+	})
+	create := kmsg.NewPtrCreateTopicsRequest()
+	again := kmsg.NewCreateTopicsRequestTopic()
+	again.Topic, again.NumPartitions, again.ReplicationFactor = b.outcomes.DeadLetters, 4, 1
+	create.Topics, create.TimeoutMillis = append(create.Topics, again), 10_000
+	ask(create)
+	kafkatest.Eventually(t, within, "all is committed", func() bool { b.due(); return b.commit(asked) == nil })
+	if stored := b.stored(0, 1, 2, 3); stored[0] != 6 || stored[1] != 6 || b.Status().Buffered != 0 {
+		t.Errorf("stored %v, %d bytes are kept", stored, b.Status().Buffered)
+	}
 }
 
 // With every partition in trouble none is held: then it is the brokers, and they come back.
