@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,33 +14,47 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// slowLine lets every connection carry so many bytes a second towards the brokers.
-func slowLine(rate int) kfake.Opt {
+// slowLine lets every connection carry so many bytes a second towards the brokers. What of a request is not through after
+// most is lost with the connection, as whatever a client has not sent is when it gives up; 0: nothing is.
+func slowLine(rate int, most time.Duration) kfake.Opt {
 	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		l, err := net.Listen(network, address)
-		return slowListener{l, rate}, err
+		return slowListener{l, rate, most}, err
 	})
 }
 
 type slowListener struct {
 	net.Listener
 	rate int
+	most time.Duration
 }
 
 func (l slowListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	return slowConn{conn, l.rate}, err
+	return &slowConn{Conn: conn, line: l}, err
 }
 
+// slowConn is used by one goroutine to read and another to write.
 type slowConn struct {
 	net.Conn
-	rate int
+	line  slowListener
+	since atomic.Int64 // when the request that is being read began, Unix nanoseconds; 0: none
 }
 
-func (c slowConn) Read(b []byte) (int, error) {
+func (c *slowConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b[:min(len(b), 16<<10)])
-	time.Sleep(time.Duration(n) * time.Second / time.Duration(c.rate))
+	c.since.CompareAndSwap(0, time.Now().UnixNano())
+	<-time.After(time.Duration(n) * time.Second / time.Duration(c.line.rate))
+	if c.line.most > 0 && time.Now().UnixNano()-c.since.Load() > int64(c.line.most) {
+		_ = c.Close()
+		return 0, net.ErrClosed
+	}
 	return n, err
+}
+
+func (c *slowConn) Write(b []byte) (int, error) {
+	c.since.Store(0)
+	return c.Conn.Write(b)
 }
 
 // letterOf is a dead letter of so many bytes.
@@ -55,7 +70,7 @@ func letterOf(b *books, partition int32, offset int64, size int) (*schemas.Inqui
 func TestTransactionsOnASlowLine(t *testing.T) {
 	t.Parallel()
 	const timeout, rate, size, each = time.Second, 1 << 20, 32 << 10, 12
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1), slowLine(rate))...)
+	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1), slowLine(rate, 0))...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout, c.BufferBytes = timeout, 32<<20 })
 	kept, asked := 0, map[int32]int64{0: 1}
 	for p := range int32(4) {
@@ -109,25 +124,27 @@ func TestTransactionsOnASlowLine(t *testing.T) {
 // At-least-once: a request that the line does not carry in time becomes smaller ones.
 func TestProducerOnASlowLine(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(6, "topic"), slowLine(512<<10))
+	const timeout = 600 * time.Millisecond
+	cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(6, "topic"), slowLine(512<<10, timeout))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 128 << 10})
-	p.timeout = 600 * time.Millisecond
+	p.timeout = timeout
 	a := newAcks()
 	want := map[int32][]string{}
-	for i, name := range sequence("", 60) {
+	for i, name := range sequence("", 120) {
 		value := fmt.Sprintf("%s%*s", name, 20<<10, "")
 		write(t, p, "topic", int32(i%6), value, a)
 		want[int32(i%6)] = append(want[int32(i%6)], value)
 	}
-	a.wait(t, 60)
-	a.once(t, 60)
+	a.wait(t, 120)
+	a.once(t, 120)
 	got := logOf(t, cluster.ListenAddrs(), "topic")
 	for partition, values := range want {
 		if !slices.Equal(got[partition], values) {
 			t.Errorf("partition %d holds %d values, want %d", partition, len(got[partition]), len(values))
 		}
 	}
-	if len(obs.seen()) == 0 {
-		t.Error("all was in time: the test proves nothing")
+	// Each failure is a request of up to six partitions. Sized once and for all, every second request would fail: 46 writes.
+	if n := len(obs.seen()); n == 0 || n > 24 {
+		t.Errorf("%d writes failed: none proves nothing, many that it has not learnt", n)
 	}
 }

@@ -83,7 +83,7 @@ func (t *Transactions) hold(err error) (held error) {
 
 // leaves are the errors of which a joined one is made.
 func leaves(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this very error
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}
