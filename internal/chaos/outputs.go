@@ -15,7 +15,7 @@ type outputs struct {
 }
 
 // quietWithin is how long it may take until all requests are answered; a fault that needs it is left out otherwise.
-const quietWithin = 8 * time.Second
+const quietWithin = 15 * time.Second
 
 // length is the end of a partition of outcomes, with what it had in topics that were deleted.
 func (w *witness) length(at place, end int64) int64 {
