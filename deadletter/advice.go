@@ -94,6 +94,12 @@ var advice = map[schemas.Reason]Advice{
 		Look:  "The detail; whether cms.url is the CMS and not a proxy's page; whether cms.decryption.key-files holds the key in use.",
 		Do:    "Mend address or keys, or report it to Mastercard with the CMS correlation id. Then replay: one is tried first.",
 	},
+	schemas.ReasonResultTooLarge: {
+		Means: "The request was answered, and its result, which repeats the request's key, is larger than the results topic takes.",
+		Look:  "The detail names the sizes; the key, which is usually of a few bytes; `balanceq topics check`.",
+		Do: "Have the publisher send smaller keys, or raise max.message.bytes of the results topic to that of the requests. " +
+			"Then replay.",
+	},
 	schemas.ReasonInternalError: {
 		Means: "balanceq itself failed on it: a defect.",
 		Look:  "The log of the instance that is named, at that time: \"a panic while handling requests\" has the stack.",

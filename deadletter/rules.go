@@ -14,13 +14,14 @@ const (
 	NotALetter      Obstacle = "no dead letter"     // it has no header of one
 	OtherTopic      Obstacle = "of another topic"   // its request did not stand on the request topic
 	AlreadyReplayed Obstacle = "replayed already"   // the ledger has it
+	NotWhole        Obstacle = "not whole"          // some of its request was left out
 	TooOften        Obstacle = "replayed too often" // its request has been replayed as often as Rules allow
 	TooLarge        Obstacle = "too large"          // for the request topic
 	nothing         Obstacle = ""
 )
 
 // Obstacles lists them in the order in which they are looked for.
-var Obstacles = []Obstacle{NotALetter, OtherTopic, AlreadyReplayed, TooOften, TooLarge}
+var Obstacles = []Obstacle{NotALetter, OtherTopic, AlreadyReplayed, NotWhole, TooOften, TooLarge}
 
 // Rules say which letters may be replayed.
 type Rules struct {
@@ -43,6 +44,8 @@ func (r *Rules) Obstacle(l *Letter) Obstacle {
 		return OtherTopic
 	case r.Replayed.Has(l.Partition, l.Offset):
 		return AlreadyReplayed
+	case info.Omission != nil:
+		return NotWhole
 	case info.ReplayCount >= r.MaxReplays:
 		return TooOften
 	case r.MaxBytes > 0 && !l.fits(r.MaxBytes):
@@ -77,6 +80,9 @@ func (r *Rules) Explain(o Obstacle) string {
 		return "from another topic than " + r.Requests
 	case AlreadyReplayed:
 		return "replayed already: balanceq deadletters history shows when"
+	case NotWhole:
+		return "without a part of the request, which was too large for the dead-letter topic: read it where it stands on " +
+			r.Requests + " (balanceq deadletters show), and have the publisher send it again"
 	case TooOften:
 		return "replayed " + strconv.Itoa(r.MaxReplays) + " times or more: --max-replays raises the limit"
 	case nothing:

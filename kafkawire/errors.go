@@ -43,8 +43,7 @@ func ProducerStateLost(err error) bool {
 		return false
 	}
 	switch ke {
-	case kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId, kafka.InvalidProducerEpoch, kafka.ProducerFenced,
-		kafka.InvalidProducerIDMapping:
+	case kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId, kafka.InvalidProducerEpoch, kafka.ProducerFenced:
 		return true
 	}
 	return false

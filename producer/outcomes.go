@@ -23,12 +23,24 @@ func (o Outcomes) Topics() []string { return []string{o.Results, o.DeadLetters} 
 // A dead letter goes to the partition of its source's number, so that those of one partition stay together and in order.
 func (o Outcomes) Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Ack) error {
 	if out.DeadLetter != nil {
-		if err := o.Producer.Write(ctx, o.DeadLetters, inq.Record.Partition, out.DeadLetter.Message(o.Origin), ack); err != nil {
+		if err := o.Producer.write(ctx, o.DeadLetters, inq.Record.Partition, o.letter(inq, out.DeadLetter, ack)); err != nil {
 			return err
 		}
 	}
 	if out.Result != nil {
-		return o.Producer.Write(ctx, o.Results, Keyed, out.Result.Message(inq.Record.Key), ack)
+		return o.Producer.write(ctx, o.Results, Keyed, o.result(inq, out.Result, ack))
 	}
 	return nil
+}
+
+func (o Outcomes) letter(inq *schemas.Inquiry, d *schemas.DeadLetter, ack Ack) entry {
+	e := newEntry(d.Message(o.Origin), ack)
+	e.source = source{inq: inq, letter: d}
+	return e
+}
+
+func (o Outcomes) result(inq *schemas.Inquiry, r *schemas.Result, ack Ack) entry {
+	e := newEntry(r.Message(inq.Record.Key), ack)
+	e.source = source{inq: inq, result: r}
+	return e
 }

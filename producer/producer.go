@@ -17,6 +17,8 @@ import (
 // Config says where to write and how much memory to use for it.
 type Config struct {
 	Topics []string // that Write may be called with
+	// Outcomes says how to write again what a topic does not take as it is. Its Producer is not used.
+	Outcomes Outcomes
 	// BufferBytes bounds what waits to be acknowledged; Write blocks while it is used up, and goes on first come, first
 	// served. One message is always let in.
 	BufferBytes int
@@ -30,7 +32,7 @@ const (
 	maxRequestBytes   = 8 << 20 // of one produce request, over all its partitions
 	minBackoff        = 10 * time.Millisecond
 	maxBackoff        = 2 * time.Second
-	tooLargeBackoff   = 5 * time.Second // only an operator can help
+	operatorBackoff   = 5 * time.Second // where only people can help
 )
 
 // Ack is told once that a message is in the log of all in-sync replicas. It is called from the producer's own goroutine
@@ -129,11 +131,15 @@ const Keyed = -1
 // partitions. ack is called once. It blocks while the buffer is full and fails only when ctx ends or the producer is
 // closed, or was not made for the topic; nothing is queued then.
 func (p *Producer) Write(ctx context.Context, topic string, partition int32, m schemas.Message, ack Ack) error {
+	return p.write(ctx, topic, partition, newEntry(m, ack))
+}
+
+func (p *Producer) write(ctx context.Context, topic string, partition int32, e entry) error {
 	t := p.topics[topic] // the map is never changed
 	if t == nil {
 		return fmt.Errorf("writing to %s: the producer was not made for this topic", topic)
 	}
-	w := message{t, partition, newEntry(m, ack)}
+	w := message{t, partition, e}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.admit(ctx, w); err != nil {

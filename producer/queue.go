@@ -13,11 +13,17 @@ type entry struct {
 	size   int
 	ack    Ack
 	at     time.Time // when it was written
+	source           // what it was made of; empty where only its bytes are known
+	form   form
 }
 
 func newEntry(m schemas.Message, ack Ack) entry {
-	r := kafkawire.Record{Key: m.Key, Value: m.Value, Headers: m.Headers, Time: m.Time}
+	r := recordOf(m)
 	return entry{record: r, size: kafkawire.RecordSize(&r), ack: ack, at: time.Now()}
+}
+
+func recordOf(m schemas.Message) kafkawire.Record {
+	return kafkawire.Record{Key: m.Key, Value: m.Value, Headers: m.Headers, Time: m.Time}
 }
 
 // queue is one partition: its messages in order, and the one batch that may be on the wire.
@@ -39,8 +45,10 @@ type queue struct {
 	id       kafkawire.ProducerID
 	hasID    bool
 	sequence int32
-	limit    int // bytes of a batch; halved when the topic takes no more
-	failures int // of the batch under way
+	limit    int       // bytes of a batch; halved when the topic takes no more
+	failures int       // of the batch under way
+	encoded  time.Time // when the batch under way was encoded
+	unsure   bool      // an answer to the batch under way was lost: it may be in the log
 }
 
 const noLeader = -1
@@ -56,25 +64,56 @@ func newQueue(topic string, partition int32, limit int) *queue {
 func (q *queue) cut(limit int) {
 	limit = min(limit, q.limit)
 	size, n := 0, 0
-	for n < len(q.pending) && (n == 0 || size+q.pending[n].size <= limit) {
+	for n < len(q.pending) && (n == 0 || size+q.pending[n].size <= limit && !q.pending[n].form.compressed) {
 		size += q.pending[n].size
 		n++
+		if q.pending[0].form.compressed { // alone
+			break
+		}
 	}
+	q.unsure = false
 	q.entries = append(q.entries[:0], q.pending[:n]...)
 	rest := copy(q.pending, q.pending[n:])
 	clear(q.pending[rest:])
 	q.pending = q.pending[:rest]
 }
 
-// encode makes the bytes of the batch under way: once, as every repetition must be identical.
-func (q *queue) encode(now time.Time) {
+// encode makes the bytes of the batch under way. A repetition sends the same ones, as long as brokers take them.
+func (q *queue) encode(now time.Time) { q.encodeWith(kafkawire.AppendBatch, now) }
+
+type appendBatch = func([]byte, kafkawire.ProducerID, int32, []kafkawire.Record, time.Time) []byte
+
+func (q *queue) encodeWith(appendBatch appendBatch, now time.Time) {
 	q.records = q.records[:0]
 	for i := range q.entries {
 		q.records = append(q.records, q.entries[i].record)
 	}
 	q.batch = kafkawire.Batch{Topic: q.topic, Partition: q.partition, Bytes: q.batch.Bytes[:0]}
-	q.batch.Bytes = kafkawire.AppendBatch(q.batch.Bytes, q.id, q.sequence, q.records, now)
+	q.batch.Bytes = appendBatch(q.batch.Bytes, q.id, q.sequence, q.records, now)
+	if len(q.entries) == 1 && q.entries[0].form.compressed {
+		q.batch.Bytes = kafkawire.CompressBatch(nil, q.batch.Bytes)
+	}
+	q.encoded = now
 	clear(q.records)
+}
+
+// reform gives every message of the batch under way the next form that the refusal calls for; those that have none stay as they
+// are. The batch has the same messages under the same sequence afterwards, so that brokers recognise it if they have it. It
+// returns false when nothing has changed; and a message of another topic where the only one of the batch is to be that instead.
+func (q *queue) reform(o *Outcomes, err error) (moved entry, topic string, changed bool) {
+	for i := range q.entries {
+		next, topic, ok := o.reform(&q.entries[i], q.topic, len(q.batch.Bytes), q.encoded, err)
+		switch {
+		case ok && topic != q.topic: // too large, so it is alone
+			return next, topic, true
+		case ok:
+			q.entries[i], changed = next, true
+		}
+	}
+	if changed {
+		q.batch.Bytes = q.batch.Bytes[:0]
+	}
+	return moved, q.topic, changed
 }
 
 // split gives a batch of several records that was too large back, and halves what the next one may hold. The broker has

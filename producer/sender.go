@@ -186,62 +186,6 @@ func (p *Producer) acknowledge(q *queue) {
 	p.schedule(q)
 }
 
-// repeat keeps the batch and sends it again after a pause, for ever: dropping it would lose records, skipping it would
-// reorder them. Meanwhile the buffer fills, Write blocks and consumption stands still.
-func (p *Producer) repeat(q *queue, err error) {
-	q.failures++
-	pause := min(minBackoff<<min(q.failures-1, 10), maxBackoff)
-	tooLarge := kafkawire.TooLarge(err)
-	switch {
-	case tooLarge && len(q.entries) > 1:
-		pause = 0
-	case tooLarge:
-		pause = tooLargeBackoff
-	case kafkawire.ProducerStateLost(err):
-		// The batch may be in the log already or not; nobody can tell any more. A new id sends it again: repeated beats lost.
-		q.hasID = false
-	}
-	p.complain(q, err, tooLarge)
-	p.mu.Lock()
-	if tooLarge && len(q.entries) > 1 {
-		q.split()
-	}
-	q.heard = time.Now()
-	f, known := p.failing[q]
-	if !known {
-		f.since = q.heard
-	}
-	f.err = err
-	p.failing[q] = f
-	p.mu.Unlock()
-	q.batch.Err = nil
-	p.obs.WriteFailed(q.topic, q.partition, err)
-	p.retryAfter(q, pause)
-}
-
-// worthSaying is how many failures of a batch are told to people: elections and brokers that start cause a few.
-const worthSaying = 4
-
-// complain logs failures of a batch at every doubling, so that an outage does not fill the disk.
-func (p *Producer) complain(q *queue, err error, tooLarge bool) {
-	if n := q.failures; n&(n-1) != 0 {
-		return
-	}
-	if q.failures < worthSaying && kafkawire.Transient(err) {
-		return
-	}
-	event := p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)
-	switch {
-	case tooLarge && len(q.entries) == 1:
-		event.Int("bytes", q.entries[0].size).
-			Msg("a message is larger than the topic allows; raise max.message.bytes of the topic: nothing else is written to this partition until then")
-	case tooLarge:
-		event.Msg("a batch is larger than the topic allows; sending smaller ones")
-	default:
-		event.Msg("writing failed; the same batch is sent again until it is acknowledged")
-	}
-}
-
 // retryAfter brings the queue back to its (perhaps new) leader's sender after a pause; while there is no leader it keeps
 // looking for one.
 func (p *Producer) retryAfter(q *queue, pause time.Duration) {

@@ -39,13 +39,13 @@ func TestTooLargeBatchIsSplit(t *testing.T) {
 	}
 }
 
-// A single message over the limit holds its partition up, visibly, until somebody raises the limit.
+// A single message over the limit, of which nothing but its bytes is known, holds its partition up, visibly, until somebody raises the limit.
 func TestTooLargeMessageWaits(t *testing.T) {
 	broker := kafkatest.Shared()
 	topic := broker.Topic(t, 2, "max.message.bytes=2000")
 	p, obs := start(t, broker.Brokers(), Config{Topics: []string{topic}})
 	a, behind := newAcks(), newAcks()
-	large := strings.Repeat("x", 3000)
+	large := string(random(t, 3000, 1))
 	write(t, p, topic, 0, large, behind)
 	write(t, p, topic, 0, "behind it", behind)
 	kafkatest.Eventually(t, within, "the status says so", func() bool {

@@ -142,11 +142,10 @@ func (t *Transactions) Write(ctx context.Context, inq *schemas.Inquiry, out sche
 func (t *Transactions) address(inq *schemas.Inquiry, out schemas.Outcome, place Place) []addressed {
 	var messages []addressed
 	if out.DeadLetter != nil {
-		m := newEntry(out.DeadLetter.Message(t.outcomes.Origin), place)
-		messages = append(messages, addressed{t.outcomes.DeadLetters, inq.Record.Partition, m})
+		messages = append(messages, addressed{t.outcomes.DeadLetters, inq.Record.Partition, t.outcomes.letter(inq, out.DeadLetter, place)})
 	}
 	if out.Result != nil {
-		messages = append(messages, addressed{t.outcomes.Results, Keyed, newEntry(out.Result.Message(inq.Record.Key), place)})
+		messages = append(messages, addressed{t.outcomes.Results, Keyed, t.outcomes.result(inq, out.Result, place)})
 	}
 	return messages
 }

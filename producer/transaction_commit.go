@@ -32,6 +32,11 @@ func (t *Transactions) Commit(ctx context.Context, member func() kafkawire.Membe
 		return nil, ctx.Err()
 	}
 	committed, err = t.commit(ctx, member, asked)
+	for errors.Is(err, errMoved) {
+		var more Offsets
+		more, err = t.commit(ctx, member, asked)
+		maps.Copy(committed, more)
+	}
 	for partition, offset := range asked {
 		if at, known := t.stored[partition]; known && at == offset {
 			committed[partition] = offset

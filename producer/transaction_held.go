@@ -43,7 +43,7 @@ type hold struct {
 
 const passingPatience = time.Second // with what passes or does not; the others wait meanwhile
 
-func (h *hold) postpone() { h.again = time.Now().Add(tooLargeBackoff) }
+func (h *hold) postpone() { h.again = time.Now().Add(operatorBackoff) }
 
 // patience is how long a transaction may take that tries it again.
 func (h *hold) patience(most time.Duration) time.Duration {
@@ -109,22 +109,21 @@ var common = []kafka.Error{
 	kafka.InvalidTransactionTimeout, kafka.InvalidRequiredAcks, kafka.UnsupportedVersion, kafka.SecurityDisabled,
 }
 
-// refused says whose outcome the queue's batch of one message is.
+// refused says whose outcome the queue's batch of one message is. There is no form left for it; when it is tried again, that is
+// as it was at first, for somebody may have raised a limit.
 func (t *Transactions) refused(q *queue, err error) error {
 	e := &q.entries[0]
-	if kafkawire.TooLarge(err) {
-		err = fmt.Errorf("a message of %d bytes is larger than the topic allows: %w", e.size, err)
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, list := range t.kept.partitions {
-		for _, k := range list {
-			if k.place == e.ack {
-				return &recordError{k.Position, err}
-			}
-		}
+	k, m := t.origin(q.topic, e)
+	if k == nil {
+		return err
 	}
-	return err
+	t.exchange(k, m, m.entry.asIs(t.outcomes.Origin))
+	if kafkawire.TooLarge(err) {
+		err = fmt.Errorf("a message of %d bytes is larger than the topic allows: %w", m.entry.size, err)
+	}
+	return &recordError{k.Position, err}
 }
 
 // keepOut holds what a subject concerns from now on.

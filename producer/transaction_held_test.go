@@ -27,6 +27,24 @@ func (b *books) letter(partition int32, offset int64, size int) string {
 	return string(inq.Record.Value)
 }
 
+// stubborn is a dead letter that has no other form: it does not compress, and nothing of it may be left out.
+func (b *books) stubborn(partition int32, offset int64, size int) string {
+	b.tb.Helper()
+	inq, _ := b.result(partition, offset)
+	inq.Record.Value = append([]byte(inq.Record.String()), random(b.tb, size, uint64(offset))...)
+	out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
+	p := &place{offset: offset}
+	if err := b.Write(deadline(b.tb), inq, out, p); err != nil {
+		b.tb.Fatal(err)
+	}
+	for _, k := range b.kept.partitions[partition] {
+		if k.place == Place(p) {
+			k.messages[0].entry.letter = nil
+		}
+	}
+	return string(inq.Record.Value)
+}
+
 // due makes the next Commit try again what was too large.
 func (b *books) due() {
 	for _, h := range b.holds {
@@ -41,7 +59,7 @@ func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 	dead := broker.Topic(t, 3, "max.message.bytes=2000")
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), dead, "a", nil)
 	fits := b.write(0, 0, 5)
-	held := []string{b.letter(0, 5, 5000), b.letter(0, 6, 6000)}
+	held := []string{b.stubborn(0, 5, 5000), b.stubborn(0, 6, 6000)}
 	held = append(held, b.write(0, 7, 3)...)
 	fits = append(fits, b.write(1, 0, 5)...)
 	offsets := map[int32]int64{0: 10, 1: 5}
@@ -101,7 +119,7 @@ func TestOversizedOutcomeOfAnother(t *testing.T) {
 	broker := kafkatest.Shared()
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), broker.Topic(t, 3, "max.message.bytes=2000"), "a", nil)
 	b.write(0, 0, 5)
-	b.letter(0, 5, 5000)
+	b.stubborn(0, 5, 5000)
 	later := b.write(0, 6, 4)
 	for range 2 {
 		if err := b.commit(map[int32]int64{0: 6}); !kafkawire.TooLarge(err) {

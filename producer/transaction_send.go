@@ -67,7 +67,10 @@ func (t *Transactions) produce(ctx context.Context, queues []*queue) error {
 		}
 		if len(q.entries) == 0 {
 			q.cut(limit)
-			q.encodeTransactional(time.Now())
+			q.batch.Bytes = q.batch.Bytes[:0]
+		}
+		if len(q.batch.Bytes) == 0 {
+			q.encodeWith(kafkawire.AppendTransactionalBatch, time.Now())
 		}
 		if sizes[q.leader] > 0 && sizes[q.leader]+len(q.batch.Bytes) > limit {
 			continue
@@ -116,17 +119,6 @@ func (r refusals) err() error {
 	return errors.Join(r...)
 }
 
-// encodeTransactional makes the bytes of the batch under way: once, as every repetition must be identical.
-func (q *queue) encodeTransactional(now time.Time) {
-	q.records = q.records[:0]
-	for i := range q.entries {
-		q.records = append(q.records, q.entries[i].record)
-	}
-	bytes := kafkawire.AppendTransactionalBatch(q.batch.Bytes[:0], q.id, q.sequence, q.records, now)
-	q.batch = kafkawire.Batch{Topic: q.topic, Partition: q.partition, Bytes: bytes}
-	clear(q.records)
-}
-
 // sent acts on the answer to a queue's batch. callErr is the failure of the whole request.
 func (t *Transactions) sent(q *queue, callErr error) error {
 	err := callErr
@@ -140,10 +132,15 @@ func (t *Transactions) sent(q *queue, callErr error) error {
 		clear(q.entries)
 		q.entries = q.entries[:0]
 		return nil
+	case recordLevel(err) && !(kafkawire.TooLarge(err) && len(q.entries) > 1) && t.reshape(q, err):
+		return nil // in another form, in the same transaction
 	case recordLevel(err) && len(q.entries) > 1:
 		q.split() // the rest of the transaction sends smaller ones
 		return nil
 	case recordLevel(err):
+		if t.move(q, err) {
+			return errMoved
+		}
 		err = t.refused(q, err)
 	}
 	t.suspect(err)

@@ -247,7 +247,7 @@ func TestTransactionTooLarge(t *testing.T) {
 	}
 	b.mustCommit(map[int32]int64{0: 20})
 	b.wantSeen(names)
-	write(20, 5000)
+	b.stubborn(0, 20, 5000)
 	err := b.commit(map[int32]int64{0: 21})
 	if !kafkawire.TooLarge(err) || !strings.Contains(err.Error(), "max.message.bytes") || !strings.Contains(err.Error(), b.outcomes.DeadLetters) {
 		t.Errorf("error %v", err)

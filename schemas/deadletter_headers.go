@@ -22,22 +22,36 @@ var deadLetterHeaders = map[string]bool{
 	HeaderReason: true, HeaderDetail: true, HeaderRequestID: true, HeaderHTTPStatus: true, HeaderCMSReason: true,
 	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true, HeaderCMSCorrelationID: true,
 	HeaderInstance: true, HeaderVersion: true, HeaderSourceTopicID: true, HeaderSourceEpoch: true,
+	HeaderOmitted: true, HeaderValueSize: true, HeaderValueSHA256: true, HeaderKeySize: true, HeaderKeySHA256: true,
+	HeaderHeadersCount: true, HeaderOriginalKey: true,
 }
 
 // Message returns the dead letter as a record: the original key, value and headers byte for byte and in order, except
 // headers of an earlier dead-lettering; then our own. Those are text: UTF-8 without control characters, at most MaxDetail
 // bytes, card numbers masked. What is absent has no header.
-func (d *DeadLetter) Message(origin Origin) Message {
+func (d *DeadLetter) Message(origin Origin) Message { return d.MessageWithout(origin, Without{}) }
+
+// MessageWithout is Message in another form. What is left out is stated by headers of its own, and in the detail. Without its
+// headers a request still says how often it was replayed, and where it stood first.
+func (d *DeadLetter) MessageWithout(origin Origin, w Without) Message {
 	rec := d.Record
 	h := make(headerList, 0, len(rec.Headers)+len(deadLetterHeaders))
 	for _, original := range rec.Headers {
-		if !deadLetterHeaders[original.Key] {
-			h = append(h, original)
+		if deadLetterHeaders[original.Key] || w.Headers && (!replayHeaders[original.Key] || len(original.Value) > MaxDetail) {
+			continue
 		}
+		h = append(h, original)
+	}
+	detail := d.Detail
+	if left := w.leftOut(); left != "" {
+		if detail != "" {
+			left = "; " + left
+		}
+		detail = cut(Mask(cleanRunes(detail)), MaxDetail-len(left)-len(d.Reason)-len(": ")) + left
 	}
 	message := string(d.Reason)
-	if d.Detail != "" {
-		message += ": " + d.Detail
+	if detail != "" {
+		message += ": " + detail
 	}
 	h.exact(HeaderErrorsTopic, cleanText(rec.Topic))
 	h.exact(HeaderErrorsPartition, strconv.Itoa(int(rec.Partition)))
@@ -51,7 +65,7 @@ func (d *DeadLetter) Message(origin Origin) Message {
 	h.text(HeaderErrorsMessage, message)
 
 	h.text(HeaderReason, string(d.Reason))
-	h.text(HeaderDetail, d.Detail)
+	h.text(HeaderDetail, detail)
 	h.text(HeaderRequestID, d.RequestID)
 	if d.HTTPStatus != 0 {
 		h.exact(HeaderHTTPStatus, strconv.Itoa(d.HTTPStatus))
@@ -64,7 +78,22 @@ func (d *DeadLetter) Message(origin Origin) Message {
 	h.text(HeaderCMSCorrelationID, d.CMSCorrelationID)
 	h.text(HeaderInstance, origin.Instance)
 	h.text(HeaderVersion, origin.Version)
-	return Message{Key: rec.Key, Value: rec.Value, Headers: h, Time: d.DecidedAt}
+	h.omission(omission(rec, w.Parts))
+	m := Message{Key: rec.Key, Value: rec.Value, Time: d.DecidedAt}
+	if w.Value {
+		m.Value = nil
+	}
+	if w.Key {
+		m.Key = nil
+	}
+	if w.Keyed && m.Key == nil {
+		m.Key = []byte(rec.String())
+		if !w.Key {
+			h.exact(HeaderOriginalKey, nullKey)
+		}
+	}
+	m.Headers = h
+	return m
 }
 
 // headerList grows by one text header at a time.
@@ -117,8 +146,10 @@ type DeadLetterInfo struct {
 	FirstFailure     time.Time
 	LastFailure      time.Time
 	CorrelationID    string
-	CMSCorrelationID string // the CMS's own, opaque
-	ReplayCount      int    // how often the record has been replayed
+	CMSCorrelationID string    // the CMS's own, opaque
+	ReplayCount      int       // how often the record has been replayed
+	Omission         *Omission // what it was written without; nil: it is whole
+	KeyWasNull       bool      // the letter's key is not the record's, which has none
 }
 
 // ReadDeadLetter reads the headers of a dead letter, ours or another writer's that knows Kafka's names only (KIP-1191). It is
@@ -143,6 +174,7 @@ func ReadDeadLetter(rec *Record) DeadLetterInfo {
 	info.HTTPStatus = int(status)
 	replays, _ := headerInt(rec, HeaderReplayCount, 32)
 	info.ReplayCount = int(replays)
+	info.Omission, info.KeyWasNull = readOmission(rec), keyWasNull(rec)
 
 	attempts, ok := headerInt(rec, HeaderAttempts, 32)
 	if !ok {

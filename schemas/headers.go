@@ -27,6 +27,15 @@ const (
 	HeaderInstance         = "balanceq-instance"
 	HeaderVersion          = "balanceq-version"
 
+	// A dead letter that its topic does not take as it is says with these what is different.
+	HeaderOmitted      = "balanceq-omitted"       // what it is written without: value, headers, key, with commas between them
+	HeaderValueSize    = "balanceq-value-size"    // bytes of the value that was left out
+	HeaderValueSHA256  = "balanceq-value-sha256"  // its SHA-256 in hexadecimal
+	HeaderKeySize      = "balanceq-key-size"      // the same of the key
+	HeaderKeySHA256    = "balanceq-key-sha256"    // the same of the key
+	HeaderHeadersCount = "balanceq-headers-count" // how many headers were left out
+	HeaderOriginalKey  = "balanceq-original-key"  // "null": the topic is compacted, so the key is the request's position instead
+
 	// A replayed request has these, and its next dead letter keeps them.
 	HeaderReplayCount  = "balanceq-replay-count"  // how often it has been replayed
 	HeaderReplayOf     = "balanceq-replay-of"     // topic/partition/offset of the dead letter

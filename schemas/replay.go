@@ -8,7 +8,8 @@ var replayHeaders = map[string]bool{
 }
 
 // ReplayMessage makes the record that puts the request of a dead letter back: its key, value and headers byte for byte and in
-// order, without those of the dead-lettering, and behind them the replay's own. run names the replay.
+// order, without those of the dead-lettering, and behind them the replay's own. run names the replay. Of a letter with an
+// Omission it would not be the request.
 func ReplayMessage(letter *Record, run string) Message {
 	info := ReadDeadLetter(letter)
 	h := make(headerList, 0, len(letter.Headers))
@@ -25,7 +26,11 @@ func ReplayMessage(letter *Record, run string) Message {
 		source = info.Source.String()
 	}
 	h.exact(HeaderReplaySource, source)
-	return Message{Key: letter.Key, Value: letter.Value, Headers: h}
+	m := Message{Key: letter.Key, Value: letter.Value, Headers: h}
+	if info.KeyWasNull {
+		m.Key = nil
+	}
+	return m
 }
 
 // replaySource is where a replayed request stood first; "" if it has not been replayed.

@@ -28,8 +28,9 @@ func (s *Service) deliver(ctx context.Context, outcomes producer.Outcomes, wire 
 		s.writing = transactions
 		return consumer.ExactlyOnce{Writer: transactions}, nil
 	}
-	p, err := producer.New(ctx, producer.Config{Topics: outcomes.Topics(), BufferBytes: int(s.cfg.Producer.BufferBytes)},
-		wire, s.log, s.metrics)
+	p, err := producer.New(ctx, producer.Config{
+		Topics: outcomes.Topics(), Outcomes: outcomes, BufferBytes: int(s.cfg.Producer.BufferBytes),
+	}, wire, s.log, s.metrics)
 	if err != nil {
 		return nil, err
 	}

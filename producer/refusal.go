@@ -1,0 +1,152 @@
+package producer
+
+import (
+	"fmt"
+	"time"
+
+	"balanceq/kafkawire"
+)
+
+// repeat keeps the batch and sends it again after a pause, for ever: dropping it would lose records, skipping it would
+// reorder them. What repeating cannot cure is sent in another form. Where there is none, the partition waits for people, alone.
+// Meanwhile the buffer fills, Write blocks and consumption stands still.
+func (p *Producer) repeat(q *queue, err error) {
+	q.failures++
+	pause := min(minBackoff<<min(q.failures-1, 10), maxBackoff)
+	held := false
+	switch remedy := kafkawire.RemedyOf(err); {
+	case remedy == kafkawire.Renew:
+		// The batch may be in the log already or not; nobody can tell any more. A new id sends it again: repeated beats lost.
+		q.hasID = false
+	case remedy == kafkawire.Repeat:
+		q.unsure = true
+	case corrupt(err):
+		q.batch.Bytes = q.batch.Bytes[:0]
+	case remedy == kafkawire.Encode || remedy == kafkawire.Reshape:
+		held = !p.reshape(q, err)
+		pause = 0
+	case remedy == kafkawire.Operator:
+		held = true
+	}
+	if held {
+		pause = operatorBackoff
+	}
+	p.complain(q, err, held)
+	p.noteFailing(q, err, held)
+	q.batch.Err = nil
+	p.obs.WriteFailed(q.topic, q.partition, err)
+	p.retryAfter(q, pause)
+}
+
+// reshape gives the batch under way another form. It returns false when there is none left.
+//
+// Whether a batch is in the log, brokers tell by its sequence numbers. So the same messages under the same numbers are safe in
+// any form: if an earlier try is in the log and its answer was lost, this one is a duplicate. Where the messages become fewer
+// and such a try is possible, the numbers would be another batch's, and brokers would drop it: a new producer id then.
+func (p *Producer) reshape(q *queue, err error) bool {
+	if kafkawire.TooLarge(err) && len(q.entries) > 1 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		q.split()
+		q.hasID = q.hasID && !q.unsure
+		return true
+	}
+	before := q.bytes()
+	next, topic, changed := q.reform(&p.cfg.Outcomes, err)
+	if changed && topic != q.topic {
+		p.move(q, next, topic, err)
+		return true
+	}
+	if !changed { // from the start: somebody may have raised a limit
+		for i := range q.entries {
+			q.entries[i] = q.entries[i].asIs(p.cfg.Outcomes.Origin)
+		}
+		q.batch.Bytes = q.batch.Bytes[:0]
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.buffered += q.bytes() - before
+	p.advance()
+	return changed
+}
+
+const movedText = "a result is larger than its topic takes, compressed too: its request becomes a dead letter"
+
+// move hands the one message of the batch on to another topic, or leaves it out where that is none of ours.
+func (p *Producer) move(q *queue, next entry, topic string, err error) {
+	e := &q.entries[0]
+	p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Stringer("request", e.inq.Record.Position).
+		Int("bytes", e.size).Str("fix", kafkawire.Fix(err)).Msg(movedText)
+	p.mu.Lock()
+	to := p.topics[topic]
+	p.buffered -= e.size
+	if to != nil {
+		// Later outcomes of the same source partition may be there already: its dead letters have no order among contracts.
+		p.enqueue(message{to, e.inq.Record.Partition, next})
+	}
+	p.advance()
+	if p.buffered == 0 {
+		p.empty.Broadcast()
+	}
+	p.mu.Unlock()
+	if to == nil {
+		e.ack.Acknowledged()
+	}
+	clear(q.entries)
+	q.entries = q.entries[:0]
+	q.hasID = q.hasID && !q.unsure
+}
+
+// bytes are those of the batch under way.
+func (q *queue) bytes() (n int) {
+	for i := range q.entries {
+		n += q.entries[i].size
+	}
+	return n
+}
+
+// noteFailing keeps for Status why a batch is being repeated.
+func (p *Producer) noteFailing(q *queue, err error, held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q.heard = time.Now()
+	if len(q.entries) == 0 && len(q.pending) == 0 { // its message has gone elsewhere
+		delete(p.failing, q)
+		return
+	}
+	f, known := p.failing[q]
+	if !known {
+		f.since = q.heard
+	}
+	f.err = fmt.Errorf("to %s/%d: %w", q.topic, q.partition, err)
+	if fix := kafkawire.Fix(err); held && fix != "" {
+		f.err = fmt.Errorf("%w; %s", f.err, fix)
+	}
+	p.failing[q] = f
+}
+
+// worthSaying is how many failures of a batch are told to people: elections and brokers that start cause a few.
+const worthSaying = 4
+
+// complain logs failures of a batch at every doubling, so that an outage does not fill the disk.
+func (p *Producer) complain(q *queue, err error, held bool) {
+	if n := q.failures; n&(n-1) != 0 {
+		return
+	}
+	if q.failures < worthSaying && kafkawire.Transient(err) {
+		return
+	}
+	event := p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)
+	if fix := kafkawire.Fix(err); fix != "" {
+		event.Str("fix", fix)
+	}
+	switch remedy := kafkawire.RemedyOf(err); {
+	case held:
+		event.Int("bytes", q.bytes()).
+			Msg("Kafka refuses what is written, and sending it again does not help: this partition waits for the fix, the others go on")
+	case remedy == kafkawire.Encode || remedy == kafkawire.Reshape:
+		event.Msg("Kafka refuses a batch; it is sent in another form")
+	default:
+		event.Msg("writing failed; the same batch is sent again until it is acknowledged")
+	}
+}
