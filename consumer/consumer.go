@@ -16,13 +16,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Start says where a group without a committed offset begins.
-type Start string
+// Start says where a group that has committed nothing in the topic begins: at the first record of that time or later
+// (milliseconds since 1970, by the records' timestamps), at the beginning or at the end.
+type Start int64
 
-// The starts.
+// The starts besides times.
 const (
-	Earliest Start = "earliest"
-	Latest   Start = "latest"
+	Earliest = Start(kafkawire.Earliest)
+	Latest   = Start(kafkawire.Latest)
 )
 
 // Config sizes the consumer. Its memory is bounded by MaxInFlight, RunAhead and FetchBytes, not by the backlog.

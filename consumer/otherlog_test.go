@@ -80,7 +80,7 @@ func TestTopicMadeAgain(t *testing.T) {
 			}
 			r := startWith(t, c, handler, func(cfg *Config) {
 				cfg.Start = Earliest
-				if test.start != "" {
+				if test.start != 0 {
 					cfg.Start = test.start
 				}
 			}, &fakeDelivery{fleeting: test.fleeting})

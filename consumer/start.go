@@ -81,7 +81,7 @@ func (c *Consumer) startSome(ctx context.Context, granted map[int32]*starting) (
 	from, fresh, failed := c.committedStarts(ctx, c.unstarted(granted))
 	c.start(granted, from) // at once: the others may wait for a broker that does not answer
 	if len(fresh) > 0 {
-		from, unresolved := c.freshStarts(ctx, fresh)
+		from, unresolved := c.freshStarts(ctx, granted, fresh)
 		maps.Copy(failed, unresolved)
 		c.start(granted, from)
 	}
@@ -183,6 +183,8 @@ func unstartedReason(err error) string {
 	case errors.Is(err, kafka.UnstableOffsetCommit):
 		return "an open transaction over its offset: it ends by itself within the transaction timeout of who began it, " +
 			"or kafka-transactions.sh abort ends it"
+	case errors.Is(err, errNotBegun):
+		return err.Error()
 	case errors.Is(err, kafka.LeaderNotAvailable):
 		return "it has no leader: its replicas are offline"
 	}
@@ -231,21 +233,6 @@ func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[i
 		from[id] = at
 	}
 	return from, fresh, failed
-}
-
-// freshStarts returns where partitions without a committed offset start. The first commit stores that even if nothing comes:
-// a restart must not resolve "latest" again and skip what came in between.
-func (c *Consumer) freshStarts(ctx context.Context, ids []int32) (from map[int32]position, failed map[int32]error) {
-	log, err := c.identify(ctx)
-	if err != nil {
-		return nil, failures[position](ids, nil, err)
-	}
-	at := kafkawire.Earliest
-	if c.cfg.Start == Latest {
-		at = kafkawire.Latest
-	}
-	from, err = c.resolve(ctx, log, ids, at)
-	return from, failures(ids, from, err)
 }
 
 // resolve returns positions at a time's offsets, as if nothing were committed, of those partitions whose leaders answer.

@@ -2,7 +2,10 @@ package main_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"balanceq/cmssim"
 
@@ -70,23 +73,34 @@ func TestTransactionalUpstream(t *testing.T) {
 // A new group begins where kafka.start says, once: a restart goes on where it was.
 func TestStart(t *testing.T) {
 	t.Parallel()
-	for start, answersOld := range map[string]bool{"earliest": true, "latest": false} {
+	for start, answersOld := range map[string]bool{
+		"earliest": true, "latest": false, "1h": true, time.Now().Add(time.Hour).Format(time.RFC3339): false,
+	} {
 		t.Run(start, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 2, cmssim.Config{})
-			old := asks(30, 10, 19_000)
+			old, becomes := asks(30, 10, 19_000), "30 are skipped"
 			if answersOld {
 				r.Send(old...)
+				becomes = "30 are answered"
 			} else {
 				r.broker.Produce(t, r.requests, old...)
 			}
 			in := r.StartReady("--kafka.start=" + start)
+			warning := fmt.Sprintf("kafka.group %s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
+				r.group, r.requests, start, becomes)
+			if said := in.warnings(warning); said != 1 {
+				t.Errorf("%d warnings of what becomes of the requests that are there", said)
+			}
 			r.AwaitCommitted() // also where it starts, before anything is answered
 			r.Send(asks(30, 10, 19_000)...)
 			r.AwaitCommitted()
 			in.Stop()
 			r.Send(asks(30, 10, 19_000)...) // while nobody runs
 			in = r.StartReady("--kafka.start=" + start)
+			if said := in.warnings("has committed nothing"); said != 0 {
+				t.Error("a group that has begun is warned about")
+			}
 			r.AwaitCommitted()
 			l := r.Ledger()
 			l.WantExactlyOnce()
@@ -96,11 +110,31 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// Partitions that are added while it runs are read from their start.
+// warnings counts the warnings that have this in their text.
+func (in *instance) warnings(text string) (n int) {
+	for _, l := range in.Logs(text) {
+		if l.text("level") == "warn" {
+			n++
+		}
+	}
+	return n
+}
+
+// Partitions that are added while it runs are read from their start, also where the group has begun at the end.
 func TestAddedPartitionsArePickedUp(t *testing.T) {
 	t.Parallel()
+	for _, flags := range [][]string{nil, {"--kafka.start=latest"}, {"--kafka.start=latest", "--delivery=exactly-once", "--kafka.instance-id=i-0"}} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			t.Parallel()
+			testAddedPartitions(t, flags...)
+		})
+	}
+}
+
+func testAddedPartitions(t *testing.T, flags ...string) {
 	r := newRig(t, 1, cmssim.Config{})
-	in := r.StartReady()
+	in := r.StartReady(flags...)
+	r.AwaitCommitted()
 	r.Send(asks(20, 10, 20_000)...)
 	r.addPartitions(r.requests, 3)
 	for p := range int32(3) {

@@ -24,7 +24,7 @@ type Config struct {
 type Kafka struct {
 	Brokers            []string // host:port each, at least one
 	Group              string
-	Start              string // StartEarliest or StartLatest
+	Start              string // StartEarliest, StartLatest, or what ParseStart takes
 	ClientID           string
 	SessionTimeout     time.Duration
 	RebalanceTimeout   time.Duration
@@ -179,7 +179,7 @@ type Shutdown struct {
 	Timeout time.Duration
 }
 
-// Values of kafka.start.
+// Values of kafka.start, besides times and ages.
 const (
 	StartEarliest = "earliest"
 	StartLatest   = "latest"

@@ -11,8 +11,9 @@ var kafkaKeys = []key{
 		help: "Consumer group; instances of one group share the partitions",
 		bind: func(c *Config) value { return text{&c.Kafka.Group, checkName} }},
 	{name: "kafka.start", def: StartEarliest, example: StartLatest,
-		help: "Where to start in a partition for which the group has no committed offset",
-		bind: func(c *Config) value { return choice{&c.Kafka.Start, []string{StartEarliest, StartLatest}} }},
+		help: "Where a group begins that has committed nothing in the topic: earliest, latest, a time (RFC 3339) or an age such as 6h; " +
+			"partitions that are added later begin at their beginning",
+		bind: func(c *Config) value { return start{&c.Kafka.Start} }},
 	{name: "kafka.client-id", def: "balanceq", example: "balanceq-eu",
 		help: "Name of this client in the brokers' logs, metrics and quotas",
 		bind: func(c *Config) value { return text{&c.Kafka.ClientID, checkName} }},

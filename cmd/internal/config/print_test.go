@@ -98,7 +98,7 @@ func TestReference(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"| `kafka.start` | `BALANCEQ_KAFKA_START` | earliest\\|latest | `earliest` | ", "int (calls) | `256` |",
+		"| `kafka.start` | `BALANCEQ_KAFKA_START` | earliest\\|latest\\|time\\|age | `earliest` | ", "int (calls) | `256` |",
 		"| string | the host name |", "| duration | `10s` |", "| secret | none |", "| date | none |",
 		"number (calls per second) | `0` |",
 	} {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // value is one key's field of a Config: how it is read from text, written as text and checked.
@@ -59,6 +60,38 @@ func (v choice) check() error {
 		return fmt.Errorf("%q is not known; write %s", *v.field, v.expects())
 	}
 	return nil
+}
+
+// start is where a group begins.
+type start struct{ field *string }
+
+func (v start) set(s string) error { *v.field = s; return nil }
+func (v start) String() string     { return *v.field }
+func (v start) kind() string       { return "earliest|latest|time|age" }
+
+func (v start) expects() string {
+	return "earliest, latest, a time such as 2026-01-31T12:00:00Z, or an age such as 6h"
+}
+
+func (v start) check() error {
+	if s := *v.field; s != StartEarliest && s != StartLatest {
+		if _, err := ParseStart(s, time.Now()); err != nil {
+			return fmt.Errorf("%q is not known; write %s", s, v.expects())
+		}
+	}
+	return nil
+}
+
+// ParseStart reads a time in RFC 3339 or an age, which counts back from now. Neither may lie before 1970.
+func ParseStart(text string, now time.Time) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if age, no := time.ParseDuration(text); no == nil && age > 0 {
+		t, err = now.Add(-age), nil
+	}
+	if err == nil && t.Unix() < 0 {
+		err = errSyntax
+	}
+	return t, err
 }
 
 // list is a list of texts, separated by commas; valid is nil if any will do.

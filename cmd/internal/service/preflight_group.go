@@ -52,7 +52,7 @@ func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) (Rep
 		protocol := groupProtocol(cfg, offered)
 		return Report{
 			Seen:     fmt.Sprintf("%s: joins as %s, %s", cfg.Kafka.Group, protocol, present(group)),
-			Findings: judgeGroup(cfg.Kafka, protocol, group, configs[configMigration]),
+			Findings: append(judgeGroup(cfg.Kafka, protocol, group, configs[configMigration]), firstStart(ctx, client, cfg)...),
 		}, nil
 	})
 }

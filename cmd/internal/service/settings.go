@@ -43,10 +43,25 @@ func processorConfig(cfg config.Config) processor.Config {
 
 func consumerConfig(cfg config.Config) consumer.Config {
 	return consumer.Config{
-		Topic: cfg.Topics.Requests, Group: cfg.Kafka.Group, Start: consumer.Start(cfg.Kafka.Start),
+		Topic: cfg.Topics.Requests, Group: cfg.Kafka.Group, Start: start(cfg.Kafka.Start, time.Now()),
 		MaxInFlight: cfg.CMS.MaxInFlight, RunAhead: cfg.Consumer.RunAhead, FetchBytes: int(cfg.Consumer.FetchBytes),
 		CommitInterval: cfg.Consumer.CommitInterval, DrainTimeout: drainTimeout(cfg),
 	}
+}
+
+// start is kafka.start as the consumer has it; an age counts from now.
+func start(text string, now time.Time) consumer.Start {
+	switch text {
+	case config.StartEarliest:
+		return consumer.Earliest
+	case config.StartLatest:
+		return consumer.Latest
+	}
+	at, err := config.ParseStart(text, now)
+	if err != nil { // cannot be: it has been validated
+		return consumer.Earliest
+	}
+	return consumer.Start(at.UnixMilli())
 }
 
 // drainTimeout is how long partitions may take to finish: one call to the CMS and a little, but within the shutdown
