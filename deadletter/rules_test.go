@@ -29,6 +29,10 @@ func TestRules(t *testing.T) {
 		"three times":          {of(replayed("3")), TooOften},
 		"a large value":        {letter(7, strings.Repeat("v", 10_000)), TooLarge},
 		"fits without headers": {letter(7, strings.Repeat("v", 8000)), ""},
+		"without its value": {of(func(d *schemas.DeadLetter) {
+			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: "unrelated", Value: []byte("x")})
+			d.Record.Oversized = &schemas.Oversized{Size: 10, Headers: 1, Value: 5}
+		}), NotWhole},
 		"large headers": {of(func(d *schemas.DeadLetter) {
 			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: "h", Value: make([]byte, 10_000)})
 		}), TooLarge},

@@ -72,6 +72,12 @@ func letterFacts(l *deadletter.Letter, row func(name, text string)) {
 	if info.HasSource {
 		row("source", info.Source.String())
 	}
+	if o := info.Omission; o != nil {
+		row("left out", omissionText(o))
+	}
+	if info.KeyWasNull {
+		row("original key", "(null); this one is the position, as the topic is compacted")
+	}
 	row("group", info.Origin.Group)
 	row("instance", info.Origin.Instance)
 	row("version", info.Origin.Version)
@@ -91,6 +97,37 @@ func letterFacts(l *deadletter.Letter, row func(name, text string)) {
 	if info.ReplayCount > 0 {
 		row("replayed before", count(int64(info.ReplayCount), "time"))
 	}
+}
+
+// omissionText says what a dead letter was written without.
+func omissionText(o *schemas.Omission) string {
+	var parts []string
+	for _, part := range []struct {
+		name   string
+		is     bool
+		size   int64
+		sha256 string
+	}{{"value", o.Value, o.ValueSize, o.ValueSHA256}, {"key", o.Key, o.KeySize, o.KeySHA256}} {
+		if !part.is {
+			continue
+		}
+		text := part.name
+		if part.size >= 0 {
+			text += ", " + count(part.size, "byte")
+		}
+		if part.sha256 != "" {
+			text += ", SHA-256 " + part.sha256
+		}
+		parts = append(parts, text)
+	}
+	if o.Parts.Headers {
+		text := "headers"
+		if o.Headers >= 0 {
+			text = count(o.Headers, "header")
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
 }
 
 func timeText(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000 MST") }
