@@ -28,17 +28,17 @@ const (
 
 // Config sizes the consumer. Its memory is bounded by MaxInFlight, RunAhead and FetchBytes, not by the backlog.
 type Config struct {
-	Topic          string
-	Group          string
-	Start          Start
-	MaxInFlight    int           // requests being handled at a time, over all partitions
-	RunAhead       int           // records started but not yet committed or committable, over all partitions
+	Topic       string
+	Group       string
+	Start       Start
+	MaxInFlight int // requests being handled at a time, over all partitions
+	// RunAhead is how many records may be started beyond the committed offsets, over all partitions; each partition has an
+	// equal share, and may always have 16, which come on top.
+	RunAhead       int
 	FetchBytes     int           // of one fetch of one partition; two such chunks are held
 	CommitInterval time.Duration // what a kill -9 can repeat at most, besides what is in flight
 	DrainTimeout   time.Duration // how long partitions that are asked back may take to finish
 }
-
-const minWindow = 16 // of one partition, however many there are
 
 // Gate says whether there is any point in fetching at the moment.
 type Gate interface {
@@ -72,6 +72,7 @@ type Consumer struct {
 	obs      Observer
 	lanes    *lanes
 	fetcher  *fetcher
+	room     *room
 	work     context.Context // what handlers run under; outlives the intake by the drain
 	progress chan struct{}   // something finished while draining
 	moved    chan struct{}   // a commit offset has moved
@@ -120,6 +121,7 @@ func New(cfg Config, parts Parts) *Consumer {
 		noteLimit:  aheadLimit,
 	}
 	c.fetcher = newFetcher(c, parts.Fetch)
+	c.room = newRoom(cfg.RunAhead, c.wakePartitions)
 	return c
 }
 
@@ -188,8 +190,11 @@ func (c *Consumer) Release(ids []int32) {
 			break
 		}
 	}
-	left := drained(parts)
 	c.commitAndRevoke(c.work, parts, began.Add(c.cfg.DrainTimeout))
+	left := 0
+	for _, p := range parts {
+		left += p.forfeit()
+	}
 	c.mu.Lock()
 	for _, p := range parts {
 		if c.partitions[p.id] == p {
@@ -197,7 +202,9 @@ func (c *Consumer) Release(ids []int32) {
 		}
 	}
 	c.joined = len(c.partitions) > 0
+	c.room.divide(len(c.partitions))
 	c.mu.Unlock()
+	c.wakePartitions() // for what was given back, and since each has a larger share
 	c.log.Info().Ints32("partitions", ids).Dur("took", time.Since(began)).Int("unfinished", left).Msg("gave partitions back")
 }
 
@@ -246,6 +253,15 @@ func (c *Consumer) signalProgress() {
 	select {
 	case c.progress <- struct{}{}:
 	default:
+	}
+}
+
+// wakePartitions has every partition look again whether it may start a record.
+func (c *Consumer) wakePartitions() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.partitions {
+		p.wake()
 	}
 }
 

@@ -57,7 +57,7 @@ func TestLostPartitionsAreNotCommitted(t *testing.T) {
 	obs := &fakeObserver{}
 	c := &Consumer{delivery: ExactlyOnce{Writer: w}, obs: obs}
 	lost := &lostEpoch{lost: make(chan struct{})}
-	p := newPartition(c, 4, lost, position{start: 11}, 1)
+	p := newPartition(c, 4, lost, position{start: 11})
 	if c.commit(t.Context(), []*partition{p}); w.offsets[4] != 11 {
 		t.Fatalf("committed %v while it is held", w.offsets)
 	}
@@ -78,9 +78,9 @@ func TestExactlyOnceCommitsAtOnce(t *testing.T) {
 		w := &fakeWriter{}
 		c := &Consumer{
 			cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{},
-			moved: make(chan struct{}, 1), partitions: map[int32]*partition{},
+			moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(10, func() {}),
 		}
-		p := newPartition(c, 4, &fakeEpoch{}, position{committed: kafkawire.OffsetAndMetadata{}}, 10)
+		p := newPartition(c, 4, &fakeEpoch{}, position{committed: kafkawire.OffsetAndMetadata{}})
 		c.partitions[4] = p
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -92,7 +92,7 @@ func TestExactlyOnceCommitsAtOnce(t *testing.T) {
 		finish := func(after time.Duration, want int64) {
 			t.Helper()
 			<-time.After(after)
-			p.window <- struct{}{}
+			p.consumer.room.take(0)
 			p.mu.Lock()
 			it := &item{partition: p, ticket: p.tracker.start(offset, 0)}
 			p.mu.Unlock()

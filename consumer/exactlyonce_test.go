@@ -85,7 +85,7 @@ func TestExactlyOnceCommits(t *testing.T) {
 func TestExactlyOnceRevokes(t *testing.T) {
 	w := &fakeWriter{}
 	c := &Consumer{delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{}}
-	p := newPartition(c, 4, &fakeEpoch{}, position{start: 11}, 1)
+	p := newPartition(c, 4, &fakeEpoch{}, position{start: 11})
 	told := 0
 	w.revoked = func() {
 		told++

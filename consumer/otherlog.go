@@ -30,11 +30,14 @@ func (c *Consumer) fence(parts []*partition) {
 // replace puts a fenced partition to work again, unless it is being given back.
 func (c *Consumer) replace(old *partition, from position) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.partitions[old.id] != old || old.leaving() {
-		return
+	gone := c.partitions[old.id] != old || old.leaving()
+	if !gone {
+		c.begin(old.id, old.epoch, from)
 	}
-	c.begin(old.id, old.epoch, from, cap(old.window))
+	c.mu.Unlock()
+	if !gone {
+		old.forfeit()
+	}
 }
 
 func (p *partition) leaving() bool {

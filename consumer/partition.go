@@ -61,7 +61,7 @@ type chunk struct {
 
 // partition is one granted partition: from the grant until it is given back.
 //
-// The way of a record: fetcher → input → dispatch (window, tracker, lane) → handler → delivery → finish (tracker, window).
+// The way of a record: fetcher → input → dispatch (room, tracker, lane) → handler → delivery → finish (tracker, room).
 type partition struct {
 	id       int32
 	epoch    Epoch
@@ -70,14 +70,13 @@ type partition struct {
 	began    int64  // where it started
 	consumer *Consumer
 
-	input   chan chunk    // one chunk; while it is full the fetcher leaves the partition out
-	window  chan struct{} // one token a started record: bounds how far work runs ahead of the committed offset
+	input   chan chunk // one chunk; while it is full the fetcher leaves the partition out
 	stop    context.CancelFunc
 	stopped chan struct{} // dispatch has returned
 	revoked atomic.Bool   // given back: what finishes now belongs to somebody else
 	gone    chan struct{} // closed with that
 	crowded atomic.Bool   // the finished records above the commit offset hardly fit into a commit: start nothing new
-	roomy   chan struct{} // crowded may have changed
+	roomy   chan struct{} // there may be room for another record: crowded, the partition's own records or the others' have changed
 	held    atomic.Int64  // bytes of the records under way
 	freed   chan struct{} // held has become less
 
@@ -91,12 +90,13 @@ type partition struct {
 	moved     time.Time
 	draining  bool
 	broken    *Corruption // at fetchNext; nil: nothing
+	forfeited bool        // its records have no place in the room any more
 }
 
-func newPartition(c *Consumer, id int32, epoch Epoch, from position, window int) *partition {
+func newPartition(c *Consumer, id int32, epoch Epoch, from position) *partition {
 	return &partition{
 		id: id, epoch: epoch, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
-		input: make(chan chunk, 1), window: make(chan struct{}, window), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
+		input: make(chan chunk, 1), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
 		freed: make(chan struct{}, 1), gone: make(chan struct{}),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start,
 		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
@@ -148,21 +148,55 @@ func (p *partition) answered(offset int64) bool {
 	return p.tracker.answered(offset)
 }
 
-// awaitRoom waits until another record may be started, and takes its token of the window.
+// awaitRoom waits until another record may be started, and takes its place in the room.
 func (p *partition) awaitRoom(ctx context.Context) bool {
-	for p.crowded.Load() {
+	r, counted := p.consumer.room, false
+	defer func() {
+		if counted {
+			r.starved.Add(-1)
+		}
+	}()
+	for ctx.Err() == nil {
+		if !p.crowded.Load() {
+			ok, starved := r.take(p.open()) // only we start records of it, so there can only be fewer
+			if ok {
+				return true
+			}
+			if starved && !counted {
+				counted = true
+				r.starved.Add(1)
+				continue
+			}
+			if !starved && counted {
+				counted = false
+				r.starved.Add(-1)
+			}
+		}
 		select {
 		case <-ctx.Done():
-			return false
 		case <-p.roomy:
 		}
 	}
+	return false
+}
+
+// wake has dispatch look again whether there is room.
+func (p *partition) wake() {
 	select {
-	case <-ctx.Done():
-		return false
-	case p.window <- struct{}{}:
-		return true
+	case p.roomy <- struct{}{}:
+	default:
 	}
+}
+
+// forfeit gives back the places of what was started and is not finished, and returns how many. The partition is another's
+// then, and who waits for room must not wait for what may never finish here.
+func (p *partition) forfeit() int {
+	p.mu.Lock()
+	p.forfeited = true
+	open := p.tracker.open
+	p.mu.Unlock()
+	p.consumer.room.give(open)
+	return open
 }
 
 // begin makes an item of a record and puts it on the books.
@@ -186,7 +220,11 @@ func (p *partition) begin(r *kafkawire.Record, chunk *hold) *item {
 		p.moved = time.Now() // it was idle until now
 	}
 	it.ticket = p.tracker.start(r.Offset, contract)
+	forfeited := p.forfeited
 	p.mu.Unlock()
+	if forfeited { // between awaitRoom and here; its work is dropped
+		p.consumer.room.give(1)
+	}
 	return it
 }
 
@@ -197,10 +235,11 @@ func (p *partition) finish(it *item) {
 	if moved > 0 {
 		p.moved = time.Now()
 	}
-	draining := p.draining
+	draining, forfeited := p.draining, p.forfeited
 	p.mu.Unlock()
-	for range moved {
-		<-p.window
+	if moved > 0 && !forfeited {
+		p.consumer.room.give(moved)
+		p.wake()
 	}
 	it.hold.release()
 	if p.consumer.delivery.Durable() {
@@ -283,10 +322,7 @@ func (p *partition) toCommit(limit int, named bool) (kafkawire.OffsetAndMetadata
 	crowded := named && limit > minNote && (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
 	p.crowded.Store(crowded)
 	if !crowded {
-		select {
-		case p.roomy <- struct{}{}:
-		default:
-		}
+		p.wake()
 	}
 	return o, o.Offset != p.committed || o.Metadata != p.metadata
 }

@@ -16,9 +16,9 @@ import (
 func portions(w *fakeWriter, epoch Epoch) (*Consumer, *partition) {
 	c := &Consumer{
 		cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{}, log: zerolog.Nop(),
-		moved: make(chan struct{}, 1), partitions: map[int32]*partition{},
+		moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(100, func() {}),
 	}
-	p := newPartition(c, 4, epoch, position{committed: kafkawire.OffsetAndMetadata{}}, 100)
+	p := newPartition(c, 4, epoch, position{committed: kafkawire.OffsetAndMetadata{}})
 	c.partitions[4] = p
 	return c, p
 }
@@ -26,7 +26,7 @@ func portions(w *fakeWriter, epoch Epoch) (*Consumer, *partition) {
 // done finishes the records of p from an offset on.
 func done(p *partition, from, n int64) {
 	for offset := from; offset < from+n; offset++ {
-		p.window <- struct{}{}
+		p.consumer.room.take(0)
 		p.mu.Lock()
 		it := &item{partition: p, ticket: p.tracker.start(offset, 0)}
 		p.mu.Unlock()

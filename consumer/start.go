@@ -111,10 +111,10 @@ func (c *Consumer) unstarted(granted map[int32]*starting) []int32 {
 func (c *Consumer) start(granted map[int32]*starting, from map[int32]position) {
 	c.mu.Lock()
 	maps.DeleteFunc(from, func(id int32, _ position) bool { return c.starting[id] != granted[id] })
-	window := max(minWindow, c.cfg.RunAhead/max(1, len(c.partitions)+len(from)))
+	c.room.divide(len(c.partitions) + len(from))
 	for id, at := range from {
 		delete(c.starting, id)
-		c.begin(id, granted[id].epoch, at, window)
+		c.begin(id, granted[id].epoch, at)
 		c.joined = true
 	}
 	c.mu.Unlock()
@@ -124,8 +124,8 @@ func (c *Consumer) start(granted map[int32]*starting, from map[int32]position) {
 }
 
 // begin puts a partition to work. It requires mu.
-func (c *Consumer) begin(id int32, epoch Epoch, from position, window int) {
-	p := newPartition(c, id, epoch, from, window)
+func (c *Consumer) begin(id int32, epoch Epoch, from position) {
+	p := newPartition(c, id, epoch, from)
 	run, stop := context.WithCancel(c.work)
 	p.stop = stop
 	c.partitions[id] = p

@@ -111,11 +111,11 @@ func TestStartOfAnEarlierGrantIsDropped(t *testing.T) {
 	r := start(t, c, answerAll, nil)
 	old, again := &starting{}, &starting{}
 	from := func() map[int32]position { return map[int32]position{0: {start: 3}} }
-	r.Consumer.start(map[int32]*starting{0: old}, from())
+	r.start(map[int32]*starting{0: old}, from())
 	r.mu.Lock()
 	r.starting[0] = again
 	r.mu.Unlock()
-	r.Consumer.start(map[int32]*starting{0: old}, from())
+	r.start(map[int32]*starting{0: old}, from())
 	r.noteUnstarted(map[int32]*starting{0: old}, map[int32]error{0: errors.New("late")})
 	if s := r.Status(); len(s.Partitions) != 0 || len(s.Starting) != 1 || s.Starting[0].Reason != "" {
 		t.Errorf("status %+v", s)

@@ -8,7 +8,7 @@ var serviceKeys = []key{
 		help: "Time between commits of offsets; a crash repeats at most about this much",
 		bind: func(c *Config) value { return duration{&c.Consumer.CommitInterval, shortest, time.Minute} }},
 	{name: "consumer.run-ahead", def: "1024", example: "4096",
-		help: "Records that may be worked on beyond the committed offsets, shared by the partitions (at least 16 each)",
+		help: "Records started beyond the committed offsets, over all partitions; each partition has an equal share, and may always have 16, which come on top",
 		bind: func(c *Config) value { return count{&c.Consumer.RunAhead, 1, 1_000_000, "records"} }},
 	{name: "consumer.fetch-bytes", def: "128KiB", example: "1MiB",
 		help: "Bytes to fetch at once, per partition",
