@@ -25,7 +25,9 @@ func (t *Transactions) retry(ctx context.Context, call func(context.Context) err
 	return t.retryIf(ctx, tryTimeout, passes, call)
 }
 
-func passes(err error) bool { return kafkawire.Transient(err) || kafkawire.ConcurrentTransactions(err) }
+func passes(err error) bool {
+	return (kafkawire.Transient(err) || kafkawire.ConcurrentTransactions(err)) && !errors.Is(err, errMoved)
+}
 
 // retryIf is retry with the time that one try has, and with what may be tried again.
 func (t *Transactions) retryIf(
