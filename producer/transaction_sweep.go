@@ -2,8 +2,11 @@ package producer
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"balanceq/kafkawire"
 
@@ -75,14 +78,53 @@ func (t *Transactions) sweep(ctx context.Context, state string) error {
 			partitions[name] = append(partitions[name], q.partition)
 		}
 	}
-	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return t.wire.AddOffsets(ctx, t.txn, t.cfg.Group) },
-		func(ctx context.Context) error { return t.wire.AddPartitions(ctx, t.txn, partitions) },
-		func(ctx context.Context) error { return t.wire.EndTransaction(ctx, t.txn, state == committed) },
-	} {
-		if err := t.retry(ctx, step); err != nil {
-			return fmt.Errorf("ending what is left of the transaction before: %w", err)
-		}
+	err := t.retry(ctx, func(ctx context.Context) error { return t.wire.AddOffsets(ctx, t.txn, t.cfg.Group) })
+	if err == nil {
+		err = t.addAll(ctx, partitions)
+	}
+	if err == nil {
+		err = t.retry(ctx, func(ctx context.Context) error { return t.wire.EndTransaction(ctx, t.txn, state == committed) })
+	}
+	if err != nil {
+		return fmt.Errorf("ending what is left of the transaction before: %w", err)
 	}
 	return nil
+}
+
+// addAll adds partitions to a transaction, without those that the brokers refuse while the others exist: of a topic that was
+// deleted nothing is left open, and what may not be written to any more, we cannot end. A broker that has just started may
+// not know a topic yet, so that is asked for a little longer.
+func (t *Transactions) addAll(ctx context.Context, partitions map[string][]int32) error {
+	for {
+		n := 0
+		for _, ids := range partitions {
+			n += len(ids)
+		}
+		began := time.Now()
+		err := t.retryIf(ctx, tryTimeout, func(err error) bool {
+			refused := len(missing(err))
+			return passes(err) && (refused == 0 || refused == n || time.Since(began) < passingPatience)
+		}, func(ctx context.Context) error { return t.wire.AddPartitions(ctx, t.txn, partitions) })
+		refused := missing(err)
+		if len(refused) == 0 || len(refused) == n {
+			return err
+		}
+		for _, r := range refused {
+			partitions[r.Topic] = slices.DeleteFunc(partitions[r.Topic], func(id int32) bool { return id == r.Partition })
+			if len(partitions[r.Topic]) == 0 {
+				delete(partitions, r.Topic)
+			}
+		}
+	}
+}
+
+// missing are the partitions that are not there, or not for us.
+func missing(err error) (refused []*kafkawire.PartitionError) {
+	for _, err := range leaves(err) {
+		var p *kafkawire.PartitionError
+		if errors.As(err, &p) && (lasting(err) || errors.Is(err, kafka.UnknownTopicOrPartition)) {
+			refused = append(refused, p)
+		}
+	}
+	return refused
 }

@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"balanceq/internal/kafkatest"
 	"balanceq/kafkawire"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -130,6 +132,32 @@ func TestTakingOverSaysWhatItAborts(t *testing.T) {
 	}
 	b.ready = false
 	b.mustCommit(map[int32]int64{0: 5})
+}
+
+// A partition that the brokers refuse keeps a sweep from nothing else; with all of them refused it fails.
+func TestSweepWithoutWhatIsRefused(t *testing.T) {
+	for _, answer := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition} {
+		t.Run(answer.Message, func(t *testing.T) {
+			t.Parallel()
+			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			b := onEmbedded(t, cluster, nil)
+			refusal := kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "deadletters", Partitions: []int32{0, 1, 2, 3}, Err: answer, Count: -1}
+			cluster.Fault(refusal)
+			names := append([]string{"requests/0/0"}, b.write(0, 1, 5)...)
+			if err := b.sweep(deadline(t), committed); err != nil {
+				t.Fatal(err)
+			}
+			b.mustCommit(map[int32]int64{0: 6})
+			b.wantSeen(names)
+			refusal.Topic = "results"
+			cluster.Fault(refusal)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*passingPatience)
+			defer cancel()
+			if err := b.sweep(ctx, committed); !errors.Is(err, kafka.Error(answer.Code)) {
+				t.Errorf("with all of them refused: %v", err)
+			}
+		})
+	}
 }
 
 // Where the brokers left nothing open, a sweep changes nothing that a reader could see.
