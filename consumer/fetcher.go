@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"balanceq/kafkawire"
@@ -29,6 +30,8 @@ type fetcher struct {
 	consumer *Consumer
 	wire     *kafkawire.Client
 
+	failing atomic.Int32 // loops whose last fetch failed, or was refused for a partition
+
 	mu      sync.Mutex
 	leaders map[int32]int32 // by partition
 	loops   map[int32]chan struct{}
@@ -48,8 +51,11 @@ func (f *fetcher) run(ctx context.Context) {
 		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
 			f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
 		}
-		if cause, _ := f.consumer.gate.Waiting(); cause != "" || len(f.standing()) > 0 {
+		if cause, _ := f.consumer.gate.Waiting(); cause != "" || len(f.standing()) > 0 || f.failing.Load() > 0 {
 			f.learnEnds(ctx)
+		}
+		for _, p := range f.consumer.held() {
+			p.tellHeldUp(time.Now())
 		}
 		select {
 		case <-ctx.Done():
@@ -60,8 +66,8 @@ func (f *fetcher) run(ctx context.Context) {
 	}
 }
 
-// learnEnds asks where the partitions end. Fetches say so too, but during a pause there are none, and a lag that stands
-// still while requests pile up would deceive whoever watches it.
+// learnEnds asks where the partitions end. Fetches say so too, but during a pause there are none, and while they are refused
+// they do not; a lag that stands still while requests pile up would deceive whoever watches it.
 func (f *fetcher) learnEnds(ctx context.Context) {
 	held := f.consumer.held()
 	if len(held) == 0 {
@@ -71,13 +77,15 @@ func (f *fetcher) learnEnds(ctx context.Context) {
 	for _, p := range held {
 		ids = append(ids, p.id)
 	}
-	ends, err := f.wire.ListOffsets(ctx, f.consumer.cfg.Topic, ids, kafkawire.Latest)
-	if err != nil {
+	topic, now := f.consumer.cfg.Topic, time.Now()
+	stable, err := f.wire.ListOffsets(ctx, topic, ids, kafkawire.Latest)
+	ends, failed := f.wire.LogEnds(ctx, topic, ids)
+	if err = errors.Join(err, failed); err != nil {
 		f.consumer.log.Debug().Err(err).Msg("looking for the ends of the partitions failed")
 	}
 	for _, p := range held {
 		p.mu.Lock()
-		p.stable = max(p.stable, ends[p.id])
+		p.heard(max(p.stable, stable[p.id]), max(p.end, ends[p.id]), now)
 		p.mu.Unlock()
 	}
 }
@@ -151,9 +159,14 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 			err = f.accept(ctx, partitions, offsets, fetched)
 		}
 		if err == nil {
+			if tries > 0 {
+				f.failing.Add(-1)
+			}
 			tries = 0
 		} else if ctx.Err() == nil {
-			tries++
+			if tries++; tries == 1 {
+				f.failing.Add(1)
+			}
 			f.recover(ctx, leader, err, tries)
 		}
 	}

@@ -83,10 +83,12 @@ type partition struct {
 	mu        sync.Mutex
 	tracker   tracker
 	epochs    epochs
-	fetchNext int64  // offset of the next fetch
-	stable    int64  // last stable offset of the log, as last heard
-	committed int64  // last offset that was committed by us; kafkawire.NoOffset: none yet
-	metadata  string // of that commit
+	fetchNext int64   // offset of the next fetch
+	stable    int64   // last stable offset of the log, as last heard
+	end       int64   // high watermark of the log, as last heard
+	heldUp    *HeldUp // at stable; nil: nothing
+	committed int64   // last offset that was committed by us; kafkawire.NoOffset: none yet
+	metadata  string  // of that commit
 	moved     time.Time
 	draining  bool
 	broken    *Corruption // at fetchNext; nil: nothing
@@ -98,7 +100,7 @@ func newPartition(c *Consumer, id int32, epoch Epoch, from position) *partition 
 		id: id, epoch: epoch, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
 		input: make(chan chunk, 1), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
 		freed: make(chan struct{}, 1), gone: make(chan struct{}),
-		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start,
+		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start, end: from.start,
 		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
 	}
 }
@@ -273,7 +275,7 @@ func (p *partition) accept(f *kafkawire.Fetched, asked int64) {
 	if p.draining || p.revoked.Load() || p.fetchNext != asked || len(p.input) > 0 {
 		return
 	}
-	p.stable = f.Stable
+	defer func() { p.heard(f.Stable, f.End, time.Now()) }() // with the offset to fetch from next
 	if f.Next == asked {
 		return
 	}

@@ -34,7 +34,7 @@ type PartitionStatus struct {
 	Partition int32
 	Next      int64       // everything below is finished
 	Committed int64       // last committed offset; kafkawire.NoOffset: none by this instance
-	End       int64       // end of the log as last heard of (last stable offset)
+	End       int64       // end of the log as last heard of (high watermark)
 	Open      int         // started and not finished, or finished behind one that is not
 	Moved     time.Time   // when Next last moved, or when the partition was last idle
 	Fetched   int64       // the offset to fetch from next
@@ -43,6 +43,7 @@ type PartitionStatus struct {
 	Oldest    int64       // of the lowest record that was started and is not finished; kafkawire.NoOffset: there is none
 	Lane      int64       // the lane of Oldest
 	Corrupt   *Corruption // what cannot be read at Fetched; nil: nothing is known of
+	HeldUp    *HeldUp     // the transaction that hides what is behind Fetched; nil: none does
 	Waits     bool        // Oldest waits in its lane: no handler has taken it
 }
 
@@ -75,7 +76,7 @@ func (p *partition) status() PartitionStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := PartitionStatus{
-		Partition: p.id, Next: p.tracker.next, Committed: p.committed, End: p.stable, Open: p.tracker.open, Moved: p.moved,
+		Partition: p.id, Next: p.tracker.next, Committed: p.committed, End: p.end, HeldUp: p.heldUp, Open: p.tracker.open, Moved: p.moved,
 		Fetched: p.fetchNext, Room: len(p.input) == 0, Draining: p.draining, Oldest: kafkawire.NoOffset, Corrupt: p.broken,
 	}
 	if len(p.tracker.entries) > 0 { // the first one is never finished

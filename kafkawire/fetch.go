@@ -63,6 +63,7 @@ type Fetched struct {
 	Next      int64        // the offset to fetch from next
 	Epochs    []EpochStart // of what was read up to Next; consecutive ones differ
 	Stable    int64        // the last stable offset: the end of what a read-committed reader may see
+	End       int64        // the high watermark: the end of what is replicated, open transactions included
 	LogStart  int64
 	// Diverged, if set, says that the log does not hold the record before the position asked for: it has lost its tail, and
 	// what was read from Diverged.End on is gone. There are no records then.
@@ -145,7 +146,7 @@ func (c *Client) decodePartition(
 	topic string, p *kmsg.FetchResponseTopicPartition, at LogPosition, limits FetchLimits, used int,
 ) (f Fetched, memory int) {
 	from := at.Offset
-	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, LogStart: p.LogStartOffset, Err: codeError(p.ErrorCode)}
+	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, End: p.HighWatermark, LogStart: p.LogStartOffset, Err: codeError(p.ErrorCode)}
 	room, ok := limits.room(used)
 	if d := p.DivergingEpoch; f.Err == nil && d.EndOffset >= 0 {
 		f.Diverged = &EpochEnd{Epoch: d.Epoch, End: d.EndOffset}

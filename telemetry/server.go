@@ -34,6 +34,7 @@ type Health struct {
 	KafkaFailing  string     `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
 	NotStarted    string     `json:"notStarted,omitempty"`   // which granted partitions have not begun, and why
 	Corrupt       string     `json:"corrupt,omitempty"`      // partitions that stand still because a batch cannot be read, and how to go on
+	Transaction   string     `json:"transaction,omitempty"`  // open for long, hiding requests behind it: where, and how to end it
 	Partitions    int        `json:"partitions"`
 	InFlight      int        `json:"inFlight"`
 	Lag           int64      `json:"lag"`
@@ -68,8 +69,15 @@ func (s Sources) health(v Verdict) Health {
 			h.KeysFailing = k.Failing.Error()
 		}
 	}
+	var open []string
 	for _, part := range c.Partitions {
 		h.Lag += part.Lag()
+		if part.HeldUp.Long(time.Now()) {
+			open = append(open, fmt.Sprintf("partition %d: a publisher's transaction, open since %s, hides %d offsets from %d on; "+
+				"it ends at its transaction.timeout.ms at the latest; to end it: %s", part.Partition,
+				part.HeldUp.Since.UTC().Format(time.RFC3339), part.End-part.HeldUp.From, part.HeldUp.From,
+				part.HeldUp.Abort))
+		}
 		if broken := part.Corrupt; broken != nil {
 			if h.Corrupt != "" {
 				h.Corrupt += "; "
@@ -79,6 +87,7 @@ func (s Sources) health(v Verdict) Health {
 				part.Partition, broken.From, broken.To-1, broken.Err, part.Partition, broken.From)
 		}
 	}
+	h.Transaction = strings.Join(open, "; ")
 	return h
 }
 

@@ -63,7 +63,8 @@ var gaugeTexts = []struct {
 	{"balanceq_lanes_ready", "Contracts with waiting requests for which no worker is free.", nil},
 	{"balanceq_contract_partition_changes_total", "Requests whose contract's request before them came from another partition, at least: " +
 		"their order is not kept.", nil},
-	{"balanceq_partition_lag", "Offsets of a partition that are not finished.", []string{"partition"}},
+	{"balanceq_partition_lag", "Offsets of a partition that are not finished, up to the high watermark.", []string{"partition"}},
+	{"balanceq_partition_held_up", "1 while a publisher's transaction, open for 10 s or more, hides records of a partition.", []string{"partition"}},
 	{"balanceq_partition_open", "Requests of a partition that were started and are not behind the commit offset.", []string{"partition"}},
 	{"balanceq_partition_stalled_seconds", "Time since a partition with open requests last moved.", []string{"partition"}},
 	{"balanceq_partition_corrupt", "1 while a partition stands still because a batch of it cannot be read.", []string{"partition"}},
@@ -112,6 +113,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	for _, part := range c.Partitions {
 		id := strconv.Itoa(int(part.Partition))
 		set("balanceq_partition_lag", float64(part.Lag()), id)
+		set("balanceq_partition_held_up", number(part.HeldUp.Long(now)), id)
 		set("balanceq_partition_open", float64(part.Open), id)
 		set("balanceq_partition_corrupt", number(part.Corrupt != nil), id)
 		stalled := 0.0
