@@ -42,6 +42,9 @@ var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, req
 			}
 		}
 		b.mustCommit(map[int32]int64{0: int64(len(inq))}) // at once, without a failed one before it
+		if n := len(b.obs.seen()); n > 2*len(losses) {
+			t.Errorf("%d tries were refused", n)
+		}
 		if s := b.Status(); s.Failing != nil || s.Buffered != 0 {
 			t.Errorf("afterwards: %+v", s)
 		}
