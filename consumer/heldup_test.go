@@ -59,7 +59,7 @@ func TestLagWhileFetchesAreRefused(t *testing.T) {
 // Only a transaction that takes long is told of, at every doubling; one that follows another begins afresh.
 func TestLongTransactionsAreToldOf(t *testing.T) {
 	var log strings.Builder
-	p := newPartition(&Consumer{cfg: Config{Topic: "requests"}, log: zerolog.New(&log)}, 3, &fakeEpoch{}, position{start: 5}, 1)
+	p := newPartition(&Consumer{cfg: Config{Topic: "requests"}, log: zerolog.New(&log)}, 3, &fakeEpoch{}, position{start: 5})
 	began := time.Now()
 	at := func(after time.Duration, stable, end int64) (lines int, long bool) {
 		log.Reset()
