@@ -24,10 +24,11 @@ const (
 	configTimeBefore  = "message.timestamp.before.max.ms"     // since Kafka 3.6 (KIP-937)
 	configTimeAfter   = "message.timestamp.after.max.ms"      // since Kafka 3.6; its default is an hour since 4.0
 	configTimeApart   = "message.timestamp.difference.max.ms" // both directions; gone in 4.0
+	configUnclean     = "unclean.leader.election.enable"
 )
 
 var topicConfigs = []string{configCleanup, configCompression, configMaxMessage, configMinInSync, configRetention, configSegment,
-	configTimeType, configTimeBefore, configTimeAfter, configTimeApart}
+	configTimeType, configTimeBefore, configTimeAfter, configTimeApart, configUnclean}
 
 // What the rules hold settings against.
 const (
@@ -166,11 +167,15 @@ func (r *topicRules) times() {
 	}
 }
 
-// replicas wants what is written to be on two brokers where there are three, and to be writable at all.
+// replicas wants what is written to be on two brokers where there are three, to stay there, and to be writable at all.
 func (r *topicRules) replicas() {
 	for _, topic := range []string{r.cfg.Topics.Requests, r.cfg.Topics.Results, r.cfg.Topics.DeadLetters, r.cfg.Topics.Replays} {
 		n, ok := r.number(topic, configMinInSync)
 		replicas := r.topics[topic].ReplicationFactor
+		if r.topics[topic].Configs[configUnclean] == "true" && replicas > 1 {
+			r.set(false, topic, configUnclean, "false", "%s=true: a replica that lacks the last records may become the leader, and they are lost",
+				configUnclean)
+		}
 		written := topic == r.cfg.Topics.Results || topic == r.cfg.Topics.DeadLetters
 		switch {
 		case !ok || replicas == 0:

@@ -78,6 +78,10 @@ func TestTopicRules(t *testing.T) {
 			nil},
 		"publishers' own times": {"q:message.timestamp.before.max.ms=1 q:message.timestamp.type=LogAppendTime", nil},
 
+		"tail lost": {"q:unclean.leader.election.enable=true", []finding{warn("q", configUnclean, "false", "lacks the last records")}},
+		"tails lost": {"r:unclean.leader.election.enable=true d:unclean.leader.election.enable=true p:unclean.leader.election.enable=true",
+			[]finding{warn("r", configUnclean, "false"), warn("d", configUnclean, "false"), warn("p", configUnclean, "false")}},
+		"nobody to elect": {"q:replicas=1 q:min.insync.replicas=1 q:unclean.leader.election.enable=true", nil},
 		"on one broker": {"r:min.insync.replicas=1 d:min.insync.replicas=1", []finding{
 			warn("r", configMinInSync, "2", "it has 3 replicas"), warn("d", configMinInSync, "2", "min.insync.replicas=1")}},
 		"others on one broker": {"q:min.insync.replicas=1 p:min.insync.replicas=1", nil},
@@ -125,7 +129,7 @@ func TestTopicRulesFixes(t *testing.T) {
 			for _, setting := range topicConfigs {
 				topic.Configs[setting] = rapid.OneOf(rapid.Map(rapid.Int64Range(-1, 1<<40), func(n int64) string {
 					return strconv.FormatInt(n, 10)
-				}), rapid.SampledFrom([]string{"", "compact", "delete", "compact,delete", "uncompressed", "LogAppendTime"})).Draw(t, setting)
+				}), rapid.SampledFrom([]string{"", "compact", "delete", "compact,delete", "uncompressed", "LogAppendTime", "true"})).Draw(t, setting)
 			}
 			topics[name] = topic
 		}
