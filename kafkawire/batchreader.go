@@ -86,7 +86,7 @@ func (r *batchReader) end() error {
 	case n > 0:
 		return errRecords
 	case errors.Is(err, io.EOF), r.in.shrunk: // the records are all there
-		return nil
+		err = nil
 	}
 	return err
 }

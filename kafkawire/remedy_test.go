@@ -17,7 +17,7 @@ import (
 func TestAnswers(t *testing.T) {
 	last := kafka.Error(-2)
 	for _, a := range Answers {
-		if want := kerr.ErrorForCode(int16(a.Code)).(*kerr.Error); want.Message != a.Name {
+		if want := kerr.TypedErrorForCode(int16(a.Code)); want.Message != a.Name {
 			t.Errorf("%d is %s, not %s", a.Code, want.Message, a.Name)
 		}
 		if a.Code <= last {

@@ -155,7 +155,7 @@ func readLetter(rec kafka.Message) schemas.DeadLetterInfo {
 // for it; and what only people can cure is said with what to do.
 func TestEveryAnswerToProduce(t *testing.T) {
 	for _, a := range kafkawire.Answers {
-		if code := kerr.ErrorForCode(int16(a.Code)).(*kerr.Error); a.Code != kafka.DuplicateSequenceNumber { // which is a success
+		if code := kerr.TypedErrorForCode(int16(a.Code)); a.Code != kafka.DuplicateSequenceNumber { // which is a success
 			t.Run(a.Name, func(t *testing.T) {
 				t.Parallel()
 				cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "results", "deadletters"))

@@ -132,7 +132,7 @@ func (t *Transactions) sent(q *queue, callErr error) error {
 		clear(q.entries)
 		q.entries = q.entries[:0]
 		return nil
-	case recordLevel(err) && !(kafkawire.TooLarge(err) && len(q.entries) > 1) && t.reshape(q, err):
+	case recordLevel(err) && (!kafkawire.TooLarge(err) || len(q.entries) == 1) && t.reshape(q, err):
 		return nil // in another form, in the same transaction
 	case recordLevel(err) && len(q.entries) > 1:
 		q.split() // the rest of the transaction sends smaller ones
