@@ -83,12 +83,13 @@ type partition struct {
 	mu        sync.Mutex
 	tracker   tracker
 	epochs    epochs
-	fetchNext int64   // offset of the next fetch
-	stable    int64   // last stable offset of the log, as last heard
-	end       int64   // high watermark of the log, as last heard
-	heldUp    *HeldUp // at stable; nil: nothing
-	committed int64   // last offset that was committed by us; kafkawire.NoOffset: none yet
-	metadata  string  // of that commit
+	fetchNext int64     // offset of the next fetch
+	stable    int64     // last stable offset of the log, as last heard
+	end       int64     // high watermark of the log, as last heard
+	heldUp    *HeldUp   // at stable; nil: nothing
+	committed int64     // last offset that was committed by us; kafkawire.NoOffset: none yet
+	metadata  string    // of that commit
+	notedAt   time.Time // when that was
 	moved     time.Time
 	draining  bool
 	broken    *Corruption // at fetchNext; nil: nothing
@@ -326,11 +327,12 @@ func (p *partition) toCommit(limit int, named bool) (kafkawire.OffsetAndMetadata
 	if !crowded {
 		p.wake()
 	}
-	return o, o.Offset != p.committed || o.Metadata != p.metadata
+	due := p.draining || time.Since(p.notedAt) >= time.Duration(len(o.Metadata))*time.Second/noteRate
+	return o, o.Offset != p.committed || o.Metadata != p.metadata && due
 }
 
 func (p *partition) noteCommitted(o kafkawire.OffsetAndMetadata) {
 	p.mu.Lock()
-	p.committed, p.metadata = o.Offset, o.Metadata
+	p.committed, p.metadata, p.notedAt = o.Offset, o.Metadata, time.Now()
 	p.mu.Unlock()
 }
