@@ -1,0 +1,49 @@
+package consumer
+
+import (
+	"slices"
+	"testing"
+
+	"balanceq/kafkawire"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Every code that brokers can answer with, once each, to whatever a partition asks for: its records are read, each once and
+// from the beginning, the other partition's too, and all is committed.
+func TestEveryAnswerToAReader(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.Fetch, kmsg.ListOffsets, kmsg.OffsetFetch} {
+		for _, a := range kafkawire.Answers {
+			t.Run(key.Name()+" "+a.Name, func(t *testing.T) {
+				t.Parallel()
+				c := broker(t, 2)
+				for partition := range int32(2) {
+					produce(t, c, partition, requests(int(partition)*100+1, 5)...)
+				}
+				if key == kmsg.OffsetFetch { // or there is no group to ask about
+					if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {}, 1: {}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				refusal := c.Fault(kfake.Fault{
+					Keys: []kmsg.Key{key}, Topic: testTopic, Partitions: []int32{0}, Err: kerr.TypedErrorForCode(int16(a.Code)), Count: 1,
+				})
+				defer refusal.Remove()
+				r := start(t, c, answerAll, nil)
+				epoch := r.grant(0, 1)
+				eventually(t, "all is committed", func() bool { return epoch.offset(0) == 5 && epoch.offset(1) == 5 })
+				for partition := range int32(2) {
+					got := r.delivery.offsets(partition)
+					if slices.Sort(got); !slices.Equal(got, sequence(0, 5)) {
+						t.Errorf("partition %d: read %v", partition, got)
+					}
+				}
+				if refusal.Hits() != 1 {
+					t.Error("nothing was refused: the test proves nothing")
+				}
+			})
+		}
+	}
+}
