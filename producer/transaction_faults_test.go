@@ -15,6 +15,7 @@ import (
 	"balanceq/internal/kafkatest"
 	"balanceq/kafkawire"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -69,6 +70,39 @@ func TestTransactionAnswersInError(t *testing.T) {
 					t.Errorf("%s: afterwards the status is %+v, %v are stored", answer.Message, s, b.stored(0))
 				}
 			}
+		})
+	}
+}
+
+// Every code there is, in answer to every request of a transaction, once each: in the end all is committed and seen, once.
+func TestEveryAnswerInATransaction(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
+			t.Parallel()
+			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			b := onEmbedded(t, cluster, nil)
+			names := []string{"requests/0/0"}
+			for _, a := range kafkawire.Answers {
+				if key == kmsg.Produce && a.Code == kafka.DuplicateSequenceNumber {
+					continue // says that it is in the log
+				}
+				from := int64(len(names))
+				names = append(names, b.write(0, from, 2)...)
+				want := map[int32]int64{0: from + 2}
+				b.ready = key != kmsg.InitProducerID
+				refusal := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.TypedErrorForCode(int16(a.Code)), Count: 1})
+				kafkatest.Eventually(t, within, "it is committed after "+a.Name, func() bool {
+					b.due()
+					return b.commit(want) == nil && b.stored(0)[0] == want[0]
+				})
+				if refusal.Hits() != 1 {
+					t.Errorf("%s was not answered: the test proves nothing", a.Name)
+				}
+				if s := b.Status(); s.Failing != nil || s.Buffered != 0 {
+					t.Errorf("%s: afterwards the status is %+v", a.Name, s)
+				}
+			}
+			b.wantSeen(names)
 		})
 	}
 }
