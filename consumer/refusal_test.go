@@ -47,3 +47,25 @@ func TestEveryAnswerToAReader(t *testing.T) {
 		}
 	}
 }
+
+// Every code that a commit can be answered with, once each: in the end the offset is committed, and whatever is answered again
+// comes from a place in the group that was lost.
+func TestEveryAnswerToACommit(t *testing.T) {
+	for _, a := range kafkawire.Answers {
+		t.Run(a.Name, func(t *testing.T) {
+			t.Parallel()
+			c := groupBroker(t, 1)
+			r := startInGroup(t, c, answerAll, nil)
+			eventually(t, "it has its partition", func() bool { return r.holds() == 1 && r.committed(0) == 0 })
+			refusal := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.TypedErrorForCode(int16(a.Code)), Count: 1})
+			defer refusal.Remove()
+			produce(t, c, 0, requests(1, 5)...)
+			eventually(t, "the commit is refused, and works in the end", func() bool { return refusal.Hits() == 1 && r.committed(0) == 5 })
+			got := r.delivery.offsets(0)
+			slices.Sort(got)
+			if got = slices.Compact(got); !slices.Equal(got, sequence(0, 5)) {
+				t.Errorf("read %v", got)
+			}
+		})
+	}
+}
