@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +26,14 @@ const (
 const deleteTimeout = 5 * time.Second
 
 // Topic creates a topic for this test, with a name made of the test's name and a random part, and returns when every
-// partition has a leader that answers. Configs are topic settings, "key=value". The topic is deleted when the test ends.
+// partition has a leader that answers. Configs are topic settings, "key=value". The topic is deleted when the test ends, and not
+// before: records that bear an old time are kept, whatever the broker's retention.
 func (b *Broker) Topic(tb testing.TB, partitions int, configs ...string) string {
 	tb.Helper()
 	topic := uniqueName(tb.Name())
+	if !slices.ContainsFunc(configs, func(c string) bool { return strings.HasPrefix(c, "retention.ms=") }) {
+		configs = append(slices.Clone(configs), "retention.ms=-1")
+	}
 	req, err := createRequest(topic, partitions, configs)
 	if err != nil {
 		tb.Fatal("kafkatest: ", err)
