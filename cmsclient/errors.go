@@ -48,9 +48,19 @@ type Error struct {
 }
 
 // Error returns one line: what happened and how to mend it. The correlation ids are not in it.
-func (e *Error) Error() string {
+func (e *Error) Error() string { return e.text(string(e.Class)) }
+
+// Detail is Error for one request's dead letter: what says "halting" there halts nothing, only this request is refused.
+func (e *Error) Detail() string {
+	if e.Class == Halting {
+		return e.text("refused")
+	}
+	return e.Error()
+}
+
+func (e *Error) text(what string) string {
 	var b strings.Builder
-	b.WriteString("cms: " + string(e.Class))
+	b.WriteString("cms: " + what)
 	if e.Status != 0 {
 		b.WriteString(", status " + strconv.Itoa(e.Status))
 	}

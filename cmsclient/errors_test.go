@@ -237,6 +237,9 @@ func TestErrorText(t *testing.T) {
 			if e.Error() != c.line {
 				t.Errorf("got %q", e.Error())
 			}
+			if want := strings.Replace(c.line, "cms: halting,", "cms: refused,", 1); e.Detail() != want {
+				t.Errorf("the detail of a dead letter is %q, want %q", e.Detail(), want)
+			}
 		})
 	}
 }

@@ -229,7 +229,7 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 		case retry, askAlone:
 			next = max(next, act)
 		case deadLetter:
-			d := p.newDeadLetter(inq, reason, cms.Error(), g)
+			d := p.newDeadLetter(inq, reason, cms.Detail(), g)
 			failedWith(d, cms)
 			if isRefusal(cms.Class) {
 				p.refusals.giveUp(g.contract, now)

@@ -82,6 +82,9 @@ func TestOneContractInAHundredIsRefused(t *testing.T) {
 			if want := s.inq.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
 				t.Errorf("contract %d, afterwards: %s", s.inq.Request.ContractID, describe(s.out))
 			}
+			if d := s.out.DeadLetter; d != nil && !strings.HasPrefix(d.Detail, "cms: refused, status ") {
+				t.Errorf("the detail is %q, and nothing halts", d.Detail)
+			}
 		}
 	})
 }
