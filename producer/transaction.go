@@ -106,7 +106,7 @@ func NewTransactions(ctx context.Context, cfg TransactionConfig, outcomes Outcom
 	}
 	start, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	err := t.takeOver(start)
+	err := t.start(start)
 	if kafkawire.Transient(err) && !errors.Is(ctx.Err(), context.Canceled) {
 		return nil, fmt.Errorf("no transaction coordinator answers (with fewer than 3 brokers, lower their settings "+
 			"transaction.state.log.replication.factor and transaction.state.log.min.isr): %w", err)

@@ -64,8 +64,11 @@ func (e *recordError) Unwrap() error { return e.err }
 
 // hold notes what a transaction failed of, if leaving that out can cure it, and returns what to say about it; nil: it cannot.
 // That is a refusal that only an operator can cure; and one that would pass, if it has not until the time was up while other
-// partitions of the same transaction took theirs.
+// partitions of the same transaction took theirs. With an epoch that is over, no answer says anything about its partition.
 func (t *Transactions) hold(err error) (held error) {
+	if kafkawire.Fenced(err) {
+		return nil
+	}
 	for _, err := range leaves(err) {
 		var record *recordError
 		var partition *kafkawire.PartitionError

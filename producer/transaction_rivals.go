@@ -1,6 +1,8 @@
 package producer
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,6 +30,7 @@ func (r *rivalry) lost(at time.Time) bool {
 // takenOver explains that the transaction begun at began was fenced. After its timeout that was the coordinator, which has
 // given it up; before, somebody who has taken over the same id.
 func (t *Transactions) takenOver(err error, began time.Time) error {
+	err = fence(err)
 	if time.Since(began) >= t.cfg.Timeout {
 		return fmt.Errorf("the brokers gave up on a transaction that took longer than kafka.transaction-timeout (%v): %w", t.cfg.Timeout, err)
 	}
@@ -37,4 +40,35 @@ func (t *Transactions) takenOver(err error, began time.Time) error {
 		return t.rival // one more takeover would make the other one give up too
 	}
 	return fmt.Errorf("transactional id %s was taken over by another instance: %w", t.cfg.ID, err)
+}
+
+// fence returns the first of several refusals that is one for an old epoch: it concerns the whole transaction, whatever
+// partition it names, and more of them say no more.
+func fence(err error) error {
+	for _, one := range leaves(err) {
+		if kafkawire.Fenced(one) {
+			return one
+		}
+	}
+	return err
+}
+
+// start is the first takeOver. Another live instance of the same id may take it back meanwhile: between our
+// InitProducerId and the end of the sweep it notices that it is fenced, and takes over in turn. That says no more about the
+// two than it does at a commit, so it is tried again, until it has happened too often.
+func (t *Transactions) start(ctx context.Context) error {
+	for wait := minBackoff; ; wait = min(2*wait, maxPause) {
+		began := time.Now()
+		err := t.takeOver(ctx)
+		if !kafkawire.Fenced(err) {
+			return err
+		}
+		if err = t.takenOver(err, began); errors.Is(err, kafkawire.ErrRival) {
+			return err
+		}
+		t.log.Warn().Err(err).Msg("taking over the transactional id failed; trying again")
+		if !kafkawire.Pause(ctx, wait) {
+			return err
+		}
+	}
 }

@@ -7,7 +7,81 @@ import (
 	"time"
 
 	"balanceq/kafkawire"
+
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+var epochIsOver = []*kerr.Error{kerr.InvalidProducerEpoch, kerr.ProducerFenced}
+
+// wantRival checks what is said the fifth time: on one line, as people read the last one of a program that ends.
+func wantRival(t *testing.T, err error) {
+	t.Helper()
+	if !errors.Is(err, kafkawire.ErrRival) || !kafkawire.Fenced(err) {
+		t.Fatalf("told %v", err)
+	}
+	if text := err.Error(); !strings.Contains(text, "set kafka.instance-id or instance") || strings.Contains(text, "\n") {
+		t.Errorf("told %q", text)
+	}
+}
+
+// Partitions that are answered with an old epoch concern the whole transaction, also where others are refused for a reason of
+// their own: nothing is held, and a rival is told.
+func TestRivalsAreToldByPartitions(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.AddPartitionsToTxn} {
+		for _, answer := range epochIsOver {
+			t.Run(kmsg.NameForKey(int16(key))+" "+answer.Message, func(t *testing.T) {
+				t.Parallel()
+				cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+				b := onEmbedded(t, cluster, nil)
+				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{0}, Err: answer, Count: -1})
+				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "results", Err: answer, Count: -1})
+				asked := b.everywhere(1, 5)
+				for n := 1; n < rivalTakeovers; n++ {
+					if err := b.commit(asked); !kafkawire.Fenced(err) || errors.Is(err, kafkawire.ErrRival) || len(b.holds) != 0 ||
+						!strings.Contains(err.Error(), "was taken over by another instance") || strings.Contains(err.Error(), "\n") {
+						t.Fatalf("loss %d: told %v; %d are held", n, err, len(b.holds))
+					}
+				}
+				wantRival(t, b.commit(asked))
+			})
+		}
+	}
+}
+
+// Who loses the id during its start takes it over again, as it would later; a rival is told here, too.
+func TestFencedAtTheStart(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.AddOffsetsToTxn, kmsg.AddPartitionsToTxn, kmsg.EndTxn} {
+		for _, answer := range epochIsOver {
+			t.Run(kmsg.NameForKey(int16(key))+" "+answer.Message, func(t *testing.T) {
+				t.Parallel()
+				cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+				b := onEmbedded(t, cluster, nil)
+				endings(cluster, []string{"CompleteCommit"})
+				fault := kfake.Fault{Keys: []kmsg.Key{key}, Err: answer, Count: 1}
+				fenced := cluster.Fault(fault)
+				next := b.again("a")
+				if n := fenced.Hits(); n != 1 {
+					t.Errorf("%d faults", n)
+				}
+				names := append([]string{"requests/0/0"}, next.write(0, 1, 5)...)
+				next.mustCommit(map[int32]int64{0: 6})
+				next.wantSeen(names)
+
+				fault.Count = -1
+				fenced = cluster.Fault(fault)
+				_, err := NewTransactions(deadline(t), b.cfg, b.outcomes, connect(t, b.brokers, b.outcomes.Topics()...), zerolog.Nop(), b.obs)
+				wantRival(t, err)
+				if n := fenced.Hits(); n != rivalTakeovers {
+					t.Errorf("told after %d losses, want %d", n, rivalTakeovers)
+				}
+			})
+		}
+	}
+}
 
 // Two live instances of one name take the transactional id from each other with every commit. One is told soon, and leaves
 // it to the other from then on, also when it is asked to commit for the last time.

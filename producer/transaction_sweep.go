@@ -86,7 +86,7 @@ func (t *Transactions) sweep(ctx context.Context, state string) error {
 		err = t.retry(ctx, func(ctx context.Context) error { return t.wire.EndTransaction(ctx, t.txn, state == committed) })
 	}
 	if err != nil {
-		return fmt.Errorf("ending what is left of the transaction before: %w", err)
+		return fmt.Errorf("ending what is left of the transaction before: %w", fence(err))
 	}
 	return nil
 }
