@@ -105,22 +105,27 @@ func TestUnwritableTopicHoldsEverything(t *testing.T) {
 			if kind == "deadletters" {
 				topic, first = r.deadletters, 404_000
 			}
-			r.setTopic(topic, "max.message.bytes", "50")
+			// Results that do not fit become dead letters, so these must not fit either.
+			for _, t := range []string{topic, r.deadletters} {
+				r.setTopic(t, "max.message.bytes", "50")
+			}
 			r.Send(asks(200, 20, first)...)
 			in := r.StartReady("--deadletters.budget=1") // all of them become dead letters
 			in.eventually("writing fails", func() bool {
 				h, status := in.Health()
 				return status == http.StatusOK && h.WritesFailing != "" && in.Metrics().sum("balanceq_write_retries_total", topic) > 0
 			})
-			if n := r.written(topic); n != 0 {
-				t.Errorf("%d records are in a topic that takes none", n)
+			if n := r.written(topic) + r.written(r.deadletters); n != 0 {
+				t.Errorf("%d records are in topics that take none", n)
 			}
 			for partition, offset := range r.broker.Committed(t, r.group, r.requests) {
 				if offset != 0 {
 					t.Errorf("offset %d of partition %d is committed, but nothing could be written", offset, partition)
 				}
 			}
-			r.setTopic(topic, "max.message.bytes", "1179648")
+			for _, t := range []string{topic, r.deadletters} {
+				r.setTopic(t, "max.message.bytes", "1179648")
+			}
 			r.AwaitCommitted()
 			l := r.Ledger()
 			l.WantExactlyOnce()
