@@ -83,7 +83,7 @@ func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
 			r.grantUnder(brokerEpoch(c), 0)
 			eventually(t, "both begin", func() bool { return len(r.Status().Partitions) == 1 && len(other.Status().Partitions) == 1 })
 			third := r.committed(2)
-			if third != test.first { // nobody holds it yet; whoever will must not take it for added
+			if third != test.first { // no instance holds it yet; its first one must not take it for added
 				t.Errorf("partition 2 begins at %d, want %d", third, test.first)
 			}
 			produce(t, c, 0, requests(901, 2)...)

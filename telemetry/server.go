@@ -74,7 +74,7 @@ func (s Sources) health(v Verdict) Health {
 		h.Lag += part.Lag()
 		if part.HeldUp.Long(time.Now()) {
 			open = append(open, fmt.Sprintf("partition %d: a publisher's transaction, open since %s, hides %d offsets from %d on; "+
-				"it ends at its transaction.timeout.ms at the latest; to end it: %s", part.Partition,
+				"it ends by its transaction.timeout.ms as a rule; to abort one that hangs for longer: %s", part.Partition,
 				part.HeldUp.Since.UTC().Format(time.RFC3339), part.End-part.HeldUp.From, part.HeldUp.From,
 				part.HeldUp.Abort))
 		}
