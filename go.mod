@@ -1,4 +1,4 @@
-module balanceq
+module github.com/balanceq/balanceq
 
 go 1.26.8
 

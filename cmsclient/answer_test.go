@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func decodeText(text string, wanted ...string) ([]schemas.Balance, error) {

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Client asks the CMS. It is safe for concurrent use.

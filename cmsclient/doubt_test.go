@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/internal/stepped"
+	"github.com/balanceq/balanceq/internal/stepped"
 )
 
 var errRefused = errors.New("refused")

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmsclient/jwe"
+	"github.com/balanceq/balanceq/cmsclient/jwe"
 )
 
 // Class says what a failed call means. The set is closed.

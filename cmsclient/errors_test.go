@@ -16,7 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"balanceq/cmsclient/jwe"
+	"github.com/balanceq/balanceq/cmsclient/jwe"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 func mpError(reasonCode, description string) string {

@@ -3,7 +3,7 @@ package cmssim
 import (
 	"strconv"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Codes lists the balance codes that the simulator knows: those of the OpenAPI document 1.1.2, account contract level.

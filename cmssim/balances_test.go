@@ -11,8 +11,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"balanceq/cmssim"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // The schema's limits: |value| < 10^18 with up to 4 decimals; a JSON number, so no leading zeros and no "-0".

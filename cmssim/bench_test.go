@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // discard is a ResponseWriter that costs nothing, so that the benchmarks show the handler alone.

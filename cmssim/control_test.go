@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // TestControlRefuses: everything that is not exactly right is a 400 that names the member, and changes nothing.

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 const mediaJSON = "application/json;charset=utf-8"

@@ -16,8 +16,8 @@ import (
 	"sync"
 	"testing"
 
-	"balanceq/cmsclient/jwe"
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmsclient/jwe"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 func encrypting(errorsToo bool) cmssim.Config {

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Effect says what a fault does to a call.

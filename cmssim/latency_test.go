@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // took measures one call by the virtual clock of a synctest bubble.

@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -15,7 +15,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // TestBaseStrings compares what a 401 repeats with the test vectors of Mastercard's libraries.

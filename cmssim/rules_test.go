@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 func status(code int) cmssim.Fault { return cmssim.Fault{Effect: cmssim.EffectStatus, Status: code} }

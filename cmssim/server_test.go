@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 func TestListenRefuses(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // TestTimestampsWithinTheSkew also shifts the simulator's clock.

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 func TestStats(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // serverTLS returns a configuration with a certificate of its own for 127.0.0.1, good for both sides.

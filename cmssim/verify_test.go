@@ -22,7 +22,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // The signature base string of the operation as Mastercard's own client libraries make it, in parts: between the first two

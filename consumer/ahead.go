@@ -8,7 +8,7 @@ import (
 	"iter"
 	"math"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // run is a stretch of offsets: from, and everything up to to, which is not in it.

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Strategy names the assignor in the group. A member of another strategy cannot share a group with ours.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"pgregory.net/rapid"
 )

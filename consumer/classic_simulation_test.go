@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"pgregory.net/rapid"
 )

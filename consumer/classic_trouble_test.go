@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"

@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 )

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Skips are what operators have decided about batches that cannot be read.

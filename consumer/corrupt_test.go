@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )

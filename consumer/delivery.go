@@ -3,7 +3,7 @@ package consumer
 import (
 	"context"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Delivery decides when an outcome is durable and what is committed together with the offsets. At-least-once finishes a

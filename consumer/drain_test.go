@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // gateHandler answers when it is let, or never if ctx ends before.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // errLost is what a commit of partitions says that the group has taken away.

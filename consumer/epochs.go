@@ -1,6 +1,6 @@
 package consumer
 
-import "balanceq/kafkawire"
+import "github.com/balanceq/balanceq/kafkawire"
 
 // epochs remembers under which leader epochs a partition's records were written, from the commit offset to the end of what
 // was read. The first entry is where the partition started, with the epoch of the record before it.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // TransactionWriter is what ExactlyOnce needs of the producer.

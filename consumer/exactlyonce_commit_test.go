@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/producer"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 )

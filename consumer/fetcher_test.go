@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"

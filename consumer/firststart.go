@@ -7,7 +7,7 @@ import (
 	"maps"
 	"slices"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"

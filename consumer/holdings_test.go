@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // A partition that is given back to who still drains it is granted again when the drain is over, not before.

@@ -5,7 +5,7 @@ import (
 	"context"
 	"sync"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Handler decides what becomes of the records of one lane.

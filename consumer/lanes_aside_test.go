@@ -9,7 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // As many handlers as there are lanes step aside, which is far more than the limit: the others are handled all the same, and

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // record makes an item of a contract; its offset tells it from others.

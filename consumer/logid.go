@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 )

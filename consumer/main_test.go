@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"

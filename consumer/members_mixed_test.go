@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // A group is carried over from one protocol to the other while it works, instance by instance, and back: brokers that

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -3,7 +3,7 @@ package consumer
 import (
 	"context"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Membership is a place in the consumer group: Classic or KIP848.

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // What was read may not be what the log holds now: its topic was deleted and made again (another id), or it has lost its

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // item is a record between its fetch and its acknowledgement.

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Status is a snapshot for metrics and health.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // The status says where the oldest record is: in its lane, in its handler's hands, or with the delivery.

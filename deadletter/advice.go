@@ -3,7 +3,7 @@ package deadletter
 import (
 	"fmt"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Advice is what to know and to do about the dead letters of a reason. docs/RUNBOOK.md and `deadletters show` print it from here.

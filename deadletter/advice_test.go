@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestAdviceForEveryReason(t *testing.T) {

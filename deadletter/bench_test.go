@@ -3,7 +3,7 @@ package deadletter
 import (
 	"testing"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // BenchmarkScan reads dead letters from a broker in the same process, and counts them.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Edit replaces the request that is put back. It fails with what is wrong about it if it is not valid. A key that is the

@@ -14,7 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Filter selects dead letters: those that pass all of its conditions. The zero value of a condition lets everything pass.

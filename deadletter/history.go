@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // ReplayOutcome says what became of a replayed request.

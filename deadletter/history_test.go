@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )

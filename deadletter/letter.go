@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Letter is a dead letter: the original record's key, value and headers, with the headers of the dead letter behind them. What

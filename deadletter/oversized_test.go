@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )

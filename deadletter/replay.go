@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // ReplayConfig says where letters come from and go to, and what the ledger is to say about it.

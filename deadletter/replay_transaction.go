@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // newEpoch begins a new epoch of the transactional id. A broker that was killed while a transaction ended may have left it open

@@ -3,7 +3,7 @@ package deadletter
 import (
 	"strconv"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Obstacle says why a letter is not replayed. "" is none.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestRules(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Scan reads the dead-letter topic from a time to where it ends now, all partitions at once, without a group: it takes nothing

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Grouping says by what letters are counted.

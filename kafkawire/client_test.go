@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/twmb/franz-go/pkg/kgo"

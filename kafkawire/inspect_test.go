@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"

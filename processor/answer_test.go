@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestAnswers(t *testing.T) {

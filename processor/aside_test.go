@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // What is wrong with the record itself spends no budget, and is written while others spend it.

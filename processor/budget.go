@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 )

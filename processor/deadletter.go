@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // newDeadLetter describes why a request is given up. g may be nil.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestContractNotFound(t *testing.T) {

@@ -1,8 +1,8 @@
 package processor
 
 import (
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // action is what to do with a request whose call failed.

@@ -3,8 +3,8 @@ package processor
 import (
 	"testing"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 var classes = []cmsclient.Class{

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/google/uuid"
 )

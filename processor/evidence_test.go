@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // A partition whose window is full behind a request that always fails goes on only when that request is given up, and there

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // testLane does what the consumer's lanes do: it queues, and handles one lane at a time.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/google/uuid"
 )

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )

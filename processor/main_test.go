@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"

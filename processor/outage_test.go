@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 const lanes = 100

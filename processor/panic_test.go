@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // What breaks while one request is handled ends that request, and nothing else.

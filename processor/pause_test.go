@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // existing answers for all contracts but the missing one.

@@ -3,7 +3,7 @@ package processor
 import (
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // buckets divide a window. Its oldest bucket is forgotten as a whole, so what is counted is never older than the window, and

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // refusals tells a request that something on the way to the CMS refuses from one server of many that refuses everything.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/internal/stepped"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/internal/stepped"
 )
 
 // refusing answers after 20 ms, and refuses at once as long as refuses says so.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // retryAfter is how long the CMS asked this request to wait. A 429 asks all of them, and Admit sees to that.

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"balanceq/internal/kafkatest"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"pgregory.net/rapid"

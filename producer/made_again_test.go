@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/internal/kafkatest"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -204,7 +204,7 @@ func ours() int {
 		if strings.Contains(stack, "(*tapConn)") { // the broker's side
 			continue
 		}
-		if strings.Contains(stack, "balanceq/producer.(*") || strings.Contains(stack, "segmentio/kafka-go.(*") {
+		if strings.Contains(stack, "github.com/balanceq/balanceq/producer.(*") || strings.Contains(stack, "segmentio/kafka-go.(*") {
 			n++
 		}
 	}

@@ -3,7 +3,7 @@ package producer
 import (
 	"context"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Outcomes writes what became of records: results to one topic, dead letters to another.

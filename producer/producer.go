@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // repeat keeps the batch and sends it again after a pause, for ever: dropping it would lose records, skipping it would

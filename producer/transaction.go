@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 )

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // BenchmarkTransaction is one cycle: that many results over 12 partitions, kept, written and committed with their offsets.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // errMoved says that a result became a dead letter: the transaction begins again, with the partition of that.

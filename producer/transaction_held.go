@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"

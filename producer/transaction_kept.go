@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // kept is an outcome that is not committed.

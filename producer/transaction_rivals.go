@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // A transactional id that is taken from us this often within this time is used by somebody else as well: each takes it from

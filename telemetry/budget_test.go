@@ -13,10 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/consumer"
-	"balanceq/processor"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/processor"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Handlers that sit on dead letters for a day are no standstill, nor is it one when they go on.

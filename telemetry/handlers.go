@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/consumer"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Handlers keeps the books of what handlers do, for the watchdog: wrap every lane that a handler gets with Begin. It is

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/consumer"
-	"balanceq/processor"
-	"balanceq/producer"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/processor"
+	"github.com/balanceq/balanceq/producer"
 )
 
 // Stage is a part of the pipeline that can be stuck.

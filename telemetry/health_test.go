@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/consumer"
-	"balanceq/processor"
-	"balanceq/producer"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/processor"
+	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )

@@ -4,10 +4,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/consumer"
-	"balanceq/producer"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"

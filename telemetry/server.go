@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/consumer"
+	"github.com/balanceq/balanceq/consumer"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/consumer"
-	"balanceq/processor"
-	"balanceq/producer"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/processor"
+	"github.com/balanceq/balanceq/producer"
 
 	"github.com/prometheus/client_golang/prometheus"
 )

@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmsclient"
-	"balanceq/consumer"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"

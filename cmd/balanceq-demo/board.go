@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // board holds what the view shows of the traffic: counts, and how long answers took. It follows the topics as any other

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // request is one record of the requests topic.

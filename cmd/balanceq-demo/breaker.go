@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // States of the breaker, as cmsclient names them.

@@ -3,7 +3,7 @@ package main
 import (
 	"time"
 
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // snapshot is all that a view shows, at one moment.

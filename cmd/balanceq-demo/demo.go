@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // demo is one performance.

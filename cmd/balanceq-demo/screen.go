@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/charmbracelet/lipgloss"
 )

@@ -9,11 +9,11 @@ import (
 	"strconv"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/cmssim"
-	"balanceq/kafkawire"
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/telemetry"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"

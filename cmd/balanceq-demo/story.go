@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // phase is one act of the story.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // printSummary writes the books: one row a kind, what is wrong, and the verdict. A failing writer is the reader's loss only.

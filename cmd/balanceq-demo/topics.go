@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // record is a record of a topic in the vocabulary of package schemas.

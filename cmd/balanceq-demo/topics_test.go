@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // What cannot be understood is an error of the check, not an answer that is left out.

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/kafkawire"
-	"balanceq/producer"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 )

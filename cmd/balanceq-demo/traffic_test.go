@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // The traffic is what it says it is: what the service may know of each kind decides the answer that the books expect.

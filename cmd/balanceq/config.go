@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/config"
 
 	"github.com/spf13/cobra"
 )

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/deadletter"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

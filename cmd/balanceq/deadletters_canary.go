@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"balanceq/deadletter"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // canarySteps are how many are replayed before the next ones: a mistake costs one request.

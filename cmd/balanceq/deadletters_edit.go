@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter"
 
 	"github.com/go-json-experiment/json/jsontext"
 )

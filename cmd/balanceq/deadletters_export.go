@@ -12,8 +12,8 @@ import (
 	"os"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
 
 	"github.com/spf13/cobra"
 )

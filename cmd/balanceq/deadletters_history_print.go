@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"text/tabwriter"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // historyPrinter shows what was replayed.

@@ -9,9 +9,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
 )

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/spf13/pflag"

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"text/tabwriter"
 
-	"balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter"
 )
 
 // replayPlan counts what a replay would do.

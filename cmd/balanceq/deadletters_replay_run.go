@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"golang.org/x/time/rate"
 )

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
 )

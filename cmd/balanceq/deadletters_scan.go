@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"runtime/debug"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // letterScan reads dead letters for a command, with a progress bar.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/deadletter"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )

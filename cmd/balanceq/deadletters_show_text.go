@@ -7,8 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"balanceq/deadletter"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // Longest texts that are shown, in bytes.

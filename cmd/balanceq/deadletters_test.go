@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Each mistake in a filter names its flag and what to write.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // serviceWatch tells when a replay has to wait for the service.

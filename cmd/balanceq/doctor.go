@@ -7,10 +7,10 @@ import (
 	"io"
 	"strings"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/doctor"
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/doctor"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
 )

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // Whatever is wrong is told apart, with what to do about it; what builds on it is left out, and everything else is checked.

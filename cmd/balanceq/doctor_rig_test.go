@@ -17,7 +17,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // What must never be seen.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 var allChecks = []string{"configuration", "signing key", "decryption keys", "client certificate", "Kafka", "brokers", "topics", "order", "group",

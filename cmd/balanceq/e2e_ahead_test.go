@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // One request gets no answer for as long as the test wants, and a thousand behind it are answered. A kill -9, without any

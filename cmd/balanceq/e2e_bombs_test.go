@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go/compress"
 )

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // The broker goes away under load and comes back. Nothing is lost, and order is kept.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 
 	"github.com/segmentio/kafka-go"
 )

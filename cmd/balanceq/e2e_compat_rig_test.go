@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/cmssim"
-	"balanceq/internal/kafkatest"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"

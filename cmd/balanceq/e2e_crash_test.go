@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // A kill -9 loses nothing. It repeats what was answered and not yet committed, and that is bounded:

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/cmssim"
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // busy is a CMS that takes its time, so that something is always under way.

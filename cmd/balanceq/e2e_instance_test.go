@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // patience bounds every wait: machines that run tests can be slow.

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"testing"
 
-	"balanceq/cmssim"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"go.uber.org/goleak"
 )
@@ -56,7 +56,7 @@ var program = sync.OnceValues(func() (path string, err error) {
 	if canRace() {
 		args = append(args, "-race")
 	}
-	if out, err := exec.Command("go", append(args, "balanceq/cmd/balanceq")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(args, "github.com/balanceq/balanceq/cmd/balanceq")...).CombinedOutput(); err != nil {
 		return "", errors.Join(fmt.Errorf("building the program: %w", err), errors.New(string(out)))
 	}
 	return path, nil

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/cmssim"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 
 	"software.sslmate.com/src/go-pkcs12"
 )

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // Many requests for few contracts, of which one call in twenty fails in some way: the results of one contract come out in

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // Instances come and go under load; each change stops all members once, and they hand over what they have finished.

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/internal/kafkatest"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // parrot is a CMS that repeats to some what they sent, in all the ways in which servers do, and answers the others.

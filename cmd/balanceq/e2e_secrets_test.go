@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
 )

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 
 	"github.com/segmentio/kafka-go"
 )

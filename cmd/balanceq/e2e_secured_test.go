@@ -4,7 +4,7 @@ import (
 	"net"
 	"testing"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 const (

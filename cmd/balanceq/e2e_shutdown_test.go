@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // SIGTERM while calls are under way and more is started: that is finished and committed, so the next instance repeats nothing.

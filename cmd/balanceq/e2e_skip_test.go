@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmd/internal/service"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // writeGarbage writes a batch of n records to the requests whose checksum is right and which claims to be gzip. A Kafka would refuse it.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // What is wrong is said at the start, with what to do about it, and with the right exit code.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // partitionsOf returns the partitions that the instance holds.

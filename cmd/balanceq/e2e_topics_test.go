@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // What topics create makes passes topics check, on Kafka's own defaults; each setting that does not fit is found by its name as

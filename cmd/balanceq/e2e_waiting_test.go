@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/cmssim"
-	"balanceq/internal/kafkatest"
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/telemetry"
 
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"

@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/schemas"
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/telemetry"
 )
 
 // serviceInstance is a running instance of the service, by the base URL of its HTTP server: http://127.0.0.1:8080.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/telemetry"
 )
 
 func TestServiceURLs(t *testing.T) {

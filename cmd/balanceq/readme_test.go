@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/spf13/pflag"

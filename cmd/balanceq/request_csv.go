@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/agnivade/levenshtein"
 )

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strconv"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // ndjsonSource reads a request a line and leaves its bytes as they are. Empty lines are passed over.

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"balanceq/producer"
+	"github.com/balanceq/balanceq/producer"
 
 	"golang.org/x/time/rate"
 )

@@ -7,10 +7,10 @@ import (
 	"io"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
-	"balanceq/producer"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"

@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // collect reads a source to its end: "where key value" of each request, "! error" of each that is not valid, and last

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/deadletter"
-	"balanceq/internal/kafkatest"
-	"balanceq/kafkawire"
-	"balanceq/producer"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
 )

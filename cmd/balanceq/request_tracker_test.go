@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 var (

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestRequestWait(t *testing.T) {

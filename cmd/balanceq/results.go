@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
 )

@@ -9,8 +9,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"balanceq/deadletter"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/go-json-experiment/json/jsontext"
 )

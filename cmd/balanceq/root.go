@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/config"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"

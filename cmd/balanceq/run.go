@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/telemetry"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
-	"balanceq/schemas"
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/telemetry"
 )
 
 const (

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/deadletter"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/spf13/cobra"
 )

@@ -7,9 +7,9 @@ import (
 	"maps"
 	"strconv"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/spf13/cobra"
 )

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // Exit codes, the same in all programs of balanceq.

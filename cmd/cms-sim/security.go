@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // security is what the flags say about signatures, encryption and TLS: names of files, which apply reads.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmsclient/keys"
+	"github.com/balanceq/balanceq/cmsclient/keys"
 )
 
 // The vectors are Mastercard's own, from the tests of its signer libraries for Go and Java (oauth1-signer-go,

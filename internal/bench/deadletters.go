@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )

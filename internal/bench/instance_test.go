@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // program starts a shell script in place of the program, with the file that it makes when it has begun.

@@ -6,7 +6,7 @@ import (
 	"io"
 	"slices"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // figures are what a measurement is compared by.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/cmssim"
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 const (

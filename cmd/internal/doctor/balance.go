@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/cmsclient"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // checkBalance asks the CMS as run does, with the same code and settings. It passes when the CMS itself answers, be it that

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // Names of the checks.

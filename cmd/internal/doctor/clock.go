@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/config"
 )
 
 // How wrong the clock may be. How much Mastercard's gateway allows is not documented.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/config"
 )
 
 func checkConfiguration(s Subject) Finding {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmd/internal/service"
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"

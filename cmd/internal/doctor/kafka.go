@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"strings"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )

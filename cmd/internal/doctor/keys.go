@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/cmsclient/keys"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmsclient/keys"
 )
 
 // checkSigningKey leaves the consumer key's form to the configuration's warnings.

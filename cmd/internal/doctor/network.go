@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
 )
 
 func checkDNS(ctx context.Context, cfg config.Config) Finding {

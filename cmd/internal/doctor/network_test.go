@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
 )
 
 const proxyPassword = "tunnel-of-love-5"

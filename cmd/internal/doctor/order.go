@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
-	"balanceq/kafkawire"
-	"balanceq/schemas"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // orderSample is how many of the last offsets are looked at, over all partitions.

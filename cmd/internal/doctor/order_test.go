@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Where publishers put a contract's requests, and what is said of it.

@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmd/internal/service"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/service"
 )
 
 // meeting is what an unsigned GET of cms.url shows about the CMS's end of the connection, whatever it is answered.

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"net/url"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // CMS turns the configuration into settings of the CMS client, and reads the keys and certificates. The error joins

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/cmsclient"
-	"balanceq/cmsclient/jwe"
-	"balanceq/cmsclient/keys"
-	"balanceq/cmsclient/oauth1"
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient/jwe"
+	"github.com/balanceq/balanceq/cmsclient/keys"
+	"github.com/balanceq/balanceq/cmsclient/oauth1"
+	"github.com/balanceq/balanceq/telemetry"
 
 	"github.com/rs/zerolog"
 )

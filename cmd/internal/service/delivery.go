@@ -3,10 +3,10 @@ package service
 import (
 	"context"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/consumer"
-	"balanceq/kafkawire"
-	"balanceq/producer"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/producer"
 )
 
 // writer is what writes outcomes, whichever way they are delivered.

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/cmd/internal/config"
 )
 
 // Hop is where a connection to the CMS goes first: to the CMS, or to the proxy on the way there.

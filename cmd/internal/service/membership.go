@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/consumer"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )

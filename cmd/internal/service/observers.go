@@ -3,7 +3,7 @@ package service
 import (
 	"time"
 
-	"balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // Option changes how New builds a Service.

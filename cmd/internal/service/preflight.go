@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // firstStart tells what a group that has committed nothing in the request topic is about to do with the requests in it: a

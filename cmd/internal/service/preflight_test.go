@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/consumer"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kmsg"

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )

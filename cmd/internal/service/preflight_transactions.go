@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )

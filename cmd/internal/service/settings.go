@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/consumer"
-	"balanceq/kafkawire"
-	"balanceq/processor"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/processor"
 )
 
 // KafkaSettings turns the configuration into connection settings; it reads the TLS files.

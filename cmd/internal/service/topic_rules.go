@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // The brokers' names of the topic settings that the rules look at.

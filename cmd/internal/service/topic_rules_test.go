@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"pgregory.net/rapid"
 )

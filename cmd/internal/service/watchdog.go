@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"balanceq/cmd/internal/config"
-	"balanceq/kafkawire"
-	"balanceq/telemetry"
+	"github.com/balanceq/balanceq/cmd/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/telemetry"
 )
 
 // longestRetryAfter is the most that cmsclient lets the CMS ask a request to wait.
