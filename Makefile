@@ -53,6 +53,9 @@ lint: ## Static checks
 	$(GO) vet ./...
 	$(GOLANGCI) run
 
+words: ## Look for retired words, in names, comments and documents (tools/words says what to write instead)
+	@$(GO) run ./tools/words
+
 fuzz: ## Fuzz every decoder for FUZZTIME each
 	@grep -rl '^func Fuzz' --include=*_test.go . | xargs -n 1 dirname | sort -u | xargs -P 2 -I PKG $(SHELL) -ec '\
 	  for f in $$(sed -n "s/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p" PKG/*_test.go); do \
@@ -70,4 +73,4 @@ chaos: build ## Kill, pause and cut off workers, Kafka and the CMS, then check t
 docs: ## Bring the generated parts of the README up to date
 	$(GO) test ./cmd/balanceq -run TestREADME -update
 
-.PHONY: help demo test test-integration build image up down check lint fuzz bench chaos docs
+.PHONY: help demo test test-integration build image up down check lint words fuzz bench chaos docs
