@@ -70,7 +70,11 @@ bench: build ## Measure the program against an embedded broker (BROKERS=… for 
 chaos: build ## Kill, pause and cut off workers, Kafka and the CMS, then check that every promise was kept (CHAOS= its flags)
 	$(GO) run ./internal/chaos $(CHAOS) $(if $(BROKERS),--brokers $(BROKERS))
 
+recording: ## Record the demo again: docs/demo.svg, from a run of it
+	$(GO) build -o bin/ ./cmd/balanceq-demo
+	$(GO) run ./tools/record --poster 10s --title 'make demo: requests go through an outage of the CMS' docs/demo.svg bin/balanceq-demo
+
 docs: ## Bring the generated parts of the README up to date
 	$(GO) test ./cmd/balanceq -run TestREADME -update
 
-.PHONY: help demo test test-integration build image up down check lint words fuzz bench chaos docs
+.PHONY: help demo test test-integration build image up down check lint words fuzz bench chaos recording docs
