@@ -5,46 +5,65 @@ import (
 	"net/http"
 )
 
-// refusal is a way in which we are refused that no request can be blamed for, and how to mend it.
+// advice says how to fix what no request can be blamed for.
+type advice struct {
+	text   string
+	fields []string // of Config, that may have to change
+}
+
+// refusal is a way in which the CMS refuses the client itself, and how to fix it.
 type refusal struct {
 	status int    // 0: any; 3: any of the 3xx
 	reason string // ReasonCode of the error body; "": any
 	page   string // part of a body that is no error body; "": any
-	fix    string
+	advice
 }
 
 // refusals is what the log, /readyz and doctor say about a refusal, the first row that matches. Reason codes are those of
 // Mastercard's gateway (errors and troubleshooting, OAuth 1.0a and mTLS error codes) and of the API's OpenAPI document;
 // pages are nginx's, which stands in front of hosts with mutual TLS.
 var refusals = []refusal{
-	{reason: "AUTHENTICATION_FAILED", fix: "check that cms.auth.consumer-key and cms.auth.key-file belong together and to this environment, " +
-		"that the key has not expired, and this machine's clock"},
-	{reason: "INVALID_OAUTH_SBS", fix: "check cms.auth.method and cms.auth.consumer-key, and that no proxy in between changes the Authorization header"},
-	{reason: "INVALID_AUTH_HEADER", fix: "check cms.auth.method and cms.auth.consumer-key, and that no proxy in between changes the Authorization header"},
-	{reason: "INVALID_BODY_HASH", fix: "something between balanceq and Mastercard adds a body to the calls: check the proxies in between (cms.proxy)"},
-	{reason: "OPERATION_DENIED", fix: "ask Mastercard to enable the operation getContractBalances for this issuer"},
+	{reason: "AUTHENTICATION_FAILED", advice: fixAuth("check that the consumer key and the signing key belong together and " +
+		"to this environment, that the key has not expired, and this machine's clock")},
+	{reason: "INVALID_OAUTH_SBS", advice: fixHeader},
+	{reason: "INVALID_AUTH_HEADER", advice: fixHeader},
+	{reason: "INVALID_BODY_HASH", advice: advice{"something on the way to Mastercard adds a body to the calls: check the " +
+		"proxies in between", []string{"Proxy"}}},
+	{reason: "OPERATION_DENIED", advice: advice{text: "ask Mastercard to enable the operation getContractBalances for this " +
+		"issuer"}},
 	{status: http.StatusBadRequest, page: "No required SSL certificate was sent",
-		fix: "the host asks for a client certificate: set cms.tls.cert-file and cms.tls.key-file"},
+		advice: fixCert("the host asks for a client certificate: set one and its key")},
 	{status: http.StatusBadRequest, page: "The SSL certificate error",
-		fix: "the host refuses our client certificate: check cms.tls.cert-file, its expiry and that it is the one registered there"},
-	{status: http.StatusBadRequest, page: "The plain HTTP request was sent to HTTPS port", fix: "cms.url must start with https://"},
-	{status: http.StatusUnauthorized, fix: "check the keys and their expiry (cms.auth.consumer-key, cms.auth.key-file), and this machine's clock"},
-	{status: http.StatusForbidden, fix: "check the keys (cms.auth.consumer-key, cms.auth.key-file) and their expiry, " +
-		"and that Mastercard has enabled this API for their project and this issuer"},
-	{status: http.StatusNotFound, fix: "check the path of cms.url, and that the Mastercard project of cms.auth.consumer-key is entitled to this API"},
-	{status: http.StatusProxyAuthRequired, fix: fixProxy},
-	{status: 3, fix: "redirects are not followed: set cms.url to the final address"},
-	{fix: "not an answer about this request: check cms.url, the keys and any proxy in between"},
+		advice: fixCert("the host refuses the client certificate: check it, its expiry and that it is the one registered there")},
+	{status: http.StatusBadRequest, page: "The plain HTTP request was sent to HTTPS port",
+		advice: fixURL("the CMS's address must start with https://")},
+	{status: http.StatusUnauthorized, advice: fixAuth("check the keys and their expiry, and this machine's clock")},
+	{status: http.StatusForbidden, advice: fixAuth("check the keys and their expiry, and that Mastercard has enabled this API " +
+		"for their project and this issuer")},
+	{status: http.StatusNotFound, advice: advice{"check the path of the CMS's address, and that the Mastercard project of the " +
+		"consumer key is entitled to this API", []string{"URL", "Auth"}}},
+	{status: http.StatusProxyAuthRequired, advice: fixProxy},
+	{status: 3, advice: fixURL("redirects are not followed: set the final address of the CMS")},
+	{advice: advice{"not an answer about this request: check the CMS's address, the keys and any proxy in between",
+		[]string{"URL", "Auth", "Proxy"}}},
 }
 
-// fixes of what is not an HTTP answer.
-const (
-	fixDecryption = "add the private key that it is encrypted for to cms.decryption.key-files"
-	fixProxy      = "check the proxy's address, give its user and password in HTTPS_PROXY, have it allow the host of cms.url, or choose another one with cms.proxy"
-	fixSigning    = "check cms.auth.key-file"
-	fixServerCert = "the server's certificate cannot be trusted: check cms.url, cms.tls.ca-file and any proxy in between"
-	fixClientCert = "the server refuses our client certificate: check cms.tls.cert-file, its expiry and that it is the one registered there"
+var (
+	fixHeader = fixAuth("check how calls are signed and the consumer key, and that no proxy in between changes the " +
+		"Authorization header")
+	fixDecryption = advice{"add the private key that it is encrypted for", []string{"Decrypter"}}
+	fixProxy      = advice{"check the proxy's address, give its user and password in HTTPS_PROXY, have it allow the host of the " +
+		"CMS, or choose another proxy", []string{"Proxy"}}
+	fixSigning    = fixAuth("check the signing key")
+	fixServerCert = advice{"the server's certificate cannot be trusted: check the CMS's address, the trusted authorities and any " +
+		"proxy in between", []string{"URL", "TLS.RootCAs", "Proxy"}}
+	fixClientCert = fixCert("the server refuses the client certificate: check it, its expiry and that it is the one registered " +
+		"there")
 )
+
+func fixAuth(text string) advice { return advice{text, []string{"Auth"}} }
+func fixURL(text string) advice  { return advice{text, []string{"URL"}} }
+func fixCert(text string) advice { return advice{text, []string{"TLS.Certificates"}} }
 
 func (r refusal) matches(status int, cms cmsError, page []byte) bool {
 	return (r.status == 0 || r.status == status || r.status == status/100) &&
@@ -52,18 +71,18 @@ func (r refusal) matches(status int, cms cmsError, page []byte) bool {
 		(r.page == "" || bytes.Contains(page, []byte(r.page)))
 }
 
-// fixOf says how to mend a refusal; page is the body, where that is no error body.
-func fixOf(status int, cms cmsError, page []byte) string {
+// adviceOn says how to fix a refusal; page is the body, where that is no error body.
+func adviceOn(status int, cms cmsError, page []byte) advice {
 	for _, r := range refusals {
 		if r.matches(status, cms, page) {
-			return r.fix
+			return r.advice
 		}
 	}
-	return "" // cannot be: the last row matches all
+	return advice{} // cannot be: the last row matches all
 }
 
-// refusesUs reports whether a reason code is about us, whoever says that it is the source.
-func refusesUs(reason string) bool {
+// refusesClient reports whether a reason code is about the client, no matter who is named as the source.
+func refusesClient(reason string) bool {
 	for _, r := range refusals {
 		if r.reason != "" && r.reason == reason {
 			return true

@@ -15,17 +15,18 @@ func TestRefusalsAreReached(t *testing.T) {
 		case 3:
 			status = 307
 		}
-		if got := fixOf(status, cmsError{ReasonCode: r.reason}, []byte("<html>"+r.page+"</html>")); got != r.fix {
+		got := adviceOn(status, cmsError{ReasonCode: r.reason}, []byte("<html>"+r.page+"</html>"))
+		if got.text != r.text {
 			t.Errorf("%+v: got %q", r, got)
 		}
 	}
 }
 
-// Whatever refuses us is told from what refuses a request, and there is always something to do about it.
+// A refusal of the client itself is told from what refuses a request, and there is always something to do about it.
 func TestEveryRefusalHasAFix(t *testing.T) {
 	for status := range 1000 {
 		for _, reason := range []string{"", "NOT_FOUND", "AUTHENTICATION_FAILED", "CONTRACT_DOES_NOT_EXIST"} {
-			fix := fixOf(status, cmsError{ReasonCode: reason}, nil)
+			fix := adviceOn(status, cmsError{ReasonCode: reason}, nil).text
 			if fix == "" || strings.ContainsAny(fix, "\r\n") || len(fix) > maxDescription {
 				t.Errorf("%d %s: %q", status, reason, fix)
 			}

@@ -17,7 +17,7 @@ const (
 //
 // It takes no callbacks from gobreaker: state asks after every step. All methods require the gate's mutex.
 type breaker struct {
-	cfg      BreakerConfig
+	cfg      BreakerSettings
 	failures *twoStep
 	slow     *twoStep // nil: no call is slow
 	onChange func(from, to gobreaker.State)
@@ -40,7 +40,7 @@ type ticket struct {
 	start          time.Time
 }
 
-func newBreaker(cfg BreakerConfig, onChange func(from, to gobreaker.State)) *breaker {
+func newBreaker(cfg BreakerSettings, onChange func(from, to gobreaker.State)) *breaker {
 	b := &breaker{cfg: cfg, onChange: onChange}
 	b.failures = newTwoStep(cfg, cfg.FailureRatio)
 	if cfg.SlowCall > 0 {
@@ -50,7 +50,7 @@ func newBreaker(cfg BreakerConfig, onChange func(from, to gobreaker.State)) *bre
 }
 
 // newTwoStep returns a closed breaker with one probe at a time.
-func newTwoStep(cfg BreakerConfig, ratio float64) *twoStep {
+func newTwoStep(cfg BreakerSettings, ratio float64) *twoStep {
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         "cms",
 		MaxRequests:  1,
@@ -60,7 +60,7 @@ func newTwoStep(cfg BreakerConfig, ratio float64) *twoStep {
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			// Not c.Requests: it also counts the calls that have not ended.
 			finished := c.TotalSuccesses + c.TotalFailures
-			return finished >= cfg.MinCalls && float64(c.TotalFailures) >= ratio*float64(finished)
+			return int(finished) >= cfg.MinCalls && float64(c.TotalFailures) >= ratio*float64(finished)
 		},
 		IsSuccessful: func(err error) bool { return verdictOf(err) == success },
 		IsExcluded:   func(err error) bool { return verdictOf(err) == excluded },

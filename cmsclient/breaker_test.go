@@ -115,7 +115,7 @@ func TestCancelledWaitersLoseNoPermit(t *testing.T) {
 	cms := &fakeCMS{answer: always(200, goodBody)}
 	cfg := testConfig("http://cms.test")
 	cfg.Transport = cms
-	cfg.MaxInFlight = 2
+	cfg.MinInFlight, cfg.MaxInFlight = 2, 2
 	c := newTestClient(t, cfg, nil)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -246,8 +246,11 @@ func TestBreakerWindow(t *testing.T) {
 func TestBreakerOpensOnTimeouts(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 		cms.latency = time.Hour
-		_, _ = ask(t.Context(), c, 1)
-		_, _ = ask(t.Context(), c, 1)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() { _, _ = ask(t.Context(), c, 1) })
+		}
+		wg.Wait()
 		if !c.BreakerOpen() {
 			t.Error("two timeouts did not open the breaker")
 		}

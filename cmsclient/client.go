@@ -44,11 +44,7 @@ func New(cfg Config, obs Observer) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	base, err := cfg.baseURL()
-	if err != nil {
-		return nil, err
-	}
-	cfg.MinInFlight = min(cfg.MinInFlight, cfg.MaxInFlight)
+	base, _ := parseBase(cfg.URL) // Validate has parsed it
 	base.Path = strings.TrimRight(base.Path, "/")
 	base.RawPath = strings.TrimRight(base.RawPath, "/")
 	if obs == nil {

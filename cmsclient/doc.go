@@ -1,6 +1,6 @@
 // Package cmsclient is the HTTP dependency: it asks the Mastercard Processing CMS for the balances of one contract.
 //
-//	GET {cms.url}/contracts/{contract_id}/balances?balance_codes=AVAILABLE%2CBLOCKED
+//	GET {URL}/contracts/{contract_id}/balances?balance_codes=AVAILABLE%2CBLOCKED
 //
 // The layers, outermost first:
 //

@@ -44,10 +44,11 @@ type Error struct {
 	CorrelationID    string        // the Correlation-Id that we sent
 	CMSCorrelationID string        // X-MC-Correlation-ID; "": none
 	Err              error         // the cause, where no error body tells it; may be nil
-	Fix              string        // how to mend what no request can be blamed for; "": there is nothing to mend
+	Fix              string        // how to fix what no request can be blamed for; "": there is nothing to fix
+	Fields           []string      // of Config, that Fix is about: URL, Auth, Decrypter, Proxy, TLS.RootCAs, TLS.Certificates
 }
 
-// Error returns one line: what happened and how to mend it. The correlation ids are not in it.
+// Error returns one line: what happened and how to fix it. The correlation ids are not in it.
 func (e *Error) Error() string { return e.text(string(e.Class)) }
 
 // Detail is Error for one request's dead letter: what says "halting" there halts nothing, only this request is refused.
@@ -84,6 +85,8 @@ func (e *Error) text(what string) string {
 
 // Unwrap returns the cause. It never is a context error: a timeout of the attempt is the CMS's, not the caller's.
 func (e *Error) Unwrap() error { return e.Err }
+
+func (e *Error) advise(a advice) { e.Fix, e.Fields = a.text, a.fields }
 
 func newError(class Class, resp *http.Response) *Error {
 	return &Error{
@@ -123,7 +126,7 @@ func (c *Client) undecrypted(resp *http.Response, err error) *Error {
 		e = newError(Undecodable, resp)
 	case success || !malformed && bodyDecides(resp.StatusCode):
 		e = newError(Undecryptable, resp)
-		e.Fix = fixDecryption
+		e.advise(fixDecryption)
 	default:
 		return refusedWith(resp, cmsError{}, false, nil)
 	}
@@ -136,7 +139,7 @@ func refusedWith(resp *http.Response, cms cmsError, known bool, page []byte) *Er
 	e := newError(classify(resp.StatusCode, cms, known), resp)
 	e.Source, e.ReasonCode, e.Description = cms.Source, cms.ReasonCode, cms.Description
 	if e.Class == Halting {
-		e.Fix = fixOf(resp.StatusCode, cms, page)
+		e.advise(adviceOn(resp.StatusCode, cms, page))
 	}
 	return e
 }
@@ -153,7 +156,7 @@ func bodyDecides(status int) bool {
 // The rule for what is not listed: blame a request only when the CMS itself does. A dead letter for every request because
 // of a proxy's 400 would be far worse than calls that wait until somebody looks.
 func classify(status int, cms cmsError, known bool) Class {
-	fromCMS := known && !strings.EqualFold(cms.Source, "Gateway") && !refusesUs(cms.ReasonCode)
+	fromCMS := known && !strings.EqualFold(cms.Source, "Gateway") && !refusesClient(cms.ReasonCode)
 	switch {
 	case status == http.StatusBadRequest && fromCMS:
 		return Rejected

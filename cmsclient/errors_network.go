@@ -20,25 +20,25 @@ func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error)
 	if resp != nil {
 		e = newError(Transient, resp)
 	}
-	var netErr net.Error
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), timedOut(err):
 		e.Err = &timeoutError{c.cfg.Timeout}
 	case errors.Is(err, context.Canceled):
-		e.Err = fmt.Errorf("no complete answer: %v", err) //nolint:errorlint // not the caller's context: it must not look like it
+		e.Err = fmt.Errorf("no complete answer: %v", err) //nolint:errorlint // must not look like the caller's context
 	default:
 		e.Err = fmt.Errorf("no complete answer: %w", err)
-		if e.Fix = fixOfNetwork(err); e.Fix != "" {
+		if fix := adviceOnNetwork(err); fix.text != "" {
 			e.Class, e.Err = Halting, err
+			e.advise(fix)
 		}
 	}
 	return e
 }
 
-// fixOfNetwork says how to mend what failed on our side, at a proxy or in the TLS handshake and cannot be cured by asking
-// again; "": asking again may help.
-func fixOfNetwork(err error) string {
-	if _, ours := errors.AsType[*authError](err); ours {
+// adviceOnNetwork says how to fix what failed before the wire, at a proxy or in the TLS handshake and cannot be cured by
+// asking again; none: asking again may help.
+func adviceOnNetwork(err error) advice {
+	if _, signing := errors.AsType[*authError](err); signing {
 		return fixSigning
 	}
 	proxy, ok := errors.AsType[*proxyError](err)
@@ -51,10 +51,10 @@ func fixOfNetwork(err error) string {
 	if certificateRefused(err) {
 		return fixClientCert
 	}
-	return ""
+	return advice{}
 }
 
-// distrusted reports whether we refused the server's certificate.
+// distrusted reports whether this side refused the server's certificate.
 func distrusted(err error) bool {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func (testDecrypter) Decrypt(body []byte) ([]byte, error) {
 }
 
 // Every row of the API's error table and of the design's outcomes that the CMS causes. fix is part of what the error says
-// to mend; "": it says nothing.
+// to fix; "": it says nothing.
 func TestTranslation(t *testing.T) {
 	const (
 		page         = `<html><head><title>Error</title></head><body><h1>Error</h1></body></html>`
@@ -59,7 +60,7 @@ func TestTranslation(t *testing.T) {
 		recoverable  = `{"Errors":{"Error":[{"Source":"MASTERCARD PROCESSING","ReasonCode":"%s","Recoverable":%t}]}}`
 		singleObject = `{"Errors":{"Error":{"Source":"MASTERCARD PROCESSING","ReasonCode":"%s"}}}`
 
-		keyPair, header, entitled = "belong together", "cms.auth.method", "the path of cms.url"
+		keyPair, header, entitled = "belong together", "how calls are signed", "the path of the CMS's address"
 		keys, operation, anything = "check the keys", "getContractBalances", "any proxy in between"
 	)
 	cases := map[string]struct {
@@ -77,7 +78,7 @@ func TestTranslation(t *testing.T) {
 		"200 with a page":          {200, page, Undecodable, CallUndecodable, ""},
 		"200 damaged":              {200, "damaged", Undecodable, CallUndecodable, ""},
 		"200 encrypted rubbish":    {200, sealed("{}"), Undecodable, CallUndecodable, ""},
-		"200 undecryptable":        {200, "unknown key", Undecryptable, CallUndecryptable, "cms.decryption.key-files"},
+		"200 undecryptable":        {200, "unknown key", Undecryptable, CallUndecryptable, "add the private key"},
 		"204":                      {204, ``, Undecodable, CallUndecodable, ""},
 
 		"301":               {301, ``, Halting, Call3xx, "final address"},
@@ -90,16 +91,16 @@ func TestTranslation(t *testing.T) {
 		"400 of the CMS, encrypted":   {400, sealed(errorBody(processing, "REQUEST_VALIDATION")), Rejected, Call4xx, ""},
 		"400 without members":         {400, `{"Errors":{"Error":[{}]}}`, Rejected, Call4xx, ""},
 		"400 single object":           {400, fmt.Sprintf(singleObject, "REQUEST_VALIDATION"), Rejected, Call4xx, ""},
-		"400 undecryptable":           {400, "unknown key", Undecryptable, Call4xx, "cms.decryption.key-files"},
+		"400 undecryptable":           {400, "unknown key", Undecryptable, Call4xx, "add the private key"},
 		"400 damaged":                 {400, "damaged", Halting, Call4xx, anything},
-		"400 body hash":               {400, errorBody(gateway, "INVALID_BODY_HASH"), Halting, Call4xx, "cms.proxy"},
+		"400 body hash":               {400, errorBody(gateway, "INVALID_BODY_HASH"), Halting, Call4xx, "the proxies in between"},
 		"400 auth header":             {400, errorBody("gateway", "INVALID_AUTH_HEADER"), Halting, Call4xx, header},
 		"400 signature base string":   {400, errorBody(gateway, "INVALID_OAUTH_SBS"), Halting, Call4xx, header},
 		"400 about us, no source":     {400, errorBody("", "INVALID_OAUTH_SBS"), Halting, Call4xx, header},
 		"400 of the gateway":          {400, errorBody(gateway, "SOMETHING_NEW"), Halting, Call4xx, anything},
-		"400 no client certificate":   {400, `400 No required SSL certificate was sent`, Halting, Call4xx, "cms.tls.cert-file"},
-		"400 the same as a page":      {400, noCertPage, Halting, Call4xx, "cms.tls.cert-file"},
-		"400 bad client certificate":  {400, badCertPage, Halting, Call4xx, "cms.tls.cert-file"},
+		"400 no client certificate":   {400, `400 No required SSL certificate was sent`, Halting, Call4xx, "client certificate"},
+		"400 the same as a page":      {400, noCertPage, Halting, Call4xx, "client certificate"},
+		"400 bad client certificate":  {400, badCertPage, Halting, Call4xx, "client certificate"},
 		"400 plain to TLS":            {400, plainPage, Halting, Call4xx, "https://"},
 		"400 with a page":             {400, page, Halting, Call4xx, anything},
 		"400 empty":                   {400, ``, Halting, Call4xx, anything},
@@ -124,7 +125,7 @@ func TestTranslation(t *testing.T) {
 		"404 no contract, no source":   {404, errorBody("", "CONTRACT_DOES_NOT_EXIST"), ContractNotFound, Call4xx, ""},
 		"404 no contract, one object":  {404, fmt.Sprintf(singleObject, "CONTRACT_DOES_NOT_EXIST"), ContractNotFound, Call4xx, ""},
 		"404 no contract, encrypted":   {404, sealed(notFoundBody), ContractNotFound, Call4xx, ""},
-		"404 undecryptable":            {404, "unknown key", Undecryptable, Call4xx, "cms.decryption.key-files"},
+		"404 undecryptable":            {404, "unknown key", Undecryptable, Call4xx, "add the private key"},
 		"404 damaged":                  {404, "damaged", Halting, Call4xx, entitled},
 		"404 of the gateway":           {404, errorBody(gateway, "NOT_FOUND"), Halting, Call4xx, entitled},
 		"404 gateway repeats reason":   {404, errorBody(gateway, "CONTRACT_DOES_NOT_EXIST"), Halting, Call4xx, entitled},
@@ -184,7 +185,7 @@ func TestTranslation(t *testing.T) {
 func checkError(t *testing.T, e *Error, status int, fix string) {
 	t.Helper()
 	if e.CorrelationID != query(1).CorrelationID {
-		t.Errorf("our correlation id is %q", e.CorrelationID)
+		t.Errorf("the correlation id is %q", e.CorrelationID)
 	}
 	if e.Status != status || e.CMSCorrelationID != "0.c63e1202.1" || e.RetryAfter != 7*time.Second {
 		t.Errorf("status %d, correlation id %q, Retry-After %v", e.Status, e.CMSCorrelationID, e.RetryAfter)
@@ -214,10 +215,9 @@ func TestErrorText(t *testing.T) {
 				Fix: "ask Mastercard to enable the operation getContractBalances for this issuer"},
 			"cms: halting, status 403 OPERATION_DENIED from MASTERCARD PROCESSING: why; " +
 				"ask Mastercard to enable the operation getContractBalances for this issuer"},
-		// What the fix names is ours, and not to be redacted.
-		"our own keys": {401, "", Error{Class: Halting, Status: 401, Fix: "check the keys and their expiry (cms.auth.consumer-key, cms.auth.key-file), " +
-			"and this machine's clock"},
-			"cms: halting, status 401; check the keys and their expiry (cms.auth.consumer-key, cms.auth.key-file), and this machine's clock"},
+		"the client's keys": {401, "",
+			Error{Class: Halting, Status: 401, Fix: "check the keys and their expiry, and this machine's clock", Fields: []string{"Auth"}},
+			"cms: halting, status 401; check the keys and their expiry, and this machine's clock"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestErrorText(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.want.RetryAfter, c.want.CorrelationID = 3*time.Second, query(1).CorrelationID
-			if *e != c.want {
+			if !reflect.DeepEqual(*e, c.want) {
 				t.Errorf("got %+v, want %+v", *e, c.want)
 			}
 			if e.Error() != c.line {

@@ -61,7 +61,8 @@ func always(status int, body string, headers ...string) func(string) (*http.Resp
 	return func(string) (*http.Response, error) { return reply(status, body, headers...), nil }
 }
 
-// inBubble runs the test in virtual time with a client whose breaker opens after 2 failures, for 10 s.
+// inBubble runs the test in virtual time with a client of the default settings, but that its breaker opens after 2 failures,
+// for 10 s each time, and closes with all calls at once: few calls tell a story, and its times do not overlap.
 func inBubble(t *testing.T, test func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder)) {
 	t.Helper()
 	inBubbleWith(t, func(*Config) {}, test)
@@ -74,7 +75,8 @@ func inBubbleWith(t *testing.T, change func(*Config), test func(t *testing.T, c 
 		cms := &fakeCMS{latency: 100 * time.Millisecond, answer: always(200, goodBody)}
 		cfg := testConfig("http://cms.test")
 		cfg.Transport = cms
-		cfg.Breaker = BreakerConfig{Window: 20 * time.Second, OpenTime: 10 * time.Second, MaxOpenTime: 10 * time.Second, MinCalls: 2, FailureRatio: 0.5}
+		cfg.Breaker.MinCalls = 2
+		cfg.Breaker.OpenTime, cfg.Breaker.MaxOpenTime = 10*time.Second, 10*time.Second
 		cfg.SlowStart = 0
 		change(&cfg)
 		obs := &recorder{}

@@ -257,7 +257,7 @@ func (g *gate) resume(now time.Time) {
 	}
 }
 
-// throttleRecovery is how long calls take to come back to cms.max-in-flight after a 429: slowly, or the next one follows.
+// throttleRecovery is how long calls take to come back to MaxInFlight after a 429: slowly, or the next one follows.
 const throttleRecovery = time.Minute
 
 // throttle starts or extends the cool-down, after which there are half as many calls at the same time. It requires mu.

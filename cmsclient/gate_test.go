@@ -27,14 +27,15 @@ func TestHaltedProbeCadence(t *testing.T) {
 		if s := c.Status(); s.Queued != 5 || s.Cause != CauseHalted || s.Breaker != "closed" {
 			t.Errorf("halted: %+v", s)
 		}
-		time.Sleep(95 * time.Second)
+		interval := c.cfg.ProbeInterval
+		time.Sleep(3*interval + time.Second)
 		synctest.Wait()
 		calls, top := cms.seen()
 		if len(calls) != 4 || top != 1 {
 			t.Fatalf("calls %v, %d at a time; want the first and three probes", calls, top)
 		}
 		for i, at := range cms.times {
-			if d := at.Sub(start); d != time.Duration(i)*30*time.Second {
+			if d := at.Sub(start); d != time.Duration(i)*interval {
 				t.Errorf("call %d came after %v", i, d)
 			}
 		}
@@ -43,13 +44,13 @@ func TestHaltedProbeCadence(t *testing.T) {
 		}
 
 		cms.set(func(string) (*http.Response, error) { return nil, errors.New("no route") })
-		time.Sleep(30 * time.Second)
+		time.Sleep(interval)
 		synctest.Wait()
 		if s := c.Status(); s.Cause != CauseHalted {
 			t.Errorf("no answer at all ended it: %+v", s)
 		}
 		cms.set(always(404, notFoundBody))
-		time.Sleep(30 * time.Second)
+		time.Sleep(interval)
 		synctest.Wait()
 		if s := c.Status(); s.Cause != "" || s.HaltedError != "" {
 			t.Errorf("the CMS's own 404 did not end it: %+v", s)
@@ -166,7 +167,7 @@ func TestCoolDownDoubles(t *testing.T) {
 
 // More callers than MaxInFlight wait their turn; that is no fault of the CMS and no cause.
 func TestInFlightLimit(t *testing.T) {
-	inBubbleWith(t, func(cfg *Config) { cfg.MaxInFlight = 2 }, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
+	inBubbleWith(t, func(cfg *Config) { cfg.MinInFlight, cfg.MaxInFlight = 2, 2 }, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 		var wg sync.WaitGroup
 		for i := range 6 {
 			wg.Go(func() {

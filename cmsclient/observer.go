@@ -17,7 +17,7 @@ type Observer interface {
 	Halted(err error)
 	// Resumed reports the end of that.
 	Resumed()
-	// QuotaSpent reports that cms.daily-quota is used up; until is the next UTC day.
+	// QuotaSpent reports that the day's quota of calls is used up; until is the next UTC day.
 	QuotaSpent(until time.Time)
 }
 

@@ -85,7 +85,7 @@ func cmsCorrelationID(h http.Header) string {
 }
 
 // errTooLarge says that a body is over MaxResponseBytes.
-var errTooLarge = errors.New("the body is larger than cms.max-response-bytes")
+var errTooLarge = errors.New("the body is larger than an answer may be")
 
 // pooledBody is the largest buffer worth keeping.
 const pooledBody = 64 << 10

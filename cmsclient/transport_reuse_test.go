@@ -39,7 +39,7 @@ func TestConnectionsAreReused(t *testing.T) {
 					}
 				})
 				cfg := trusting(server)
-				cfg.MaxInFlight, cfg.Auth = inFlight, a
+				cfg.MinInFlight, cfg.MaxInFlight, cfg.Auth = inFlight, inFlight, a
 				client := newTestClient(t, cfg, nil)
 				var wg sync.WaitGroup
 				var left atomic.Int32

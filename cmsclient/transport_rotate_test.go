@@ -117,7 +117,7 @@ func TestOldPoolDrains(t *testing.T) {
 		io.WriteString(w, goodBody[10:])
 	})
 	cfg := trusting(server)
-	cfg.MaxInFlight = inFlight
+	cfg.MinInFlight, cfg.MaxInFlight = inFlight, inFlight
 	client := newTestClient(t, cfg, nil)
 	var wg sync.WaitGroup
 	start := func(calls int32) {

@@ -70,6 +70,6 @@ func (e *authError) Error() string { return "cannot sign the call: " + e.err.Err
 func (e *authError) Unwrap() error { return e.err }
 
 func timedOut(err error) bool {
-	var netErr net.Error
-	return errors.As(err, &netErr) && netErr.Timeout()
+	netErr, ok := errors.AsType[net.Error](err)
+	return ok && netErr.Timeout()
 }

@@ -13,7 +13,7 @@ import (
 // The breaker says how the CMS fails, the most frequent first, and since when, for as long as it is open.
 func TestBreakerSaysHowTheCMSFails(t *testing.T) {
 	settings := func(cfg *Config) {
-		cfg.Breaker.MinCalls, cfg.Breaker.SlowCall, cfg.Breaker.SlowRatio = 6, 5*time.Second, .9
+		cfg.Breaker.MinCalls, cfg.Breaker.SlowCall, cfg.Breaker.SlowRatio = 6, 4*time.Second, .9
 	}
 	inBubbleWith(t, settings, func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder) {
 		if s := c.Status(); s.Failing != "" {

@@ -11,7 +11,7 @@ const (
 	CauseBreaker   = "breaker"   // the circuit breaker is open, or half-open with its probe under way
 	CauseThrottled = "throttled" // the CMS answered 429: a cool-down that all calls share
 	CauseHalted    = "halted"    // the CMS refuses us: one probe per interval until somebody mends it
-	CauseQuota     = "quota"     // cms.daily-quota is used up: the next UTC day
+	CauseQuota     = "quota"     // the day's quota of calls is used up: the next UTC day
 )
 
 // refresh announces a change of what blocks all calls, and sets the timer. It requires mu.

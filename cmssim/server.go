@@ -83,7 +83,7 @@ func (s *Server) connState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// URL is what cms.url has to be: the base of the simulated API, without a slash at the end.
+// URL is the base of the simulated API, without a slash at the end.
 func (s *Server) URL() string { return s.scheme + s.host + BasePath }
 
 // ControlURL is the control endpoint, without a slash at the end.

@@ -20,7 +20,7 @@ func TestPanics(t *testing.T) {
 		}
 		return balances(c)
 	}
-	one := func(cfg *Config, cms *cmsclient.Config) { cms.MaxInFlight = 1 }
+	one := func(cfg *Config, cms *cmsclient.Config) { cms.MinInFlight, cms.MaxInFlight = 1, 1 }
 	inWorld(t, answer, one, func(t *testing.T, w *world) {
 		l := w.lane(7)
 		l.submit(request(7, 1, "POISON"))

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-const setting = "cms.auth.key-file"
+const setting = "the signing key"
 
 // upper parses contents that begin with "ok".
 func upper(contents [][]byte) (string, error) {

@@ -21,8 +21,8 @@ func CMS(cfg config.Config, version string) (cmsclient.Config, *Credentials, err
 	c.RetryShare, c.HedgeAfter = from.RetryShare, from.HedgeAfter
 	c.Timeout = from.Timeout
 	c.MaxResponseBytes = from.MaxResponseBytes
-	c.Breaker = cmsclient.BreakerConfig{
-		Window: from.Breaker.Window, MinCalls: uint32(from.Breaker.MinCalls), FailureRatio: from.Breaker.FailureRatio,
+	c.Breaker = cmsclient.BreakerSettings{
+		Window: from.Breaker.Window, MinCalls: from.Breaker.MinCalls, FailureRatio: from.Breaker.FailureRatio,
 		SlowCall: from.Breaker.SlowCall, SlowRatio: from.Breaker.SlowRatio,
 		OpenTime: from.Breaker.OpenTime, MaxOpenTime: from.Breaker.MaxOpenTime,
 	}
