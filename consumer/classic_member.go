@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -49,7 +50,7 @@ func (m *classicMember) keepPlace(ctx context.Context) error {
 			t.complain(&m.log, err, fixClassic(err))
 			m.wire.Reset()
 		}
-		kafkawire.Pause(ctx, t.next())
+		wait.Sleep(ctx, t.next())
 	}
 	return nil
 }
@@ -255,7 +256,7 @@ func (m *classicMember) beat(ctx context.Context) error {
 // the coordinator hands it what it was to keep (KIP-345), in the same generation: it has nothing to give back, and the others
 // have not heard of anything. While somebody still drains, joining again changes nothing.
 func (m *classicMember) watch(ctx context.Context, mine deal, orphaned chan<- struct{}) {
-	for looks := 1; kafkawire.Pause(ctx, growthWatch); looks++ {
+	for looks := 1; wait.Sleep(ctx, growthWatch); looks++ {
 		if mine.withheld && looks >= handOverLooks {
 			m.log.Info().Msg("partitions that were to move are with nobody for long; they are dealt anew")
 			close(orphaned)

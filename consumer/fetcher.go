@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -230,7 +231,7 @@ func (f *fetcher) accept(
 func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries int) {
 	f.consumer.trouble(err, tries).Err(err).Str("topic", f.consumer.cfg.Topic).Int32("broker", leader).Msg("fetching failed; trying again")
 	f.wire.Reset()
-	if !kafkawire.Pause(ctx, fetchBackoff+rand.N(fetchBackoff)) {
+	if !wait.Sleep(ctx, fetchBackoff+rand.N(fetchBackoff)) {
 		return
 	}
 	if err := f.refresh(ctx); err != nil && ctx.Err() == nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -73,7 +74,7 @@ func (p *place) leave(ctx context.Context, send func(context.Context) error) {
 			return
 		}
 		p.wire.Reset()
-		if !kafkawire.Transient(err) || !kafkawire.Pause(ctx, firstPause) {
+		if !kafkawire.Transient(err) || !wait.Sleep(ctx, firstPause) {
 			p.log.Warn().Err(err).Msg("leaving the consumer group failed; its partitions are free when the session is over")
 			return
 		}

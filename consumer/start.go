@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -64,7 +65,7 @@ func (c *Consumer) startRest(ctx context.Context, granted map[int32]*starting, r
 		if tries > startPatience {
 			pause = startPause
 		}
-		if !kafkawire.Pause(ctx, pause) || len(c.unstarted(granted)) == 0 {
+		if !wait.Sleep(ctx, pause) || len(c.unstarted(granted)) == 0 {
 			return
 		}
 		reset = c.startSome(ctx, granted)

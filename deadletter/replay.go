@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -112,7 +113,7 @@ func (r *Replay) passes(ctx context.Context, err error) bool {
 		r.cfg.Retrying(err)
 	}
 	r.wire.Reset()
-	return kafkawire.Pause(ctx, r.pause)
+	return wait.Sleep(ctx, r.pause)
 }
 
 // takeOver ends whatever was open under the transactional id, so that the ledger has all that was committed, and reads it.
@@ -146,7 +147,7 @@ func (r *Replay) takeOver(ctx context.Context) error {
 func patiently(ctx context.Context, do func() error) error {
 	for {
 		err := do()
-		if !kafkawire.ConcurrentTransactions(err) || !kafkawire.Pause(ctx, busyPause) {
+		if !kafkawire.ConcurrentTransactions(err) || !wait.Sleep(ctx, busyPause) {
 			return err
 		}
 	}
@@ -194,7 +195,7 @@ func (r *Replay) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, err
 			return done, err
 		case errors.Is(err, errHidden):
 			hidden++
-			kafkawire.Pause(ctx, r.pause)
+			wait.Sleep(ctx, r.pause)
 		case kafkawire.TooLarge(err) && len(open) > 1:
 			return r.halve(ctx, open, done)
 		case kafkawire.TooLarge(err):

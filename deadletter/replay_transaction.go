@@ -120,19 +120,19 @@ func (r *Replay) produce(ctx context.Context, topic string, records map[int32][]
 		return nil, err
 	}
 	now := time.Now()
-	byLeader := map[int32][]*kafkawire.Batch{}
-	for p, list := range records {
-		leader, known := leaders[p]
-		if !known {
-			return nil, fmt.Errorf("writing to %s/%d: it has no leader at the moment", topic, p)
-		}
-		sequence := r.sequences[partition{topic, p}]
-		byLeader[leader] = append(byLeader[leader], &kafkawire.Batch{
-			Topic: topic, Partition: p, Bytes: kafkawire.AppendTransactionalBatch(nil, r.txn.Producer, sequence, list, now),
-		})
+	byLeader, without := kafkawire.ByLeader(leaders, records)
+	if len(without) > 0 {
+		return nil, fmt.Errorf("writing to %s/%d: %w", topic, without[0], kafkawire.ErrNoLeader)
 	}
 	first := map[int32]int64{}
-	for leader, batches := range byLeader {
+	for leader, lists := range byLeader {
+		var batches []*kafkawire.Batch
+		for p, list := range lists {
+			sequence := r.sequences[partition{topic, p}]
+			batches = append(batches, &kafkawire.Batch{
+				Topic: topic, Partition: p, Bytes: kafkawire.AppendTransactionalBatch(nil, r.txn.Producer, sequence, list, now),
+			})
+		}
 		if err := r.wire.ProduceTransactional(ctx, r.txn, leader, batches); err != nil {
 			return nil, fmt.Errorf("writing to %s: %w", topic, err)
 		}

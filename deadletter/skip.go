@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -83,7 +84,7 @@ func (s *Skip) Record(ctx context.Context, wire *kafkawire.Client, ledger string
 			return err
 		}
 		wire.Reset()
-		kafkawire.Pause(ctx, skipPause)
+		wait.Sleep(ctx, skipPause)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/balanceq/balanceq/internal/wait"
+
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -25,14 +27,7 @@ func Transient(err error) bool {
 
 // Pause waits before the same request is sent again. It returns false if ctx ended.
 func Pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return wait.Sleep(ctx, d)
 }
 
 // ProducerStateLost says that the broker no longer knows the producer id's sequence (KIP-98): the batch may or may not be

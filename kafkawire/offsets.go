@@ -183,25 +183,24 @@ func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int
 	if err != nil {
 		return nil, err
 	}
-	failed := PartitionErrors{}
-	byLeader := map[int32][]int32{}
+	asked := make(map[int32]int64, len(partitions))
 	for _, p := range partitions {
-		leader, ok := leaders[p]
-		if !ok {
-			failed[p] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p, kafka.LeaderNotAvailable)
-			continue
-		}
-		byLeader[leader] = append(byLeader[leader], p)
+		asked[p] = at
+	}
+	failed := PartitionErrors{}
+	byLeader, without := ByLeader(leaders, asked)
+	for _, p := range without {
+		failed[p] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p, ErrNoLeader)
 	}
 	type answer struct {
-		of   []int32
+		of   map[int32]int64
 		list []kmsg.ListOffsetsResponseTopicPartition
 		err  error
 	}
 	answers := make(chan answer, len(byLeader))
 	for leader, of := range byLeader { // side by side: one that does not answer holds up its own partitions only
 		go func() {
-			list, err := c.listOffsetsOf(ctx, leader, topic, of, at, isolation)
+			list, err := c.listOffsetsOf(ctx, leader, topic, of, isolation)
 			answers <- answer{of, list, err}
 		}()
 	}
@@ -215,7 +214,7 @@ func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int
 			}
 			offsets[p.Partition] = p.Offset
 		}
-		for _, p := range a.of {
+		for p := range a.of {
 			if _, ok := offsets[p]; !ok && failed[p] == nil {
 				failed[p] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p, cmp.Or(a.err, errNoAnswer))
 			}
@@ -227,7 +226,7 @@ func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int
 var errNoAnswer = errors.New("the broker left it out of its answer")
 
 func (c *Client) listOffsetsOf(
-	ctx context.Context, leader int32, topic string, partitions []int32, at int64, isolation int8,
+	ctx context.Context, leader int32, topic string, times map[int32]int64, isolation int8,
 ) (list []kmsg.ListOffsetsResponseTopicPartition, err error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.Version = 4
@@ -235,7 +234,7 @@ func (c *Client) listOffsetsOf(
 	req.IsolationLevel = isolation
 	t := kmsg.NewListOffsetsRequestTopic()
 	t.Topic = topic
-	for _, partition := range partitions {
+	for partition, at := range times {
 		p := kmsg.NewListOffsetsRequestTopicPartition()
 		p.Partition, p.Timestamp = partition, at
 		t.Partitions = append(t.Partitions, p)

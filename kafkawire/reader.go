@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
+
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 )
@@ -115,7 +117,7 @@ func (r Reader) fetch(ctx context.Context, offsets, ends map[int32]int64, arriva
 		}
 		if err != nil {
 			r.Client.Reset()
-			Pause(ctx, readerBackoff)
+			wait.Sleep(ctx, readerBackoff)
 		}
 	}
 	return ctx.Err()
@@ -160,7 +162,7 @@ func (r Reader) start(ctx context.Context, at int64) (map[int32]int64, error) {
 			return offsets, err
 		}
 		r.Client.Reset()
-		Pause(ctx, readerBackoff)
+		wait.Sleep(ctx, readerBackoff)
 	}
 }
 
@@ -196,17 +198,9 @@ func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, arriva
 		return err
 	}
 	var unled error // of a partition without a leader; the others are read all the same
-	byLeader := map[int32]map[int32]int64{}
-	for p, offset := range offsets {
-		leader, ok := leaders[p]
-		if !ok {
-			unled = fmt.Errorf("reading %s/%d: %w", r.Topic, p, kafka.LeaderNotAvailable)
-			continue
-		}
-		if byLeader[leader] == nil {
-			byLeader[leader] = map[int32]int64{}
-		}
-		byLeader[leader][p] = offset
+	byLeader, without := ByLeader(leaders, offsets)
+	for _, p := range without {
+		unled = fmt.Errorf("reading %s/%d: %w", r.Topic, p, ErrNoLeader)
 	}
 	for leader, wanted := range byLeader {
 		fetched, err := r.Client.Fetch(ctx, leader, r.Topic, wanted, readerLimits)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -117,7 +118,7 @@ func firstLook(ctx context.Context, log zerolog.Logger, look func(context.Contex
 			return err
 		}
 		log.Debug().Err(err).Msg("reading the layout of the topics failed; trying again")
-		kafkawire.Pause(ctx, maxPause)
+		wait.Sleep(ctx, maxPause)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -130,7 +131,7 @@ const worthSaying = 4
 
 // complain logs failures of a batch at every doubling, so that an outage does not fill the disk.
 func (p *Producer) complain(q *queue, err error, held bool) {
-	if n := q.failures; n&(n-1) != 0 {
+	if !wait.Report(q.failures) {
 		return
 	}
 	if q.failures < worthSaying && kafkawire.Transient(err) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -14,7 +15,7 @@ import (
 type sender struct {
 	leader int32
 	ready  []*queue // in the order in which they became ready; guarded by Producer.mu
-	wake   chan struct{}
+	wake   wait.Signal
 	pace   pace // of its requests; belongs to send
 }
 
@@ -30,16 +31,13 @@ func (p *Producer) schedule(q *queue) {
 	q.busy = true
 	s := p.senders[q.leader]
 	if s == nil {
-		s = &sender{leader: q.leader, wake: make(chan struct{}, 1),
+		s = &sender{leader: q.leader, wake: wait.NewSignal(),
 			pace: pace{limit: maxRequestBytes, most: maxRequestBytes, aim: p.timeout / 3}}
 		p.senders[q.leader] = s
 		p.wg.Go(func() { p.send(s) })
 	}
 	s.ready = append(s.ready, q)
-	select {
-	case s.wake <- struct{}{}:
-	default: // it is awake already and will look again
-	}
+	s.wake.Set()
 }
 
 // send is the loop of one sender.
@@ -190,7 +188,7 @@ func (p *Producer) acknowledge(q *queue) {
 // looking for one.
 func (p *Producer) retryAfter(q *queue, pause time.Duration) {
 	p.wg.Go(func() {
-		for kafkawire.Pause(p.ctx, pause) {
+		for wait.Sleep(p.ctx, pause) {
 			p.refreshOrLog()
 			p.mu.Lock()
 			if q.leader != noLeader {

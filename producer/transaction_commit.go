@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -28,7 +29,7 @@ func (t *Transactions) Commit(ctx context.Context, member func() kafkawire.Membe
 	if t.rival != nil {
 		return nil, t.rival
 	}
-	if !kafkawire.Pause(ctx, t.wait) {
+	if !wait.Sleep(ctx, t.wait) {
 		return nil, ctx.Err()
 	}
 	committed, err = t.commit(ctx, member, asked)

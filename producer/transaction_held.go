@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -140,7 +141,7 @@ func (t *Transactions) keepOut(s subject, err error, passing bool) error {
 	h.err, h.passing = fmt.Errorf("held: %s: %w (%s)", s, err, fix), passing
 	h.tries++
 	h.postpone()
-	if h.tries&(h.tries-1) == 0 {
+	if wait.Report(h.tries) {
 		t.log.Warn().Err(err).Stringer("held", s).Str("fix", fix).Int("tries", h.tries).
 			Msg("the brokers refuse what exactly-once has to write: the requests that it concerns, and those behind them in " +
 				"their partitions, are not committed until it is cured; all others are")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -40,9 +41,9 @@ func (t *Transactions) retryIf(
 		if err == nil || !passes(err) {
 			return err
 		}
-		wait := min(minBackoff<<min(tries, 10), maxPause)
+		pause := min(minBackoff<<min(tries, 10), maxPause)
 		if kafkawire.ConcurrentTransactions(err) {
-			wait = min(busyBackoff<<min(tries, 10), maxBusy)
+			pause = min(busyBackoff<<min(tries, 10), maxBusy)
 		} else {
 			t.suspect(err)
 			t.wire.Reset()
@@ -50,7 +51,7 @@ func (t *Transactions) retryIf(
 				t.note(err) // Commit may go on for long
 			}
 		}
-		if !kafkawire.Pause(ctx, wait) {
+		if !wait.Sleep(ctx, pause) {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -57,7 +58,7 @@ func fence(err error) error {
 // InitProducerId and the end of the sweep it notices that it is fenced, and takes over in turn. That says no more about the
 // two than it does at a commit, so it is tried again, until it has happened too often.
 func (t *Transactions) start(ctx context.Context) error {
-	for wait := minBackoff; ; wait = min(2*wait, maxPause) {
+	for pause := minBackoff; ; pause = min(2*pause, maxPause) {
 		began := time.Now()
 		err := t.takeOver(ctx)
 		if !kafkawire.Fenced(err) {
@@ -67,7 +68,7 @@ func (t *Transactions) start(ctx context.Context) error {
 			return err
 		}
 		t.log.Warn().Err(err).Msg("taking over the transactional id failed; trying again")
-		if !kafkawire.Pause(ctx, wait) {
+		if !wait.Sleep(ctx, pause) {
 			return err
 		}
 	}

@@ -1,0 +1,39 @@
+// Package wait holds what code that waits needs everywhere: a pause that a context ends, a signal that never blocks its
+// sender, and which of many repetitions is worth a line in the log. It knows nothing else of balanceq.
+package wait
+
+import (
+	"context"
+	"time"
+)
+
+// Sleep waits for d. It returns false if ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// Signal wakes one goroutine that receives from it. Set while nobody receives is remembered, once: the receiver looks at
+// the state that the signal is about after each receive, so it misses nothing. A nil Signal is never received and may be set.
+type Signal chan struct{}
+
+// NewSignal returns a signal that is not set.
+func NewSignal() Signal { return make(Signal, 1) }
+
+// Set sets the signal. It never blocks.
+func (s Signal) Set() {
+	select {
+	case s <- struct{}{}:
+	default: // set already: whoever receives will look at the present state
+	}
+}
+
+// Report says whether the n-th failure in a row should be logged: the first, second, fourth, eighth, and so on, so that a
+// long outage does not fill the disk. n counts from 1.
+func Report(n int) bool { return n&(n-1) == 0 }

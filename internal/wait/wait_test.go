@@ -1,0 +1,51 @@
+package wait
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if !Sleep(t.Context(), time.Hour) || time.Since(began) != time.Hour {
+			t.Errorf("slept %v, want an hour", time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began = time.Now()
+		if Sleep(ctx, time.Hour) || time.Since(began) != time.Minute {
+			t.Errorf("slept %v with a context that ends after a minute", time.Since(began))
+		}
+	})
+}
+
+func TestSignal(t *testing.T) {
+	s := NewSignal()
+	s.Set()
+	s.Set() // does not block
+	<-s
+	select {
+	case <-s:
+		t.Error("received twice, set twice before the first receive")
+	default:
+	}
+	s.Set()
+	<-s
+	Signal(nil).Set()
+}
+
+func TestReport(t *testing.T) {
+	var reported []int
+	for n := 1; n <= 40; n++ {
+		if Report(n) {
+			reported = append(reported, n)
+		}
+	}
+	if want := []int{1, 2, 4, 8, 16, 32}; !slices.Equal(reported, want) {
+		t.Errorf("reported %v, want %v", reported, want)
+	}
+}
