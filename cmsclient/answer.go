@@ -49,8 +49,8 @@ func decodeBalances(dec *jsontext.Decoder, wanted []string) ([]schemas.Balance, 
 	return balances, nil
 }
 
-// located words jsontext's error anew, without the names of the members on the way there: they are the sender's, and jsontext
-// escapes and cuts them so that nobody can tell any more what is secret in them.
+// located says jsontext's error without the names of the members on the way there: they are the sender's, and jsontext
+// escapes and cuts them so that what is secret in them can no longer be recognised.
 func located(err error) error {
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return fmt.Errorf("%w at byte %d", syntactic.Err, syntactic.ByteOffset)

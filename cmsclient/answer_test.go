@@ -217,7 +217,7 @@ func TestBodyIsReusable(t *testing.T) {
 	if err := b.read(io.LimitReader(strings.NewReader(goodBody), 11), 10); !errors.Is(err, errTooLarge) {
 		t.Errorf("11 bytes with a limit of 10: %v", err)
 	}
-	b.reset() // with bytes that nobody decoded
+	b.reset() // with bytes that were not decoded
 	if err := b.read(strings.NewReader("{}"), 2); err != nil || b.buffer.String() != "{}" {
 		t.Errorf("2 bytes with a limit of 2: %v, %q", err, &b.buffer)
 	}

@@ -12,10 +12,10 @@ const (
 	minWindow     = 10 * time.Millisecond // a bucket of a millisecond
 )
 
-// breaker opens when too many calls fail or are slow, each judged by a gobreaker of its own: a ratio of one cannot stand in
+// breaker opens when too many calls fail or are slow, each counted by a gobreaker of its own: a ratio of one cannot stand in
 // for the other. It is open while one of them is, for a time that doubles while its probes fail.
 //
-// It takes no callbacks from gobreaker: state asks after every step. All methods require the gate's mutex.
+// It takes no callbacks from gobreaker: state asks after every step. All methods require the admission's mutex.
 type breaker struct {
 	cfg      BreakerSettings
 	failures *twoStep
@@ -27,15 +27,15 @@ type breaker struct {
 	openTime  time.Duration // the latest
 	openUntil time.Time     // while open: no probe before
 	closedAt  time.Time
-	trouble   trouble
+	failing   failureSummary
 }
 
 // twoStep is Allow before a call and done(err) after it.
 type twoStep = gobreaker.TwoStepCircuitBreaker[struct{}]
 
-// ticket is the breaker's consent to one call.
+// ticket is the breaker's permission for one call.
 type ticket struct {
-	failures, slow func(error) // failures is nil: no consent
+	failures, slow func(error) // failures is nil: no permission
 	round          int
 	start          time.Time
 }
@@ -62,8 +62,8 @@ func newTwoStep(cfg BreakerSettings, ratio float64) *twoStep {
 			finished := c.TotalSuccesses + c.TotalFailures
 			return int(finished) >= cfg.MinCalls && float64(c.TotalFailures) >= ratio*float64(finished)
 		},
-		IsSuccessful: func(err error) bool { return verdictOf(err) == success },
-		IsExcluded:   func(err error) bool { return verdictOf(err) == excluded },
+		IsSuccessful: func(err error) bool { return signalOf(err) == success },
+		IsExcluded:   func(err error) bool { return signalOf(err) == excluded },
 	})
 }
 
@@ -89,12 +89,12 @@ func (b *breaker) allow(now time.Time) (ticket, bool) {
 
 // done reports the end of a call. What was allowed before the state last changed tells nothing about the time since.
 func (b *breaker) done(t ticket, err error, now time.Time) {
-	slow := b.slow != nil && verdictOf(err) == success && now.Sub(t.start) > b.cfg.SlowCall
+	slow := b.slow != nil && signalOf(err) == success && now.Sub(t.start) > b.cfg.SlowCall
 	switch {
-	case verdictOf(err) == failure:
-		b.trouble.note(kindOf(err), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
+	case signalOf(err) == failure:
+		b.failing.note(kindOf(err), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
 	case slow:
-		b.trouble.note("slower than "+b.cfg.SlowCall.String(), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
+		b.failing.note("slower than "+b.cfg.SlowCall.String(), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
 	}
 	if t.round != b.round {
 		return
@@ -102,7 +102,7 @@ func (b *breaker) done(t ticket, err error, now time.Time) {
 	t.failures(err)
 	if t.slow != nil {
 		switch {
-		case verdictOf(err) == excluded:
+		case signalOf(err) == excluded:
 			t.slow(errNotSent)
 		case now.Sub(t.start) > b.cfg.SlowCall:
 			t.slow(errSlow)
@@ -157,18 +157,18 @@ func (b *breaker) enter(state gobreaker.State, now time.Time) {
 	b.round++
 }
 
-// verdict is what a call's end says about the CMS's health.
-type verdict int
+// signal is what a call's end says about the CMS's health.
+type signal int
 
 const (
-	excluded verdict = iota // nothing
+	excluded signal = iota // nothing
 	success
 	failure
 )
 
-// verdictOf judges the error of a call: an answer about the request itself shows a healthy CMS. What throttles and what
-// halts have gates of their own, and everything that is not an *Error (the caller gave up, or asked nothing) says nothing.
-func verdictOf(err error) verdict {
+// signalOf classifies the error of a call: an answer about the request itself shows a healthy CMS. What throttles and what
+// halts is acted on elsewhere (admission), and everything that is not an *Error (the caller gave up, or asked nothing) says nothing.
+func signalOf(err error) signal {
 	if err == nil {
 		return success
 	}

@@ -206,7 +206,7 @@ func TestWhatTheBreakerCounts(t *testing.T) {
 		inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 			cms.set(want.answer)
 			_, _ = ask(t.Context(), c, 1)
-			n := c.gate.breaker.failures.Counts()
+			n := c.admission.breaker.failures.Counts()
 			if n.TotalFailures != want.failures || n.TotalSuccesses != want.successes || n.TotalExclusions != want.ignored {
 				t.Errorf("%s: %+v", name, n)
 			}

@@ -36,7 +36,7 @@ func askLikeAProcessor(ctx context.Context, c *Client, contract int64) error {
 }
 
 // With every third call failing, retries stay within their share of the first calls, but for the burst that is allowed at
-// the beginning and the calls at the floor that keep things moving; and everybody is answered.
+// the beginning and the calls at the floor that keep things moving; and all are answered.
 func TestRetriesKeepToTheirShare(t *testing.T) {
 	settings := func(cfg *Config) {
 		cfg.RetryShare, cfg.MinInFlight, cfg.MaxInFlight = 0.2, 2, 64
@@ -130,7 +130,7 @@ func TestRetryWaitsForTheBudget(t *testing.T) {
 			_, _ = ask(t.Context(), c, 1)
 		}
 		cms.set(always(200, goodBody))
-		c.gate.budget.balance = 0
+		c.admission.budget.balance = 0
 		if call, err := c.AdmitRetry(t.Context()); err != nil {
 			t.Error(err)
 		} else if _, err := call.Get(t.Context(), query(1)); err != nil {

@@ -21,7 +21,7 @@ type Client struct {
 	template  http.Request
 	shared    sharedHeaders
 	transport http.RoundTripper
-	gate      *gate
+	admission *admission
 	bodies    sync.Pool // of *body
 }
 
@@ -57,7 +57,7 @@ func New(cfg Config, obs Observer) (*Client, error) {
 		template:  requestTemplate(base.Host),
 		shared:    newSharedHeaders(cfg.UserAgent),
 		transport: newRoundTripper(cfg),
-		gate:      newGate(cfg, obs),
+		admission: newAdmission(cfg, obs),
 	}
 	c.bodies.New = func() any { return newBody() }
 	return c, nil
@@ -65,10 +65,10 @@ func New(cfg Config, obs Observer) (*Client, error) {
 
 // Close closes the idle connections. No Admit or Get may be running or follow.
 func (c *Client) Close() {
-	c.gate.mu.Lock()
-	c.gate.closed = true
-	c.gate.pump() // stops the timer
-	c.gate.unlock()
+	c.admission.mu.Lock()
+	c.admission.closed = true
+	c.admission.pump() // stops the timer
+	c.admission.unlock()
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
@@ -83,7 +83,7 @@ func (c *Client) Admit(ctx context.Context) (*Call, error) { return c.admit(ctx,
 func (c *Client) AdmitRetry(ctx context.Context) (*Call, error) { return c.admit(ctx, retry) }
 
 func (c *Client) admit(ctx context.Context, k kind) (*Call, error) {
-	p, err := c.gate.admit(ctx, k)
+	p, err := c.admission.admit(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +101,12 @@ type Call struct {
 func (call *Call) Release() {
 	if p := call.permit; p.valid() {
 		call.permit = permit{}
-		call.client.gate.finish(p, errNotSent)
+		call.client.admission.finish(p, errNotSent)
 	}
 }
 
 // Get makes one HTTP attempt, or two where a slow one is hedged, and ends the call. (A kept connection that dies at this
-// moment costs no attempt: the request is sent again on another one, signed anew where calls are signed.)
+// moment costs no attempt: the request is sent again on another one, signed again where calls are signed.)
 //
 // The error is an *Error, or ctx's error when the caller's own ctx ended first, or says that the query cannot be asked at
 // all; nothing was sent then.
@@ -126,13 +126,13 @@ func (call *Call) Get(ctx context.Context, q Query) (Answer, error) {
 	return call.client.once(ctx, p, q)
 }
 
-// once makes one attempt and ends its permit, also when something panics: one that nobody ends would keep others waiting,
-// a half-open breaker's everybody.
+// once makes one attempt and ends its permit, also when something panics: one that never ends would make others wait,
+// a half-open breaker's all of them.
 func (c *Client) once(ctx context.Context, p permit, q Query) (answer Answer, err error) {
 	start := time.Now()
 	var status int
 	err = errNotSent
-	defer func() { c.gate.finish(p, err) }()
+	defer func() { c.admission.finish(p, err) }()
 	answer, status, err = c.attempt(ctx, q)
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.CorrelationID = q.CorrelationID

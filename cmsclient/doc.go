@@ -4,9 +4,9 @@
 //
 // The layers, outermost first:
 //
-//	Admit ─ gate ( halted? ─ cool-down? ─ retry budget? ─ limits of pace? ─ circuit breaker? )   waits; nothing is sent
+//	Admit ─ admission ( halted? ─ cool-down? ─ retry budget? ─ limits of pace? ─ circuit breaker? )   waits; nothing is sent
 //	Get ─── hedge ( time limit ( round trip ( sign ( pool ) ) ─ body limit ─ decrypt ─ decode ) )
-//	        ─ translate the error ─ report to the gate
+//	        ─ translate the error ─ report to admission
 //
 // A caller asks for permission first and decides what to ask for only then, so that the requests that came in while it
 // waited can share the one GET and none of them gets an answer older than its question:
@@ -18,9 +18,9 @@
 // Admit never fails because the CMS does: it waits, and Waiting says for what. Get makes one attempt, or two at the
 // same time where slow calls are hedged; whether there is another one is the caller's decision, with the Class of the
 // *Error, Backoff and AdmitRetry as its means. A signed call on a kept connection that died under it is sent once more,
-// signed anew: net/http would do the same with the old nonce.
+// with a new signature: net/http would do the same with the old nonce.
 //
-// What the end of an attempt does to the three gates:
+// What the end of an attempt does:
 //
 //	                                 breaker    cool-down after 429    halted
 //	2xx, Rejected, ContractNotFound  success    short again            ends

@@ -6,7 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// lenient reads error bodies: whatever can be understood of them helps.
+// lenient reads error bodies: all that can be understood of them helps.
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
 // maxErrorName bounds Source and ReasonCode, in bytes, as the CMS's schema does.

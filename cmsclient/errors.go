@@ -24,12 +24,12 @@ const (
 	Transient Class = "transient"
 	// Throttled: 429.
 	Throttled Class = "throttled"
-	// Halting: we are refused for something that no request can be blamed for: keys, entitlement, address, a redirect.
+	// Halting: the client is refused for something that no request can be blamed for: keys, entitlement, address, a redirect.
 	Halting Class = "halting"
-	// Undecryptable: an answer that our keys do not open. No request can be blamed for it.
+	// Undecryptable: an answer that no key at hand opens. No request can be blamed for it.
 	Undecryptable Class = "undecryptable"
 	// Undecodable: a complete 2xx whose body breaks the contract or is over the size limit. Also a 400 or 404 whose body is
-	// coded in a way that we do not read: it could have said anything.
+	// coded in a way that is not read: it could have said anything.
 	Undecodable Class = "undecodable"
 )
 
@@ -41,7 +41,7 @@ type Error struct {
 	ReasonCode       string        // the same
 	Description      string        // the same, redacted, at most 512 bytes
 	RetryAfter       time.Duration // the CMS's wish, at most 5 minutes; 0: none
-	CorrelationID    string        // the Correlation-Id that we sent
+	CorrelationID    string        // the Correlation-Id that was sent
 	CMSCorrelationID string        // X-MC-Correlation-ID; "": none
 	Err              error         // the cause, where no error body tells it; may be nil
 	Fix              string        // how to fix what no request can be blamed for; "": there is nothing to fix
@@ -116,7 +116,7 @@ func (c *Client) refused(ctx context.Context, resp *http.Response, b *body, read
 }
 
 // undecrypted translates an answer whose body stayed closed; err is the Decrypter's. A body that is to blame itself is no
-// more than one that cannot be read. One that our keys do not open could have said anything where the body decides;
+// more than one that cannot be read. One that no key at hand opens could have said anything where the body decides;
 // elsewhere the status does.
 func (c *Client) undecrypted(resp *http.Response, err error) *Error {
 	malformed, success := errors.Is(err, jwe.ErrMalformed), resp.StatusCode/100 == 2
@@ -154,7 +154,7 @@ func bodyDecides(status int) bool {
 // say false on a 429 and a 500.
 //
 // The rule for what is not listed: blame a request only when the CMS itself does. A dead letter for every request because
-// of a proxy's 400 would be far worse than calls that wait until somebody looks.
+// of a proxy's 400 would be far worse than calls that wait until a person looks.
 func classify(status int, cms cmsError, known bool) Class {
 	fromCMS := known && !strings.EqualFold(cms.Source, "Gateway") && !refusesClient(cms.ReasonCode)
 	switch {
@@ -170,7 +170,7 @@ func classify(status int, cms cmsError, known bool) Class {
 	return Halting
 }
 
-// maxRetryAfter bounds what we let the CMS ask for.
+// maxRetryAfter bounds what the CMS may ask for.
 const maxRetryAfter = 5 * time.Minute
 
 // retryAfter reads Retry-After, seconds or a date (RFC 9110 §10.2.3); 0: absent, unreadable or over. A date is compared with

@@ -115,7 +115,7 @@ func TestWhoseTimeEnded(t *testing.T) {
 		if _, err = ask(cancelled, c, 1); !errors.Is(err, context.Canceled) || obs.count(CallCancelled) != 2 {
 			t.Errorf("the caller's cancellation: %v, observed %v", err, obs.calls)
 		}
-		if counts := c.gate.breaker.failures.Counts(); counts.TotalFailures != 1 || counts.TotalExclusions != 2 {
+		if counts := c.admission.breaker.failures.Counts(); counts.TotalFailures != 1 || counts.TotalExclusions != 2 {
 			t.Errorf("the breaker counted %+v, want 1 failure and 2 exclusions", counts)
 		}
 	})
@@ -226,15 +226,15 @@ func handshakes(t *testing.T, cfg *tls.Config) string {
 
 // The same over real connections, as net/http reports it.
 func TestTLSTranslation(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
-	good := ours.server("127.0.0.1", time.Hour)
-	client := ours.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, time.Hour)
-	expired := ours.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, -time.Minute)
+	own, theirs := newAuthority(t), newAuthority(t)
+	good := own.server("127.0.0.1", time.Hour)
+	client := own.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, time.Hour)
+	expired := own.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, -time.Minute)
 	stranger := theirs.issue(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, time.Hour)
 
 	mutual := func(version uint16) *tls.Config {
 		return &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: version, MaxVersion: version,
-			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ours.pool()}
+			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: own.pool()}
 	}
 	plain := func(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
 	old := &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
@@ -246,8 +246,8 @@ func TestTLSTranslation(t *testing.T) {
 	}{
 		"trusted":                {plain(good), tls.Certificate{}, "", ""},
 		"unknown authority":      {plain(theirs.server("127.0.0.1", time.Hour)), tls.Certificate{}, Halting, "unknown authority"},
-		"another name":           {plain(ours.server("127.0.0.2", time.Hour)), tls.Certificate{}, Halting, "the CMS's address"},
-		"expired":                {plain(ours.server("127.0.0.1", -time.Minute)), tls.Certificate{}, Halting, "expired"},
+		"another name":           {plain(own.server("127.0.0.2", time.Hour)), tls.Certificate{}, Halting, "the CMS's address"},
+		"expired":                {plain(own.server("127.0.0.1", -time.Minute)), tls.Certificate{}, Halting, "expired"},
 		"old version":            {old, tls.Certificate{}, Transient, "protocol version"},
 		"mutual, 1.2":            {mutual(tls.VersionTLS12), client, "", ""},
 		"mutual, 1.3":            {mutual(tls.VersionTLS13), client, "", ""},
@@ -261,7 +261,7 @@ func TestTLSTranslation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			obs := &recorder{}
 			cfg := testConfig("https://" + handshakes(t, c.server))
-			cfg.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ours.pool(),
+			cfg.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: own.pool(),
 				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.client, nil }}}
 			cms := newTestClient(t, cfg, obs)
 			_, err := ask(t.Context(), cms, 1)

@@ -313,7 +313,7 @@ func FuzzDecodeErrors(f *testing.F) {
 		}
 		for text, limit := range map[string]int{e.Source: maxErrorName, e.ReasonCode: maxErrorName, e.Description: maxDescription} {
 			if len(text) > limit || !utf8.ValidString(text) || strings.ContainsAny(text, "\n\r\x00") {
-				t.Errorf("unfit text %q", text)
+				t.Errorf("bad text %q", text)
 			}
 			if hide(text) != text {
 				t.Errorf("unredacted text %q", text)

@@ -15,7 +15,7 @@ type attempted struct {
 }
 
 // hedged makes an attempt and, when that has no answer after HedgeAfter, another one beside it, if the budget has one to
-// spare and nobody waits for a call. The first answer counts and the other attempt is called off; it returns when both have
+// spare and no caller waits. The first answer counts and the other attempt is called off; it returns when both have
 // ended. Both were sent after the question, so neither answer is older than it.
 func (c *Client) hedged(ctx context.Context, p permit, q Query) (Answer, error) {
 	both, callOff := context.WithCancel(ctx)
@@ -44,7 +44,7 @@ func (c *Client) hedged(ctx context.Context, p permit, q Query) (Answer, error) 
 	for running > 0 {
 		select {
 		case <-timer.C:
-			if second, ok := c.gate.tryHedge(); ok {
+			if second, ok := c.admission.tryHedge(); ok {
 				start(second)
 				running++
 			}

@@ -35,7 +35,7 @@ func TestHedge(t *testing.T) {
 		if obs.count(Call2xx) != 1 || obs.count(CallCancelled) != 1 {
 			t.Errorf("reported: %v", obs.calls)
 		}
-		if n := c.gate.breaker.failures.Counts(); n.TotalFailures != 0 || n.TotalSuccesses != 1 {
+		if n := c.admission.breaker.failures.Counts(); n.TotalFailures != 0 || n.TotalSuccesses != 1 {
 			t.Errorf("the breaker counts %+v", n)
 		}
 	})
@@ -79,27 +79,29 @@ func TestHedgeOutlivesAFailure(t *testing.T) {
 	})
 }
 
-// No hedge takes a place that somebody waits for, none is over the budget, and none is made while the breaker is not closed.
+// No hedge takes a slot that a caller waits for, none is over the budget, and none is made while the breaker is not closed.
 func TestHedgeYields(t *testing.T) {
 	cases := map[string]func(c *Client){
-		"no place":          func(c *Client) { c.gate.inFlight = c.cfg.MaxInFlight },
-		"somebody waits":    func(c *Client) { c.gate.queue.push(retry) },
-		"over the budget":   func(c *Client) { c.gate.budget.balance = 0.5 },
-		"in a cool-down":    func(c *Client) { c.gate.coolUntil = time.Now().Add(time.Minute) },
-		"halted":            func(c *Client) { c.gate.halted = errors.New("no key") },
-		"a breaker opening": func(c *Client) { c.gate.breaker.seen, c.gate.breaker.openUntil = 2, time.Now().Add(time.Hour) },
+		"no place":        func(c *Client) { c.admission.inFlight = c.cfg.MaxInFlight },
+		"a caller waits":  func(c *Client) { c.admission.queue.push(retry) },
+		"over the budget": func(c *Client) { c.admission.budget.balance = 0.5 },
+		"in a cool-down":  func(c *Client) { c.admission.coolUntil = time.Now().Add(time.Minute) },
+		"halted":          func(c *Client) { c.admission.halted = errors.New("no key") },
+		"a breaker opening": func(c *Client) {
+			c.admission.breaker.seen, c.admission.breaker.openUntil = 2, time.Now().Add(time.Hour)
+		},
 	}
 	for name, disturb := range cases {
 		inBubbleWith(t, hedging, func(t *testing.T, c *Client, _ *fakeCMS, _ *recorder) {
-			if p, ok := c.gate.tryHedge(); !ok {
+			if p, ok := c.admission.tryHedge(); !ok {
 				t.Fatal("no hedge even undisturbed")
 			} else {
-				c.gate.finish(p, errNotSent)
+				c.admission.finish(p, errNotSent)
 			}
-			c.gate.mu.Lock()
+			c.admission.mu.Lock()
 			disturb(c)
-			c.gate.mu.Unlock()
-			if _, ok := c.gate.tryHedge(); ok {
+			c.admission.mu.Unlock()
+			if _, ok := c.admission.tryHedge(); ok {
 				t.Errorf("%s: hedged", name)
 			}
 		})

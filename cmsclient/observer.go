@@ -13,7 +13,7 @@ type Observer interface {
 	// BreakerChanged reports a change between "closed", "open" and "half-open"; failing is how the CMS fails or failed, as in
 	// Status.
 	BreakerChanged(from, to, failing string)
-	// Halted reports that calls stopped because of something that no request can be blamed for; err says what to mend.
+	// Halted reports that calls stopped because of something that no request can be blamed for; err says what to fix.
 	Halted(err error)
 	// Resumed reports the end of that.
 	Resumed()

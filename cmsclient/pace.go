@@ -9,10 +9,10 @@ import (
 )
 
 // pace says how many calls may be under way at the same time, and how many may be made in a time. All methods require the
-// gate's mutex.
+// admission's mutex.
 //
 // The number is the lowest of three: MaxInFlight; what the adaptive limiter finds that the CMS takes without getting
-// slower; and, after a trouble, a number that grows by the same factor in the same time until it is back at MaxInFlight.
+// slower; and, after a pause, a number that grows by the same factor in the same time until it is back at MaxInFlight.
 type pace struct {
 	cfg      Config
 	adaptive adaptivelimiter.AdaptiveLimiter[any] // nil: not wanted
@@ -127,12 +127,12 @@ func (p *pace) take(now time.Time) pacePermit {
 	return permit
 }
 
-// done gives a permit back. Only answers are samples: how long it takes until somebody gives up tells nothing.
+// done gives a permit back. Only answers are samples: how long it takes until a caller gives up tells nothing.
 func (p *pace) done(permit pacePermit, err error) {
 	if permit == nil {
 		return
 	}
-	if verdictOf(err) == success {
+	if signalOf(err) == success {
 		permit.Record()
 	} else {
 		permit.Drop()

@@ -130,13 +130,13 @@ func TestAdaptiveLimit(t *testing.T) {
 	settings := func(cfg *Config) {
 		cfg.Breaker.Window, cfg.MinInFlight, cfg.MaxInFlight, cfg.Timeout = 100*time.Second, 4, 32, 50*time.Second
 	}
-	settle := func(t *testing.T, capacity int) (limit int) {
+	limitAt := func(t *testing.T, capacity int) (limit int) {
 		inBubbleWith(t, settings, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 			// What is over the capacity queues in the CMS.
 			cms.delay = func(inFlight int) time.Duration {
 				return time.Second * time.Duration(max(1, (inFlight+capacity-1)/capacity))
 			}
-			low := crowd(t, c, 4) // the CMS as it is when nobody presses it
+			low := crowd(t, c, 4) // the CMS as it is under no pressure
 			time.Sleep(time.Minute)
 			high := crowd(t, c, 32)
 			time.Sleep(40 * time.Minute)
@@ -146,10 +146,10 @@ func TestAdaptiveLimit(t *testing.T) {
 		})
 		return limit
 	}
-	if got := settle(t, 1000); got != 32 {
+	if got := limitAt(t, 1000); got != 32 {
 		t.Errorf("a CMS that never gets slower: %d at a time", got)
 	}
-	if got := settle(t, 4); got > 24 {
+	if got := limitAt(t, 4); got > 24 {
 		t.Errorf("a CMS that takes 4 at a time: %d", got)
 	}
 }
@@ -206,7 +206,7 @@ func TestDailyQuota(t *testing.T) {
 	})
 }
 
-// The open time doubles while probes fail, up to its limit; a breaker that has been closed for long starts anew, one that
+// The open time doubles while probes fail, up to its limit; a breaker that has been closed for long starts over, one that
 // opens again at once does not.
 func TestOpenTimeGrows(t *testing.T) {
 	settings := func(cfg *Config) { cfg.Breaker.OpenTime, cfg.Breaker.MaxOpenTime = time.Second, 6*time.Second }

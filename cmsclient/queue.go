@@ -16,7 +16,7 @@ type waiter struct {
 	granted chan permit
 	kind    kind
 	turn    int // who came first
-	place   *list.Element
+	element *list.Element
 }
 
 // queue is those who wait, first come, first served, but that retries may have to let others pass.
@@ -43,13 +43,13 @@ func (q *queue) passes(k kind) bool {
 func (q *queue) push(k kind) *waiter {
 	w := &waiter{granted: make(chan permit, 1), kind: k, turn: q.turns}
 	q.turns++
-	w.place = q.of(k).PushBack(w)
+	w.element = q.of(k).PushBack(w)
 	return w
 }
 
-func (q *queue) remove(w *waiter) { q.of(w.kind).Remove(w.place) }
+func (q *queue) remove(w *waiter) { q.of(w.kind).Remove(w.element) }
 
-// next returns whose turn it is; nil: nobody's.
+// next returns the waiter whose turn it is; nil: none.
 func (q *queue) next(retriesToo bool) *waiter {
 	f, r := front(&q.firsts), front(&q.retries)
 	if r != nil && retriesToo && (f == nil || r.turn < f.turn) {

@@ -22,7 +22,7 @@ const redacted = "[redacted]"
 
 // What must not be shown, in a text as uncovered returns it.
 var (
-	// secretStart is where a text begins to repeat what we signed. The gateway's refusals go on with the signature base
+	// secretStart is where a text begins to repeat what was signed. The gateway's refusals go on with the signature base
 	// string, which holds the consumer key and the whole address; nothing after it is worth the risk. (INVALID_OAUTH_SBS is
 	// a reason code.)
 	secretStart = regexp.MustCompile(`(?i)oauth_(?:body|consumer|nonce|signature|timestamp|token|version)` +

@@ -203,7 +203,7 @@ func FuzzRedact(f *testing.F) {
 		for _, text := range []string{before + key + after, before + url.QueryEscape(key) + after, before + after} {
 			got := redact(text, maxDescription)
 			if len(got) > maxDescription || !utf8.ValidString(got) || strings.ContainsFunc(got, unicode.IsControl) {
-				t.Errorf("unfit text %q", got)
+				t.Errorf("bad text %q", got)
 			}
 			if strings.Contains(got, key[10:30]) || strings.Contains(got, key[60:80]) {
 				t.Errorf("the key survives in %q", got)

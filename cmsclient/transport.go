@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxCorrelationID = 128 // characters, ours and theirs
+	maxCorrelationID = 128 // characters, of the client and of the CMS
 	mediaType        = "application/json;charset=utf-8"
 )
 
@@ -126,7 +126,7 @@ func (b *body) reset() bool {
 	return b.buffer.Cap() <= pooledBody
 }
 
-// closeDelimited reports whether the end of the connection was the end of the body, so that nobody can know whether all of
+// closeDelimited reports whether the end of the connection was the end of the body, so that it is not known whether all of
 // it came (RFC 9112 §6.3).
 func closeDelimited(resp *http.Response) bool {
 	return resp.ContentLength < 0 && len(resp.TransferEncoding) == 0

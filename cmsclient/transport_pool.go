@@ -18,7 +18,7 @@ const (
 )
 
 // newPool returns a pool of at most MaxInFlight HTTP/1.1 connections. Compression is off: the answers are small and may be
-// encrypted. HTTP/2 is off: one connection's trouble would be everybody's.
+// encrypted. HTTP/2 is off: one broken connection would fail all calls.
 func newPool(cfg Config) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -68,11 +68,11 @@ func proxyOf(cfg Config) Proxy {
 	}
 }
 
-// proxyError is a proxy's refusal to connect us to the CMS. net/http would report the proxy's own words only.
+// proxyError is a proxy's refusal to connect to the CMS. net/http would report the proxy's own words only.
 type proxyError struct{ status int }
 
 func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy does not connect us to the CMS, it answers with status %d", e.status)
+	return fmt.Sprintf("the proxy does not connect to the CMS, it answers with status %d", e.status)
 }
 
 func connectAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {

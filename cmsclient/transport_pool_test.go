@@ -51,7 +51,7 @@ func serveTLS(t *testing.T, with *tls.Config, handler http.HandlerFunc) (*httpte
 
 // trusting returns the configuration of a client that trusts the server.
 func trusting(server *httptest.Server) Config {
-	cfg := patient(server.URL)
+	cfg := unhurried(server.URL)
 	cfg.Proxy = noProxy
 	if certificate := server.Certificate(); certificate != nil {
 		cfg.TLS = &tls.Config{RootCAs: x509.NewCertPool()}
@@ -60,8 +60,8 @@ func trusting(server *httptest.Server) Config {
 	return cfg
 }
 
-// patient returns a configuration with which no call ends because the machine is busy.
-func patient(url string) Config {
+// unhurried returns a configuration with which no call ends because the machine is busy.
+func unhurried(url string) Config {
 	cfg := testConfig(url)
 	cfg.Timeout, cfg.Breaker.Window = time.Minute, 2*time.Minute
 	return cfg
@@ -165,9 +165,9 @@ func TestClientCertificate(t *testing.T) {
 	}
 	var current atomic.Pointer[tls.Certificate]
 	cfg.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return current.Load(), nil }
-	ours := newAuthority(t)
+	own := newAuthority(t)
 	change := func(name string) {
-		issued := ours.issue(&x509.Certificate{DNSNames: []string{name}}, time.Hour)
+		issued := own.issue(&x509.Certificate{DNSNames: []string{name}}, time.Hour)
 		current.Store(&issued)
 	}
 	change("first")

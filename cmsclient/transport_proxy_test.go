@@ -138,7 +138,7 @@ func TestProxy(t *testing.T) {
 						t.Errorf("%q is in %v", secret, err)
 					}
 				}
-				break // the gate may be halted
+				break // calls may be halted
 			}
 			if p.connects.Load() != c.connects || p.forwarded.Load() != c.forwards || p.leaked.Load() || direct.opened.Load() != 0 {
 				t.Errorf("%d connects, %d forwarded, signature leaked %v, %d direct connections",

@@ -8,7 +8,7 @@ import (
 )
 
 // poolAge is how long a pool of connections is used, and up to a fifth more, so that instances which started together do
-// not all connect anew together.
+// not all connect again together.
 const poolAge = 5 * time.Minute
 
 // pool is what rotation needs of a *http.Transport.
@@ -54,7 +54,7 @@ func (r *rotation) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// exchange replaces old, unless somebody else has, and returns what is current.
+// exchange replaces old, unless another goroutine has, and returns what is current.
 func (r *rotation) exchange(old *generation) *generation {
 	if r.current.CompareAndSwap(old, r.next()) {
 		old.CloseIdleConnections() // and from now on each that becomes idle

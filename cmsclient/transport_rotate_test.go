@@ -256,7 +256,7 @@ func TestNewAddressIsUsed(t *testing.T) {
 
 	var asked atomic.Value
 	first, port := serveAt(t, "127.0.0.1:0", &asked)
-	cfg := patient("http://cms.test:" + port)
+	cfg := unhurried("http://cms.test:" + port)
 	cfg.Proxy = noProxy
 	client := newTestClient(t, cfg, nil)
 	expect := func(address string) {
@@ -272,7 +272,7 @@ func TestNewAddressIsUsed(t *testing.T) {
 	expect("127.0.0.1")
 	exchangePool(client)
 	expect("127.0.0.2")
-	eventually(t, "nobody is connected to the old address", func() bool { return first.open.Load() == 0 })
+	eventually(t, "no connection is left to the old address", func() bool { return first.open.Load() == 0 })
 	expect("127.0.0.2")
 }
 

@@ -44,7 +44,7 @@ func (s *signing) send(r *http.Request) (resp *http.Response, stale bool, err er
 	if err != nil {
 		return nil, reused.Load() && !answered.Load() && !timedOut(err), err
 	}
-	resp.Request = r // whoever logs it must not have the signature
+	resp.Request = r // a log of it must not have the signature
 	return resp, false, nil
 }
 

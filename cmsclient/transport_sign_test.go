@@ -31,7 +31,7 @@ func (c *counter) Authenticate(r *http.Request) error {
 func signedClient(t *testing.T, url string, adjust func(*Config)) (*Client, *counter) {
 	t.Helper()
 	auth := &counter{}
-	cfg := patient(url)
+	cfg := unhurried(url)
 	cfg.Auth = auth
 	if adjust != nil {
 		adjust(&cfg)
@@ -39,8 +39,8 @@ func signedClient(t *testing.T, url string, adjust func(*Config)) (*Client, *cou
 	return newTestClient(t, cfg, nil), auth
 }
 
-// A kept-alive connection ends with the request under way: it is repeated on another one, signed anew.
-func TestRepeatsAreSignedAnew(t *testing.T) {
+// A kept-alive connection ends with the request under way: it is repeated on another one, signed again.
+func TestRepeatsAreSignedAgain(t *testing.T) {
 	const calls = 20
 	for name, end := range map[string]func(*net.TCPConn) bool{
 		"closed": func(*net.TCPConn) bool { return false },
@@ -98,7 +98,7 @@ func TestConnectionsClosedWhileIdle(t *testing.T) {
 	}
 }
 
-// What is not repeated: whatever the CMS may have begun to answer, and whatever nobody waits for.
+// What is not repeated: what the CMS may have begun to answer, and what no caller waits for.
 func TestNotRepeated(t *testing.T) {
 	second := func(do func(*net.TCPConn) bool) func(*net.TCPConn, int) bool {
 		return func(conn *net.TCPConn, nth int) bool {
@@ -180,7 +180,7 @@ func TestRepeatedOnce(t *testing.T) {
 }
 
 // The caller's context ends in the moment in which the connection does.
-func TestNotRepeatedForNobody(t *testing.T) {
+func TestNotRepeatedWithoutACaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	server := startRaw(t, func(conn *net.TCPConn, nth int) bool {
 		if nth > 1 {

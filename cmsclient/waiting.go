@@ -10,21 +10,21 @@ import (
 const (
 	CauseBreaker   = "breaker"   // the circuit breaker is open, or half-open with its probe under way
 	CauseThrottled = "throttled" // the CMS answered 429: a cool-down that all calls share
-	CauseHalted    = "halted"    // the CMS refuses us: one probe per interval until somebody mends it
+	CauseHalted    = "halted"    // the CMS refuses the client: one probe per interval until that is fixed
 	CauseQuota     = "quota"     // the day's quota of calls is used up: the next UTC day
 )
 
 // refresh announces a change of what blocks all calls, and sets the timer. It requires mu.
-func (g *gate) refresh(now time.Time) {
-	state := g.breaker.state(now)
-	if cause := g.blockedNow(now, state); cause != g.blocked {
-		g.blocked = cause
+func (a *admission) refresh(now time.Time) {
+	state := a.breaker.state(now)
+	if cause := a.blockedNow(now, state); cause != a.blocked {
+		a.blocked = cause
 		if cause == CauseQuota {
-			until := g.pace.quotaUntil(now)
-			g.events.post(func() { g.obs.QuotaSpent(until) })
+			until := a.pace.quotaUntil(now)
+			a.events.post(func() { a.obs.QuotaSpent(until) })
 		}
-		close(g.changed)
-		g.changed = make(chan struct{})
+		close(a.changed)
+		a.changed = make(chan struct{})
 	}
 
 	var next time.Time
@@ -34,26 +34,26 @@ func (g *gate) refresh(now time.Time) {
 		}
 	}
 	if state == gobreaker.StateOpen {
-		earliest(g.breaker.openUntil)
+		earliest(a.breaker.openUntil)
 	}
-	if g.halted != nil {
-		earliest(g.probeAt)
+	if a.halted != nil {
+		earliest(a.probeAt)
 	}
-	earliest(g.coolUntil)
-	earliest(g.doubt.due)
-	if g.queue.len() > 0 || g.blocked == CauseQuota {
-		earliest(g.pace.pausedUntil(now))
-		earliest(g.pace.growsAt(now))
+	earliest(a.coolUntil)
+	earliest(a.detector.due)
+	if a.queue.len() > 0 || a.blocked == CauseQuota {
+		earliest(a.pace.pausedUntil(now))
+		earliest(a.pace.growsAt(now))
 	}
 
-	if g.closed || next.IsZero() {
-		if !g.wakeAt.IsZero() {
-			g.timer.Stop()
-			g.wakeAt = time.Time{}
+	if a.closed || next.IsZero() {
+		if !a.wakeAt.IsZero() {
+			a.timer.Stop()
+			a.wakeAt = time.Time{}
 		}
-	} else if !next.Equal(g.wakeAt) {
-		g.timer.Reset(next.Sub(now))
-		g.wakeAt = next
+	} else if !next.Equal(a.wakeAt) {
+		a.timer.Reset(next.Sub(now))
+		a.wakeAt = next
 	}
 }
 
@@ -61,30 +61,30 @@ func (g *gate) refresh(now time.Time) {
 //
 // A half-open breaker does not block, however many wait: if all of those that wait are requests that the CMS fails on,
 // only a fresh one can close the breaker, and it has to be fetched first.
-func (g *gate) blockedNow(now time.Time, state gobreaker.State) string {
+func (a *admission) blockedNow(now time.Time, state gobreaker.State) string {
 	switch {
-	case g.halted != nil && now.Before(g.probeAt):
+	case a.halted != nil && now.Before(a.probeAt):
 		return CauseHalted
-	case now.Before(g.coolUntil):
+	case now.Before(a.coolUntil):
 		return CauseThrottled
 	case state == gobreaker.StateOpen:
 		return CauseBreaker
-	case g.pace.quotaUntil(now).After(now):
+	case a.pace.quotaUntil(now).After(now):
 		return CauseQuota
 	}
 	return ""
 }
 
 // causeNow says what keeps calls from flowing freely; "": nothing. It requires mu.
-func (g *gate) causeNow(now time.Time) string {
+func (a *admission) causeNow(now time.Time) string {
 	switch {
-	case g.halted != nil:
+	case a.halted != nil:
 		return CauseHalted
-	case now.Before(g.coolUntil):
+	case now.Before(a.coolUntil):
 		return CauseThrottled
-	case g.breaker.state(now) != gobreaker.StateClosed:
+	case a.breaker.state(now) != gobreaker.StateClosed:
 		return CauseBreaker
-	case g.pace.quotaUntil(now).After(now):
+	case a.pace.quotaUntil(now).After(now):
 		return CauseQuota
 	}
 	return ""
@@ -95,7 +95,7 @@ type Status struct {
 	Breaker       string    // "closed", "open" or "half-open"
 	Cause         string    // what keeps calls from flowing freely, a half-open breaker included; "": nothing
 	Failing       string    // while the breaker is not closed: the most frequent failures with their counts, and since when
-	HaltedError   string    // what to mend; "": not halted
+	HaltedError   string    // what to fix; "": not halted
 	CoolDownUntil time.Time // zero: no cool-down
 	InFlight      int       // calls admitted and not ended
 	Limit         int       // calls that may be under way at the moment
@@ -107,48 +107,48 @@ type Status struct {
 
 // Status returns the state of this moment.
 func (c *Client) Status() Status {
-	g := c.gate
-	g.mu.Lock()
-	defer g.unlock()
-	g.pump()
+	a := c.admission
+	a.mu.Lock()
+	defer a.unlock()
+	a.pump()
 	now := time.Now()
 	s := Status{
-		Breaker:       g.breaker.state(now).String(),
-		Cause:         g.causeNow(now),
-		InFlight:      g.inFlight,
-		Limit:         g.pace.limit(now),
-		Queued:        g.queue.len(),
-		QueuedRetries: g.queue.retries.Len(),
-		Retries:       g.budget.retries,
-		Hedges:        g.budget.hedges,
+		Breaker:       a.breaker.state(now).String(),
+		Cause:         a.causeNow(now),
+		InFlight:      a.inFlight,
+		Limit:         a.pace.limit(now),
+		Queued:        a.queue.len(),
+		QueuedRetries: a.queue.retries.Len(),
+		Retries:       a.budget.retries,
+		Hedges:        a.budget.hedges,
 	}
-	if g.breaker.seen != gobreaker.StateClosed {
-		s.Failing = g.breaker.trouble.String()
+	if a.breaker.seen != gobreaker.StateClosed {
+		s.Failing = a.breaker.failing.String()
 	}
-	if g.halted != nil {
-		s.HaltedError = g.halted.Error()
+	if a.halted != nil {
+		s.HaltedError = a.halted.Error()
 	}
-	if now.Before(g.coolUntil) {
-		s.CoolDownUntil = g.coolUntil
+	if now.Before(a.coolUntil) {
+		s.CoolDownUntil = a.coolUntil
 	}
 	return s
 }
 
 // Waiting says why no call can be made: one of the Cause constants, or "" when one can. The channel is closed when that
-// changes. When it is time for a probe it says "", so that whoever pauses its intake by Waiting brings records to probe with.
+// changes. When it is time for a probe it says "", so that a caller who pauses its intake by Waiting brings records to probe with.
 func (c *Client) Waiting() (cause string, changed <-chan struct{}) {
-	g := c.gate
-	g.mu.Lock()
-	defer g.unlock()
-	g.pump()
-	return g.blocked, g.changed
+	a := c.admission
+	a.mu.Lock()
+	defer a.unlock()
+	a.pump()
+	return a.blocked, a.changed
 }
 
 // BreakerOpen reports whether the circuit breaker is open: not closed, not half-open.
 func (c *Client) BreakerOpen() bool {
-	g := c.gate
-	g.mu.Lock()
-	defer g.unlock()
-	g.pump()
-	return g.breaker.state(time.Now()) == gobreaker.StateOpen
+	a := c.admission
+	a.mu.Lock()
+	defer a.unlock()
+	a.pump()
+	return a.breaker.state(time.Now()) == gobreaker.StateOpen
 }

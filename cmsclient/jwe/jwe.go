@@ -21,11 +21,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ErrMalformed says that there is an envelope, but what is in it is no JWE that we read, or is damaged. Another answer to
+// ErrMalformed says that there is an envelope, but what is in it is no JWE that is read here, or is damaged. Another answer to
 // the same question may well be readable.
 var ErrMalformed = errors.New("the encrypted answer is malformed")
 
-// What is accepted. No RSA1_5 and no RSA-OAEP with SHA-1: whoever can choose the algorithm chooses the weakest.
+// What is accepted. No RSA1_5 and no RSA-OAEP with SHA-1: an attacker who can choose the algorithm chooses the weakest.
 var (
 	keyAlgorithms = []jose.KeyAlgorithm{jose.RSA_OAEP_256}
 	encryptions   = []jose.ContentEncryption{jose.A128GCM, jose.A192GCM, jose.A256GCM, jose.A128CBC_HS256}
@@ -58,7 +58,7 @@ func New(fields []string, keys func() []*rsa.PrivateKey) *Decrypter {
 
 // Decrypt returns the plaintext of an encrypted answer, byte for byte, and any other body as it is: plain and encrypted
 // answers may come from the same operation, errors included. An error wraps ErrMalformed where the body is to blame; any
-// other error is about our keys.
+// other error is about the keys.
 func (d *Decrypter) Decrypt(body []byte) (plain []byte, err error) {
 	token, found := d.envelope(body)
 	if !found {
@@ -101,7 +101,7 @@ func (d *Decrypter) envelope(body []byte) (token string, found bool) {
 }
 
 // member returns the first of the fields that is a string. It reads the whole body, strictly: what is no JSON object is no
-// envelope, and whoever reads the answer will say so.
+// envelope, and decoding the answer will say so.
 func (d *Decrypter) member(body []byte) (token string, found bool) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if start, err := dec.ReadToken(); err != nil || start.Kind() != '{' {
@@ -133,13 +133,13 @@ func (d *Decrypter) member(body []byte) (token string, found bool) {
 }
 
 // keyring unwraps the content encryption key of one JWE (jose.OpaqueKeyDecrypter). go-jose answers every failure with the
-// same error; noKey tells the one apart that another key would have mended.
+// same error; noKey tells the one apart that another key would have opened it.
 type keyring struct {
 	keys  []*rsa.PrivateKey
 	noKey bool
 }
 
-// DecryptKey uses the key that the JWE names, or tries all where it names none of ours. It cannot be used as an oracle: what
+// DecryptKey uses the key that the JWE names, or tries all where it names none of these. It cannot be used as an oracle: what
 // follows from its outcome stays in this process.
 func (r *keyring) DecryptKey(encryptedKey []byte, header jose.Header) ([]byte, error) {
 	for _, key := range r.keys {

@@ -20,9 +20,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// ours is testdata/key.pem, other a key that the vectors know nothing of.
+// own is testdata/key.pem, other a key that the vectors know nothing of.
 var (
-	ours = sync.OnceValue(func() *rsa.PrivateKey {
+	own = sync.OnceValue(func() *rsa.PrivateKey {
 		text, err := os.ReadFile("testdata/key.pem")
 		if err != nil {
 			panic(err)
@@ -69,7 +69,7 @@ func encrypted(
 	t testing.TB, alg jose.KeyAlgorithm, enc jose.ContentEncryption, plain string, opts *jose.EncrypterOptions,
 ) string {
 	t.Helper()
-	encrypter, err := jose.NewEncrypter(enc, jose.Recipient{Algorithm: alg, Key: &ours().PublicKey}, opts)
+	encrypter, err := jose.NewEncrypter(enc, jose.Recipient{Algorithm: alg, Key: &own().PublicKey}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func encrypted(
 func TestVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.Name, func(t *testing.T) {
-			for _, keys := range [][]*rsa.PrivateKey{{ours()}, {other(), ours()}, {ours(), other()}} {
+			for _, keys := range [][]*rsa.PrivateKey{{own()}, {other(), own()}, {own(), other()}} {
 				plain, err := with(keys...).Decrypt(envelope(v.JWE))
 				if err != nil || string(plain) != v.Plain {
 					t.Errorf("got %q, %v, want %q", plain, err, v.Plain)
@@ -111,7 +111,7 @@ func TestEnvelopes(t *testing.T) {
 		"escaped characters": `{"encryptedData":"\u0065` + token[1:] + `"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			plain, err := with(ours()).Decrypt([]byte(body))
+			plain, err := with(own()).Decrypt([]byte(body))
 			if err != nil || string(plain) != v.Plain {
 				t.Errorf("got %q, %v", plain, err)
 			}
@@ -147,7 +147,7 @@ func TestOtherBodies(t *testing.T) {
 		"broken UTF-8":      "{\"encryptedData\":\"" + token + "\",\"a\":\"\xff\"}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, d := range []*Decrypter{with(), with(ours())} {
+			for _, d := range []*Decrypter{with(), with(own())} {
 				plain, err := d.Decrypt([]byte(body))
 				if err != nil || string(plain) != body {
 					t.Errorf("got %q, %v", plain, err)
@@ -156,7 +156,7 @@ func TestOtherBodies(t *testing.T) {
 		})
 	}
 	body := []byte(`{"contractBalances":[]}`)
-	if plain, _ := with(ours()).Decrypt(body); &plain[0] != &body[0] {
+	if plain, _ := with(own()).Decrypt(body); &plain[0] != &body[0] {
 		t.Error("the body was copied")
 	}
 	if plain, err := New(nil, nil).Decrypt(envelope(token)); err != nil || string(plain) != string(envelope(token)) {
@@ -175,7 +175,7 @@ func TestKeysAreAskedFor(t *testing.T) {
 	if _, err := d.Decrypt(envelope(v.JWE)); err == nil {
 		t.Error("the wrong key opened the answer")
 	}
-	keys = append(keys, ours())
+	keys = append(keys, own())
 	if plain, err := d.Decrypt(envelope(v.JWE)); err != nil || string(plain) != v.Plain {
 		t.Errorf("got %q, %v", plain, err)
 	}
@@ -184,19 +184,19 @@ func TestKeysAreAskedFor(t *testing.T) {
 // TestKeyID compares with openssl: pkey -in key.pem -pubout -outform DER | sha256sum is the kid of the first vector.
 func TestKeyID(t *testing.T) {
 	header, err := base64.RawURLEncoding.DecodeString(strings.Split(vectors(t)[0].JWE, ".")[0])
-	if err != nil || !bytes.Contains(header, []byte(`"kid":"`+keyID(&ours().PublicKey)+`"`)) {
+	if err != nil || !bytes.Contains(header, []byte(`"kid":"`+keyID(&own().PublicKey)+`"`)) {
 		t.Errorf("the kid is not in %s (%v)", header, err)
 	}
 }
 
 // TestRoundTrip: any plaintext comes out byte for byte; any change of one byte of the JWE is noticed.
 func TestRoundTrip(t *testing.T) {
-	d := with(ours())
+	d := with(own())
 	encs := []jose.ContentEncryption{jose.A128GCM, jose.A192GCM, jose.A256GCM, jose.A128CBC_HS256}
 	rapid.Check(t, func(t *rapid.T) {
 		want := rapid.SliceOfN(rapid.Byte(), 0, 2000).Draw(t, "plain")
 		encrypter, err := jose.NewEncrypter(rapid.SampledFrom(encs).Draw(t, "enc"),
-			jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: &ours().PublicKey, KeyID: keyID(&ours().PublicKey)}, nil)
+			jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: &own().PublicKey, KeyID: keyID(&own().PublicKey)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func BenchmarkDecrypt(b *testing.B) {
 		"plain":     []byte(`{"contractBalances":[{"balanceCode":"AVAILABLE","balanceId":89516416,"balanceValue":9811.31}]}`),
 	} {
 		b.Run(name, func(b *testing.B) {
-			d := with(ours())
+			d := with(own())
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := d.Decrypt(body); err != nil {

@@ -81,7 +81,7 @@ func TestMalformed(t *testing.T) {
 		"CBC without ciphertext": {withHeader(without(3), `{"alg":"RSA-OAEP-256","enc":"A128CBC-HS256"}`), "cryptographic"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			plain, err := with(other(), ours()).Decrypt(envelope(c.token))
+			plain, err := with(other(), own()).Decrypt(envelope(c.token))
 			if !errors.Is(err, ErrMalformed) || plain != nil || !strings.Contains(err.Error(), c.message) {
 				t.Fatalf("got %.80q, %v", plain, err)
 			}
@@ -111,7 +111,7 @@ func TestKeys(t *testing.T) {
 		message string
 	}{
 		"no keys":         {nil, named, "there is no key"},
-		"another key":     {[]*rsa.PrivateKey{other()}, named, keyID(&ours().PublicKey)},
+		"another key":     {[]*rsa.PrivateKey{other()}, named, keyID(&own().PublicKey)},
 		"no kid":          {[]*rsa.PrivateKey{other()}, unnamed, "kid: none"},
 		"hostile kid":     {[]*rsa.PrivateKey{other()}, withHeader(named, hostile), `\n\x1b[2J`},
 		"kid a number":    {[]*rsa.PrivateKey{other()}, withHeader(named, `{"kid":7,"alg":"RSA-OAEP-256","enc":"A256GCM"}`), ""},
@@ -143,7 +143,7 @@ func FuzzDecrypt(f *testing.F) {
 	f.Add([]byte(`{"encryptedValue":"e30.e30.e30.e30.e30"}`))
 	f.Add([]byte(`{"a":1,"encryptedData":null}`))
 	f.Add(envelope(withHeader(vectors(f)[0].JWE, `{"alg":"RSA-OAEP-256","enc":"A256GCM","x5c":["AA"],"jwk":{"kty":"RSA"},"p2c":1}`)))
-	d := with(other(), ours())
+	d := with(other(), own())
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		plain, err := d.Decrypt(body)

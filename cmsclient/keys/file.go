@@ -66,7 +66,7 @@ func (f *File[T]) Refresh() (changed bool, err error) {
 	switch {
 	case current == previous:
 		return false, nil
-	case err == nil && current == f.loaded: // what was put in their place has been taken back
+	case err == nil && current == f.loaded: // the files are again what they were
 		f.err = nil
 		return false, nil
 	case err != nil:

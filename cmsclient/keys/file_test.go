@@ -257,7 +257,7 @@ func TestConcurrentRefresh(t *testing.T) {
 // TestKeyFile is the use: a key that is rotated while requests are signed.
 func TestKeyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key.pem")
-	first, second := block("PRIVATE KEY", pkcs8(t, ours(t).private)), block("PRIVATE KEY", pkcs8(t, other(t).private))
+	first, second := block("PRIVATE KEY", pkcs8(t, own(t).private)), block("PRIVATE KEY", pkcs8(t, other(t).private))
 	write(t, path, first)
 	f, err := Open(setting, []string{path}, func(contents [][]byte) (Key, error) { return Parse(contents[0], "") })
 	if err != nil {
@@ -265,7 +265,7 @@ func TestKeyFile(t *testing.T) {
 	}
 	for size := range len(second) - 1 { // only the last line break may be missing
 		write(t, path, second[:size])
-		if changed, _ := f.Refresh(); changed || !f.Value().Private.Equal(ours(t).private) {
+		if changed, _ := f.Refresh(); changed || !f.Value().Private.Equal(own(t).private) {
 			t.Fatalf("%d of %d bytes are taken for a key", size, len(second))
 		}
 	}

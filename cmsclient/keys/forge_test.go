@@ -27,7 +27,7 @@ type pair struct {
 }
 
 // made are expensive; all tests share them.
-var made = sync.OnceValues(func() (m struct{ ours, other, small, ec, ed pair }, err error) {
+var made = sync.OnceValues(func() (m struct{ own, other, small, ec, ed pair }, err error) {
 	newRSA := func(bits int) crypto.Signer {
 		key, e := rsa.GenerateKey(rand.Reader, bits)
 		if e != nil {
@@ -35,14 +35,14 @@ var made = sync.OnceValues(func() (m struct{ ours, other, small, ec, ed pair }, 
 		}
 		return key
 	}
-	m.ours.private, m.other.private, m.small.private = newRSA(2048), newRSA(2048), newRSA(1024)
+	m.own.private, m.other.private, m.small.private = newRSA(2048), newRSA(2048), newRSA(1024)
 	if m.ec.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return m, err
 	}
 	if _, m.ed.private, err = ed25519.GenerateKey(rand.Reader); err != nil {
 		return m, err
 	}
-	for _, p := range []*pair{&m.ours, &m.other, &m.small, &m.ec, &m.ed} {
+	for _, p := range []*pair{&m.own, &m.other, &m.small, &m.ec, &m.ed} {
 		template := &x509.Certificate{
 			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
 			NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour),
@@ -58,7 +58,7 @@ var made = sync.OnceValues(func() (m struct{ ours, other, small, ec, ed pair }, 
 	return m, err
 })
 
-func ours(t testing.TB) pair  { return all(t)["ours"] }
+func own(t testing.TB) pair   { return all(t)["own"] }
 func other(t testing.TB) pair { return all(t)["other"] }
 
 func all(t testing.TB) map[string]pair {
@@ -67,7 +67,7 @@ func all(t testing.TB) map[string]pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]pair{"ours": m.ours, "other": m.other, "small": m.small, "ec": m.ec, "ed": m.ed}
+	return map[string]pair{"own": m.own, "other": m.other, "small": m.small, "ec": m.ec, "ed": m.ed}
 }
 
 func pkcs8(t testing.TB, key crypto.Signer) []byte {

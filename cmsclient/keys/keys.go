@@ -28,7 +28,7 @@ type Key struct {
 //   - PEM (RFC 7468) with one unencrypted "PRIVATE KEY" or "RSA PRIVATE KEY" and any number of "CERTIFICATE", in any order;
 //   - an unencrypted PKCS#8 key (RFC 5958) in DER.
 //
-// The password opens PKCS#12; the other forms have none and ignore it. Errors say how to mend the file; they hold neither
+// The password opens PKCS#12; the other forms have none and ignore it. Errors say how to fix the file; they hold neither
 // the password nor anything of the key.
 func Parse(data []byte, password string) (Key, error) {
 	if bytes.Contains(data, pemBegin) {
@@ -78,7 +78,7 @@ func parsePEM(data []byte) (Key, error) {
 	}
 	// pem.Decode passes over what it cannot read. In a file that is being written this would lose a certificate.
 	if blocks != bytes.Count(data, pemBegin) {
-		return Key{}, errors.New("a PEM block is damaged or incomplete: write the file anew")
+		return Key{}, errors.New("a PEM block is damaged or incomplete: write the file again")
 	}
 	return newKey(private, certs)
 }

@@ -13,28 +13,28 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	ours, other := ours(t), other(t)
-	key8, key1 := block("PRIVATE KEY", pkcs8(t, ours.private)), block("RSA PRIVATE KEY", pkcs1(t, ours))
+	own, other := own(t), other(t)
+	key8, key1 := block("PRIVATE KEY", pkcs8(t, own.private)), block("RSA PRIVATE KEY", pkcs1(t, own))
 	tests := map[string]struct {
 		data     []byte
 		password string
 		cert     bool
 	}{
-		"PKCS#12 modern":               {p12(t, pkcs12.Modern2023, ours), password, true},
-		"PKCS#12 PBMAC1":               {p12(t, pkcs12.Modern2026, ours), password, true},
-		"PKCS#12 3DES":                 {p12(t, pkcs12.LegacyDES, ours), password, true},
-		"PKCS#12 RC2":                  {p12(t, pkcs12.LegacyRC2, ours), password, true},
-		"PKCS#12 without password":     {p12(t, pkcs12.Passwordless, ours), "", true},
-		"PKCS#12 with chain":           {p12(t, pkcs12.Modern2023, ours, other.cert), password, true},
-		"PKCS#12, chain first":         {p12(t, pkcs12.LegacyDES, pair{ours.private, other.cert}, ours.cert), password, true},
-		"PKCS#8":                       {pkcs8(t, ours.private), "ignored", false},
+		"PKCS#12 modern":               {p12(t, pkcs12.Modern2023, own), password, true},
+		"PKCS#12 PBMAC1":               {p12(t, pkcs12.Modern2026, own), password, true},
+		"PKCS#12 3DES":                 {p12(t, pkcs12.LegacyDES, own), password, true},
+		"PKCS#12 RC2":                  {p12(t, pkcs12.LegacyRC2, own), password, true},
+		"PKCS#12 without password":     {p12(t, pkcs12.Passwordless, own), "", true},
+		"PKCS#12 with chain":           {p12(t, pkcs12.Modern2023, own, other.cert), password, true},
+		"PKCS#12, chain first":         {p12(t, pkcs12.LegacyDES, pair{own.private, other.cert}, own.cert), password, true},
+		"PKCS#8":                       {pkcs8(t, own.private), "ignored", false},
 		"PEM PKCS#8":                   {key8, "ignored", false},
 		"PEM PKCS#1":                   {key1, "", false},
-		"PEM, certificate second":      {join(key8, certificate(ours)), "", true},
-		"PEM, certificate first":       {join(certificate(ours), key1), "", true},
-		"PEM, chain first":             {join(certificate(other), certificate(ours), key1), "", true},
+		"PEM, certificate second":      {join(key8, certificate(own)), "", true},
+		"PEM, certificate first":       {join(certificate(own), key1), "", true},
+		"PEM, chain first":             {join(certificate(other), certificate(own), key1), "", true},
 		"PEM with text and other kind": {join([]byte("Bag Attributes\n"), block("X509 CRL", []byte("x")), key8), "", false},
-		"PEM, CRLF":                    {[]byte(strings.ReplaceAll(string(join(key8, certificate(ours))), "\n", "\r\n")), "", true},
+		"PEM, CRLF":                    {[]byte(strings.ReplaceAll(string(join(key8, certificate(own))), "\n", "\r\n")), "", true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -42,10 +42,10 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !key.Private.Equal(ours.private) {
+			if !key.Private.Equal(own.private) {
 				t.Error("this is another key")
 			}
-			if test.cert != (key.Certificate != nil) || test.cert && !key.Certificate.Equal(ours.cert) {
+			if test.cert != (key.Certificate != nil) || test.cert && !key.Certificate.Equal(own.cert) {
 				t.Errorf("certificate %v", key.Certificate)
 			}
 		})
@@ -54,8 +54,8 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	pairs := all(t)
-	ours, other := pairs["ours"], pairs["other"]
-	key8, modern := block("PRIVATE KEY", pkcs8(t, ours.private)), p12(t, pkcs12.Modern2023, ours)
+	own, other := pairs["own"], pairs["other"]
+	key8, modern := block("PRIVATE KEY", pkcs8(t, own.private)), p12(t, pkcs12.Modern2023, own)
 	encrypted := []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n" +
 		"-----END RSA PRIVATE KEY-----\n")
 	const wrongPassword, noKeyFile, incomplete = "check the password", "no key file", "damaged or incomplete"
@@ -67,35 +67,35 @@ func TestParseRefuses(t *testing.T) {
 		"nothing":                      {nil, "", noKeyFile},
 		"text":                         {[]byte("hello"), "", noKeyFile},
 		"an HTML page":                 {[]byte("<html><body>404</body></html>"), "", noKeyFile},
-		"a DER certificate":            {ours.cert.Raw, "", noKeyFile},
+		"a DER certificate":            {own.cert.Raw, "", noKeyFile},
 		"BER of unknown length":        {[]byte{0x30, 0x80, 2, 1, 3, 0, 0}, "", noKeyFile},
 		"PKCS#12, wrong password":      {modern, "wrong", wrongPassword},
 		"PKCS#12, no password":         {modern, "", wrongPassword},
 		"PKCS#12, line break":          {modern, password + "\n", wrongPassword},
-		"PKCS#12 RC2, wrong password":  {p12(t, pkcs12.LegacyRC2, ours), "wrong", wrongPassword},
+		"PKCS#12 RC2, wrong password":  {p12(t, pkcs12.LegacyRC2, own), "wrong", wrongPassword},
 		"PKCS#12, half":                {modern[:len(modern)/2], password, noKeyFile},
 		"PKCS#12, twice":               {join(modern, modern), password, noKeyFile},
-		"PKCS#12, certificates only":   {trustStore(t, ours), password, "must hold one private key"},
-		"PKCS#12, foreign certificate": {p12(t, pkcs12.LegacyDES, pair{ours.private, other.cert}), password, "another key"},
+		"PKCS#12, certificates only":   {trustStore(t, own), password, "must hold one private key"},
+		"PKCS#12, foreign certificate": {p12(t, pkcs12.LegacyDES, pair{own.private, other.cert}), password, "another key"},
 		"PKCS#12, EC":                  {p12(t, pkcs12.Modern2023, pairs["ec"]), password, "not an RSA key"},
 		"PKCS#12, 1024 bits":           {p12(t, pkcs12.Modern2023, pairs["small"]), password, "1024 bits"},
 		"PKCS#8, EC":                   {pkcs8(t, pairs["ec"].private), "", "not an RSA key"},
 		"PKCS#8, Ed25519":              {pkcs8(t, pairs["ed"].private), "", "not an RSA key"},
 		"PKCS#8, 1024 bits":            {pkcs8(t, pairs["small"].private), "", "1024 bits"},
-		"PKCS#8, twice":                {join(pkcs8(t, ours.private), pkcs8(t, ours.private)), "", noKeyFile},
-		"PKCS#1 in DER":                {pkcs1(t, ours), "", "openssl pkey"},
+		"PKCS#8, twice":                {join(pkcs8(t, own.private), pkcs8(t, own.private)), "", noKeyFile},
+		"PKCS#1 in DER":                {pkcs1(t, own), "", "openssl pkey"},
 		"PEM, 1024 bits":               {block("RSA PRIVATE KEY", pkcs1(t, pairs["small"])), "", "1024 bits"},
 		"PEM, EC":                      {block("EC PRIVATE KEY", []byte("x")), "", "not an RSA key"},
 		"PEM of OpenSSH":               {block("OPENSSH PRIVATE KEY", []byte("x")), "", "not an RSA key"},
 		"PEM, encrypted PKCS#8":        {block("ENCRYPTED PRIVATE KEY", []byte("x")), "", "is encrypted"},
 		"PEM, encrypted PKCS#1":        {encrypted, "", "is encrypted"},
 		"PEM, two keys":                {join(key8, key8), "", "several private keys"},
-		"PEM, certificate only":        {certificate(ours), "", "no private key"},
+		"PEM, certificate only":        {certificate(own), "", "no private key"},
 		"PEM, foreign certificate":     {join(key8, certificate(other)), "", "another key"},
 		"PEM, unreadable key":          {block("PRIVATE KEY", []byte("x")), "", "cannot be read"},
 		"PEM, unreadable certificate":  {join(key8, block("CERTIFICATE", []byte("x"))), "", "certificate cannot be read"},
 		"PEM, half a key":              {key8[:len(key8)/2], "", incomplete},
-		"PEM, half a certificate":      {join(key8, certificate(ours)[:200]), "", incomplete},
+		"PEM, half a certificate":      {join(key8, certificate(own)[:200]), "", incomplete},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -119,9 +119,9 @@ func TestParseOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Skip("openssl is not installed")
 	}
-	dir, ours := t.TempDir(), ours(t)
+	dir, own := t.TempDir(), own(t)
 	pemFile := filepath.Join(dir, "key.pem")
-	write(t, pemFile, join(block("PRIVATE KEY", pkcs8(t, ours.private)), certificate(ours)))
+	write(t, pemFile, join(block("PRIVATE KEY", pkcs8(t, own.private)), certificate(own)))
 	for name, test := range map[string]struct {
 		args []string
 		want string // in the error; empty for none
@@ -150,7 +150,7 @@ func TestParseOpenSSL(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			case test.want == "" && err != nil:
 				t.Error(err)
-			case test.want == "" && !key.Private.Equal(ours.private):
+			case test.want == "" && !key.Private.Equal(own.private):
 				t.Error("this is another key")
 			}
 		})
@@ -158,14 +158,14 @@ func TestParseOpenSSL(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	ours, other := ours(f), other(f)
-	key8 := block("PRIVATE KEY", pkcs8(f, ours.private))
+	own, other := own(f), other(f)
+	key8 := block("PRIVATE KEY", pkcs8(f, own.private))
 	few := pkcs12.Modern2023.WithIterations(1) // else it is mostly key derivation
-	passwordless := p12(f, pkcs12.Passwordless, ours, other.cert)
+	passwordless := p12(f, pkcs12.Passwordless, own, other.cert)
 	for _, data := range [][]byte{
-		nil, []byte("-----BEGIN "), key8, join(key8, certificate(ours)), join(certificate(other), key8),
-		block("RSA PRIVATE KEY", pkcs1(f, ours)), pkcs8(f, ours.private), pkcs8(f, all(f)["ec"].private),
-		p12(f, few, ours), p12(f, pkcs12.LegacyRC2.WithIterations(1), ours), passwordless,
+		nil, []byte("-----BEGIN "), key8, join(key8, certificate(own)), join(certificate(other), key8),
+		block("RSA PRIVATE KEY", pkcs1(f, own)), pkcs8(f, own.private), pkcs8(f, all(f)["ec"].private),
+		p12(f, few, own), p12(f, pkcs12.LegacyRC2.WithIterations(1), own), passwordless,
 		passwordless[:len(passwordless)-1], {0x30, 0x80, 2, 1, 3, 0, 0},
 	} {
 		f.Add(data, password)

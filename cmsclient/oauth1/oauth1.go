@@ -38,11 +38,11 @@ type Signer struct {
 // consumer key or the method, and does not repeat the consumer key.
 func New(consumerKey string, method Method, key func() *rsa.PrivateKey) (*Signer, error) {
 	// It is written between quotation marks, as it is.
-	unfit := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' || c == ',' }
+	invalid := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' || c == ',' }
 	switch {
 	case consumerKey == "":
 		return nil, errors.New("the consumer key is empty: give the one of your project at developer.mastercard.com")
-	case strings.ContainsFunc(consumerKey, unfit):
+	case strings.ContainsFunc(consumerKey, invalid):
 		return nil, errors.New("the consumer key holds a character that it cannot have: check it for spaces, quotes and line breaks")
 	case method != RSASHA256 && method != RSAPSS:
 		return nil, fmt.Errorf("the signature method %q is not known: set %s or %s", method, RSASHA256, RSAPSS)

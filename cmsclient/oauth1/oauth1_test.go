@@ -78,8 +78,8 @@ func TestSignaturesVerify(t *testing.T) {
 	}
 }
 
-// TestEveryAttemptIsSignedAnew also shows that values which other requests share are replaced, not written to.
-func TestEveryAttemptIsSignedAnew(t *testing.T) {
+// TestEveryAttemptIsSignedAgain also shows that values which other requests share are replaced, not written to.
+func TestEveryAttemptIsSignedAgain(t *testing.T) {
 	signer := newSigner(t, RSASHA256)
 	shared := []string{"shared"}
 	r := newRequest(t, http.MethodGet, "https://api.example/balances?balance_codes=A%2CB")

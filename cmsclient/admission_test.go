@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Halted: one probe per interval, made by whoever waits first; it ends with the first answer that is not a refusal.
+// Halted: one probe per interval, made by the first that waits; it ends with the first answer that is not a refusal.
 func TestHaltedProbeCadence(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder) {
 		cms.latency = 0
@@ -62,7 +62,7 @@ func TestHaltedProbeCadence(t *testing.T) {
 	})
 }
 
-// With nobody waiting, the probe must come from a record that is yet to be fetched.
+// With no caller waiting, the probe must come from a record that is yet to be fetched.
 func TestHaltedAsksForARecordToProbeWith(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 		cms.set(always(401, ""))
@@ -74,7 +74,7 @@ func TestHaltedAsksForARecordToProbeWith(t *testing.T) {
 			}
 			<-changed
 			if cause, _ = c.Waiting(); cause != "" {
-				t.Fatalf("a probe is due and nobody waits: %q", cause)
+				t.Fatalf("a probe is due and no caller waits: %q", cause)
 			}
 			_, _ = ask(t.Context(), c, 1)
 		}
@@ -133,7 +133,7 @@ func TestCoolDownHonoursRetryAfter(t *testing.T) {
 }
 
 // Without Retry-After the pause doubles with each round of 429s, however many calls a round has, up to its limit; a good
-// answer begins anew.
+// answer begins again.
 func TestCoolDownDoubles(t *testing.T) {
 	// The floor lets all of a round's calls pass at once although a 429 halves their number.
 	settings := func(cfg *Config) { cfg.MaxCoolDown, cfg.MinInFlight = 5*time.Second, 20 }

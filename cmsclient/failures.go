@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// trouble is how the CMS fails, for people: what the failures of the breaker were, and since when there are any.
-type trouble struct {
+// failureSummary is how the CMS fails, for people: what the failures of the breaker were, and since when there are any.
+type failureSummary struct {
 	since, latest time.Time
 	kinds         map[string]int
 }
@@ -23,7 +23,7 @@ const (
 )
 
 // note counts a failure. fresh says that the breaker is closed: then failures of longer than a window ago are forgotten.
-func (t *trouble) note(kind string, now time.Time, window time.Duration, fresh bool) {
+func (t *failureSummary) note(kind string, now time.Time, window time.Duration, fresh bool) {
 	if t.kinds == nil || fresh && now.Sub(t.latest) > window {
 		t.since, t.kinds = now, map[string]int{}
 	}
@@ -35,7 +35,7 @@ func (t *trouble) note(kind string, now time.Time, window time.Duration, fresh b
 }
 
 // String returns, for example, "status 503 (12), timeout (3), since 2026-01-02T03:04:05Z"; "" without any.
-func (t *trouble) String() string {
+func (t *failureSummary) String() string {
 	if len(t.kinds) == 0 {
 		return ""
 	}

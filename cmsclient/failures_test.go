@@ -48,8 +48,8 @@ func TestBreakerSaysHowTheCMSFails(t *testing.T) {
 	})
 }
 
-func TestTrouble(t *testing.T) {
-	var d trouble
+func TestFailureSummary(t *testing.T) {
+	var d failureSummary
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i := range 100 {
 		d.note("status "+strconv.Itoa(500+i), now, time.Minute, true)

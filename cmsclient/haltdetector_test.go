@@ -17,12 +17,12 @@ import (
 var errRefused = errors.New("refused")
 
 // at is a time with a monotonic reading, in milliseconds.
-func at(ms int) time.Time { return doubtStart.Add(time.Duration(ms) * time.Millisecond) }
+func at(ms int) time.Time { return detectorStart.Add(time.Duration(ms) * time.Millisecond) }
 
-var doubtStart = time.Now()
+var detectorStart = time.Now()
 
 // Each step is a call: when it was sent, when it ended, and how. stop is what is known by then.
-func TestDoubt(t *testing.T) {
+func TestHaltDetector(t *testing.T) {
 	type step struct {
 		sent, ended int
 		answered    bool
@@ -36,20 +36,20 @@ func TestDoubt(t *testing.T) {
 		"a key expires, an old answer comes late":     {{0, 20, true, false}, {30, 40, false, false}, {25, 300, true, false}, {530, 540, false, true}},
 		"an old answer clears a refusal from before":  {{0, 20, true, false}, {30, 40, false, false}, {31, 45, true, false}, {50, 60, false, false}, {55, 540, false, false}, {530, 560, false, true}},
 		"one alone":                                   {{0, 20, true, false}, {30, 40, false, false}, {31, 39, false, false}, {500, 540, false, true}},
-		"one long ago is no evidence":                 {{0, 20, true, false}, {30, 40, false, false}, {60_000, 60_010, false, false}, {60_200, 60_300, false, false}, {60_500, 60_510, false, true}},
-		"answers take long: so does the doubt":        {{0, 2000, true, false}, {2001, 2010, false, false}, {2100, 2110, false, false}, {2900, 3000, false, false}, {6000, 6011, false, true}},
+		"one of long ago tells nothing":               {{0, 20, true, false}, {30, 40, false, false}, {60_000, 60_010, false, false}, {60_200, 60_300, false, false}, {60_500, 60_510, false, true}},
+		"answers take long: so it waits longer":       {{0, 2000, true, false}, {2001, 2010, false, false}, {2100, 2110, false, false}, {2900, 3000, false, false}, {6000, 6011, false, true}},
 		"answers that take long are forgotten slowly": {{0, 2000, true, false}, {2001, 2002, true, false}, {2003, 2010, false, false}, {4000, 5000, false, false}, {6000, 6011, false, true}},
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var d doubt
+			var d haltDetector
 			for i, s := range steps {
 				var stop bool
 				if s.answered {
-					d.answer(at(s.sent), at(s.ended))
-					stop = d.over(at(s.ended))
+					d.answered(at(s.sent), at(s.ended))
+					stop = d.confirmed(at(s.ended))
 				} else {
-					stop = d.refuse(at(s.sent), at(s.ended), errRefused, true)
+					stop = d.refused(at(s.sent), at(s.ended), errRefused, true)
 				}
 				if stop != s.stop {
 					t.Errorf("step %d: it stops all calls: %v", i, stop)
@@ -60,18 +60,18 @@ func TestDoubt(t *testing.T) {
 }
 
 // Whatever is answered and refused in whatever order: while every refusal is followed by an answer to a call sent since within
-// minDoubt, nothing is stopped; when from some time on no call is answered, everything is within a second of that.
-func TestDoubtProperty(t *testing.T) {
+// minConfirm, nothing is stopped; when from some time on no call is answered, everything is within a second of that.
+func TestHaltDetectorProperty(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		var d doubt
+		var d haltDetector
 		now := 0
 		call := func(answered bool, took int) bool {
 			if answered {
-				d.answer(at(now-took), at(now))
-				return d.over(at(now))
+				d.answered(at(now-took), at(now))
+				return d.confirmed(at(now))
 			}
-			return d.refuse(at(now-took), at(now), errRefused, true)
+			return d.refused(at(now-took), at(now), errRefused, true)
 		}
 		call(true, 10)
 		for range 500 {
@@ -98,21 +98,21 @@ func TestDoubtProperty(t *testing.T) {
 }
 
 // A step of the clock changes nothing: only the monotonic readings count.
-func TestDoubtKeepsItsHeadWhenTheClockIsStepped(t *testing.T) {
+func TestHaltDetectorIgnoresStepsOfTheClock(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour} {
-		var d doubt
-		d.answer(at(0), at(10))
-		d.refuse(stepped.Time(at(20), by), stepped.Time(at(30), by), errRefused, true)
-		if d.refuse(stepped.Time(at(40), by), stepped.Time(at(50), by), errRefused, true) {
+		var d haltDetector
+		d.answered(at(0), at(10))
+		d.refused(stepped.Time(at(20), by), stepped.Time(at(30), by), errRefused, true)
+		if d.refused(stepped.Time(at(40), by), stepped.Time(at(50), by), errRefused, true) {
 			t.Errorf("stepped by %v: stopped after 20 ms", by)
 		}
-		if !d.refuse(stepped.Time(at(600), by), stepped.Time(at(610), by), errRefused, true) {
+		if !d.refused(stepped.Time(at(600), by), stepped.Time(at(610), by), errRefused, true) {
 			t.Errorf("stepped by %v: not stopped after 580 ms", by)
 		}
 	}
 }
 
-// The first calls of an instance, many at the same time: that one of them is refused is no evidence against the others.
+// The first calls of an instance, many at the same time: that one of them is refused says nothing about the others.
 func TestRefusedAtTheStart(t *testing.T) {
 	for name, refused := range map[string]func(string) bool{
 		"the first one": func(path string) bool { return strings.Contains(path, "/1/") },
