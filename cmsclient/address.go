@@ -48,8 +48,8 @@ func ProxyAt(address string) (Proxy, error) {
 
 const hasUser = "contains a user or password"
 
-// parseAddress takes an absolute http or https address without query and fragment. What it says of another never repeats
-// the address, which may hold a password.
+// parseAddress takes an absolute http or https address without query and fragment. What it says of another never
+// repeats the address, which may hold a password.
 func parseAddress(address, example string) (u *url.URL, what, fix string) {
 	u, err := url.Parse(address)
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// admission decides who may call now and lets the others wait in a queue, first come, first served. The queue is what makes the
-// probes of a half-open breaker rotate: a request that failed its probe comes back at the end.
+// admission decides who may call now and lets the others wait in a queue, first come, first served. The queue is what
+// makes the probes of a half-open breaker rotate: a request that failed its probe comes back at the end.
 //
 // Everything is guarded by mu, the parts too: breaker, pace and budget know no lock.
 type admission struct {
@@ -159,8 +159,8 @@ func (a *admission) pump() {
 	a.refresh(now)
 }
 
-// affordable reports whether a retry may be made. While the breaker is not closed, retries are its probes and the rest of
-// what an outage left behind: those are not held against the budget. It requires mu.
+// affordable reports whether a retry may be made. While the breaker is not closed, retries are its probes and the rest
+// of what an outage left behind: those are not held against the budget. It requires mu.
 func (a *admission) affordable(now time.Time) bool {
 	return a.budget.allows(a.inFlight) || a.breaker.state(now) != gobreaker.StateClosed
 }
@@ -237,8 +237,8 @@ func halts(c Class) bool { return c == Halting || c == Undecryptable }
 
 // halt stops all calls but one probe per interval; the detector decides when. It requires mu.
 //
-// Only an answer to a call that was sent since the refused one ends it. When a key expires, answers to calls from before
-// still come in, and they say nothing about the key.
+// Only an answer to a call that was sent since the refused one ends it. When a key expires, answers to calls from
+// before still come in, and they say nothing about the key.
 func (a *admission) halt(err error, sent, now time.Time) {
 	if a.halted == nil {
 		a.probeAt, a.haltedBy = now.Add(a.cfg.ProbeInterval), sent
@@ -262,9 +262,9 @@ const throttleRecovery = time.Minute
 
 // throttle starts or extends the cool-down, after which there are half as many calls at the same time. It requires mu.
 //
-// Up to MaxInFlight calls can be answered 429 at once. Only the first of them starts a round, which doubles the pause and
-// halves the calls; the others hold a permit of an earlier round, and only a Retry-After of their own can make the pause
-// longer.
+// Up to MaxInFlight calls can be answered 429 at once. Only the first of them starts a round, which doubles the pause
+// and halves the calls; the others hold a permit of an earlier round, and only a Retry-After of their own can make the
+// pause longer.
 func (a *admission) throttle(e *Error, p permit, now time.Time) {
 	pause := e.RetryAfter
 	opens := p.coolRound == a.coolRound

@@ -132,8 +132,8 @@ func TestCoolDownHonoursRetryAfter(t *testing.T) {
 	})
 }
 
-// Without Retry-After the pause doubles with each round of 429s, however many calls a round has, up to its limit; a good
-// answer begins again.
+// Without Retry-After the pause doubles with each round of 429s, however many calls a round has, up to its limit; a
+// good answer begins again.
 func TestCoolDownDoubles(t *testing.T) {
 	// The floor lets all of a round's calls pass at once although a 429 halves their number.
 	settings := func(cfg *Config) { cfg.MaxCoolDown, cfg.MinInFlight = 5*time.Second, 20 }

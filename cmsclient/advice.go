@@ -19,9 +19,9 @@ type refusal struct {
 	advice
 }
 
-// refusals is what the log, /readyz and doctor say about a refusal, the first row that matches. Reason codes are those of
-// Mastercard's gateway (errors and troubleshooting, OAuth 1.0a and mTLS error codes) and of the API's OpenAPI document;
-// pages are nginx's, which stands in front of hosts with mutual TLS.
+// refusals is what the log, /readyz and doctor say about a refusal, the first row that matches. Reason codes are those
+// of Mastercard's gateway (errors and troubleshooting, OAuth 1.0a and mTLS error codes) and of the API's OpenAPI
+// document; pages are nginx's, which stands in front of hosts with mutual TLS.
 var refusals = []refusal{
 	{reason: "AUTHENTICATION_FAILED", advice: fixAuth("check that the consumer key and the signing key belong together and " +
 		"to this environment, that the key has not expired, and this machine's clock")},

@@ -26,9 +26,9 @@ const (
 	maxIDDigits = 18 // balanceId is at most 999999999999999999
 )
 
-// decodeBalances reads the CMS's answer (schema ContractBalances of its OpenAPI document) and returns the balances of the
-// wanted codes. Unknown members are ignored; null is the same as absent for optional ones. Duplicate names, trailing data
-// and bad UTF-8 are errors. Numbers stay text: their 22 digits do not fit a float.
+// decodeBalances reads the CMS's answer (schema ContractBalances of its OpenAPI document) and returns the balances of
+// the wanted codes. Unknown members are ignored; null is the same as absent for optional ones. Duplicate names,
+// trailing data and bad UTF-8 are errors. Numbers stay text: their 22 digits do not fit a float.
 func decodeBalances(dec *jsontext.Decoder, wanted []string) ([]schemas.Balance, error) {
 	var balances []schemas.Balance
 	found := false

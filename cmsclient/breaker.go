@@ -12,8 +12,8 @@ const (
 	minWindow     = 10 * time.Millisecond // a bucket of a millisecond
 )
 
-// breaker opens when too many calls fail or are slow, each counted by a gobreaker of its own: a ratio of one cannot stand in
-// for the other. It is open while one of them is, for a time that doubles while its probes fail.
+// breaker opens when too many calls fail or are slow, each counted by a gobreaker of its own: a ratio of one cannot
+// stand in for the other. It is open while one of them is, for a time that doubles while its probes fail.
 //
 // It takes no callbacks from gobreaker: state asks after every step. All methods require the admission's mutex.
 type breaker struct {
@@ -166,8 +166,9 @@ const (
 	failure
 )
 
-// signalOf classifies the error of a call: an answer about the request itself shows a healthy CMS. What throttles and what
-// halts is acted on elsewhere (admission), and everything that is not an *Error (the caller gave up, or asked nothing) says nothing.
+// signalOf classifies the error of a call: an answer about the request itself shows a healthy CMS. What throttles and
+// what halts is acted on elsewhere (admission), and everything that is not an *Error (the caller gave up, or asked
+// nothing) says nothing.
 func signalOf(err error) signal {
 	if err == nil {
 		return success

@@ -1,7 +1,7 @@
 package cmsclient
 
-// budget keeps retries and hedges a share of the first calls: each first call pays in RetryShare, each of the others takes
-// out 1. It allows for a burst, as a handful of calls often fails together.
+// budget keeps retries and hedges a share of the first calls: each first call pays in RetryShare, each of the others
+// takes out 1. It allows for a burst, as a handful of calls often fails together.
 //
 // Since no request is ever dropped, more failures than that share mean that requests wait. So that they do not wait for
 // ever, retries are always allowed while fewer than MinInFlight calls are under way.

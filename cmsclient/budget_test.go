@@ -35,8 +35,8 @@ func askLikeAProcessor(ctx context.Context, c *Client, contract int64) error {
 	}
 }
 
-// With every third call failing, retries stay within their share of the first calls, but for the burst that is allowed at
-// the beginning and the calls at the floor that keep things moving; and all are answered.
+// With every third call failing, retries stay within their share of the first calls, but for the burst that is allowed
+// at the beginning and the calls at the floor that keep things moving; and all are answered.
 func TestRetriesKeepToTheirShare(t *testing.T) {
 	settings := func(cfg *Config) {
 		cfg.RetryShare, cfg.MinInFlight, cfg.MaxInFlight = 0.2, 2, 64

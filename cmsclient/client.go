@@ -74,9 +74,10 @@ func (c *Client) Close() {
 	}
 }
 
-// Admit waits until a call may be made: while the breaker is open, or half-open with its probe under way, in a cool-down
-// after a 429, while halted, when rate or quota are used up, and while as many calls are under way as may be. Its only error
-// is ctx's. The caller must end the call with Get or Release: a probe that never ends keeps all others waiting.
+// Admit waits until a call may be made: while the breaker is open, or half-open with its probe under way, in a
+// cool-down after a 429, while halted, when rate or quota are used up, and while as many calls are under way as may be.
+// Its only error is ctx's. The caller must end the call with Get or Release: a probe that never ends keeps all others
+// waiting.
 func (c *Client) Admit(ctx context.Context) (*Call, error) { return c.admit(ctx, first) }
 
 // AdmitRetry is Admit for a request that has failed while the CMS works: it also waits for the retry budget.
@@ -105,11 +106,11 @@ func (call *Call) Release() {
 	}
 }
 
-// Get makes one HTTP attempt, or two where a slow one is hedged, and ends the call. (A kept connection that dies at this
-// moment costs no attempt: the request is sent again on another one, signed again where calls are signed.)
+// Get makes one HTTP attempt, or two where a slow one is hedged, and ends the call. (A kept connection that dies at
+// this moment costs no attempt: the request is sent again on another one, signed again where calls are signed.)
 //
-// The error is an *Error, or ctx's error when the caller's own ctx ended first, or says that the query cannot be asked at
-// all; nothing was sent then.
+// The error is an *Error, or ctx's error when the caller's own ctx ended first, or says that the query cannot be asked
+// at all; nothing was sent then.
 func (call *Call) Get(ctx context.Context, q Query) (Answer, error) {
 	if !call.permit.valid() {
 		return Answer{}, errors.New("getting balances: the call has ended: ask for another one with Admit")

@@ -12,9 +12,10 @@ import (
 	"strings"
 )
 
-// Calls ask for Accept-Encoding: identity (RFC 9110 §12.5.3): answers are small and may be encrypted. Something on the way may
-// code them all the same, and write a byte order mark before them, which JSON does not allow and lets readers ignore
-// (RFC 8259 §8.1). What is common and simple is read; the rest is named as what it is, and no request is blamed for it.
+// Calls ask for Accept-Encoding: identity (RFC 9110 §12.5.3): answers are small and may be encrypted. Something on the
+// way may code them all the same, and write a byte order mark before them, which JSON does not allow and lets readers
+// ignore (RFC 8259 §8.1). What is common and simple is read; the rest is named as what it is, and no request is blamed
+// for it.
 
 const byteOrderMark = "\xef\xbb\xbf"
 
@@ -80,8 +81,8 @@ func (b *body) inflate(coding string, limit int64) error {
 	return nil
 }
 
-// coded translates an answer whose body cannot be read for its coding. Where the body decides, it could have said anything;
-// elsewhere the status does.
+// coded translates an answer whose body cannot be read for its coding. Where the body decides, it could have said
+// anything; elsewhere the status does.
 func coded(resp *http.Response, err error) *Error {
 	if resp.StatusCode/100 != 2 && !bodyDecides(resp.StatusCode) {
 		return refusedWith(resp, cmsError{}, false, nil)

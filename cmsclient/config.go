@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Settings say how to reach the CMS and when to leave it alone: all that can be written down. DefaultSettings and Check are
-// the one home of their defaults and limits.
+// Settings say how to reach the CMS and when to leave it alone: all that can be written down. DefaultSettings and Check
+// are the one home of their defaults and limits.
 type Settings struct {
 	URL              string        // base address, http or https, may have a path; no query, no user info
 	MinInFlight      int           // calls that adapting and slow start never go below; at most MaxInFlight
@@ -90,7 +90,8 @@ func DefaultSettings() Settings {
 // DefaultConfig returns DefaultSettings and a user agent.
 func DefaultConfig() Config { return Config{Settings: DefaultSettings(), UserAgent: "balanceq"} }
 
-// Validate returns everything that is wrong, joined: a *FieldError each. None repeats an address, which may hold a password.
+// Validate returns everything that is wrong, joined: a *FieldError each. None repeats an address, which may hold a
+// password.
 func (c Config) Validate() error {
 	var errs []error
 	for _, e := range c.Check(nil) {
@@ -103,7 +104,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// visibleASCII reports whether s can be a header's value: 1 to limit visible ASCII characters, and spaces where allowed.
+// visibleASCII reports whether s can be a header's value: 1 to limit visible ASCII characters, and spaces where
+// allowed.
 func visibleASCII(s string, limit int, spaces bool) bool {
 	for _, b := range []byte(s) {
 		if allowed := b > ' ' && b <= '~' || b == ' ' && spaces; !allowed {

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// maxAmount is the longest amount, in characters. The CMS's own limit comes to 24: a sign, 18 digits, a point, 4 digits.
+// maxAmount is the longest amount, in characters. The CMS's own limit comes to 24: a sign, 18 digits, a point, 4
+// digits.
 const maxAmount = 40
 
 var errAmount = errors.New("an amount of more than 40 characters")

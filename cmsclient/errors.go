@@ -24,16 +24,18 @@ const (
 	Transient Class = "transient"
 	// Throttled: 429.
 	Throttled Class = "throttled"
-	// Halting: the client is refused for something that no request can be blamed for: keys, entitlement, address, a redirect.
+	// Halting: the client is refused for something that no request can be blamed for: keys, entitlement, address, a
+	// redirect.
 	Halting Class = "halting"
 	// Undecryptable: an answer that no key at hand opens. No request can be blamed for it.
 	Undecryptable Class = "undecryptable"
-	// Undecodable: a complete 2xx whose body breaks the contract or is over the size limit. Also a 400 or 404 whose body is
-	// coded in a way that is not read: it could have said anything.
+	// Undecodable: a complete 2xx whose body breaks the contract or is over the size limit. Also a 400 or 404 whose body
+	// is coded in a way that is not read: it could have said anything.
 	Undecodable Class = "undecodable"
 )
 
-// Error is a failed call. Its texts are safe to log and to publish: bounded, valid UTF-8, without addresses and secrets.
+// Error is a failed call. Its texts are safe to log and to publish: bounded, valid UTF-8, without addresses and
+// secrets.
 type Error struct {
 	Class            Class
 	Status           int           // HTTP status; 0: no answer came
@@ -115,8 +117,8 @@ func (c *Client) refused(ctx context.Context, resp *http.Response, b *body, read
 	return refusedWith(resp, cms, known, page)
 }
 
-// undecrypted translates an answer whose body stayed closed; err is the Decrypter's. A body that is to blame itself is no
-// more than one that cannot be read. One that no key at hand opens could have said anything where the body decides;
+// undecrypted translates an answer whose body stayed closed; err is the Decrypter's. A body that is to blame itself is
+// no more than one that cannot be read. One that no key at hand opens could have said anything where the body decides;
 // elsewhere the status does.
 func (c *Client) undecrypted(resp *http.Response, err error) *Error {
 	malformed, success := errors.Is(err, jwe.ErrMalformed), resp.StatusCode/100 == 2
@@ -150,11 +152,11 @@ func bodyDecides(status int) bool {
 }
 
 // classify is the one place that decides what a status means. known says whether there is an error body as the CMS and
-// Mastercard's gateway write it. Its Recoverable member is ignored on purpose: it is optional, and Mastercard's own samples
-// say false on a 429 and a 500.
+// Mastercard's gateway write it. Its Recoverable member is ignored on purpose: it is optional, and Mastercard's own
+// samples say false on a 429 and a 500.
 //
-// The rule for what is not listed: blame a request only when the CMS itself does. A dead letter for every request because
-// of a proxy's 400 would be far worse than calls that wait until a person looks.
+// The rule for what is not listed: blame a request only when the CMS itself does. A dead letter for every request
+// because of a proxy's 400 would be far worse than calls that wait until a person looks.
 func classify(status int, cms cmsError, known bool) Class {
 	fromCMS := known && !strings.EqualFold(cms.Source, "Gateway") && !refusesClient(cms.ReasonCode)
 	switch {
@@ -173,8 +175,8 @@ func classify(status int, cms cmsError, known bool) Class {
 // maxRetryAfter bounds what the CMS may ask for.
 const maxRetryAfter = 5 * time.Minute
 
-// retryAfter reads Retry-After, seconds or a date (RFC 9110 §10.2.3); 0: absent, unreadable or over. A date is compared with
-// the wall clock, as it is one.
+// retryAfter reads Retry-After, seconds or a date (RFC 9110 §10.2.3); 0: absent, unreadable or over. A date is compared
+// with the wall clock, as it is one.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if value == "" {
@@ -189,8 +191,8 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// delaySeconds reads a number of seconds. There is no limit to it, so one that does not fit is very long; a fraction, which
-// the standard does not know and some send, is rounded up.
+// delaySeconds reads a number of seconds. There is no limit to it, so one that does not fit is very long; a fraction,
+// which the standard does not know and some send, is rounded up.
 func delaySeconds(value string) (wait time.Duration, ok bool) {
 	whole, fraction, fractional := strings.Cut(value, ".")
 	if !digits(whole) || fractional && !digits(fraction) {

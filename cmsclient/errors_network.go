@@ -35,8 +35,8 @@ func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error)
 	return e
 }
 
-// adviceOnNetwork says how to fix what failed before the wire, at a proxy or in the TLS handshake and cannot be cured by
-// asking again; none: asking again may help.
+// adviceOnNetwork says how to fix what failed before the wire, at a proxy or in the TLS handshake and cannot be cured
+// by asking again; none: asking again may help.
 func adviceOnNetwork(err error) advice {
 	if _, signing := errors.AsType[*authError](err); signing {
 		return fixSigning
@@ -63,8 +63,8 @@ func distrusted(err error) bool {
 	return verification || authority || certificate || hostname
 }
 
-// refusedCertificate are the alerts by which a server refuses the client's certificate, or its lack (RFC 8446 §6.2). The
-// general handshake_failure is not one of them.
+// refusedCertificate are the alerts by which a server refuses the client's certificate, or its lack (RFC 8446 §6.2).
+// The general handshake_failure is not one of them.
 var refusedCertificate = []tls.AlertError{
 	42,  // bad_certificate
 	43,  // unsupported_certificate
@@ -76,8 +76,8 @@ var refusedCertificate = []tls.AlertError{
 	116, // certificate_required
 }
 
-// certificateRefused reports whether the server ended the connection with one of these alerts. crypto/tls gives them the
-// exported type with QUIC only; over TCP it is another one, with the same texts.
+// certificateRefused reports whether the server ended the connection with one of these alerts. crypto/tls gives them
+// the exported type with QUIC only; over TCP it is another one, with the same texts.
 func certificateRefused(err error) bool {
 	for op, ok := errors.AsType[*net.OpError](err); ok; op, ok = errors.AsType[*net.OpError](op.Err) {
 		if op.Op != "remote error" || op.Err == nil {
@@ -92,14 +92,14 @@ func certificateRefused(err error) bool {
 	return false
 }
 
-// timeoutError is the end of an attempt's time. It does not wrap context.DeadlineExceeded, which callers take for the end
-// of their own context.
+// timeoutError is the end of an attempt's time. It does not wrap context.DeadlineExceeded, which callers take for the
+// end of their own context.
 type timeoutError struct{ limit time.Duration }
 
 func (e *timeoutError) Error() string { return "no complete answer within " + e.limit.String() }
 
-// ended returns the caller's context error. A dialer gives up at the context's deadline by a clock of its own, which may be
-// just before the context ends, so a deadline that has passed counts, too.
+// ended returns the caller's context error. A dialer gives up at the context's deadline by a clock of its own, which
+// may be just before the context ends, so a deadline that has passed counts, too.
 func ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -191,8 +191,8 @@ func (a *authority) pool() *x509.CertPool {
 	return pool
 }
 
-// handshakes shakes hands with every connection and answers its request with goodBody. It reads a connection to its end, so that an alert is
-// never lost to a reset. It returns its address.
+// handshakes shakes hands with every connection and answers its request with goodBody. It reads a connection to its
+// end, so that an alert is never lost to a reset. It returns its address.
 func handshakes(t *testing.T, cfg *tls.Config) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

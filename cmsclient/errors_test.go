@@ -49,8 +49,8 @@ func (testDecrypter) Decrypt(body []byte) ([]byte, error) {
 	return body, nil
 }
 
-// Every row of the API's error table and of the design's outcomes that the CMS causes. fix is part of what the error says
-// to fix; "": it says nothing.
+// Every row of the API's error table and of the design's outcomes that the CMS causes. fix is part of what the error
+// says to fix; "": it says nothing.
 func TestTranslation(t *testing.T) {
 	const (
 		page         = `<html><head><title>Error</title></head><body><h1>Error</h1></body></html>`

@@ -22,7 +22,8 @@ const (
 	namedKinds = 3
 )
 
-// note counts a failure. fresh says that the breaker is closed: then failures of longer than a window ago are forgotten.
+// note counts a failure. fresh says that the breaker is closed: then failures of longer than a window ago are
+// forgotten.
 func (t *failureSummary) note(kind string, now time.Time, window time.Duration, fresh bool) {
 	if t.kinds == nil || fresh && now.Sub(t.latest) > window {
 		t.since, t.kinds = now, map[string]int{}

@@ -61,8 +61,9 @@ func always(status int, body string, headers ...string) func(string) (*http.Resp
 	return func(string) (*http.Response, error) { return reply(status, body, headers...), nil }
 }
 
-// inBubble runs the test in virtual time with a client of the default settings, but that its breaker opens after 2 failures,
-// for 10 s each time, and closes with all calls at once: few calls tell a story, and its times do not overlap.
+// inBubble runs the test in virtual time with a client of the default settings, but that its breaker opens after 2
+// failures, for 10 s each time, and closes with all calls at once: few calls tell a story, and its times do not
+// overlap.
 func inBubble(t *testing.T, test func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder)) {
 	t.Helper()
 	inBubbleWith(t, func(*Config) {}, test)

@@ -3,11 +3,13 @@ package cmsclient
 import "time"
 
 // haltDetector decides when calls that are refused for something that no request can be blamed for (see halts) stop all
-// others. A call that is refused while calls sent since are answered is a matter of its request, or of one server of many:
-// it stops nothing. When no call sent since is answered for a while, it is a matter of all, such as a key that has expired.
+// others. A call that is refused while calls sent since are answered is a matter of its request, or of one server of
+// many: it stops nothing. When no call sent since is answered for a while, it is a matter of all, such as a key that
+// has expired.
 //
-// What counts is when a call was sent: an answer to one from before a key expired may come in long after the first refusal.
-// It has neither clock nor lock; all times must have a monotonic reading, so that a step of the clock changes no decision.
+// What counts is when a call was sent: an answer to one from before a key expired may come in long after the first
+// refusal. It has neither clock nor lock; all times must have a monotonic reading, so that a step of the clock changes
+// no decision.
 type haltDetector struct {
 	lastAnswered time.Time     // when the latest call that the CMS has answered was sent; zero: it has answered none
 	longest      time.Duration // that an answer took, forgotten by and by
@@ -19,8 +21,8 @@ type haltDetector struct {
 }
 
 const (
-	// minConfirm is how long refusals wait for an answer that refutes them, at least. It is enough for a request to be asked
-	// again, and for a probe of another contract before that.
+	// minConfirm is how long refusals wait for an answer that refutes them, at least. It is enough for a request to be
+	// asked again, and for a probe of another contract before that.
 	minConfirm = 500 * time.Millisecond
 	maxConfirm = 10 * time.Second
 	// confirmAnswers is for how many answers' time they wait, by the longest of late.
@@ -41,11 +43,11 @@ func (d *haltDetector) answered(sent, now time.Time) {
 	}
 }
 
-// refused notes that a call was refused, and reports whether that stops all calls at once: where the CMS has answered nothing
-// yet and no other call is under way (alone), there is nothing to refute it.
+// refused notes that a call was refused, and reports whether that stops all calls at once: where the CMS has answered
+// nothing yet and no other call is under way (alone), there is nothing to refute it.
 //
-// Only the oldest refusal counts. The answer that clears it may be to a call from before the key expired, but then the next
-// refusal begins again, and the last of these was sent after the key expired: nothing clears that one.
+// Only the oldest refusal counts. The answer that clears it may be to a call from before the key expired, but then the
+// next refusal begins again, and the last of these was sent after the key expired: nothing clears that one.
 func (d *haltDetector) refused(sent, now time.Time, err error, alone bool) (stop bool) {
 	if alone && d.lastAnswered.IsZero() {
 		return true

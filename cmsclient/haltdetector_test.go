@@ -59,8 +59,9 @@ func TestHaltDetector(t *testing.T) {
 	}
 }
 
-// Whatever is answered and refused in whatever order: while every refusal is followed by an answer to a call sent since within
-// minConfirm, nothing is stopped; when from some time on no call is answered, everything is within a second of that.
+// Whatever is answered and refused in whatever order: while every refusal is followed by an answer to a call sent since
+// within minConfirm, nothing is stopped; when from some time on no call is answered, everything is within a second of
+// that.
 func TestHaltDetectorProperty(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -159,7 +160,8 @@ func load(t *testing.T, c *Client, workers int, lasts time.Duration) {
 	wg.Wait()
 }
 
-// One contract in a hundred is refused, or every second call: nothing stops. When all are, everything does, within a second.
+// One contract in a hundred is refused, or every second call: nothing stops. When all are, everything does, within a
+// second.
 func TestRefusalsAmongAnswersHaltNothing(t *testing.T) {
 	every := func(n int) func(string) (*http.Response, error) {
 		calls := 0

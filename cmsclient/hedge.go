@@ -14,8 +14,8 @@ type attempted struct {
 	panic  any
 }
 
-// hedged makes an attempt and, when that has no answer after HedgeAfter, another one beside it, if the budget has one to
-// spare and no caller waits. The first answer counts and the other attempt is called off; it returns when both have
+// hedged makes an attempt and, when that has no answer after HedgeAfter, another one beside it, if the budget has one
+// to spare and no caller waits. The first answer counts and the other attempt is called off; it returns when both have
 // ended. Both were sent after the question, so neither answer is older than it.
 func (c *Client) hedged(ctx context.Context, p permit, q Query) (Answer, error) {
 	both, callOff := context.WithCancel(ctx)

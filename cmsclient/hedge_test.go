@@ -20,7 +20,8 @@ func slowThenQuick(inFlight int) time.Duration {
 
 func hedging(cfg *Config) { cfg.HedgeAfter = 300 * time.Millisecond }
 
-// A slow call gets company after HedgeAfter; the first answer counts, the other call is called off and counts as nothing.
+// A slow call gets company after HedgeAfter; the first answer counts, the other call is called off and counts as
+// nothing.
 func TestHedge(t *testing.T) {
 	inBubbleWith(t, hedging, func(t *testing.T, c *Client, cms *fakeCMS, obs *recorder) {
 		cms.delay = slowThenQuick
@@ -79,7 +80,8 @@ func TestHedgeOutlivesAFailure(t *testing.T) {
 	})
 }
 
-// No hedge takes a slot that a caller waits for, none is over the budget, and none is made while the breaker is not closed.
+// No hedge takes a slot that a caller waits for, none is over the budget, and none is made while the breaker is not
+// closed.
 func TestHedgeYields(t *testing.T) {
 	cases := map[string]func(c *Client){
 		"no place":        func(c *Client) { c.admission.inFlight = c.cfg.MaxInFlight },

@@ -10,8 +10,8 @@ import (
 type Observer interface {
 	// Called reports one attempt and how long it took. The class is one of the Call constants.
 	Called(class string, d time.Duration)
-	// BreakerChanged reports a change between "closed", "open" and "half-open"; failing is how the CMS fails or failed, as in
-	// Status.
+	// BreakerChanged reports a change between "closed", "open" and "half-open"; failing is how the CMS fails or failed, as
+	// in Status.
 	BreakerChanged(from, to, failing string)
 	// Halted reports that calls stopped because of something that no request can be blamed for; err says what to fix.
 	Halted(err error)
@@ -73,9 +73,9 @@ func (e *events) post(f func()) {
 	e.mu.Unlock()
 }
 
-// flush runs what was posted. Only one goroutine runs at a time, which keeps the order: if A runs event 1 while B flushes
-// event 2, B returns at once and A finds event 2 when it comes back for more. For the same reason an observer that calls
-// the client, and so flush again, neither deadlocks nor recurses.
+// flush runs what was posted. Only one goroutine runs at a time, which keeps the order: if A runs event 1 while B
+// flushes event 2, B returns at once and A finds event 2 when it comes back for more. For the same reason an observer
+// that calls the client, and so flush again, neither deadlocks nor recurses.
 func (e *events) flush() {
 	for e.runNext() {
 	}

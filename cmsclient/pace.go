@@ -8,8 +8,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pace says how many calls may be under way at the same time, and how many may be made in a time. All methods require the
-// admission's mutex.
+// pace says how many calls may be under way at the same time, and how many may be made in a time. All methods require
+// the admission's mutex.
 //
 // The number is the lowest of three: MaxInFlight; what the adaptive limiter finds that the CMS takes without getting
 // slower; and, after a pause, a number that grows by the same factor in the same time until it is back at MaxInFlight.

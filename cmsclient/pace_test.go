@@ -48,8 +48,8 @@ func (f *fakeCMS) callsWithin(start time.Time, d time.Duration) int {
 	return n
 }
 
-// When the breaker closes, those that wait do not come all at once: calls at the same time start at the floor, and all of
-// them are back when the slow start is over.
+// When the breaker closes, those that wait do not come all at once: calls at the same time start at the floor, and all
+// of them are back when the slow start is over.
 func TestSlowStart(t *testing.T) {
 	settings := func(cfg *Config) { cfg.SlowStart, cfg.MinInFlight, cfg.MaxInFlight = 2*time.Second, 4, 64 }
 	inBubbleWith(t, settings, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
@@ -124,8 +124,8 @@ func TestThrottlingHalves(t *testing.T) {
 	})
 }
 
-// The adaptive limit comes down, towards the floor, when more calls at a time only make the CMS slower, and stays where it
-// is when they do not.
+// The adaptive limit comes down, towards the floor, when more calls at a time only make the CMS slower, and stays where
+// it is when they do not.
 func TestAdaptiveLimit(t *testing.T) {
 	settings := func(cfg *Config) {
 		cfg.Breaker.Window, cfg.MinInFlight, cfg.MaxInFlight, cfg.Timeout = 100*time.Second, 4, 32, 50*time.Second
@@ -206,8 +206,8 @@ func TestDailyQuota(t *testing.T) {
 	})
 }
 
-// The open time doubles while probes fail, up to its limit; a breaker that has been closed for long starts over, one that
-// opens again at once does not.
+// The open time doubles while probes fail, up to its limit; a breaker that has been closed for long starts over, one
+// that opens again at once does not.
 func TestOpenTimeGrows(t *testing.T) {
 	settings := func(cfg *Config) { cfg.Breaker.OpenTime, cfg.Breaker.MaxOpenTime = time.Second, 6*time.Second }
 	inBubbleWith(t, settings, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {

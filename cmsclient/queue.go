@@ -34,8 +34,8 @@ func (q *queue) of(k kind) *list.List {
 
 func (q *queue) len() int { return q.firsts.Len() + q.retries.Len() }
 
-// passes reports whether a newcomer need not queue behind others. Retries that still wait after the last pump wait for the
-// budget, or for what keeps everybody waiting.
+// passes reports whether a newcomer need not queue behind others. Retries that still wait after the last pump wait for
+// the budget, or for what keeps everybody waiting.
 func (q *queue) passes(k kind) bool {
 	return q.firsts.Len() == 0 && (k == first || q.retries.Len() == 0)
 }

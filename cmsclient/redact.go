@@ -23,8 +23,8 @@ const redacted = "[redacted]"
 // What must not be shown, in a text as uncovered returns it.
 var (
 	// secretStart is where a text begins to repeat what was signed. The gateway's refusals go on with the signature base
-	// string, which holds the consumer key and the whole address; nothing after it is worth the risk. (INVALID_OAUTH_SBS is
-	// a reason code.)
+	// string, which holds the consumer key and the whole address; nothing after it is worth the risk. (INVALID_OAUTH_SBS
+	// is a reason code.)
 	secretStart = regexp.MustCompile(`(?i)oauth_(?:body|consumer|nonce|signature|timestamp|token|version)` +
 		`|consumer[\s_-]*key|signature[\s_-]*base[\s_-]*string|authorization["'\s]*[:=]|bearer`)
 	// secret is a URL, or a consumer key: 48 characters, an exclamation mark, 48 characters; also if it was cut off.
@@ -38,8 +38,9 @@ var (
 	escape = regexp.MustCompile(`(?i)%[0-9a-f]{2}|\\(?:u[0-9a-f]{4}|[^u])|&(?:#x?)?[0-9a-z]+;?`)
 )
 
-// redact makes a foreign text fit for logs and records: one line of valid UTF-8, at most limit bytes, without addresses,
-// what was signed, and card numbers. A text without any of it keeps its escapes; of one with a secret the rest is unescaped.
+// redact makes a foreign text fit for logs and records: one line of valid UTF-8, at most limit bytes, without
+// addresses, what was signed, and card numbers. A text without any of it keeps its escapes; of one with a secret the
+// rest is unescaped.
 func redact(text string, limit int) string {
 	if len(text) > maxRedactable {
 		return cut(redacted, limit)
@@ -81,8 +82,8 @@ func isUnseen(r rune) bool {
 	return unicode.Is(unicode.C, r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
 }
 
-// uncovered takes away what could hide a secret from a pattern: what cannot be seen, and escapes. Escaped spaces vanish too,
-// since they do not end a URL. It reports false for a text that is escaped deeper than anybody does by mistake.
+// uncovered takes away what could hide a secret from a pattern: what cannot be seen, and escapes. Escaped spaces vanish
+// too, since they do not end a URL. It reports false for a text that is escaped deeper than anybody does by mistake.
 func uncovered(text string) (string, bool) {
 	const rounds = 8 // escapes can be within escapes
 	for range rounds {

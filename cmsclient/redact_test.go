@@ -125,8 +125,8 @@ var covers = map[string]func(string) string{
 	},
 }
 
-// splits are what a line may be broken by; escapedSplits are the same in a text before it is covered (within an escape, they
-// would only break that).
+// splits are what a line may be broken by; escapedSplits are the same in a text before it is covered (within an escape,
+// they would only break that).
 var (
 	splits        = []string{"\n", "\r\n", "\r\n    ", "\t", "\x00", "\x1b", " \n ", "\u2028", "\u0085", "\u200b"}
 	escapedSplits = append([]string{`\n`, `\r\n`, "%0A", "%250a", "&#10;"}, splits...)

@@ -31,7 +31,8 @@ func newRoundTripper(cfg Config) http.RoundTripper {
 	return &signing{cfg.Auth, wire}
 }
 
-// sharedHeaders are the header values that never change. All requests share them; a RoundTripper must not write to them.
+// sharedHeaders are the header values that never change. All requests share them; a RoundTripper must not write to
+// them.
 type sharedHeaders struct{ accept, acceptEncoding, contentType, userAgent []string }
 
 func newSharedHeaders(userAgent string) sharedHeaders {
@@ -42,8 +43,8 @@ func requestTemplate(host string) http.Request {
 	return http.Request{Method: http.MethodGet, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 }
 
-// request builds the GET. It goes to RoundTrip directly: http.Client would add redirects and cookies, which are not wanted.
-// The CMS asks for the Content-Type on a GET, too (API basics).
+// request builds the GET. It goes to RoundTrip directly: http.Client would add redirects and cookies, which are not
+// wanted. The CMS asks for the Content-Type on a GET, too (API basics).
 func (c *Client) request(ctx context.Context, q Query) *http.Request {
 	target := c.base
 	id := strconv.FormatInt(q.ContractID, 10)
@@ -66,8 +67,8 @@ func (c *Client) request(ctx context.Context, q Query) *http.Request {
 }
 
 // balanceCodes returns the query. The comma between the codes is written %2C: Mastercard's gateway verifies signatures
-// against the text on the wire, and this is the form that all of its clients agree on. For the same reason the codes are
-// escaped as RFC 3986 says (a space is %20, not +).
+// against the text on the wire, and this is the form that all of its clients agree on. For the same reason the codes
+// are escaped as RFC 3986 says (a space is %20, not +).
 func balanceCodes(codes []string) string {
 	return "balance_codes=" + strings.ReplaceAll(url.QueryEscape(strings.Join(codes, ",")), "+", "%20")
 }
@@ -75,8 +76,8 @@ func balanceCodes(codes []string) string {
 // opaqueID is letters, digits and what holds them together: no URL, consumer key or Authorization is.
 var opaqueID = regexp.MustCompile(`^[0-9A-Za-z._-]{1,128}$`)
 
-// cmsCorrelationID returns Mastercard's own id of the call. It is opaque (not always a UUID); odd ones are dropped, since
-// it goes into logs and records.
+// cmsCorrelationID returns Mastercard's own id of the call. It is opaque (not always a UUID); odd ones are dropped,
+// since it goes into logs and records.
 func cmsCorrelationID(h http.Header) string {
 	if id := h.Get("X-Mc-Correlation-Id"); opaqueID.MatchString(id) {
 		return id
@@ -126,8 +127,8 @@ func (b *body) reset() bool {
 	return b.buffer.Cap() <= pooledBody
 }
 
-// closeDelimited reports whether the end of the connection was the end of the body, so that it is not known whether all of
-// it came (RFC 9112 §6.3).
+// closeDelimited reports whether the end of the connection was the end of the body, so that it is not known whether all
+// of it came (RFC 9112 §6.3).
 func closeDelimited(resp *http.Response) bool {
 	return resp.ContentLength < 0 && len(resp.TransferEncoding) == 0
 }

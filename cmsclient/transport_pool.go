@@ -17,8 +17,8 @@ const (
 	maxResponseHeader = 64 << 10         // bytes
 )
 
-// newPool returns a pool of at most MaxInFlight HTTP/1.1 connections. Compression is off: the answers are small and may be
-// encrypted. HTTP/2 is off: one broken connection would fail all calls.
+// newPool returns a pool of at most MaxInFlight HTTP/1.1 connections. Compression is off: the answers are small and may
+// be encrypted. HTTP/2 is off: one broken connection would fail all calls.
 func newPool(cfg Config) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)

@@ -79,8 +79,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// A server that offers HTTP/2 is talked to in HTTP/1.1; one that has only old TLS is refused, whatever the configuration
-// says.
+// A server that offers HTTP/2 is talked to in HTTP/1.1; one that has only old TLS is refused, whatever the
+// configuration says.
 func TestProtocolVersions(t *testing.T) {
 	var proto atomic.Value
 	start := func(maxTLS uint16, adjust func(*tls.Config)) (*Client, *tls.Config) {
@@ -149,8 +149,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// The client certificate is asked for with every new connection, so a new file's content is in use after the next exchange
-// of the pool.
+// The client certificate is asked for with every new connection, so a new file's content is in use after the next
+// exchange of the pool.
 func TestClientCertificate(t *testing.T) {
 	var caller atomic.Value
 	server, _ := serveTLS(t, &tls.Config{ClientAuth: tls.RequireAnyClientCert},

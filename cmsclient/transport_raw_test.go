@@ -94,8 +94,8 @@ func reset(conn *net.TCPConn) bool {
 	return false
 }
 
-// askKept asks until the connection is kept. On a busy machine net/http may give it up: it waits 50 ms for its own goroutine
-// to say that the request was written.
+// askKept asks until the connection is kept. On a busy machine net/http may give it up: it waits 50 ms for its own
+// goroutine to say that the request was written.
 func askKept(t *testing.T, c *Client) {
 	t.Helper()
 	for kept := false; !kept; {

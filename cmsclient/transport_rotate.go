@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// poolAge is how long a pool of connections is used, and up to a fifth more, so that instances which started together do
-// not all connect again together.
+// poolAge is how long a pool of connections is used, and up to a fifth more, so that instances which started together
+// do not all connect again together.
 const poolAge = 5 * time.Minute
 
 // pool is what rotation needs of a *http.Transport.
@@ -17,9 +17,9 @@ type pool interface {
 	CloseIdleConnections()
 }
 
-// rotation exchanges its pool for a new one every few minutes. net/http keeps a busy connection for ever; new ones see that
-// the CMS's name means another address now, and that there is another client certificate. The old pool's connections are
-// closed when they are idle, so there never are more connections than calls.
+// rotation exchanges its pool for a new one every few minutes. net/http keeps a busy connection for ever; new ones see
+// that the CMS's name means another address now, and that there is another client certificate. The old pool's
+// connections are closed when they are idle, so there never are more connections than calls.
 type rotation struct {
 	newPool func() pool
 	current atomic.Pointer[generation]

@@ -12,9 +12,9 @@ import (
 
 // signing signs every request right before it is sent.
 //
-// net/http silently repeats a GET whose kept-alive connection ended as it was sent (http.Transport.shouldRetryRequest). It
-// would repeat the signature, too, and its nonce may be used only once (RFC 5849 §3.3). So signing makes the requests such
-// that net/http does not repeat them, and does it itself.
+// net/http silently repeats a GET whose kept-alive connection ended as it was sent (http.Transport.shouldRetryRequest).
+// It would repeat the signature, too, and its nonce may be used only once (RFC 5849 §3.3). So signing makes the
+// requests such that net/http does not repeat them, and does it itself.
 type signing struct {
 	auth Authenticator
 	next http.RoundTripper
@@ -55,8 +55,9 @@ func (s *signing) CloseIdleConnections() {
 	}
 }
 
-// unrepeatable returns an empty body that net/http cannot send again, as it has no GetBody (http.Request.isReplayable). It is
-// of a kind that net/http knows to be in memory: before others it flushes the header and takes a large buffer to copy them.
+// unrepeatable returns an empty body that net/http cannot send again, as it has no GetBody (http.Request.isReplayable).
+// It is of a kind that net/http knows to be in memory: before others it flushes the header and takes a large buffer to
+// copy them.
 func unrepeatable() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
 
 // identity is said although it is the default: for a body of unknown length net/http would start a goroutine that looks

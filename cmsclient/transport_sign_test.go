@@ -67,8 +67,8 @@ func TestRepeatsAreSignedAgain(t *testing.T) {
 	}
 }
 
-// The CMS closes its connection in the moment in which it has answered, so that requests meet the end of the connection at
-// every stage: not written, half written, written.
+// The CMS closes its connection in the moment in which it has answered, so that requests meet the end of the connection
+// at every stage: not written, half written, written.
 func TestConnectionsClosedWhileIdle(t *testing.T) {
 	for name, end := range map[string]func(*net.TCPConn) bool{
 		"closed": func(*net.TCPConn) bool { return false },

@@ -135,7 +135,8 @@ func (c *Client) Status() Status {
 }
 
 // Waiting says why no call can be made: one of the Cause constants, or "" when one can. The channel is closed when that
-// changes. When it is time for a probe it says "", so that a caller who pauses its intake by Waiting brings records to probe with.
+// changes. When it is time for a probe it says "", so that a caller who pauses its intake by Waiting brings records to
+// probe with.
 func (c *Client) Waiting() (cause string, changed <-chan struct{}) {
 	a := c.admission
 	a.mu.Lock()

@@ -75,7 +75,8 @@ func errorFor(status int) cmsError {
 	return errContractID
 }
 
-// append writes the error as {"Errors":{"Error":[…]}}. Text that cannot be quoted as it is gets repaired by AppendQuote.
+// append writes the error as {"Errors":{"Error":[…]}}. Text that cannot be quoted as it is gets repaired by
+// AppendQuote.
 func (e cmsError) append(dst []byte) []byte {
 	dst = append(dst, `{"Errors":{"Error":[{"Source":`...)
 	dst, _ = jsontext.AppendQuote(dst, e.source)
@@ -168,8 +169,8 @@ var (
 	errBadCodes = errors.New("balance_codes is not a list of 1 to 32 characters each")
 )
 
-// parseCodes appends the codes of the raw query to dst. The parameter is one value with commas (explode: false), raw or as
-// %2C, so it may not come twice. Unescaping happens code by code: the usual query costs no allocation.
+// parseCodes appends the codes of the raw query to dst. The parameter is one value with commas (explode: false), raw or
+// as %2C, so it may not come twice. Unescaping happens code by code: the usual query costs no allocation.
 func parseCodes(dst []string, rawQuery string) ([]string, error) {
 	value, found := "", false
 	for rest := rawQuery; rest != ""; {

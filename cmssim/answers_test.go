@@ -73,13 +73,13 @@ func TestAnswers(t *testing.T) {
 		"codes without value":   {"GET", ids + "?balance_codes", 400, noCodes},
 		"other spelling":        {"GET", ids + "?balanceCodes=AVAILABLE", 400, noCodes},
 
-		"id no number":      {"GET", "/contracts/ABC/balances?balance_codes=AVAILABLE", 400, badID},
-		"id with fraction":  {"GET", "/contracts/1.5/balances?balance_codes=AVAILABLE", 400, badID},
-		"id with sign":      {"GET", "/contracts/-1/balances?balance_codes=AVAILABLE", 400, badID},
-		"id zero":           {"GET", "/contracts/0/balances?balance_codes=AVAILABLE", 400, badID},
-		"id of 19 digits":   {"GET", "/contracts/1000000000000000000/balances?balance_codes=AVAILABLE", 400, badID},
-		"id before codes":   {"GET", "/contracts/ABC/balances", 400, badID},
-		"codes before book": {"GET", "/contracts/404/balances", 400, noCodes},
+		"id no number":        {"GET", "/contracts/ABC/balances?balance_codes=AVAILABLE", 400, badID},
+		"id with fraction":    {"GET", "/contracts/1.5/balances?balance_codes=AVAILABLE", 400, badID},
+		"id with sign":        {"GET", "/contracts/-1/balances?balance_codes=AVAILABLE", 400, badID},
+		"id zero":             {"GET", "/contracts/0/balances?balance_codes=AVAILABLE", 400, badID},
+		"id of 19 digits":     {"GET", "/contracts/1000000000000000000/balances?balance_codes=AVAILABLE", 400, badID},
+		"id before codes":     {"GET", "/contracts/ABC/balances", 400, badID},
+		"codes before ledger": {"GET", "/contracts/404/balances", 400, noCodes},
 
 		"contract unknown": {"GET", "/contracts/404001/balances?balance_codes=AVAILABLE", 404,
 			mpError("CONTRACT_DOES_NOT_EXIST", "Contract with id 404001 not found.")},
@@ -132,7 +132,7 @@ func checkErrorBody(body []byte) error {
 	return fmt.Errorf("no error of the API: %s", body)
 }
 
-// TestAnyCallIsAnswered: whatever is asked, the answer is one of the operation's bodies.
+// TestAnyCallIsAnswered: no matter what is asked, the answer is one of the operation's bodies.
 func TestAnyCallIsAnswered(t *testing.T) {
 	sim := cmssim.New(cmssim.Config{Record: true})
 	rapid.Check(t, func(t *rapid.T) {

@@ -20,26 +20,26 @@ const (
 	prefixExtreme    = 999
 )
 
-// Positions in Codes that the book treats differently.
+// Positions in Codes that the ledger treats differently.
 const (
 	codeAvailable = 0
 	codeBlocked   = 1
 	codeLinked    = 11
 )
 
-// currency is an ISO 4217 code and its number of decimals, as the amounts of the book show them.
+// currency is an ISO 4217 code and its number of decimals, as the amounts of the ledger show them.
 type currency struct {
 	name  string
 	scale int
 }
 
-// currencies has the common ones more than once: a contract takes one of the sixteen places.
+// currencies has the common ones more than once: a contract takes one of the sixteen.
 var currencies = [16]currency{
 	{"EUR", 2}, {"EUR", 2}, {"EUR", 2}, {"EUR", 2}, {"EUR", 2}, {"USD", 2}, {"USD", 2}, {"USD", 2},
 	{"GBP", 2}, {"GBP", 2}, {"CHF", 2}, {"PLN", 2}, {"SEK", 2}, {"JPY", 0}, {"KWD", 3}, {"CLF", 4},
 }
 
-// balance is one entry of the book. The amount is kept in two halves because 22 digits do not fit an integer.
+// balance is one entry of the ledger. The amount is kept in two halves because 22 digits do not fit an integer.
 type balance struct {
 	code     string
 	id       int64
@@ -51,7 +51,7 @@ type balance struct {
 	scale    int
 }
 
-// Exists reports whether the book has the contract.
+// Exists reports whether the ledger has the contract.
 func Exists(contractID int64) bool {
 	return contractID >= schemas.MinContractID && contractID <= schemas.MaxContractID &&
 		leading3(contractID) != prefixUnknown
@@ -75,7 +75,7 @@ func Balances(contractID int64, codes ...string) []schemas.Balance {
 	return out
 }
 
-// find looks a code up in the book. seen holds one bit a code, so that a code asked twice is answered once.
+// find looks a code up in the ledger. seen holds one bit a code, so that a code asked twice is answered once.
 func find(contractID int64, code string, seen *uint16) (balance, bool) {
 	i := codeIndex(code)
 	if i < 0 || *seen&(1<<i) != 0 {
@@ -95,7 +95,7 @@ func codeIndex(code string) int {
 	return -1
 }
 
-// entry computes the book's balance of an existing contract; false where the contract holds no such balance.
+// entry computes the ledger's balance of an existing contract; false where the contract holds no such balance.
 func entry(contractID int64, code int) (balance, bool) {
 	if contractID == sandboxContract {
 		return sandboxEntry(code)

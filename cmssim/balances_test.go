@@ -18,8 +18,9 @@ import (
 // The schema's limits: |value| < 10^18 with up to 4 decimals; a JSON number, so no leading zeros and no "-0".
 var amount = regexp.MustCompile(`^(-?[1-9][0-9]{0,17}|0)(\.[0-9]{1,4})?$`)
 
-// TestBook checks for any contract and codes that the answer obeys the schema, says what Balances says and repeats itself.
-func TestBook(t *testing.T) {
+// TestLedger checks for any contract and codes that the answer obeys the schema, says what Balances says and repeats
+// itself.
+func TestLedger(t *testing.T) {
 	sim := cmssim.New(cmssim.Config{})
 	rapid.Check(t, func(t *rapid.T) {
 		contractID := rapid.Int64Range(schemas.MinContractID, schemas.MaxContractID).Draw(t, "contract")
@@ -78,8 +79,8 @@ func decodeBalances(t fataler, body []byte) []schemas.Balance {
 	return out
 }
 
-// TestBookIsVaried guards the mix that tests and demos rely on.
-func TestBookIsVaried(t *testing.T) {
+// TestLedgerIsVaried guards the mix that tests and demos rely on.
+func TestLedgerIsVaried(t *testing.T) {
 	kinds := make(map[string]int)
 	for contractID := int64(1); contractID <= 2000; contractID++ {
 		for _, b := range cmssim.Balances(contractID, cmssim.Codes...) {
@@ -110,8 +111,8 @@ func TestBookIsVaried(t *testing.T) {
 	}
 }
 
-// TestBookStaysAsItIs: others compare with these values, so a change of the book must be a decision.
-func TestBookStaysAsItIs(t *testing.T) {
+// TestLedgerStaysAsItIs: others compare with these values, so a change of the ledger must be a decision.
+func TestLedgerStaysAsItIs(t *testing.T) {
 	for _, want := range []struct {
 		contractID int64
 		balance    schemas.Balance

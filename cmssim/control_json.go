@@ -31,8 +31,8 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// faultJSON is a Fault on the control endpoint. Numbers are pointers because a 0 that was written down is a mistake, not
-// "no limit".
+// faultJSON is a Fault on the control endpoint. Numbers are pointers because a 0 that was written down is a mistake,
+// not "no limit".
 type faultJSON struct {
 	ID             string     `json:"id,omitempty"` // in answers only
 	Match          *matchJSON `json:"match,omitempty"`
@@ -192,8 +192,8 @@ func ref[T comparable](v T) *T {
 
 func isZero[T comparable](p *T) bool { return p != nil && ref(*p) == nil }
 
-// readControl decodes the body into v: unknown and duplicate members, other spellings, trailing data and invalid UTF-8 are
-// refused. It answers the request itself if that fails.
+// readControl decodes the body into v: unknown and duplicate members, other spellings, trailing data and invalid UTF-8
+// are refused. It answers the request itself if that fails.
 func readControl(w http.ResponseWriter, r *http.Request, v any) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody))
 	if err != nil {

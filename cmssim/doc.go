@@ -1,37 +1,38 @@
-// Package cmssim simulates one operation of the Mastercard Processing Core API, getContractBalances
-// (GET {base}/contracts/{contract_id}/balances?balance_codes=A,B), for staging, tests, the demo and benchmarks. It answers
+// Package cmssim simulates one operation of the Mastercard Processing Core API, getContractBalances (GET
+// {base}/contracts/{contract_id}/balances?balance_codes=A,B), for staging, tests, the demo and benchmarks. It answers
 // as the OpenAPI document 1.1.2 and the sandbox's test cases say, and fails on command.
 //
 // # Answers
 //
 // The operation is served under /global-processing/core and at the root. Any other path is the gateway's 404, any other
-// method a 405. Every answer carries an opaque X-MC-Correlation-ID. Wordings that the API's pages do not show (405, 429,
-// 5xx, a bad code) are ours; Recoverable is always false, as in Mastercard's own samples, even for 429 and 500.
+// method a 405. Every answer carries an opaque X-MC-Correlation-ID. Wordings that the API's pages do not show (405,
+// 429, 5xx, a bad code) are this package's; Recoverable is always false, as in Mastercard's own samples, even for 429
+// and 500.
 //
 // # Signatures
 //
-// A request needs no Authorization unless Config.Verify is set. Then every call must be signed with OAuth 1.0a (RFC 5849,
-// one-legged, RSA-SHA256 or RSA-PSS, oauth_body_hash always present); control requests need not. What must be signed is the
-// request as it came over the wire, escapes included: a raw comma of the query counts as %2C in the base string, a %2C as
-// %252C. Refused is, in this order:
+// A request needs no Authorization unless Config.Verify is set. Then every call must be signed with OAuth 1.0a (RFC
+// 5849, one-legged, RSA-SHA256 or RSA-PSS, oauth_body_hash always present); control requests need not. What must be
+// signed is the request as it came over the wire, escapes included: a raw comma of the query counts as %2C in the base
+// string, a %2C as %252C. Refused is, in this order:
 //
 //	400 INVALID_AUTH_HEADER    no Authorization header, or one that is broken or incomplete
 //	400 INVALID_OAUTH_SBS      no oauth_consumer_key
 //	400 INVALID_BODY_HASH      oauth_body_hash is not that of the body
 //	401 AUTHENTICATION_FAILED  unknown consumer key, wrong signature, timestamp too far off, nonce used before
 //
-// Like Mastercard's, the 401 repeats the base string with the consumer key and the whole URL: nothing for a client's log.
-// The code is written from the RFC and shares nothing with a client's.
+// Like Mastercard's, the 401 repeats the base string with the consumer key and the whole URL: nothing for a client's
+// log. The code is written from the RFC and shares nothing with a client's.
 //
 // # Encryption
 //
 // With Config.Encrypt the CMS's answers become {"encryptedData":"<compact JWE>"} (RSA-OAEP-256, A256GCM; kid is the hex
-// SHA-256 of the public key's SubjectPublicKeyInfo), errors only on demand. The gateway's errors and bodies that a fault
-// brings along stay plain.
+// SHA-256 of the public key's SubjectPublicKeyInfo), errors only on demand. The gateway's errors and bodies that a
+// fault brings along stay plain.
 //
-// # The book
+// # The ledger
 //
-// Balances are a function of contract id and code: no state, the same in every process, whatever the seed.
+// Balances are a function of contract id and code: no state, the same in every process, with any seed.
 //
 //	70001         the sandbox's contract: AVAILABLE and BLOCKED only, with the documented values
 //	404…          ids that start with 404 do not exist: 404 CONTRACT_DOES_NOT_EXIST
@@ -62,7 +63,7 @@
 //	signature (400, 401) -> capacity limit (429) -> first matching fault -> latency and jitter, plus the fault's delay
 //	-> effect or answer
 //
-// Two traps when counting: net/http's Transport silently repeats a GET whose reused connection was reset before the first
-// byte, so one client call may use up two resets, or be refused for its nonce; and "every" counts the calls that reach its
-// rule, not all calls.
+// Two traps when counting: net/http's Transport silently repeats a GET whose reused connection was reset before the
+// first byte, so one client call may use up two resets, or be refused for its nonce; and "every" counts the calls that
+// reach its rule, not all calls.
 package cmssim

@@ -121,8 +121,8 @@ func (c *call) truncate(mode string) {
 	panic(http.ErrAbortHandler)                 // net/http's own way to cut an answer; it is not logged
 }
 
-// reset closes the connection so that the client sees a RST instead of an orderly end: the kernel sends one when a socket
-// with linger 0 is closed.
+// reset closes the connection so that the client sees a RST instead of an orderly end: the kernel sends one when a
+// socket with linger 0 is closed.
 func (c *call) reset() {
 	c.sim.counters.unanswered.Add(1)
 	conn, _, err := http.NewResponseController(c.w).Hijack()

@@ -15,9 +15,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Encrypt makes the simulator encrypt the answers of the CMS as Mastercard's libraries do: {"<Field>":"<compact JWE>"}, alg
-// RSA-OAEP-256, enc A256GCM. What the gateway answers stays plain, since it stands in front of what encrypts; so do bodies
-// that a fault brings along.
+// Encrypt makes the simulator encrypt the answers of the CMS as Mastercard's libraries do: {"<Field>":"<compact JWE>"},
+// alg RSA-OAEP-256, enc A256GCM. What the gateway answers stays plain, since it stands in front of what encrypts; so do
+// bodies that a fault brings along.
 type Encrypt struct {
 	Key       *rsa.PublicKey // of the client's decryption key; at least 2048 bits
 	Field     string         // the member that holds the JWE; "": encryptedData
@@ -62,8 +62,8 @@ func newSealer(e *Encrypt) (*sealer, error) {
 // ofGateway is how every error of the gateway begins.
 var ofGateway = []byte(`{"Errors":{"Error":[{"Source":"` + sourceGateway + `"`)
 
-// seal returns the body as it goes out: encrypted where the CMS would encrypt it, otherwise as it is. A nil sealer leaves
-// everything plain.
+// seal returns the body as it goes out: encrypted where the CMS would encrypt it, otherwise as it is. A nil sealer
+// leaves everything plain.
 func (s *sealer) seal(status int, body []byte) []byte {
 	if s == nil || status != http.StatusOK && !s.errorsToo || bytes.HasPrefix(body, ofGateway) {
 		return body

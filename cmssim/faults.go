@@ -36,7 +36,7 @@ const (
 	maxFaultBody  = 64 << 10     // bytes
 )
 
-// Match selects the calls that a fault takes. The zero value selects every call, on whatever path.
+// Match selects the calls that a fault takes. The zero value selects every call, on any path.
 type Match struct {
 	Contracts []int64 // only calls about these contracts; empty: all calls
 	Every     int     // only each Every-th call of those that reach the rule; 0: each

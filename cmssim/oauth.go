@@ -92,8 +92,8 @@ func signatureBase(r *http.Request, oauth []parameter) string {
 	return strings.ToUpper(r.Method) + "&" + escape(base) + "&" + escape(joined.String())
 }
 
-// wireURL returns the base string URI (RFC 5849 §3.4.1.2) and the query of the request line, in origin form or, as proxies
-// get it, in absolute form.
+// wireURL returns the base string URI (RFC 5849 §3.4.1.2) and the query of the request line, in origin form or, as
+// proxies get it, in absolute form.
 func wireURL(r *http.Request) (base, query string) {
 	scheme, defaultPort := "http", ":80"
 	if r.TLS != nil {

@@ -57,7 +57,8 @@ func TestBaseStrings(t *testing.T) {
 	}
 }
 
-// TestSignedQueries: any query that a client escapes as RFC 3986 wants it can be signed, and nothing else passes for it.
+// TestSignedQueries: any query that a client escapes as RFC 3986 wants it can be signed, and nothing else passes for
+// it.
 func TestSignedQueries(t *testing.T) {
 	sim := cmssim.New(verifying())
 	escape := func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
@@ -120,7 +121,7 @@ func FuzzAuthorization(f *testing.F) {
 		r.RequestURI = target
 		w := httptest.NewRecorder()
 		sim.ServeHTTP(w, r)
-		if w.Code != 400 && w.Code != 401 { // nobody here can sign
+		if w.Code != 400 && w.Code != 401 { // there is no key here to sign with
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 		if err := checkErrorBody(w.Body.Bytes()); err != nil {

@@ -133,8 +133,8 @@ func (l *ruleList) keep(stays func(*rule) bool) {
 }
 
 // take returns the first rule that matches the call, nil if none does; active tells whether any rule was in force. draw
-// returns a random number and is called for rules with a percentage only. A rule that took its last call is dropped; the
-// call still uses the pointer, whose fields other than the counters never change.
+// returns a random number and is called for rules with a percentage only. A rule that took its last call is dropped;
+// the call still uses the pointer, whose fields other than the counters never change.
 func (l *ruleList) take(contractID int64, now time.Time, draw func() uint64) (matched *rule, active bool) {
 	if !l.armed.Load() {
 		return nil, false
@@ -205,8 +205,8 @@ func (r *rule) matches(contractID int64, draw func() uint64) bool {
 	return true
 }
 
-// AddFault puts the fault at the end of the list and returns its id. It panics on a fault that Validate refuses: that is a
-// mistake in the calling program, and the control endpoint validates before it gets here.
+// AddFault puts the fault at the end of the list and returns its id. It panics on a fault that Validate refuses: that
+// is a mistake in the calling program, and the control endpoint validates before it gets here.
 func (s *Simulator) AddFault(f Fault) (id string) {
 	if err := f.Validate(); err != nil {
 		panic(fmt.Sprintf("cmssim: invalid fault: %v", err))

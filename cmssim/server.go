@@ -25,8 +25,8 @@ type Server struct {
 	conns  sync.WaitGroup
 }
 
-// Listen starts a simulator on addr ("127.0.0.1:0" for any free port), over https if Config.TLS is set. The address is open
-// when it returns.
+// Listen starts a simulator on addr ("127.0.0.1:0" for any free port), over https if Config.TLS is set. The address is
+// open when it returns.
 func Listen(addr string, config Config) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -69,9 +69,9 @@ func dialable(addr net.Addr) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 }
 
-// connState counts connections, those accepted and those that still have a goroutine. StateNew is reported by the accept
-// loop itself, so no Add can come after done is closed, and Wait after that sees them all. A hijacked connection is closed
-// by its handler right away.
+// connState counts connections, those accepted and those that still have a goroutine. StateNew is reported by the
+// accept loop itself, so no Add can come after done is closed, and Wait after that sees them all. A hijacked connection
+// is closed by its handler right away.
 func (s *Server) connState(conn net.Conn, state http.ConnState) {
 	s.sim.ConnState(conn, state)
 	switch state {
@@ -105,7 +105,8 @@ func (s *Server) Err() error {
 	}
 }
 
-// Shutdown stops accepting, lets the calls in flight end until ctx does, and closes. Hanging calls take all of that time.
+// Shutdown stops accepting, lets the calls in flight end until ctx does, and closes. Hanging calls take all of that
+// time.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.http.Shutdown(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(fmt.Errorf("shutting the simulator down: %w", err), s.Close())

@@ -50,8 +50,8 @@ func (c Config) Validate() error {
 	return err
 }
 
-// Simulator answers as the CMS does. It is an http.Handler for any server; Listen starts one with its own. All methods may
-// be called at any time from any goroutine.
+// Simulator answers as the CMS does. It is an http.Handler for any server; Listen starts one with its own. All methods
+// may be called at any time from any goroutine.
 type Simulator struct {
 	config   Config
 	verifier *verifier // nil: signatures are not checked
@@ -83,8 +83,8 @@ var (
 // bodies holds the buffers of answers, as *[]byte. The largest answer, all codes of an extreme contract, has 1.7 kB.
 var bodies sync.Pool
 
-// New returns a simulator. Times that Config.Validate refuses are brought into range. It panics on a Verify or Encrypt that
-// Validate refuses: a simulator that lets everything pass would make a test green.
+// New returns a simulator. Times that Config.Validate refuses are brought into range. It panics on a Verify or Encrypt
+// that Validate refuses: a simulator that lets everything pass would make a test green.
 func New(config Config) *Simulator {
 	if config.Seed == 0 {
 		config.Seed = rand.Uint64()
@@ -234,8 +234,8 @@ func (s *Simulator) drawLatency() time.Duration {
 // draw returns the next random number of the seed's sequence, without a lock.
 func (s *Simulator) draw() uint64 { return mix(s.config.Seed + s.draws.Add(1)) }
 
-// correlationID looks like those of Mastercard's edge ("0.c63e1202.1779961183.8c33327b"): opaque, no UUID. An odd factor
-// permutes the 32-bit numbers, so ids differ until four billion calls have been answered.
+// correlationID looks like those of Mastercard's edge ("0.c63e1202.1779961183.8c33327b"): opaque, no UUID. An odd
+// factor permutes the 32-bit numbers, so ids differ until four billion calls have been answered.
 func (s *Simulator) correlationID(now time.Time) string {
 	var room [40]byte
 	b := append(room[:0], "0."...)

@@ -21,8 +21,8 @@ type Stats struct {
 	First        time.Time     `json:"first,omitzero"`
 	Last         time.Time     `json:"last,omitzero"`
 
-	// RefusedSignatures counts the calls that Config.Verify refused by cause: header, noConsumerKey, bodyHash, consumerKey,
-	// signature, timestamp, nonce.
+	// RefusedSignatures counts the calls that Config.Verify refused by cause: header, noConsumerKey, bodyHash,
+	// consumerKey, signature, timestamp, nonce.
 	RefusedSignatures map[string]int64 `json:"refusedSignatures,omitempty"`
 
 	// ByContract counts the recorded calls by contract; only on request (Simulator.CallsByContract, ?by=contract).
@@ -159,8 +159,8 @@ func (r *recorder) reset() {
 // Stats returns the counters at this moment.
 func (s *Simulator) Stats() Stats { return s.counters.snapshot() }
 
-// Calls returns the recorded calls about a contract in order of arrival. Only the latest 65536 calls about all contracts
-// are kept, and none unless Config.Record is on.
+// Calls returns the recorded calls about a contract in order of arrival. Only the latest 65536 calls about all
+// contracts are kept, and none unless Config.Record is on.
 func (s *Simulator) Calls(contractID int64) []Call {
 	var calls []Call
 	s.recorder.each(func(c *Call) {

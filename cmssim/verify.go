@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Verify makes the simulator check the signature of every call as Mastercard's gateway does: OAuth 1.0a with the body hash
-// extension, one-legged, RSA-SHA256 or RSA-PSS (SHA-256, MGF1 with SHA-256, salt of 32 bytes).
+// Verify makes the simulator check the signature of every call as Mastercard's gateway does: OAuth 1.0a with the body
+// hash extension, one-legged, RSA-SHA256 or RSA-PSS (SHA-256, MGF1 with SHA-256, salt of 32 bytes).
 type Verify struct {
 	ConsumerKey string         // the one that calls must name; as on the wire
 	Key         *rsa.PublicKey // of the signing key; at least 2048 bits
@@ -42,8 +42,8 @@ const (
 	causeHeader      cause = iota // no Authorization header, or one that cannot be read
 	causeNoKey                    // no oauth_consumer_key
 	causeBodyHash                 // oauth_body_hash is not that of the body
-	causeConsumerKey              // another consumer key than ours
-	causeSignature                // the signature is not that of the request by our key
+	causeConsumerKey              // another consumer key than the configured one
+	causeSignature                // the signature is not that of the request by the configured key
 	causeTimestamp                // too old or too new
 	causeNonce                    // used before
 	causes                        // their number
@@ -140,8 +140,8 @@ func denied(why cause, reason, base string) *refusal {
 	return &refusal{why, http.StatusUnauthorized, e}
 }
 
-// bodyHashed reports whether hash is the Base64 of the SHA-256 of the request's body, which it uses up. In the header, hash
-// may be escaped or not.
+// bodyHashed reports whether hash is the Base64 of the SHA-256 of the request's body, which it uses up. In the header,
+// hash may be escaped or not.
 func bodyHashed(r *http.Request, hash string) bool {
 	sum := sha256.New()
 	if n, err := io.Copy(sum, io.LimitReader(r.Body, maxSignedBody+1)); err != nil || n > maxSignedBody {
@@ -168,8 +168,8 @@ func (v *verifier) signed(base, method, signature string) bool {
 	return rsa.VerifyPKCS1v15(v.Key, crypto.SHA256, digest[:], raw) == nil
 }
 
-// nonces remembers which nonces were used, for a lifetime or, where there are too many, the latest maxNonces of them: two
-// generations, of which the older one is dropped as a whole. Hashes have one size, however long a nonce is.
+// nonces remembers which nonces were used, for a lifetime or, where there are too many, the latest maxNonces of them:
+// two generations, of which the older one is dropped as a whole. Hashes have one size, however long a nonce is.
 type nonces struct {
 	lifetime time.Duration
 	mu       sync.Mutex

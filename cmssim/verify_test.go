@@ -25,8 +25,8 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 )
 
-// The signature base string of the operation as Mastercard's own client libraries make it, in parts: between the first two
-// comes %252C where the wire has %2C between the codes, and %2C where it has a comma.
+// The signature base string of the operation as Mastercard's own client libraries make it, in parts: between the first
+// two comes %252C where the wire has %2C between the codes, and %2C where it has a comma.
 const (
 	consumerKey = "WFQHgP6gI01ZxbpqUzdWQ_GpDVrym3dhY6Q9X3PZe4ba3850!3b9f3d6593d04a0cbefadaf8bb3975fb0000000000000000"
 	bodyHash    = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
@@ -239,7 +239,7 @@ func TestRefusedCalls(t *testing.T) {
 	}
 }
 
-// TestSignedBodies: a body counts with its hash, whatever the operation then says to it.
+// TestSignedBodies: a body counts with its hash, no matter what the operation then says to it.
 func TestSignedBodies(t *testing.T) {
 	atVectorTime(t, func(t *testing.T) {
 		const body = `{"foõ":"bar"}`
@@ -265,7 +265,8 @@ func TestSignedBodies(t *testing.T) {
 	})
 }
 
-// TestVerificationComesFirst: before faults and the capacity limit, so that no call is repeated under a used nonce unseen.
+// TestVerificationComesFirst: before faults and the capacity limit, so that no call is repeated under a used nonce
+// unseen.
 func TestVerificationComesFirst(t *testing.T) {
 	config := verifying()
 	config.Record = true

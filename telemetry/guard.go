@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// openPaths answer every Host and Origin: probes and scrapes come by names that nobody lists, and hold nothing of a request.
+// openPaths answer every Host and Origin: probes and scrapes come by names that nobody lists, and hold nothing of a
+// request.
 var openPaths = map[string]bool{"/": true, "/livez": true, "/readyz": true, "/metrics": true}
 
 // maxProfile bounds ?seconds= of a profile: while one is taken, the program pays for it.
@@ -49,8 +50,8 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.next.ServeHTTP(w, r)
 }
 
-// allows says whether a Host is one of the instance's own. A page elsewhere whose name is made to point here (DNS rebinding)
-// still sends that name, and never an IP address.
+// allows says whether a Host is one of the instance's own. A page elsewhere whose name is made to point here (DNS
+// rebinding) still sends that name, and never an IP address.
 func (g guard) allows(host string) bool {
 	name := hostName(host)
 	_, err := netip.ParseAddr(name)
@@ -68,10 +69,10 @@ func hostName(host string) string {
 }
 
 // fromPage says that a web page asks, and not a person who typed the address or follows a link of the profiles' index.
-// Browsers send Origin with every POST and with what a page of another origin reads (Fetch Standard 3.2), and Sec-Fetch-Site
-// to addresses that they trust, 127.0.0.1 among them (Fetch Metadata 2.4). No page is served that could send a POST or set
-// an Origin. A page of another port of this host is same-site, and no more ours than any other: http.CrossOriginProtection
-// would let its GETs pass.
+// Browsers send Origin with every POST and with what a page of another origin reads (Fetch Standard 3.2), and
+// Sec-Fetch-Site to addresses that they trust, 127.0.0.1 among them (Fetch Metadata 2.4). No page is served that could
+// send a POST or set an Origin. A page of another port of this host is same-site, and no more ours than any other:
+// http.CrossOriginProtection would let its GETs pass.
 func fromPage(r *http.Request) bool {
 	if r.Header.Get("Origin") != "" {
 		return true

@@ -266,10 +266,11 @@ func (b *handling) holds(partition int32, offset int64) bool {
 // confirmation is how much of the time without progress a handler is suspected for; before that it is only slow.
 const confirmation = 4
 
-// handlers returns those that have shown no sign of life for too long. One that asks again may have had to wait for as long
-// as the CMS told it to. One that waits for leave to call may have to wait for any time, but then the CMS client knows of it:
-// as long as it knows of as many as are silent, nothing is wrong. Those that have not asked yet are certainly among them. One
-// that has stepped aside waits for something that keeps dead letters back, or for as long as the CMS asked for.
+// handlers returns those that have shown no sign of life for too long. One that asks again may have had to wait for as
+// long as the CMS told it to. One that waits for leave to call may have to wait for any time, but then the CMS client
+// knows of it: as long as it knows of as many as are silent, nothing is wrong. Those that have not asked yet are
+// certainly among them. One that has stepped aside waits for something that keeps dead letters back, or for as long as
+// the CMS asked for.
 func (h *history) handlers(m *moment) []suspicion {
 	var silent, all []suspicion
 	fresh := 0

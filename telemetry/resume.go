@@ -2,8 +2,8 @@ package telemetry
 
 import "net/http"
 
-// OperatorHeader names who resumes. A web page of another site cannot set a header of its own without asking (CORS, Fetch
-// Standard 4.8), and is never allowed to.
+// OperatorHeader names who resumes. A web page of another site cannot set a header of its own without asking (CORS,
+// Fetch Standard 4.8), and is never allowed to.
 const OperatorHeader = "X-Balanceq-Operator"
 
 // maxOperator bounds the name, in bytes.

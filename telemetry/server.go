@@ -121,9 +121,9 @@ type Server struct {
 // idleTimeout ends connections on which nothing is asked.
 const idleTimeout = time.Minute
 
-// Listen binds the address, so that a port that is taken is an error at start and not a line in the log. resume does what
-// POST /resume asks for, in the name of who. hosts are names by which the instance may be asked for more than openPaths, besides
-// IP addresses and localhost.
+// Listen binds the address, so that a port that is taken is an error at start and not a line in the log. resume does
+// what POST /resume asks for, in the name of who. hosts are names by which the instance may be asked for more than
+// openPaths, besides IP addresses and localhost.
 func Listen(
 	address string, hosts []string, reg prometheus.Gatherer, sources Sources, watchdog *Watchdog,
 	resume func(who string) Resumption,

@@ -25,8 +25,8 @@ type Sources struct {
 	CallsSaved func() uint64
 	// Handlers are the books of the handlers at work.
 	Handlers *Handlers
-	// AskKafka finds out what only Kafka knows, if it can be asked at all: whether it has something at these offsets of the
-	// request topic, by partition; and, with group, whether the group's coordinator answers.
+	// AskKafka finds out what only Kafka knows, if it can be asked at all: whether it has something at these offsets of
+	// the request topic, by partition; and, with group, whether the group's coordinator answers.
 	AskKafka func(ctx context.Context, group bool, from map[int32]int64) (there map[int32]bool, err error)
 }
 

@@ -105,8 +105,8 @@ func (w *Watchdog) say(v Verdict) {
 // askTimeout is how long Kafka may take to answer.
 const askTimeout = 10 * time.Second
 
-// askKafka asks for what the snapshots do not tell: whether a partition from which nothing comes has nothing to give, and
-// whether an instance without a place in the group could have one. While records flow it asks nothing.
+// askKafka asks for what the snapshots do not tell: whether a partition from which nothing comes has nothing to give,
+// and whether an instance without a place in the group could have one. While records flow it asks nothing.
 func (w *Watchdog) askKafka(ctx context.Context) {
 	c, waiting := w.sources.Consumer(), w.sources.CMS().Cause != "" || w.sources.Budget().Spent()
 	fetched, from := map[int32]int64{}, map[int32]int64{}

@@ -1,7 +1,7 @@
-// Package jwe opens the encrypted answers of the Mastercard Processing Core API: a JSON object with one member that holds
-// a compact JWE (RFC 7516), such as {"encryptedData":"eyJ…"}. Mastercard's own libraries write alg RSA-OAEP-256, enc A256GCM
-// and a kid that is the hex SHA-256 of the public key (SubjectPublicKeyInfo, DER); they read three more values of enc, and
-// so does this package.
+// Package jwe opens the encrypted answers of the Mastercard Processing Core API: a JSON object with one member that
+// holds a compact JWE (RFC 7516), such as {"encryptedData":"eyJ…"}. Mastercard's own libraries write alg RSA-OAEP-256,
+// enc A256GCM and a kid that is the hex SHA-256 of the public key (SubjectPublicKeyInfo, DER); they read three more
+// values of enc, and so does this package.
 package jwe
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ErrMalformed says that there is an envelope, but what is in it is no JWE that is read here, or is damaged. Another answer to
-// the same question may well be readable.
+// ErrMalformed says that there is an envelope, but what is in it is no JWE that is read here, or is damaged. Another
+// answer to the same question may well be readable.
 var ErrMalformed = errors.New("the encrypted answer is malformed")
 
 // What is accepted. No RSA1_5 and no RSA-OAEP with SHA-1: an attacker who can choose the algorithm chooses the weakest.
@@ -32,8 +32,8 @@ var (
 )
 
 const (
-	// maxHeader bounds the header, in bytes of Base64: it is parsed before anything is authenticated, its unknown members by
-	// recursion. Mastercard's have 150; 8 KiB leave room for a certificate chain.
+	// maxHeader bounds the header, in bytes of Base64: it is parsed before anything is authenticated, its unknown members
+	// by recursion. Mastercard's have 150; 8 KiB leave room for a certificate chain.
 	maxHeader = 8 << 10
 	maxQuoted = 128 // bytes of the sender's text in an error
 )
@@ -45,8 +45,8 @@ type Decrypter struct {
 	keys   func() []*rsa.PrivateKey
 }
 
-// New returns a Decrypter that looks for the JWE in the given top-level members. keys returns the private keys in force; it
-// is called for every encrypted answer, so that keys can be replaced at any time.
+// New returns a Decrypter that looks for the JWE in the given top-level members. keys returns the private keys in
+// force; it is called for every encrypted answer, so that keys can be replaced at any time.
 func New(fields []string, keys func() []*rsa.PrivateKey) *Decrypter {
 	d := &Decrypter{fields: fields, keys: keys}
 	for _, field := range fields {
@@ -57,8 +57,8 @@ func New(fields []string, keys func() []*rsa.PrivateKey) *Decrypter {
 }
 
 // Decrypt returns the plaintext of an encrypted answer, byte for byte, and any other body as it is: plain and encrypted
-// answers may come from the same operation, errors included. An error wraps ErrMalformed where the body is to blame; any
-// other error is about the keys.
+// answers may come from the same operation, errors included. An error wraps ErrMalformed where the body is to blame;
+// any other error is about the keys.
 func (d *Decrypter) Decrypt(body []byte) (plain []byte, err error) {
 	token, found := d.envelope(body)
 	if !found {
@@ -100,8 +100,8 @@ func (d *Decrypter) envelope(body []byte) (token string, found bool) {
 	return "", false
 }
 
-// member returns the first of the fields that is a string. It reads the whole body, strictly: what is no JSON object is no
-// envelope, and decoding the answer will say so.
+// member returns the first of the fields that is a string. It reads the whole body, strictly: what is no JSON object is
+// no envelope, and decoding the answer will say so.
 func (d *Decrypter) member(body []byte) (token string, found bool) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if start, err := dec.ReadToken(); err != nil || start.Kind() != '{' {
@@ -132,15 +132,15 @@ func (d *Decrypter) member(body []byte) (token string, found bool) {
 	return token, found && errors.Is(err, io.EOF)
 }
 
-// keyring unwraps the content encryption key of one JWE (jose.OpaqueKeyDecrypter). go-jose answers every failure with the
-// same error; noKey tells the one apart that another key would have opened it.
+// keyring unwraps the content encryption key of one JWE (jose.OpaqueKeyDecrypter). go-jose answers every failure with
+// the same error; noKey tells the one apart that another key would have opened it.
 type keyring struct {
 	keys  []*rsa.PrivateKey
 	noKey bool
 }
 
-// DecryptKey uses the key that the JWE names, or tries all where it names none of these. It cannot be used as an oracle: what
-// follows from its outcome stays in this process.
+// DecryptKey uses the key that the JWE names, or tries all where it names none of these. It cannot be used as an
+// oracle: what follows from its outcome stays in this process.
 func (r *keyring) DecryptKey(encryptedKey []byte, header jose.Header) ([]byte, error) {
 	for _, key := range r.keys {
 		if keyID(&key.PublicKey) == header.KeyID {
@@ -166,8 +166,8 @@ func keyID(key *rsa.PublicKey) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// malformed wraps what go-jose found. Its text may repeat the sender's, in any length, but nothing that is secret: keys and
-// plaintext are in none of its errors.
+// malformed wraps what go-jose found. Its text may repeat the sender's, in any length, but nothing that is secret: keys
+// and plaintext are in none of its errors.
 func malformed(err error) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, quote(strings.TrimPrefix(err.Error(), "go-jose/go-jose: ")))
 }

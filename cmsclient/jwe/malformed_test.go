@@ -99,7 +99,8 @@ func checkText(t testing.TB, err error) {
 	}
 }
 
-// TestKeys: where our keys are at fault, the error says so and is not ErrMalformed. (What to set is the client's to say.)
+// TestKeys: where our keys are at fault, the error says so and is not ErrMalformed. (What to set is the client's to
+// say.)
 func TestKeys(t *testing.T) {
 
 	list := vectors(t)

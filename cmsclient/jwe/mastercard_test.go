@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The published vectors of Mastercard's own libraries (testdata/mastercard), in the envelope of its older products and in
-// the libraries' default.
+// The published vectors of Mastercard's own libraries (testdata/mastercard), in the envelope of its older products and
+// in the libraries' default.
 func TestMastercardVectors(t *testing.T) {
 	der, err := os.ReadFile("testdata/mastercard/test_key_pkcs8-2048.der")
 	if err != nil {

@@ -29,12 +29,12 @@ type File[T any] struct {
 	err    error // of the files as they were then; nil: value is what they hold
 }
 
-// state tells contents from each other, and also from a failure to read them. A digest, since keys should not be in memory
-// more often than needed.
+// state tells contents from each other, and also from a failure to read them. A digest, since keys should not be in
+// memory more often than needed.
 type state [sha256.Size]byte
 
-// Open reads and parses the files at paths; parse gets the contents in the same order, and must not keep them. All errors
-// begin with name, the setting that holds the paths, and name the files without their folders.
+// Open reads and parses the files at paths; parse gets the contents in the same order, and must not keep them. All
+// errors begin with name, the setting that holds the paths, and name the files without their folders.
 func Open[T any](name string, paths []string, parse func(contents [][]byte) (T, error)) (*File[T], error) {
 	f := &File[T]{name: name, paths: paths, parse: parse}
 	if _, err := f.Refresh(); err != nil {
@@ -53,9 +53,9 @@ func (f *File[T]) Failing() error {
 	return f.err
 }
 
-// Refresh reads the files again and reports whether Value has changed. It compares contents: Kubernetes replaces files by
-// way of symbolic links, and a copied file may keep its time. Files that cannot be read or parsed, as while they are being
-// written, leave the value alone. Their error is returned once; then nil, until the files change again.
+// Refresh reads the files again and reports whether Value has changed. It compares contents: Kubernetes replaces files
+// by way of symbolic links, and a copied file may keep its time. Files that cannot be read or parsed, as while they are
+// being written, leave the value alone. Their error is returned once; then nil, until the files change again.
 func (f *File[T]) Refresh() (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

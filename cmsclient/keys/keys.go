@@ -28,8 +28,8 @@ type Key struct {
 //   - PEM (RFC 7468) with one unencrypted "PRIVATE KEY" or "RSA PRIVATE KEY" and any number of "CERTIFICATE", in any order;
 //   - an unencrypted PKCS#8 key (RFC 5958) in DER.
 //
-// The password opens PKCS#12; the other forms have none and ignore it. Errors say how to fix the file; they hold neither
-// the password nor anything of the key.
+// The password opens PKCS#12; the other forms have none and ignore it. Errors say how to fix the file; they hold
+// neither the password nor anything of the key.
 func Parse(data []byte, password string) (Key, error) {
 	if bytes.Contains(data, pemBegin) {
 		return parsePEM(data)

@@ -11,9 +11,9 @@ import (
 // param is a parameter of the query or of OAuth, as it is on the wire.
 type param struct{ name, value string }
 
-// queryParams splits a query and leaves its text as it is. RFC 5849 §3.4.1.3 would decode and encode it again; the gateway
-// verifies against the wire text (github.com/Mastercard/oauth1-signer-java issue 12): %2C is signed as %252C, a comma as
-// %2C. A parameter without = has an empty value.
+// queryParams splits a query and leaves its text as it is. RFC 5849 §3.4.1.3 would decode and encode it again; the
+// gateway verifies against the wire text (github.com/Mastercard/oauth1-signer-java issue 12): %2C is signed as %252C, a
+// comma as %2C. A parameter without = has an empty value.
 func queryParams(raw string) []param {
 	params := make([]param, 0, 8) // what one balance query has, OAuth's included
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -42,8 +42,8 @@ func paramString(params []param) string {
 	return string(out)
 }
 
-// baseURL returns the base string URI (RFC 5849 §3.4.1.2): scheme and Host in lower case, without the scheme's own port,
-// and the path as it is on the wire.
+// baseURL returns the base string URI (RFC 5849 §3.4.1.2): scheme and Host in lower case, without the scheme's own
+// port, and the path as it is on the wire.
 func baseURL(r *http.Request) string {
 	scheme := strings.ToLower(r.URL.Scheme)
 	host := strings.ToLower(cmp.Or(r.Host, r.URL.Host)) // as http.Request.Write chooses the Host header

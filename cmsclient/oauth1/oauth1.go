@@ -34,8 +34,8 @@ type Signer struct {
 	key         func() *rsa.PrivateKey
 }
 
-// New returns a Signer; key is asked at every signature, so that keys can be changed. An error says what is wrong with the
-// consumer key or the method, and does not repeat the consumer key.
+// New returns a Signer; key is asked at every signature, so that keys can be changed. An error says what is wrong with
+// the consumer key or the method, and does not repeat the consumer key.
 func New(consumerKey string, method Method, key func() *rsa.PrivateKey) (*Signer, error) {
 	// It is written between quotation marks, as it is.
 	invalid := func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' || c == ',' }
@@ -55,7 +55,8 @@ func New(consumerKey string, method Method, key func() *rsa.PrivateKey) (*Signer
 var consumerKeyForm = regexp.MustCompile(`^[0-9A-Za-z_-]{48}![0-9A-Za-z_-]{48}$`)
 
 // CheckConsumerKey says whether s has the form of Mastercard's consumer keys: 97 characters, 48 on either side of an
-// exclamation mark. The form is observed, not promised: an error is worth a warning, no more. It does not repeat the key.
+// exclamation mark. The form is observed, not promised: an error is worth a warning, no more. It does not repeat the
+// key.
 func CheckConsumerKey(s string) error {
 	if !consumerKeyForm.MatchString(s) {
 		return fmt.Errorf("the consumer key (%d characters) does not look like one, "+
@@ -64,8 +65,8 @@ func CheckConsumerKey(s string) error {
 	return nil
 }
 
-// Authenticate sets the Authorization header, with a nonce and a timestamp of its own. It must come last: it signs method,
-// Host, path and query as they go over the wire. A body is read by way of GetBody, and stays unread itself.
+// Authenticate sets the Authorization header, with a nonce and a timestamp of its own. It must come last: it signs
+// method, Host, path and query as they go over the wire. A body is read by way of GetBody, and stays unread itself.
 func (s *Signer) Authenticate(r *http.Request) error {
 	authorization, err := s.authorization(r, newNonce(), time.Now())
 	if err != nil {
@@ -97,8 +98,8 @@ func (s *Signer) authorization(r *http.Request, nonce string, now time.Time) (st
 	if err != nil {
 		return "", err
 	}
-	// Values are written as they were signed: were the body hash escaped here, the gateway would expect it escaped twice in
-	// the base string. Only the signature, which is not part of what it signs, is escaped.
+	// Values are written as they were signed: were the body hash escaped here, the gateway would expect it escaped twice
+	// in the base string. Only the signature, which is not part of what it signs, is escaped.
 	header := make([]byte, 0, 1024)
 	header = append(header, "OAuth "...)
 	for _, p := range oauth {
