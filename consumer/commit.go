@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -69,7 +70,7 @@ func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition, dead
 
 // commitLocked requires commitMu.
 func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, more bool) {
-	asked := map[Epoch]offsets{}
+	asked := map[group.Lease]offsets{}
 	committing := map[int32]*partition{}
 	for _, p := range parts {
 		// Given back between held() and here: Release has committed it already, and its next owner may have moved on.
@@ -99,7 +100,7 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, 
 }
 
 // commitUnder makes one commit and returns what is committed. It requires commitMu.
-func (c *Consumer) commitUnder(ctx context.Context, epoch Epoch, o offsets) offsets {
+func (c *Consumer) commitUnder(ctx context.Context, epoch group.Lease, o offsets) offsets {
 	began := time.Now()
 	committed, err := c.delivery.Commit(ctx, epoch, o)
 	c.obs.Committed(time.Since(began), err)

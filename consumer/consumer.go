@@ -164,7 +164,7 @@ func (c *Consumer) trouble(err error, tries int) *zerolog.Event {
 // and what waits for the CMS, or for an operator, would wait for longer than anybody.
 const quietDrain = time.Second
 
-// Release implements Owner: it stops intake, lets everything that was started finish within the budget, and commits. What
+// Release implements group.Owner: it stops intake, lets everything that was started finish within the budget, and commits. What
 // was started must finish, not only what is being called: a hole in the finished offsets would repeat all that follows it.
 func (c *Consumer) Release(ids []int32) {
 	parts := c.drainStart(ids)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -290,7 +291,7 @@ func TestRunReturnsTheErrorOfTheMembership(t *testing.T) {
 	defer wire.Close()
 	consumer := New(testConfig(), Parts{
 		Offsets: wire, Fetch: wire, Gate: newFakeGate(), Observer: &fakeObserver{}, Delivery: &fakeDelivery{},
-		Member: joinFunc(func(context.Context, Owner) error { return broken }),
+		Member: joinFunc(func(context.Context, group.Owner) error { return broken }),
 	})
 	began := time.Now()
 	if err := consumer.Run(t.Context()); !errors.Is(err, broken) {
@@ -301,6 +302,6 @@ func TestRunReturnsTheErrorOfTheMembership(t *testing.T) {
 	}
 }
 
-type joinFunc func(context.Context, Owner) error
+type joinFunc func(context.Context, group.Owner) error
 
-func (f joinFunc) Join(ctx context.Context, owner Owner) error { return f(ctx, owner) }
+func (f joinFunc) Join(ctx context.Context, owner group.Owner) error { return f(ctx, owner) }

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -17,7 +18,7 @@ type Delivery interface {
 	// Commit makes offsets permanent under the epoch, with whatever has to go with them, and returns what has become
 	// permanent, on an error as well. That may be less than was asked for: of a partition an offset below the one asked for,
 	// or none. If it is below, the rest can be committed at once.
-	Commit(ctx context.Context, epoch Epoch, o offsets) (committed offsets, err error)
+	Commit(ctx context.Context, epoch group.Lease, o offsets) (committed offsets, err error)
 	// Revoked says that partitions have been given back: outcomes of theirs that are kept are the next owner's business.
 	Revoked()
 	// Durable says whether the outcome of a record that counts as done outlives a crash, whatever is committed. If so,
@@ -46,7 +47,7 @@ func (d AtLeastOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out sche
 }
 
 // Commit implements Delivery: all or, as far as is known, nothing.
-func (d AtLeastOnce) Commit(ctx context.Context, epoch Epoch, o offsets) (offsets, error) {
+func (d AtLeastOnce) Commit(ctx context.Context, epoch group.Lease, o offsets) (offsets, error) {
 	if err := epoch.Commit(ctx, o); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -55,7 +56,7 @@ func (d ExactlyOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out sche
 func (d ExactlyOnce) Durable() bool { return false }
 
 // Commit implements Delivery.
-func (d ExactlyOnce) Commit(ctx context.Context, epoch Epoch, o offsets) (offsets, error) {
+func (d ExactlyOnce) Commit(ctx context.Context, epoch group.Lease, o offsets) (offsets, error) {
 	return d.Writer.Commit(ctx, epoch.Member, o)
 }
 

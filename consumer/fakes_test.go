@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -50,10 +51,10 @@ func brokerEpoch(c *kfake.Cluster) *fakeEpoch {
 
 // fakeMember is a membership that does what the test says.
 type fakeMember struct {
-	owner chan Owner
+	owner chan group.Owner
 }
 
-func (m *fakeMember) Join(ctx context.Context, owner Owner) error {
+func (m *fakeMember) Join(ctx context.Context, owner group.Owner) error {
 	m.owner <- owner
 	<-ctx.Done()
 	return nil
@@ -108,7 +109,7 @@ func (d *fakeDelivery) Deliver(_ context.Context, inq *schemas.Inquiry, _ schema
 	return nil
 }
 
-func (d *fakeDelivery) Commit(ctx context.Context, epoch Epoch, o offsets) (offsets, error) {
+func (d *fakeDelivery) Commit(ctx context.Context, epoch group.Lease, o offsets) (offsets, error) {
 	if err := epoch.Commit(ctx, o); err != nil {
 		return nil, err
 	}

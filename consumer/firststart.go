@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -74,7 +75,7 @@ func (c *Consumer) begun(ctx context.Context) (begun bool, all []int32, err erro
 
 // beginGroup commits where the group begins in all partitions, and returns that. Without all of it nothing is committed:
 // what is left out would be taken for added later.
-func (c *Consumer) beginGroup(ctx context.Context, epoch Epoch, log logID, all []int32) (map[int32]position, error) {
+func (c *Consumer) beginGroup(ctx context.Context, epoch group.Lease, log logID, all []int32) (map[int32]position, error) {
 	from, err := c.resolve(ctx, log, all, int64(c.cfg.Start))
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/balanceq/balanceq/kafkawire"
@@ -27,8 +28,8 @@ func startInGroup(t *testing.T, c *kfake.Cluster, handler HandlerFunc, change fu
 	t.Helper()
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	t.Cleanup(wire.Close)
-	return startMember(t, c, handler, change, NewClassic(ClassicConfig{
-		MemberConfig{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, shortSession,
+	return startMember(t, c, handler, change, group.NewClassic(group.ClassicConfig{
+		MemberConfig: group.MemberConfig{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, SessionTimeout: shortSession,
 	}, wire, zerolog.Nop()))
 }
 

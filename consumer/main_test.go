@@ -2,12 +2,9 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -46,31 +43,13 @@ func eventually(t *testing.T, what string, cond func() bool) {
 // broker is kfake with the topic in it. It listens below the ephemeral ports.
 func broker(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
-	opts = append(opts, kfake.SeedTopics(partitions, testTopic), kfake.ListenFn(listen))
+	opts = append(opts, kfake.SeedTopics(partitions, testTopic), kfake.ListenFn(kafkatest.Listen))
 	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
 	return cluster
-}
-
-var ports struct {
-	sync.Mutex
-	next int
-}
-
-func listen(network, _ string) (net.Listener, error) {
-	ports.Lock()
-	defer ports.Unlock()
-	for range 2000 {
-		ports.next++
-		l, err := net.Listen(network, net.JoinHostPort("127.0.0.1", strconv.Itoa(21000+ports.next)))
-		if err == nil {
-			return l, nil
-		}
-	}
-	return nil, errors.New("no free port")
 }
 
 func settings(c *kfake.Cluster) kafkawire.Settings {

@@ -3,17 +3,40 @@ package consumer
 import (
 	"context"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
-	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// kind is a kind of membership under test.
+type kind struct {
+	name   string
+	member func(cfg group.MemberConfig, session time.Duration, wire *kafkawire.Client) Membership
+}
+
+var (
+	classic = kind{"classic", func(cfg group.MemberConfig, session time.Duration, wire *kafkawire.Client) Membership {
+		return group.NewClassic(group.ClassicConfig{MemberConfig: cfg, SessionTimeout: session}, wire, zerolog.Nop())
+	}}
+	kip848 = kind{"kip848", func(cfg group.MemberConfig, _ time.Duration, wire *kafkawire.Client) Membership {
+		return group.NewKIP848(cfg, wire, zerolog.Nop()) // its session is the brokers'
+	}}
+)
+
+// eachKind runs a test for both.
+func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
+	t.Helper()
+	for _, k := range []kind{classic, kip848} {
+		t.Run(k.name, func(t *testing.T) { test(t, k) })
+	}
+}
 
 // stage is a topic and a group of its name on the shared broker.
 type stage struct {
@@ -22,7 +45,7 @@ type stage struct {
 	topic    string
 	n        int32
 	admin    *kafkawire.Client
-	ledger   *ledger
+	ledger   *kafkatest.Ledger
 	oracle   *kgo.Client
 }
 
@@ -33,12 +56,18 @@ const stageSession = 6 * time.Second
 func newStage(t *testing.T, k kind, partitions int32) *stage {
 	t.Helper()
 	shared := kafkatest.Shared()
-	s := &stage{kind: k, topic: shared.Topic(t, int(partitions)), n: partitions, ledger: newLedger()}
+	s := &stage{kind: k, topic: shared.Topic(t, int(partitions)), n: partitions, ledger: kafkatest.NewLedger()}
 	s.settings = kafkawire.Settings{Brokers: shared.Brokers(), ClientID: "test"}
 	s.admin = kafkawire.NewClient(s.settings)
 	t.Cleanup(s.admin.Close)
-	if k.name == kip848.name && !offered(t, shared, s.admin) {
-		t.Skip("the brokers do not offer the consumer group protocol")
+	if k.name == kip848.name {
+		offered, err := s.admin.OffersConsumerProtocol(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !offered {
+			t.Skip("the brokers do not offer the consumer group protocol")
+		}
 	}
 	oracle, err := kgo.NewClient(kgo.SeedBrokers(s.settings.Brokers...), kgo.DefaultProduceTopic(s.topic),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -48,37 +77,6 @@ func newStage(t *testing.T, k kind, partitions int32) *stage {
 	t.Cleanup(oracle.Close)
 	s.oracle = oracle
 	return s
-}
-
-// offered fails the test if the answer is not that of the version.
-func offered(t *testing.T, shared *kafkatest.Broker, wire *kafkawire.Client) bool {
-	t.Helper()
-	got, err := wire.OffersConsumerProtocol(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if old := strings.Contains(shared.Image(), ":3."); shared.Kind() != kafkatest.KindExternal && got == old {
-		t.Fatalf("%s %s offers the consumer group protocol: %v", shared.Kind(), shared.Image(), got)
-	}
-	return got
-}
-
-// member runs a member without a consumer.
-func (s *stage) member(t *testing.T, name, instance string, leave bool) *memberRig {
-	t.Helper()
-	return startMemberOf(t, s.kind, s.settings, s.ledger, name, func(o *memberOptions, _ *ledgerOwner) {
-		o.Group, o.Topic, o.session, o.InstanceID, o.LeaveOnStop = s.topic, s.topic, stageSession, instance, leave
-	})
-}
-
-// grow adds partitions.
-func (s *stage) grow(t *testing.T, to int32) {
-	t.Helper()
-	if _, err := s.admin.API().CreatePartitions(t.Context(), &kafka.CreatePartitionsRequest{
-		Topics: []kafka.TopicPartitionsConfig{{Name: s.topic, Count: to}},
-	}); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // write adds n requests to each partition.
@@ -99,15 +97,17 @@ func (s *stage) write(t *testing.T, n int) {
 	}
 }
 
+type ledgerOwner = kafkatest.Owner[group.Lease]
+
 // watchedOwner keeps the ledger in front of a consumer.
 type watchedOwner struct {
 	*ledgerOwner
-	consumer Owner
+	consumer group.Owner
 }
 
-func (o *watchedOwner) Grant(ctx context.Context, epoch Epoch, ids []int32) {
-	o.ledgerOwner.Grant(ctx, epoch, ids)
-	o.consumer.Grant(ctx, epoch, ids)
+func (o *watchedOwner) Grant(ctx context.Context, lease group.Lease, ids []int32) {
+	o.ledgerOwner.Grant(ctx, lease, ids)
+	o.consumer.Grant(ctx, lease, ids)
 }
 
 func (o *watchedOwner) Release(ids []int32) {
@@ -120,7 +120,7 @@ type watchedMember struct {
 	owner *ledgerOwner
 }
 
-func (m watchedMember) Join(ctx context.Context, owner Owner) error {
+func (m watchedMember) Join(ctx context.Context, owner group.Owner) error {
 	return m.Membership.Join(ctx, &watchedOwner{m.owner, owner})
 }
 
@@ -136,10 +136,10 @@ func (s *stage) start(t *testing.T, name, instance string) *worker {
 	cfg.Topic, cfg.Group = s.topic, s.topic
 	r := &rig{t: t, delivery: &fakeDelivery{}, gate: newFakeGate(), observer: &fakeObserver{}}
 	r.offsets, r.fetch = kafkawire.NewClient(s.settings, s.topic), kafkawire.NewClient(s.settings, s.topic)
-	w := &worker{rig: r, owner: &ledgerOwner{name: name, ledger: s.ledger}}
-	member := s.kind.member(memberOptions{MemberConfig{
+	w := &worker{rig: r, owner: &ledgerOwner{Name: name, Ledger: s.ledger}}
+	member := s.kind.member(group.MemberConfig{
 		Group: s.topic, Topic: s.topic, InstanceID: instance, RebalanceTimeout: patience,
-	}, stageSession}, r.offsets, zerolog.Nop())
+	}, stageSession, r.offsets)
 	r.Consumer = New(cfg, Parts{
 		Offsets: r.offsets, Fetch: r.fetch, Member: watchedMember{member, w.owner}, Delivery: r.delivery,
 		Handler: HandlerFunc(answerAll), Gate: r.gate, Log: zerolog.Nop(), Observer: r.observer,
@@ -160,7 +160,7 @@ func answered(workers []*worker) int {
 func (s *stage) settled(workers ...*worker) func() bool {
 	return func() bool {
 		for _, w := range workers {
-			n, even := len(s.ledger.of(w.owner.name)), int(s.n)/len(workers)
+			n, even := len(s.ledger.Of(w.owner.Name)), int(s.n)/len(workers)
 			if n != atHand(w.rig) || n < even || n > even+min(1, int(s.n)%len(workers)) {
 				return false
 			}
@@ -198,8 +198,8 @@ func consumersInAGroup(t *testing.T, k kind) {
 	flow("a has all", s.settled(a))
 	b := start("b", "1")
 	flow("a and b share", s.settled(a, b))
-	if grants, releases := a.owner.calls(); grants != 1 || releases != 1 || len(a.owner.gaveBack()[0]) != partitions/2 {
-		t.Errorf("a: %d grants, gave back %v", grants, a.owner.gaveBack())
+	if grants, releases := a.owner.Calls(); grants != 1 || releases != 1 || len(a.owner.Released()[0]) != partitions/2 {
+		t.Errorf("a: %d grants, gave back %v", grants, a.owner.Released())
 	}
 	c := start("c", "") // dynamic
 	flow("all three share", s.settled(a, b, c))
@@ -207,15 +207,15 @@ func consumersInAGroup(t *testing.T, k kind) {
 		t.Fatal(err)
 	}
 	flow("a and b share again", s.settled(a, b))
-	kept := s.ledger.of("a")
-	_, before := a.owner.calls()
+	kept := s.ledger.Of("a")
+	_, before := a.owner.Calls()
 	if err := b.stop(); err != nil {
 		t.Fatal(err)
 	}
 	b = start("b", "1")
 	flow("b is back", s.settled(a, b))
-	if _, after := a.owner.calls(); after != before || !slices.Equal(s.ledger.of("a"), kept) {
-		t.Errorf("a gave back %v as b restarted", a.owner.gaveBack()[before:])
+	if _, after := a.owner.Calls(); after != before || !slices.Equal(s.ledger.Of("a"), kept) {
+		t.Errorf("a gave back %v as b restarted", a.owner.Released()[before:])
 	}
 	eventually(t, "all is answered", func() bool { return answered(all) >= partitions*written })
 	for _, w := range []*worker{a, b} {
@@ -240,12 +240,12 @@ func consumersInAGroup(t *testing.T, k kind) {
 			t.Errorf("partition %d: committed %d of %d", id, stored[id].Offset, written)
 		}
 	}
-	if wrong := s.ledger.wrong(); len(wrong) > 0 {
+	if wrong := s.ledger.Faults(); len(wrong) > 0 {
 		t.Error(wrong)
 	}
 	for _, w := range all {
 		if _, failures, _ := w.observer.seen(); failures != 0 {
-			t.Errorf("%s: %d commits failed", w.owner.name, failures)
+			t.Errorf("%s: %d commits failed", w.owner.Name, failures)
 		}
 	}
 }
@@ -254,12 +254,16 @@ func consumersInAGroup(t *testing.T, k kind) {
 func TestConsumerDrains(t *testing.T) { eachKind(t, consumerDrains) }
 
 func consumerDrains(t *testing.T, k kind) {
-	c := memberBroker(t, 2)
+	c := broker(t, 2, kfake.GroupMinSessionTimeout(shortSession), kfake.BrokerConfigs(map[string]string{
+		"group.consumer.session.timeout.ms": "500", "group.consumer.heartbeat.interval.ms": "100",
+	}))
 	h := head{make(chan struct{})}
 	join := func(handler HandlerFunc) *rig {
 		wire := kafkawire.NewClient(settings(c), testTopic)
 		t.Cleanup(wire.Close)
-		return startMember(t, c, handler, nil, k.member(testMember(), wire, zerolog.Nop()))
+		return startMember(t, c, handler, nil, k.member(group.MemberConfig{
+			Group: testGroup, Topic: testTopic, RebalanceTimeout: patience,
+		}, shortSession, wire))
 	}
 	first := join(h.handle)
 	eventually(t, "the first member has all", func() bool { return atHand(first) == 2 })
@@ -277,7 +281,7 @@ func consumerDrains(t *testing.T, k kind) {
 	}
 	eventually(t, "the first member drains", draining)
 	began := time.Now()
-	for n := 1; time.Since(began) < 3*brief; n++ {
+	for n := 1; time.Since(began) < 3*shortSession; n++ {
 		produce(t, c, 0, requests(50+n, 1)...)
 		eventually(t, "what it keeps goes on", func() bool { return first.committed(0) == int64(n) })
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -64,7 +65,7 @@ type chunk struct {
 // The way of a record: fetcher → input → dispatch (room, tracker, lane) → handler → delivery → finish (tracker, room).
 type partition struct {
 	id       int32
-	epoch    Epoch
+	epoch    group.Lease
 	log      logID  // that its offsets are about
 	topicID  string // of log, once for all records
 	began    int64  // where it started
@@ -96,7 +97,7 @@ type partition struct {
 	forfeited bool        // its records have no place in the room any more
 }
 
-func newPartition(c *Consumer, id int32, epoch Epoch, from position) *partition {
+func newPartition(c *Consumer, id int32, epoch group.Lease, from position) *partition {
 	return &partition{
 		id: id, epoch: epoch, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
 		input: make(chan chunk, 1), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),

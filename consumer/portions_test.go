@@ -7,13 +7,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
 )
 
 // portions is a consumer of partition 4 whose commits take no more than step offsets each.
-func portions(w *fakeWriter, epoch Epoch) (*Consumer, *partition) {
+func portions(w *fakeWriter, epoch group.Lease) (*Consumer, *partition) {
 	c := &Consumer{
 		cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{}, log: zerolog.Nop(),
 		moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(100, func() {}),

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -19,7 +20,7 @@ type rig struct {
 	*Consumer
 	t        *testing.T
 	cluster  *kfake.Cluster
-	owner    Owner
+	owner    group.Owner
 	delivery *fakeDelivery
 	gate     *fakeGate
 	observer *fakeObserver
@@ -53,7 +54,7 @@ func start(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change fun
 // startWith is start with a delivery of the test's.
 func startWith(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), delivery *fakeDelivery) *rig {
 	t.Helper()
-	member := &fakeMember{owner: make(chan Owner, 1)}
+	member := &fakeMember{owner: make(chan group.Owner, 1)}
 	r := startRig(t, cluster, handler, change, member, delivery)
 	r.owner = <-member.owner
 	return r

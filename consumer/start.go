@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
@@ -15,7 +16,7 @@ import (
 
 // starting is a granted partition of which it is not known yet where it starts. Consumer.mu guards it.
 type starting struct {
-	epoch Epoch
+	epoch group.Lease
 	since time.Time
 	tries int
 	err   error // of the last try
@@ -29,9 +30,9 @@ type position struct {
 	ahead     []run // what is finished beyond it
 }
 
-// Grant implements Owner: it looks up where to start and puts the partitions to work. It returns after the first look;
+// Grant implements group.Owner: it looks up where to start and puts the partitions to work. It returns after the first look;
 // partitions whose start is not known by then start later, each on its own.
-func (c *Consumer) Grant(ctx context.Context, epoch Epoch, ids []int32) {
+func (c *Consumer) Grant(ctx context.Context, epoch group.Lease, ids []int32) {
 	if len(ids) == 0 {
 		c.setJoined(true)
 		c.log.Warn().Str("topic", c.cfg.Topic).Msg("no partition is assigned to this instance: there are more instances than partitions")
@@ -125,7 +126,7 @@ func (c *Consumer) start(granted map[int32]*starting, from map[int32]position) {
 }
 
 // begin puts a partition to work. It requires mu.
-func (c *Consumer) begin(id int32, epoch Epoch, from position) {
+func (c *Consumer) begin(id int32, epoch group.Lease, from position) {
 	p := newPartition(c, id, epoch, from)
 	run, stop := context.WithCancel(c.work)
 	p.stop = stop

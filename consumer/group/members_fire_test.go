@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"fmt"
@@ -12,13 +12,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // lossy wraps listeners: an answer that lose names is lost together with its connection, after the request has been
 // carried out. kfake reads a request's size and its body separately, and writes an answer in one piece.
 func lossy(lose func(key kmsg.Key, answer []byte) bool) kfake.Opt {
 	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
-		l, err := listen(network, address)
+		l, err := kafkatest.Listen(network, address)
 		return lossyListener{l, lose}, err
 	})
 }
@@ -63,7 +65,7 @@ type fire struct {
 	t       *testing.T
 	kind    kind
 	cluster *kfake.Cluster
-	ledger  *ledger
+	ledger  *kafkatest.Ledger
 	running []*memberRig
 	made    int
 
@@ -82,10 +84,10 @@ func (f *fire) step() {
 	case len(f.running) == 0 || code < 3 && len(f.running) < 5:
 		f.made++
 		name := fmt.Sprint(f.made) // static: a dynamic one whose answer is lost leaves a ghost for a session
-		change := func(o *memberOptions, owner *ledgerOwner) {
+		change := func(o *memberOptions, owner *testOwner) {
 			o.InstanceID, o.LeaveOnStop, o.session = name, true, patience/2
 			o.RebalanceTimeout = patience / 4 // kfake waits for one member too many after one has left while it waited in SyncGroup
-			owner.drain = func([]int32) { <-time.After(time.Duration(f.roll(50)) * time.Millisecond) }
+			owner.Drain = func([]int32) { <-time.After(time.Duration(f.roll(50)) * time.Millisecond) }
 		}
 		f.running = append(f.running, startMemberOf(f.t, f.kind, settings(f.cluster), f.ledger, name, change))
 	case code < 5 && len(f.running) > 1:
@@ -108,7 +110,7 @@ func (f *fire) even(partitions int) func() bool {
 		var counts []int
 		sum := 0
 		for _, r := range f.running {
-			counts = append(counts, len(f.ledger.of(r.name)))
+			counts = append(counts, len(f.ledger.Of(r.Name)))
 			sum += counts[len(counts)-1]
 		}
 		return sum == partitions && slices.Max(counts)-slices.Min(counts) <= 1
@@ -122,7 +124,7 @@ func TestMembersUnderFire(t *testing.T) {
 		const partitions, steps = 7, 30
 		seed := uint64(time.Now().UnixNano())
 		t.Logf("seed %d", seed)
-		f := &fire{t: t, kind: k, ledger: newLedger(), dice: rand.New(rand.NewPCG(seed, 0))}
+		f := &fire{t: t, kind: k, ledger: kafkatest.NewLedger(), dice: rand.New(rand.NewPCG(seed, 0))}
 		var burning atomic.Bool
 		f.cluster = memberBroker(t, partitions, kfake.BrokerConfigs(map[string]string{"group.consumer.session.timeout.ms": "10000"}),
 			lossy(func(key kmsg.Key, _ []byte) bool {
@@ -138,7 +140,7 @@ func TestMembersUnderFire(t *testing.T) {
 					t.Logf("%s: member %s as %s has %v", info.State, m.MemberID, *m.InstanceID, m.Assignment)
 				}
 				for _, r := range f.running {
-					t.Logf("running %s holds %v", r.name, f.ledger.of(r.name))
+					t.Logf("running %s holds %v", r.Name, f.ledger.Of(r.Name))
 				}
 			}
 		}()

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"slices"
@@ -29,15 +29,15 @@ func TestProtocolIsChangedWhileRunning(t *testing.T) {
 			for _, k := range []kind{kip848, classic} {
 				for slot, r := range []**memberRig{&a, &b} {
 					other := []*memberRig{b, a}[slot]
-					kept := s.ledger.of(other.name)
-					_, before := other.calls()
+					kept := s.ledger.Of(other.Name)
+					_, before := other.Calls()
 					if err := (*r).stop(); err != nil {
 						t.Fatal(err)
 					}
-					*r = start(k, (*r).name, slot)
-					eventually(t, (*r).name+" is back as "+k.name, both(a, b))
-					if _, after := other.calls(); instances[0] != "" && (after != before || !slices.Equal(s.ledger.of(other.name), kept)) {
-						t.Errorf("%s gave back %v", other.name, other.gaveBack()[before:])
+					*r = start(k, (*r).Name, slot)
+					eventually(t, (*r).Name+" is back as "+k.name, both(a, b))
+					if _, after := other.Calls(); instances[0] != "" && (after != before || !slices.Equal(s.ledger.Of(other.Name), kept)) {
+						t.Errorf("%s gave back %v", other.Name, other.Released()[before:])
 					}
 				}
 			}

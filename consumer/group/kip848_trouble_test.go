@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func TestKIP848Refused(t *testing.T) {
 			log, said := awaitLog(`"warn"`, `"fix"`, tt.fix, "kafka.group-protocol")
 			wire := kafkawire.NewClient(settings(c), testTopic)
 			defer wire.Close()
-			owner := &ledgerOwner{name: "a", ledger: newLedger()}
+			owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger()}
 			ctx, cancel := context.WithCancel(t.Context())
 			left := make(chan error, 1)
 			go func() { left <- kip848.member(testMember(), wire, log).Join(ctx, owner) }()
@@ -45,7 +45,7 @@ func TestKIP848Refused(t *testing.T) {
 			case <-time.After(patience):
 				t.Error("nothing was said")
 			}
-			eventually(t, "a has it", func() bool { return len(owner.ledger.of("a")) == 1 })
+			eventually(t, "a has it", func() bool { return len(owner.Ledger.Of("a")) == 1 })
 			cancel()
 			if err := <-left; err != nil {
 				t.Error(err)
@@ -57,18 +57,18 @@ func TestKIP848Refused(t *testing.T) {
 // A live group of the classic protocol may be closed to us: kfake's is. It is joined when its last member has left.
 func TestKIP848GroupOfAnotherProtocol(t *testing.T) {
 	c := memberBroker(t, 1)
-	l := newLedger()
+	l := kafkatest.NewLedger()
 	old := startMemberOf(t, classic, settings(c), l, "old", nil)
 	eventually(t, "the old one has it", old.has(1))
 	log, said := awaitLog(`"warn"`, "another protocol", "kafka.group-protocol")
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	defer wire.Close()
-	owner := &ledgerOwner{name: "a", ledger: l}
+	owner := &testOwner{Name: "a", Ledger: l}
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() { left <- kip848.member(testMember(), wire, log).Join(ctx, owner) }()
 	<-said
-	if grants, _ := owner.calls(); grants != 0 {
+	if grants, _ := owner.Calls(); grants != 0 {
 		t.Errorf("%d grants", grants)
 	}
 	cancel()
@@ -89,13 +89,13 @@ func TestKIP848LostAnswers(t *testing.T) {
 				return key == kmsg.ConsumerGroupHeartbeat && resp.ReadFrom(answer[header:]) == nil && resp.Assignment != nil &&
 					news.Add(1)%2 == 1
 			}), kfake.BrokerConfigs(map[string]string{"group.consumer.session.timeout.ms": "10000"}))
-			l := newLedger()
+			l := kafkatest.NewLedger()
 			a := startMemberOf(t, kip848, settings(c), l, "a", named(instance, true))
 			eventually(t, "a has all", a.has(4))
 			b := startMemberOf(t, kip848, settings(c), l, "b", nil)
 			eventually(t, "they share", func() bool { return a.has(2)() && b.has(2)() })
-			if grants, releases := a.calls(); grants != 1 || releases != 1 {
-				t.Errorf("a: %d grants, gave back %v", grants, a.gaveBack())
+			if grants, releases := a.Calls(); grants != 1 || releases != 1 {
+				t.Errorf("a: %d grants, gave back %v", grants, a.Released())
 			}
 			if err := b.stop(); err != nil {
 				t.Fatal(err)
@@ -114,12 +114,12 @@ func TestKIP848LostAnswers(t *testing.T) {
 // The id is made up anew for each life, also after a loss: no commit from before can count.
 func TestKIP848NewIDs(t *testing.T) {
 	c := memberBroker(t, 1)
-	a := startMemberOf(t, kip848, settings(c), newLedger(), "a", nil)
+	a := startMemberOf(t, kip848, settings(c), kafkatest.NewLedger(), "a", nil)
 	eventually(t, "a has it", a.has(1))
-	first := a.epoch().Member()
+	first := a.Lease().Member()
 	refuse(c, kmsg.ConsumerGroupHeartbeat, kafkawire.FencedMemberEpoch)
-	eventually(t, "a has it again", func() bool { grants, _ := a.calls(); return grants == 2 })
-	second := a.epoch().Member()
+	eventually(t, "a has it again", func() bool { grants, _ := a.Calls(); return grants == 2 })
+	second := a.Lease().Member()
 	if first.ID == second.ID || len(first.ID) != 36 || first.ID[14] != '4' {
 		t.Errorf("ids %s, then %s", first.ID, second.ID)
 	}
@@ -140,22 +140,22 @@ func TestKIP848DrainsForTooLong(t *testing.T) {
 		t.Skip("kfake gives the time anew with each heartbeat")
 	}
 	drain := make(chan struct{})
-	a := startMemberOf(t, kip848, s.settings, s.ledger, "a", func(o *memberOptions, owner *ledgerOwner) {
+	a := startMemberOf(t, kip848, s.settings, s.ledger, "a", func(o *memberOptions, owner *testOwner) {
 		o.Group, o.Topic, o.RebalanceTimeout = s.topic, s.topic, time.Second
-		owner.drain = func([]int32) { <-drain }
+		owner.Drain = func([]int32) { <-drain }
 	})
 	end := sync.OnceFunc(func() { close(drain) })
 	t.Cleanup(end)
 	eventually(t, "a has all", a.has(2))
-	epoch, ok := a.epoch().(*memberEpoch)
+	epoch, ok := a.Lease().(*memberLease)
 	if !ok {
 		t.Fatal("another epoch")
 	}
-	s.ledger = newLedger() // b may have them before a hears of it
+	s.ledger = kafkatest.NewLedger() // b may have them before a hears of it
 	b := s.member(t, "b", "", false)
 	eventually(t, "b has something", func() bool { return !b.has(0)() })
 	<-epoch.Lost()
-	if grants, _ := a.calls(); grants != 1 {
+	if grants, _ := a.Calls(); grants != 1 {
 		t.Errorf("%d grants while it drains", grants)
 	}
 	end()
@@ -167,7 +167,7 @@ func TestKIP848PutToRest(t *testing.T) {
 	s := newStage(t, kip848, 2)
 	a := s.member(t, "a", "same", true)
 	eventually(t, "a has all", a.has(2))
-	rest := kafkawire.GroupMember{Member: a.epoch().Member(), InstanceID: "same"}
+	rest := kafkawire.GroupMember{Member: a.Lease().Member(), InstanceID: "same"}
 	rest.Generation = kafkawire.EpochResting
 	if _, err := s.admin.ConsumerHeartbeat(t.Context(), kafkawire.ConsumerHeartbeat{GroupMember: rest}); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -26,9 +26,9 @@ type commits struct {
 	patience time.Duration // with a rebalance
 }
 
-// memberEpoch commits under the generation that is current when it does: it lasts for as long as the member is never
+// memberLease commits under the generation that is current when it does: it lasts for as long as the member is never
 // without its place.
-type memberEpoch struct {
+type memberLease struct {
 	commits
 	identity *identity
 
@@ -37,10 +37,10 @@ type memberEpoch struct {
 	was  kafkawire.Member // who we were then; read it only after that
 }
 
-var _ Epoch = (*memberEpoch)(nil)
+var _ Lease = (*memberLease)(nil)
 
-func newEpoch(c commits, i *identity) *memberEpoch {
-	return &memberEpoch{commits: c, identity: i, lost: make(chan struct{})}
+func newLease(c commits, i *identity) *memberLease {
+	return &memberLease{commits: c, identity: i, lost: make(chan struct{})}
 }
 
 const (
@@ -51,7 +51,7 @@ const (
 
 // Member returns who we are now, for commits that are part of a transaction; once all is lost, who we were: the group
 // refuses that one, but would accept what we have become since.
-func (e *memberEpoch) Member() kafkawire.Member {
+func (e *memberLease) Member() kafkawire.Member {
 	member, _ := e.identity.get() // before lost is looked at: a new identity comes after a loss
 	select {
 	case <-e.lost:
@@ -62,10 +62,10 @@ func (e *memberEpoch) Member() kafkawire.Member {
 }
 
 // Lost implements Epoch.
-func (e *memberEpoch) Lost() <-chan struct{} { return e.lost }
+func (e *memberLease) Lost() <-chan struct{} { return e.lost }
 
 // lose ends the epoch.
-func (e *memberEpoch) lose() {
+func (e *memberLease) lose() {
 	e.once.Do(func() {
 		member, _ := e.identity.get()
 		e.was = member.Member
@@ -76,7 +76,7 @@ func (e *memberEpoch) lose() {
 // Commit implements Epoch. The last commit of partitions that are given back comes in the middle of a rebalance, when the
 // group may accept none from anybody, or none under the generation that we know. Both pass. Whether the partitions are
 // lost shows elsewhere.
-func (e *memberEpoch) Commit(ctx context.Context, o offsets) error {
+func (e *memberLease) Commit(ctx context.Context, o offsets) error {
 	ctx, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
 	began := time.Now()

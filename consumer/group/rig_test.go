@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -14,11 +15,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// joiner is what both kinds of membership are.
+type joiner interface {
+	Join(ctx context.Context, owner Owner) error
+}
+
 // kind is a kind of membership under test.
 type kind struct {
 	name   string
 	beat   kmsg.Key // its heartbeat
-	member func(memberOptions, *kafkawire.Client, zerolog.Logger) Membership
+	member func(memberOptions, *kafkawire.Client, zerolog.Logger) joiner
 }
 
 // memberOptions are what either kind needs.
@@ -28,11 +34,11 @@ type memberOptions struct {
 }
 
 var (
-	classic = kind{"classic", kmsg.Heartbeat, func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) Membership {
+	classic = kind{"classic", kmsg.Heartbeat, func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) joiner {
 		return NewClassic(ClassicConfig{o.MemberConfig, o.session}, wire, log)
 	}}
 	kip848 = kind{"kip848", kmsg.ConsumerGroupHeartbeat,
-		func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) Membership {
+		func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) joiner {
 			return NewKIP848(o.MemberConfig, wire, log)
 		}}
 )
@@ -52,7 +58,7 @@ const brief = 500 * time.Millisecond
 func memberBroker(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	cluster, err := kfake.NewCluster(append([]kfake.Opt{
-		kfake.SeedTopics(partitions, testTopic), kfake.ListenFn(listen), kfake.GroupMinSessionTimeout(brief),
+		kfake.SeedTopics(partitions, testTopic), kfake.ListenFn(kafkatest.Listen), kfake.GroupMinSessionTimeout(brief),
 		kfake.BrokerConfigs(map[string]string{
 			"group.consumer.session.timeout.ms": "500", "group.consumer.heartbeat.interval.ms": "100",
 		}),
@@ -64,9 +70,12 @@ func memberBroker(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Clus
 	return cluster
 }
 
+// testOwner keeps the ledger.
+type testOwner = kafkatest.Owner[Lease]
+
 // memberRig is a member with an owner that keeps the ledger.
 type memberRig struct {
-	*ledgerOwner
+	*testOwner
 	wire *kafkawire.Client
 	left chan error
 	stop func() error // ends Join and returns its error
@@ -78,13 +87,13 @@ func testMember() memberOptions {
 
 // startMemberOf runs a member until the test ends.
 func startMemberOf(
-	t *testing.T, k kind, brokers kafkawire.Settings, l *ledger, name string, change func(*memberOptions, *ledgerOwner),
+	t *testing.T, k kind, brokers kafkawire.Settings, l *kafkatest.Ledger, name string, change func(*memberOptions, *testOwner),
 ) *memberRig {
 	t.Helper()
 	o := testMember()
-	r := &memberRig{ledgerOwner: &ledgerOwner{name: name, ledger: l}, left: make(chan error, 1)}
+	r := &memberRig{testOwner: &testOwner{Name: name, Ledger: l}, left: make(chan error, 1)}
 	if change != nil {
-		change(&o, r.ledgerOwner)
+		change(&o, r.testOwner)
 	}
 	r.wire = kafkawire.NewClient(brokers, o.Topic)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -104,7 +113,7 @@ func startMemberOf(
 		if err := r.stop(); err != nil {
 			t.Error(err)
 		}
-		if wrong := l.wrong(); len(wrong) > 0 {
+		if wrong := l.Faults(); len(wrong) > 0 {
 			t.Error(wrong)
 		}
 	})
@@ -112,12 +121,12 @@ func startMemberOf(
 }
 
 func (r *memberRig) has(n int) func() bool {
-	return func() bool { return len(r.ledger.of(r.name)) == n }
+	return func() bool { return len(r.Ledger.Of(r.Name)) == n }
 }
 
 // named makes members static.
-func named(id string, leave bool) func(*memberOptions, *ledgerOwner) {
-	return func(o *memberOptions, _ *ledgerOwner) { o.InstanceID, o.LeaveOnStop = id, leave }
+func named(id string, leave bool) func(*memberOptions, *testOwner) {
+	return func(o *memberOptions, _ *testOwner) { o.InstanceID, o.LeaveOnStop = id, leave }
 }
 
 func members(c *kfake.Cluster) int {

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"pgregory.net/rapid"
@@ -14,14 +15,14 @@ import (
 // simulation is a group without a broker: real holdings, the real assignor, and drains that last until the test ends them.
 type simulation struct {
 	n       int32
-	ledger  *ledger
+	ledger  *kafkatest.Ledger
 	members []*simulated
 	made    int
 }
 
 type simulated struct {
 	id    string
-	owner *ledgerOwner
+	owner *testOwner
 	held  *holdings
 	drain chan struct{} // each token ends a drain
 	look  chan struct{} // each token ends a grant
@@ -30,12 +31,12 @@ type simulated struct {
 func (s *simulation) join() {
 	s.made++
 	m := &simulated{id: fmt.Sprintf("m%02d", s.made), drain: make(chan struct{}), look: make(chan struct{})}
-	m.owner = &ledgerOwner{name: m.id, ledger: s.ledger, drain: func([]int32) { <-m.drain }, look: func() { <-m.look }}
-	m.held = newHoldings(m.owner, deadEpoch())
+	m.owner = &testOwner{Name: m.id, Ledger: s.ledger, Drain: func([]int32) { <-m.drain }, Look: func() { <-m.look }}
+	m.held = newHoldings(m.owner, deadLease())
 	s.members = append(s.members, m)
 }
 
-func deadEpoch() *memberEpoch { return newEpoch(commits{}, newIdentity(kafkawire.GroupMember{})) }
+func deadLease() *memberLease { return newLease(commits{}, newIdentity(kafkawire.GroupMember{})) }
 
 // finish ends one call that hangs, if there is one.
 func finish(calls chan struct{}) {
@@ -83,8 +84,8 @@ func (s *simulation) step(code, pick int) {
 	case code <= 9:
 		finish(s.members[who].look)
 	case code == 10: // the group throws it out; it notices and joins again, as a new member
-		s.ledger.expel(s.members[who].id)
-		s.members[who].held.lose(deadEpoch())
+		s.ledger.Expel(s.members[who].id)
+		s.members[who].held.lose(deadLease())
 	case code == 11: // it stops
 		m := s.members[who]
 		s.members = slices.Delete(s.members, who, who+1)
@@ -132,7 +133,7 @@ func (s *simulation) settle() error {
 func (s *simulation) check() error {
 	total := 0
 	for _, m := range s.members {
-		have := len(s.ledger.of(m.id))
+		have := len(s.ledger.Of(m.id))
 		total += have
 		if even := int(s.n) / len(s.members); have < even || have > even+1 {
 			return fmt.Errorf("%s has %d of %d partitions among %d", m.id, have, s.n, len(s.members))
@@ -153,7 +154,7 @@ func TestNoPartitionIsEverWithTwo(t *testing.T) {
 		picks := rapid.SliceOfN(rapid.IntRange(0, 59), len(codes), len(codes)).Draw(rt, "picks")
 		var wrong []string
 		synctest.Test(t, func(*testing.T) {
-			s := &simulation{n: n, ledger: newLedger()}
+			s := &simulation{n: n, ledger: kafkatest.NewLedger()}
 			for i, code := range codes {
 				s.step(code, picks[i])
 			}
@@ -163,7 +164,7 @@ func TestNoPartitionIsEverWithTwo(t *testing.T) {
 			for _, m := range s.members {
 				m.end()
 			}
-			wrong = append(wrong, s.ledger.wrong()...)
+			wrong = append(wrong, s.ledger.Faults()...)
 		})
 		if len(wrong) > 0 {
 			rt.Fatal(wrong)

@@ -1,10 +1,11 @@
-package consumer
+package group
 
 import (
 	"errors"
 	"sync"
 	"testing"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -71,18 +72,18 @@ func TestThrownOut(t *testing.T) {
 	} {
 		t.Run(tt.kind.name+"/"+tt.code.Title(), func(t *testing.T) {
 			c := memberBroker(t, 2)
-			a := startMemberOf(t, tt.kind, settings(c), newLedger(), "a", nil)
+			a := startMemberOf(t, tt.kind, settings(c), kafkatest.NewLedger(), "a", nil)
 			eventually(t, "a has all", a.has(2))
-			epoch := a.epoch()
+			epoch := a.Lease()
 			refuse(c, tt.kind.beat, tt.code)
-			eventually(t, "a has all again", func() bool { grants, releases := a.calls(); return grants == 2 && releases == 1 })
+			eventually(t, "a has all again", func() bool { grants, releases := a.Calls(); return grants == 2 && releases == 1 })
 			if err := epoch.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
 				t.Errorf("commit of what was lost: %v", err)
 			}
-			if err := a.epoch().Commit(t.Context(), at(0, 6)); err != nil {
+			if err := a.Lease().Commit(t.Context(), at(0, 6)); err != nil {
 				t.Error(err)
 			}
-			if got := committed(t, c, 0)[0]; got != 6 {
+			if got := committed(t, c, 0); got != 6 {
 				t.Errorf("committed %d", got)
 			}
 		})
@@ -94,15 +95,15 @@ func TestLossIsHeardWhileDraining(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 2)
 		var a *memberRig
-		a = startMemberOf(t, k, settings(c), newLedger(), "a", func(_ *memberOptions, o *ledgerOwner) {
-			o.drain = func([]int32) {
-				<-a.epochs[0].Lost()
+		a = startMemberOf(t, k, settings(c), kafkatest.NewLedger(), "a", func(_ *memberOptions, o *testOwner) {
+			o.Drain = func([]int32) {
+				<-a.Leases()[0].Lost()
 			}
 		})
 		eventually(t, "a has all", a.has(2))
 		refuse(c, k.beat, kafka.UnknownMemberId)
-		eventually(t, "a has all again", func() bool { grants, _ := a.calls(); return grants == 2 && a.has(2)() })
-		a.drain = nil
+		eventually(t, "a has all again", func() bool { grants, _ := a.Calls(); return grants == 2 && a.has(2)() })
+		a.Drain = nil
 	})
 }
 
@@ -110,21 +111,21 @@ func TestLossIsHeardWhileDraining(t *testing.T) {
 func TestCoordinatorTrouble(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 2)
-		a := startMemberOf(t, k, settings(c), newLedger(), "a", nil)
+		a := startMemberOf(t, k, settings(c), kafkatest.NewLedger(), "a", nil)
 		eventually(t, "a has all", a.has(2))
 		for _, code := range []kafka.Error{kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup} {
 			eventually(t, "a heartbeat was refused", refuse(c, k.beat, code))
-			if err := a.epoch().Commit(t.Context(), at(0, 4)); err != nil { // renews the session
+			if err := a.Lease().Commit(t.Context(), at(0, 4)); err != nil { // renews the session
 				t.Error(err)
 			}
 		}
 		for range 5 {
 			c.RehashCoordinators()
-			if err := a.epoch().Commit(t.Context(), at(0, 5)); err != nil {
+			if err := a.Lease().Commit(t.Context(), at(0, 5)); err != nil {
 				t.Error(err)
 			}
 		}
-		if grants, releases := a.calls(); grants != 1 || releases != 0 {
+		if grants, releases := a.Calls(); grants != 1 || releases != 0 {
 			t.Errorf("%d grants, %d releases", grants, releases)
 		}
 	})
@@ -148,7 +149,7 @@ func TestJoinIsRefused(t *testing.T) {
 		t.Run(tt.kind.name, func(t *testing.T) {
 			c := memberBroker(t, 1)
 			refuse(c, tt.key, tt.codes...)
-			a := startMemberOf(t, tt.kind, settings(c), newLedger(), "a", nil)
+			a := startMemberOf(t, tt.kind, settings(c), kafkatest.NewLedger(), "a", nil)
 			eventually(t, "a has it", a.has(1))
 		})
 	}
@@ -165,16 +166,16 @@ func TestCommitDuringRebalance(t *testing.T) {
 	} {
 		t.Run(tt.kind.name, func(t *testing.T) {
 			c := memberBroker(t, 1)
-			a := startMemberOf(t, tt.kind, settings(c), newLedger(), "a", nil)
+			a := startMemberOf(t, tt.kind, settings(c), kafkatest.NewLedger(), "a", nil)
 			eventually(t, "a has it", a.has(1))
 			done := refuse(c, kmsg.OffsetCommit, append(tt.codes, 0, kafka.OffsetMetadataTooLarge)...)
-			if err := a.epoch().Commit(t.Context(), at(0, 5)); err != nil || done() {
+			if err := a.Lease().Commit(t.Context(), at(0, 5)); err != nil || done() {
 				t.Errorf("commit: %v, all answers used up %v", err, done())
 			}
-			if err := a.epoch().Commit(t.Context(), at(0, 6)); !errors.Is(err, kafka.OffsetMetadataTooLarge) || !done() {
+			if err := a.Lease().Commit(t.Context(), at(0, 6)); !errors.Is(err, kafka.OffsetMetadataTooLarge) || !done() {
 				t.Errorf("commit: %v, all answers used up %v", err, done())
 			}
-			if got := committed(t, c, 0)[0]; got != 5 {
+			if got := committed(t, c, 0); got != 5 {
 				t.Errorf("committed %d", got)
 			}
 		})

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -26,8 +26,6 @@ type Classic struct {
 	session time.Duration
 }
 
-var _ Membership = (*Classic)(nil)
-
 // NewClassic does not connect yet. The client may be the one that commits: its connections carry one request at a time,
 // but as many are made as there are requests.
 func NewClassic(cfg ClassicConfig, wire *kafkawire.Client, log zerolog.Logger) *Classic {
@@ -44,14 +42,15 @@ const (
 	neverJoined      = int32(-1)       // generation of who is in no group
 )
 
-// Join implements Membership. It returns an error only if another instance has taken our place under the same InstanceID;
+// Join joins the group and stays a member until ctx ends, then has owner give the partitions back and leaves. It calls
+// owner from goroutines of its own, never two calls for the same partition at a time. It returns an error only if another instance has taken our place under the same InstanceID;
 // everything else is tried again until ctx ends.
 func (c *Classic) Join(ctx context.Context, owner Owner) error {
 	m := &classicMember{Classic: c, synced: neverJoined, leaving: ctx.Done()}
 	m.identity = newIdentity(kafkawire.GroupMember{
 		Member: kafkawire.Member{Group: c.cfg.Group, Generation: neverJoined}, InstanceID: c.cfg.InstanceID,
 	})
-	m.holdings = newHoldings(owner, m.newEpoch())
+	m.holdings = newHoldings(owner, m.newLease())
 	err := c.hold(ctx, m.holdings, m.keepPlace)
 	member, _ := m.identity.get()
 	// A static member whose first join was cut short has no id yet, but may have the place: it leaves by its name.

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -51,7 +52,7 @@ func TestKIP848TakesOver(t *testing.T) {
 	if !errors.Is(err, kafka.FencedInstanceID) {
 		t.Errorf("heartbeat of the dead one: %v", err)
 	}
-	if err := a.epoch().Commit(t.Context(), at(0, 0)); err != nil {
+	if err := a.Lease().Commit(t.Context(), at(0, 0)); err != nil {
 		t.Error(err)
 	}
 }
@@ -61,7 +62,7 @@ func TestKIP848TopicMadeAnew(t *testing.T) {
 	s := newStage(t, kip848, 2)
 	a := s.member(t, "a", "", false)
 	eventually(t, "a has all", a.has(2))
-	epoch := a.epoch()
+	epoch := a.Lease()
 	if _, err := s.admin.API().DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{s.topic}}); err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +71,10 @@ func TestKIP848TopicMadeAnew(t *testing.T) {
 		return err == nil
 	})
 	eventually(t, "a has the new ones", func() bool {
-		grants, _ := a.calls()
-		return grants > 1 && a.has(2)() && a.epoch() != epoch
+		grants, _ := a.Calls()
+		return grants > 1 && a.has(2)() && a.Lease() != epoch
 	})
-	if err := a.epoch().Commit(t.Context(), at(0, 0)); err != nil {
+	if err := a.Lease().Commit(t.Context(), at(0, 0)); err != nil {
 		t.Error(err)
 	}
 }
@@ -83,7 +84,7 @@ func TestKIP848Transaction(t *testing.T) {
 	s := newStage(t, kip848, 2)
 	a := s.member(t, "a", "same", true)
 	eventually(t, "a has all", a.has(2))
-	known := a.epoch()
+	known := a.Lease()
 	var txn kafkawire.Transactional
 	ready := func(do func() error) func() bool {
 		return func() bool {
@@ -105,7 +106,7 @@ func TestKIP848Transaction(t *testing.T) {
 	if err := commit(); err != nil {
 		t.Fatal(err)
 	}
-	s.ledger.expel("a")
+	s.ledger.Expel("a")
 	b := s.member(t, "b", "same", true)
 	if err := <-a.left; !errors.Is(err, kafka.FencedInstanceID) {
 		t.Errorf("a ended with %v", err)
@@ -123,7 +124,7 @@ func TestKIP848Transaction(t *testing.T) {
 // Surplus is told apart from waiting for others also where the coordinator has not dealt yet, or cannot be asked.
 func TestKIP848Settles(t *testing.T) {
 	c := memberBroker(t, 1)
-	l := newLedger()
+	l := kafkatest.NewLedger()
 	a := startMemberOf(t, kip848, settings(c), l, "a", nil)
 	eventually(t, "a has it", a.has(1))
 	var mu sync.Mutex
@@ -155,7 +156,7 @@ func TestKIP848Settles(t *testing.T) {
 		return resp, true
 	})
 	b := startMemberOf(t, kip848, settings(c), l, "b", nil)
-	eventually(t, "b knows that it has nothing", func() bool { grants, _ := b.calls(); return grants == 1 })
+	eventually(t, "b knows that it has nothing", func() bool { grants, _ := b.Calls(); return grants == 1 })
 	mu.Lock()
 	defer mu.Unlock()
 	if asked != 3 {
@@ -177,7 +178,7 @@ func TestKIP848Reports(t *testing.T) {
 	})
 	at := func(i int) *kmsg.ConsumerGroupHeartbeatRequest { mu.Lock(); defer mu.Unlock(); return seen[i] }
 	count := func() int { mu.Lock(); defer mu.Unlock(); return len(seen) }
-	a := startMemberOf(t, kip848, settings(c), newLedger(), "a", named("0", false))
+	a := startMemberOf(t, kip848, settings(c), kafkatest.NewLedger(), "a", named("0", false))
 	eventually(t, "there are four heartbeats", func() bool { return count() >= 4 })
 	join, ack, quiet := at(0), at(1), at(3)
 	if join.MemberEpoch != 0 || join.Topics == nil || len(join.Topics) != 0 || join.ServerAssignor != nil ||

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -59,12 +59,12 @@ func (m *classicMember) keepPlace(ctx context.Context) error {
 func (m *classicMember) lose(why error) {
 	m.dropped(why)
 	m.synced = neverJoined
-	m.holdings.lose(m.newEpoch())
+	m.holdings.lose(m.newLease())
 }
 
-// newEpoch is patient with a rebalance: a leader that dies in it is waited for as long as its session.
-func (m *classicMember) newEpoch() *memberEpoch {
-	return newEpoch(commits{
+// newLease is patient with a rebalance: a leader that dies in it is waited for as long as its session.
+func (m *classicMember) newLease() *memberLease {
+	return newLease(commits{
 		wire: m.wire, send: (*kafkawire.Client).CommitOffsets, topic: m.cfg.Topic,
 		outdated: []error{kafka.RebalanceInProgress, kafka.IllegalGeneration}, hurry: func() {},
 		patience: m.session + tryTimeout,

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -14,8 +15,8 @@ import (
 func TestGrantedAgainAfterTheDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drain := make(chan struct{})
-		owner := &ledgerOwner{name: "a", ledger: newLedger(), drain: func([]int32) { <-drain }}
-		h := newHoldings(owner, deadEpoch())
+		owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger(), Drain: func([]int32) { <-drain }}
+		h := newHoldings(owner, deadLease())
 		h.assign([]int32{0, 1}, true)
 		h.assign([]int32{0}, true)
 		synctest.Wait()
@@ -24,16 +25,16 @@ func TestGrantedAgainAfterTheDrain(t *testing.T) {
 		}
 		h.assign([]int32{0, 1}, true)
 		synctest.Wait()
-		if grants, _ := owner.calls(); grants != 1 {
+		if grants, _ := owner.Calls(); grants != 1 {
 			t.Errorf("%d grants while it drains", grants)
 		}
 		close(drain)
 		synctest.Wait()
-		if grants, releases := owner.calls(); grants != 2 || releases != 1 || h.freed() {
+		if grants, releases := owner.Calls(); grants != 2 || releases != 1 || h.freed() {
 			t.Errorf("%d grants, %d releases, freed %v", grants, releases, h.freed())
 		}
 		h.stop()
-		if wrong := owner.ledger.wrong(); len(wrong) > 0 {
+		if wrong := owner.Ledger.Faults(); len(wrong) > 0 {
 			t.Error(wrong)
 		}
 	})
@@ -43,7 +44,7 @@ func TestGrantedAgainAfterTheDrain(t *testing.T) {
 func TestGrantIsCutShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		owner := &hangingOwner{}
-		h := newHoldings(owner, deadEpoch())
+		h := newHoldings(owner, deadLease())
 		h.assign([]int32{0, 1}, true)
 		h.assign([]int32{0}, true)
 		synctest.Wait()
@@ -66,7 +67,7 @@ type hangingOwner struct {
 	released []int32
 }
 
-func (o *hangingOwner) Grant(ctx context.Context, _ Epoch, ids []int32) {
+func (o *hangingOwner) Grant(ctx context.Context, _ Lease, ids []int32) {
 	if len(ids) == 0 {
 		return
 	}
@@ -83,12 +84,12 @@ func (o *hangingOwner) Release(ids []int32) {
 // Who gets nothing is told so once, but not while partitions are still on their way to it.
 func TestNothingToHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		owner := &ledgerOwner{name: "a", ledger: newLedger()}
-		h := newHoldings(owner, deadEpoch())
+		owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger()}
+		h := newHoldings(owner, deadLease())
 		expect := func(when string, want int) {
 			t.Helper()
 			synctest.Wait()
-			if grants, _ := owner.calls(); grants != want {
+			if grants, _ := owner.Calls(); grants != want {
 				t.Errorf("%s: %d grants, want %d", when, grants, want)
 			}
 		}
@@ -102,7 +103,7 @@ func TestNothingToHold(t *testing.T) {
 		h.assign(nil, true)
 		expect("without it again", 3)
 		h.assign([]int32{3}, true)
-		h.lose(deadEpoch())
+		h.lose(deadLease())
 		expect("thrown out", 4)
 		h.stop()
 		expect("stopped", 4)
@@ -113,9 +114,9 @@ func TestNothingToHold(t *testing.T) {
 func TestLose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drain := make(chan struct{})
-		owner := &ledgerOwner{name: "a", ledger: newLedger(), drain: func([]int32) { <-drain }}
+		owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger(), Drain: func([]int32) { <-drain }}
 		me := newIdentity(kafkawire.GroupMember{Member: kafkawire.Member{ID: "first", Generation: 4}})
-		first, second := newEpoch(commits{}, me), newEpoch(commits{}, me)
+		first, second := newLease(commits{}, me), newLease(commits{}, me)
 		h := newHoldings(owner, first)
 		h.assign([]int32{0, 1}, true)
 		synctest.Wait()
@@ -133,8 +134,8 @@ func TestLose(t *testing.T) {
 		}
 		close(drain)
 		synctest.Wait()
-		if grants, _ := owner.calls(); grants != 2 || owner.epoch() != Epoch(second) {
-			t.Errorf("%d grants, the last under the lost epoch %v", grants, owner.epoch() == Epoch(first))
+		if grants, _ := owner.Calls(); grants != 2 || owner.Lease() != Lease(second) {
+			t.Errorf("%d grants, the last under the lost epoch %v", grants, owner.Lease() == Lease(first))
 		}
 		if m := second.Member(); m.ID != "second" || m.Generation != 7 {
 			t.Errorf("the new epoch commits as %+v", m)

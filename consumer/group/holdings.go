@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -18,7 +18,7 @@ type holdings struct {
 	calls  sync.WaitGroup
 
 	mu       sync.Mutex
-	epoch    *memberEpoch // of new grants
+	epoch    *memberLease // of new grants
 	held     map[int32]*holding
 	assigned map[int32]bool // what we are to have, as last heard
 	claimed  map[int32]bool // what the group was told that we have
@@ -40,7 +40,7 @@ type grant struct {
 	kept     int // partitions of it that are not asked back
 }
 
-func newHoldings(owner Owner, epoch *memberEpoch) *holdings {
+func newHoldings(owner Owner, epoch *memberLease) *holdings {
 	return &holdings{owner: owner, epoch: epoch, signal: make(chan struct{}, 1), held: map[int32]*holding{}}
 }
 
@@ -94,7 +94,7 @@ func (h *holdings) assign(partitions []int32, settled bool) {
 
 // lose drops everything, because the group has given it to others: nothing of it can be committed any more. New grants
 // are under the given epoch.
-func (h *holdings) lose(next *memberEpoch) {
+func (h *holdings) lose(next *memberLease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.epoch.lose()

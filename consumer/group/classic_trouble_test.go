@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -18,9 +19,9 @@ import (
 // The group went on without a static member: what it was given then may be with others by now.
 func TestClassicMissedGeneration(t *testing.T) {
 	c := memberBroker(t, 2)
-	a := startMemberOf(t, classic, settings(c), newLedger(), "a", nil)
+	a := startMemberOf(t, classic, settings(c), kafkatest.NewLedger(), "a", nil)
 	eventually(t, "a has all", a.has(2))
-	epoch := a.epoch()
+	epoch := a.Lease()
 	var once sync.Once
 	control(c, kmsg.JoinGroup, func(req kmsg.Request) (resp kmsg.Response, handled bool) {
 		once.Do(func() {
@@ -38,11 +39,11 @@ func TestClassicMissedGeneration(t *testing.T) {
 	})
 	defer off()
 	refuse(c, kmsg.Heartbeat, kafka.RebalanceInProgress)
-	eventually(t, "a has dropped all", func() bool { _, releases := a.calls(); return releases == 1 })
+	eventually(t, "a has dropped all", func() bool { _, releases := a.Calls(); return releases == 1 })
 	if err := epoch.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
 		t.Errorf("commit of what was lost: %v", err)
 	}
-	eventually(t, "a has all again", func() bool { grants, _ := a.calls(); return grants == 2 && a.has(2)() })
+	eventually(t, "a has all again", func() bool { grants, _ := a.Calls(); return grants == 2 && a.has(2)() })
 }
 
 func TestMissed(t *testing.T) {
@@ -71,7 +72,7 @@ func TestClassicOtherStrategy(t *testing.T) {
 	}
 	req.ID = old.ID
 	log, refused := awaitLog("another assignment strategy", `"warn"`)
-	owner := &ledgerOwner{name: "a", ledger: newLedger()}
+	owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger()}
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() { left <- classic.member(testMember(), wire, log).Join(ctx, owner) }()
@@ -79,7 +80,7 @@ func TestClassicOtherStrategy(t *testing.T) {
 	if err := wire.LeaveGroup(t.Context(), req.GroupMember, ""); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a has it", func() bool { return len(owner.ledger.of("a")) == 1 })
+	eventually(t, "a has it", func() bool { return len(owner.Ledger.Of("a")) == 1 })
 	cancel()
 	if err := <-left; err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -21,8 +21,6 @@ import (
 // Ask kafkawire.Client.OffersConsumerProtocol first: older brokers cut the connection.
 type KIP848 struct{ place }
 
-var _ Membership = (*KIP848)(nil)
-
 // NewKIP848 does not connect yet. The client may be the one that commits, as in NewClassic.
 func NewKIP848(cfg MemberConfig, wire *kafkawire.Client, log zerolog.Logger) *KIP848 {
 	return &KIP848{newPlace(cfg, wire, log)}
@@ -39,7 +37,8 @@ const (
 	commitPatience   = 15 * time.Second // with an epoch that we have not heard of yet
 )
 
-// Join implements Membership. It returns an error only if another instance has taken our place under the same InstanceID;
+// Join joins the group and stays a member until ctx ends, then has owner give the partitions back and leaves. It calls
+// owner from goroutines of its own, never two calls for the same partition at a time. It returns an error only if another instance has taken our place under the same InstanceID;
 // everything else is tried again until ctx ends.
 func (k *KIP848) Join(ctx context.Context, owner Owner) error {
 	m := &kip848Member{KIP848: k, hurry: make(chan struct{}, 1)}
@@ -47,7 +46,7 @@ func (k *KIP848) Join(ctx context.Context, owner Owner) error {
 		Member:     kafkawire.Member{Group: k.cfg.Group, ID: uuid.NewString(), Generation: kafkawire.EpochJoining},
 		InstanceID: k.cfg.InstanceID,
 	})
-	m.holdings = newHoldings(owner, m.newEpoch())
+	m.holdings = newHoldings(owner, m.newLease())
 	err := k.hold(ctx, m.holdings, m.keepPlace)
 	if err == nil {
 		k.leave(ctx, m.depart)

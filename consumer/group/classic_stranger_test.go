@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -32,14 +33,14 @@ func stranger(t *testing.T, c *kfake.Cluster, owned ...int32) (*kafkawire.Client
 // The leader dies between its join and its decision: the others join again without it.
 func TestClassicLeaderDies(t *testing.T) {
 	c := memberBroker(t, 2)
-	l := newLedger()
+	l := kafkatest.NewLedger()
 	wire, req := stranger(t, c)
 	joined, err := wire.JoinGroup(t.Context(), req)
 	if err != nil || !joined.Leader {
 		t.Fatal(joined, err)
 	}
 	req.Generation = joined.Generation
-	a := startMemberOf(t, classic, settings(c), l, "a", func(cfg *memberOptions, _ *ledgerOwner) { cfg.RebalanceTimeout = 2 * brief })
+	a := startMemberOf(t, classic, settings(c), l, "a", func(cfg *memberOptions, _ *testOwner) { cfg.RebalanceTimeout = 2 * brief })
 	eventually(t, "a wants to join", func() bool { return members(c) == 2 })
 	if joined, err = wire.JoinGroup(t.Context(), req); err != nil || !joined.Leader || len(joined.Members) != 2 {
 		t.Fatal(joined, err)
@@ -50,7 +51,7 @@ func TestClassicLeaderDies(t *testing.T) {
 // A decision that knows members that have gone, or does not know one that is there, does no harm.
 func TestClassicDecisionOfOthers(t *testing.T) {
 	c := memberBroker(t, 2)
-	l := newLedger()
+	l := kafkatest.NewLedger()
 	wire, req := stranger(t, c)
 	joined, err := wire.JoinGroup(t.Context(), req)
 	if err != nil {
@@ -67,7 +68,7 @@ func TestClassicDecisionOfOthers(t *testing.T) {
 	if _, err := wire.SyncGroup(t.Context(), req.GroupMember, Strategy, all); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a knows that it has nothing", func() bool { grants, _ := a.calls(); return grants == 1 && a.has(0)() })
+	eventually(t, "a knows that it has nothing", func() bool { grants, _ := a.Calls(); return grants == 1 && a.has(0)() })
 	if err := wire.LeaveGroup(t.Context(), req.GroupMember, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func TestClassicStopsWhileJoining(t *testing.T) {
 				t.Fatal(err)
 			}
 			req.ID = joined.ID
-			a := startMemberOf(t, classic, settings(c), newLedger(), "a", func(o *memberOptions, _ *ledgerOwner) {
+			a := startMemberOf(t, classic, settings(c), kafkatest.NewLedger(), "a", func(o *memberOptions, _ *testOwner) {
 				o.InstanceID, o.LeaveOnStop, o.session = instance, true, time.Minute
 			})
 			eventually(t, "a wants to join", func() bool { return members(c) == 2 })
@@ -98,7 +99,7 @@ func TestClassicStopsWhileJoining(t *testing.T) {
 			if took := time.Since(began); took > leaveTimeout {
 				t.Errorf("it took %v", took)
 			}
-			if grants, _ := a.calls(); grants != 0 {
+			if grants, _ := a.Calls(); grants != 0 {
 				t.Errorf("%d grants", grants)
 			}
 			eventually(t, "a has left", func() bool { return members(c) == 1 })
@@ -109,11 +110,11 @@ func TestClassicStopsWhileJoining(t *testing.T) {
 // A stop while a rebalance waits for somebody else: what drains is committed all the same, and then nobody is waited for.
 func TestClassicStopsInRebalance(t *testing.T) {
 	c := memberBroker(t, 2)
-	l := newLedger()
+	l := kafkatest.NewLedger()
 	var a *memberRig
-	a = startMemberOf(t, classic, settings(c), l, "a", func(_ *memberOptions, o *ledgerOwner) {
-		o.drain = func([]int32) {
-			if err := a.epoch().Commit(context.Background(), at(1, 9)); err != nil {
+	a = startMemberOf(t, classic, settings(c), l, "a", func(_ *memberOptions, o *testOwner) {
+		o.Drain = func([]int32) {
+			if err := a.Lease().Commit(context.Background(), at(1, 9)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -150,7 +151,7 @@ func TestClassicStopsInRebalance(t *testing.T) {
 	}
 	cancel()
 	<-waiting
-	if got := committed(t, c, 1)[1]; got != 9 {
+	if got := committed(t, c, 1); got != 9 {
 		t.Errorf("committed %d", got)
 	}
 }

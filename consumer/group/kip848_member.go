@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -166,11 +166,11 @@ func (m *kip848Member) lose(why error) {
 // drop gives all partitions up without a commit.
 func (m *kip848Member) drop() {
 	m.told, m.assigned = nil, nil
-	m.holdings.lose(m.newEpoch())
+	m.holdings.lose(m.newLease())
 }
 
-func (m *kip848Member) newEpoch() *memberEpoch {
-	return newEpoch(commits{
+func (m *kip848Member) newLease() *memberLease {
+	return newLease(commits{
 		wire: m.wire, send: (*kafkawire.Client).CommitMemberOffsets, topic: m.cfg.Topic,
 		outdated: []error{kafkawire.StaleMemberEpoch}, patience: commitPatience,
 		hurry: func() {

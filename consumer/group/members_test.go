@@ -1,4 +1,4 @@
-package consumer
+package group
 
 import (
 	"context"
@@ -19,17 +19,17 @@ import (
 func TestMembersShare(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 6)
-		l := newLedger()
+		l := kafkatest.NewLedger()
 		a := startMemberOf(t, k, settings(c), l, "a", nil)
 		eventually(t, "a has all", a.has(6))
 		b := startMemberOf(t, k, settings(c), l, "b", nil)
 		eventually(t, "they share", func() bool { return a.has(3)() && b.has(3)() })
 		d := startMemberOf(t, k, settings(c), l, "d", nil)
 		eventually(t, "they share", func() bool { return a.has(2)() && b.has(2)() && d.has(2)() })
-		if got := a.gaveBack(); len(got) != 2 || len(got[0]) != 3 || len(got[1]) != 1 {
+		if got := a.Released(); len(got) != 2 || len(got[0]) != 3 || len(got[1]) != 1 {
 			t.Errorf("a gave back %v, want 3 and then 1", got)
 		}
-		if grants, _ := a.calls(); grants != 1 {
+		if grants, _ := a.Calls(); grants != 1 {
 			t.Errorf("%d grants to a, want its first", grants)
 		}
 		if err := b.stop(); err != nil {
@@ -39,8 +39,8 @@ func TestMembersShare(t *testing.T) {
 			t.Errorf("%d members after one has left", n)
 		}
 		eventually(t, "the two share", func() bool { return a.has(3)() && d.has(3)() })
-		if _, releases := a.calls(); releases != 2 {
-			t.Errorf("a gave back %v", a.gaveBack())
+		if _, releases := a.Calls(); releases != 2 {
+			t.Errorf("a gave back %v", a.Released())
 		}
 	})
 }
@@ -49,12 +49,12 @@ func TestMembersShare(t *testing.T) {
 func TestSpareMember(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 1)
-		l := newLedger()
+		l := kafkatest.NewLedger()
 		a := startMemberOf(t, k, settings(c), l, "a", nil)
 		eventually(t, "a has it", a.has(1))
 		b := startMemberOf(t, k, settings(c), l, "b", nil)
-		eventually(t, "b knows that it has nothing", func() bool { grants, _ := b.calls(); return grants == 1 })
-		if _, releases := a.calls(); releases != 0 {
+		eventually(t, "b knows that it has nothing", func() bool { grants, _ := b.Calls(); return grants == 1 })
+		if _, releases := a.Calls(); releases != 0 {
 			t.Error("a gave back what nobody else is to have")
 		}
 		if err := a.stop(); err != nil {
@@ -69,21 +69,21 @@ func TestSpareMember(t *testing.T) {
 func TestLongDrain(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 4)
-		l := newLedger()
+		l := kafkatest.NewLedger()
 		drain := make(chan struct{})
-		quick := func(o *memberOptions, _ *ledgerOwner) {
+		quick := func(o *memberOptions, _ *testOwner) {
 			if k.name == classic.name { // there a member that drains joins again as often as it is asked to
 				o.RebalanceTimeout = 2 * brief
 			}
 		}
-		a := startMemberOf(t, k, settings(c), l, "a", func(o *memberOptions, owner *ledgerOwner) {
+		a := startMemberOf(t, k, settings(c), l, "a", func(o *memberOptions, owner *testOwner) {
 			quick(o, owner)
-			owner.drain = func([]int32) { <-drain }
+			owner.Drain = func([]int32) { <-drain }
 		})
 		end := sync.OnceFunc(func() { close(drain) })
 		t.Cleanup(end)
 		eventually(t, "a has all", a.has(4))
-		epoch := a.epoch()
+		epoch := a.Lease()
 		began := time.Now()
 		b := startMemberOf(t, k, settings(c), l, "b", quick)
 		d := startMemberOf(t, k, settings(c), l, "d", quick)
@@ -94,19 +94,19 @@ func TestLongDrain(t *testing.T) {
 			t.Errorf("commit after that: %v", err)
 		}
 		for _, r := range []*memberRig{b, d} {
-			if grants, _ := r.calls(); grants != 0 {
-				t.Errorf("%s: %d grants while a drains", r.name, grants)
+			if grants, _ := r.Calls(); grants != 0 {
+				t.Errorf("%s: %d grants while a drains", r.Name, grants)
 			}
 		}
-		if grants, releases := a.calls(); grants != 1 || releases != 0 || !a.has(4)() || !b.has(0)() || !d.has(0)() {
-			t.Errorf("a has %v, b %v, d %v", l.of("a"), l.of("b"), l.of("d"))
+		if grants, releases := a.Calls(); grants != 1 || releases != 0 || !a.has(4)() || !b.has(0)() || !d.has(0)() {
+			t.Errorf("a has %v, b %v, d %v", l.Of("a"), l.Of("b"), l.Of("d"))
 		}
 		end()
 		eventually(t, "they share", func() bool {
-			at := []int{len(l.of("a")), len(l.of("b")), len(l.of("d"))}
+			at := []int{len(l.Of("a")), len(l.Of("b")), len(l.Of("d"))}
 			return at[0]+at[1]+at[2] == 4 && slices.Max(at) == 2 && slices.Min(at) == 1
 		})
-		if got := committed(t, c, 3)[3]; got != 8 {
+		if got := committed(t, c, 3); got != 8 {
 			t.Errorf("committed %d", got)
 		}
 	})
@@ -117,10 +117,10 @@ func TestStopsSlowly(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 1)
 		var a *memberRig
-		a = startMemberOf(t, k, settings(c), newLedger(), "a", func(_ *memberOptions, o *ledgerOwner) {
-			o.drain = func([]int32) {
+		a = startMemberOf(t, k, settings(c), kafkatest.NewLedger(), "a", func(_ *memberOptions, o *testOwner) {
+			o.Drain = func([]int32) {
 				<-time.After(3 * brief)
-				if err := a.epoch().Commit(context.Background(), at(0, 9)); err != nil {
+				if err := a.Lease().Commit(context.Background(), at(0, 9)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -132,7 +132,7 @@ func TestStopsSlowly(t *testing.T) {
 		if n := members(c); n != 0 {
 			t.Errorf("%d members are left", n)
 		}
-		if got := committed(t, c, 0)[0]; got != 9 {
+		if got := committed(t, c, 0); got != 9 {
 			t.Errorf("committed %d", got)
 		}
 	})
@@ -145,18 +145,18 @@ func TestStaticRestart(t *testing.T) {
 		a := s.member(t, "a", "0", false)
 		b := s.member(t, "b", "1", false)
 		eventually(t, "they share", func() bool { return a.has(2)() && b.has(2)() })
-		before := s.ledger.of("a")
-		_, moved := b.calls()
+		before := s.ledger.Of("a")
+		_, moved := b.Calls()
 		if err := a.stop(); err != nil {
 			t.Fatal(err)
 		}
 		again := s.member(t, "a", "0", true)
 		eventually(t, "a is back", again.has(2))
-		if got := s.ledger.of("a"); !slices.Equal(got, before) {
+		if got := s.ledger.Of("a"); !slices.Equal(got, before) {
 			t.Errorf("a has %v, before it had %v", got, before)
 		}
-		if _, releases := b.calls(); releases != moved || !b.has(2)() {
-			t.Errorf("b gave back %v", b.gaveBack())
+		if _, releases := b.Calls(); releases != moved || !b.has(2)() {
+			t.Errorf("b gave back %v", b.Released())
 		}
 		if err := again.stop(); err != nil {
 			t.Fatal(err)
@@ -174,9 +174,9 @@ func TestStaticRestartInAHandOver(t *testing.T) {
 	var drains atomic.Int32
 	end := make(chan struct{})
 	t.Cleanup(sync.OnceFunc(func() { close(end) }))
-	a := startMemberOf(t, classic, s.settings, s.ledger, "a", func(o *memberOptions, owner *ledgerOwner) {
+	a := startMemberOf(t, classic, s.settings, s.ledger, "a", func(o *memberOptions, owner *testOwner) {
 		o.Group, o.Topic, o.session, o.InstanceID = s.topic, s.topic, stageSession, "9" // the last to keep what is odd
-		owner.drain = func([]int32) { drains.Add(1); <-end }
+		owner.Drain = func([]int32) { drains.Add(1); <-end }
 	})
 	eventually(t, "they share", func() bool { return a.has(2)() && leader.has(2)() })
 	c := s.member(t, "c", "5", false)
@@ -199,8 +199,8 @@ func TestReplaced(t *testing.T) {
 		s := newStage(t, k, 2)
 		a := s.member(t, "a", "same", true)
 		eventually(t, "a has all", a.has(2))
-		epoch := a.epoch()
-		s.ledger.expel("a") // it does not know yet
+		epoch := a.Lease()
+		s.ledger.Expel("a") // it does not know yet
 		b := s.member(t, "b", "same", true)
 		err := <-a.left
 		a.left <- nil
@@ -210,11 +210,11 @@ func TestReplaced(t *testing.T) {
 		if err := epoch.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
 			t.Errorf("commit of who was replaced: %v", err)
 		}
-		if grants, releases := a.calls(); grants != 1 || releases != 1 {
+		if grants, releases := a.Calls(); grants != 1 || releases != 1 {
 			t.Errorf("a: %d grants, %d releases", grants, releases)
 		}
 		eventually(t, "b has all", b.has(2))
-		if err := b.epoch().Commit(t.Context(), at(0, 6)); err != nil {
+		if err := b.Lease().Commit(t.Context(), at(0, 6)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -228,8 +228,8 @@ func TestTopicGrows(t *testing.T) {
 		eventually(t, "a has all", a.has(2))
 		s.grow(t, 3)
 		eventually(t, "a has the third", a.has(3))
-		if _, releases := a.calls(); releases != 0 {
-			t.Errorf("a gave back %v", a.gaveBack())
+		if _, releases := a.Calls(); releases != 0 {
+			t.Errorf("a gave back %v", a.Released())
 		}
 	})
 }
