@@ -54,7 +54,10 @@ func (p permit) valid() bool { return p.ticket.failures != nil }
 var errNotSent = errors.New("nothing was sent")
 
 func newAdmission(cfg Config, obs Observer) *admission {
-	a := &admission{cfg: cfg, obs: obs, events: &events{}, changed: make(chan struct{}), pace: newPace(cfg, time.Now()), budget: newBudget(cfg)}
+	a := &admission{
+		cfg: cfg, obs: obs, events: &events{}, changed: make(chan struct{}),
+		pace: newPace(cfg, time.Now()), budget: newBudget(cfg),
+	}
 	a.breaker = newBreaker(cfg.Breaker, a.onBreakerChange)
 	a.timer = time.AfterFunc(time.Hour, a.wake)
 	a.timer.Stop()

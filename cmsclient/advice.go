@@ -23,25 +23,25 @@ type refusal struct {
 // of Mastercard's gateway (errors and troubleshooting, OAuth 1.0a and mTLS error codes) and of the API's OpenAPI
 // document; pages are nginx's, which stands in front of hosts with mutual TLS.
 var refusals = []refusal{
-	{reason: "AUTHENTICATION_FAILED", advice: fixAuth("check that the consumer key and the signing key belong together and " +
-		"to this environment, that the key has not expired, and this machine's clock")},
+	{reason: "AUTHENTICATION_FAILED", advice: fixAuth("check that the consumer key and the signing key belong together " +
+		"and to this environment, that the key has not expired, and this machine's clock")},
 	{reason: "INVALID_OAUTH_SBS", advice: fixHeader},
 	{reason: "INVALID_AUTH_HEADER", advice: fixHeader},
-	{reason: "INVALID_BODY_HASH", advice: advice{"something on the way to Mastercard adds a body to the calls: check the " +
-		"proxies in between", []string{"Proxy"}}},
-	{reason: "OPERATION_DENIED", advice: advice{text: "ask Mastercard to enable the operation getContractBalances for this " +
-		"issuer"}},
+	{reason: "INVALID_BODY_HASH", advice: advice{
+		"something on the way to Mastercard adds a body to the calls: check the proxies in between", []string{"Proxy"}}},
+	{reason: "OPERATION_DENIED", advice: advice{
+		text: "ask Mastercard to enable the operation getContractBalances for this issuer"}},
 	{status: http.StatusBadRequest, page: "No required SSL certificate was sent",
 		advice: fixCert("the host asks for a client certificate: set one and its key")},
-	{status: http.StatusBadRequest, page: "The SSL certificate error",
-		advice: fixCert("the host refuses the client certificate: check it, its expiry and that it is the one registered there")},
+	{status: http.StatusBadRequest, page: "The SSL certificate error", advice: fixCert(
+		"the host refuses the client certificate: check it, its expiry and that it is the one registered there")},
 	{status: http.StatusBadRequest, page: "The plain HTTP request was sent to HTTPS port",
 		advice: fixURL("the CMS's address must start with https://")},
 	{status: http.StatusUnauthorized, advice: fixAuth("check the keys and their expiry, and this machine's clock")},
-	{status: http.StatusForbidden, advice: fixAuth("check the keys and their expiry, and that Mastercard has enabled this API " +
-		"for their project and this issuer")},
-	{status: http.StatusNotFound, advice: advice{"check the path of the CMS's address, and that the Mastercard project of the " +
-		"consumer key is entitled to this API", []string{"URL", "Auth"}}},
+	{status: http.StatusForbidden, advice: fixAuth(
+		"check the keys and their expiry, and that Mastercard has enabled this API for their project and this issuer")},
+	{status: http.StatusNotFound, advice: advice{"check the path of the CMS's address, and that the Mastercard project " +
+		"of the consumer key is entitled to this API", []string{"URL", "Auth"}}},
 	{status: http.StatusProxyAuthRequired, advice: fixProxy},
 	{status: 3, advice: fixURL("redirects are not followed: set the final address of the CMS")},
 	{advice: advice{"not an answer about this request: check the CMS's address, the keys and any proxy in between",
@@ -52,13 +52,13 @@ var (
 	fixHeader = fixAuth("check how calls are signed and the consumer key, and that no proxy in between changes the " +
 		"Authorization header")
 	fixDecryption = advice{"add the private key that it is encrypted for", []string{"Decrypter"}}
-	fixProxy      = advice{"check the proxy's address, give its user and password in HTTPS_PROXY, have it allow the host of the " +
-		"CMS, or choose another proxy", []string{"Proxy"}}
+	fixProxy      = advice{"check the proxy's address, give its user and password in HTTPS_PROXY, have it allow the " +
+		"host of the CMS, or choose another proxy", []string{"Proxy"}}
 	fixSigning    = fixAuth("check the signing key")
-	fixServerCert = advice{"the server's certificate cannot be trusted: check the CMS's address, the trusted authorities and any " +
-		"proxy in between", []string{"URL", "TLS.RootCAs", "Proxy"}}
-	fixClientCert = fixCert("the server refuses the client certificate: check it, its expiry and that it is the one registered " +
-		"there")
+	fixServerCert = advice{"the server's certificate cannot be trusted: check the CMS's address, the trusted authorities " +
+		"and any proxy in between", []string{"URL", "TLS.RootCAs", "Proxy"}}
+	fixClientCert = fixCert(
+		"the server refuses the client certificate: check it, its expiry and that it is the one registered there")
 )
 
 func fixAuth(text string) advice { return advice{text, []string{"Auth"}} }

@@ -64,7 +64,8 @@ func (b *body) inflate(coding string, limit int64) error {
 			plain, err = flate.NewReader(bytes.NewReader(coded)), nil
 		}
 	default:
-		return fmt.Errorf("the body is coded (Content-Encoding: %s) though calls ask for identity; have what is on the way not code it",
+		return fmt.Errorf("the body is coded (Content-Encoding: %s) though calls ask for identity; "+
+			"have what is on the way not code it",
 			redact(coding, maxErrorName))
 	}
 	if err == nil {

@@ -4,7 +4,7 @@
 //
 // The layers, outermost first:
 //
-//	Admit ─ admission ( halted? ─ cool-down? ─ retry budget? ─ limits of pace? ─ circuit breaker? )   waits; nothing is sent
+//	Admit ─ admission ( halted? ─ cool-down? ─ retry budget? ─ limits of pace? ─ breaker? )   waits; nothing is sent
 //	Get ─── hedge ( time limit ( round trip ( sign ( pool ) ) ─ body limit ─ decrypt ─ decode ) )
 //	        ─ translate the error ─ report to admission
 //

@@ -47,7 +47,7 @@ type Error struct {
 	CMSCorrelationID string        // X-MC-Correlation-ID; "": none
 	Err              error         // the cause, where no error body tells it; may be nil
 	Fix              string        // how to fix what no request can be blamed for; "": there is nothing to fix
-	Fields           []string      // of Config, that Fix is about: URL, Auth, Decrypter, Proxy, TLS.RootCAs, TLS.Certificates
+	Fields           []string      // that Fix is about: URL, Auth, Decrypter, Proxy, TLS.RootCAs, TLS.Certificates
 }
 
 // Error returns one line: what happened and how to fix it. The correlation ids are not in it.

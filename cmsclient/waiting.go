@@ -94,7 +94,7 @@ func (a *admission) causeNow(now time.Time) string {
 type Status struct {
 	Breaker       string    // "closed", "open" or "half-open"
 	Cause         string    // what keeps calls from flowing freely, a half-open breaker included; "": nothing
-	Failing       string    // while the breaker is not closed: the most frequent failures with their counts, and since when
+	Failing       string    // while the breaker is not closed: the most frequent failures, their counts, and since when
 	HaltedError   string    // what to fix; "": not halted
 	CoolDownUntil time.Time // zero: no cool-down
 	InFlight      int       // calls admitted and not ended

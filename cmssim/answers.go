@@ -20,8 +20,12 @@ const (
 	sourceProcessing = "MASTERCARD PROCESSING"
 	sourceGateway    = "Gateway"
 
+	reasonValidation = "REQUEST_VALIDATION"
+
 	paramCodes      = "balance_codes"
 	operationDenied = "Operation getContractBalances is disabled in your API configuration."
+	methodDenied    = "The method is not allowed for the requested resource."
+	systemError     = "The system is temporarily unable to process the request."
 )
 
 // cmsError is one entry of the API's ErrorWrapper.
@@ -34,18 +38,18 @@ type cmsError struct {
 // Errors that depend on nothing but the status or the parameter. The first three are documented (the second on sibling
 // operations), the others follow the gateway's names where those are known.
 var (
-	errContractID    = cmsError{sourceProcessing, "REQUEST_VALIDATION", "Invalid type of request parameter contract_id."}
-	errMissingCodes  = cmsError{sourceProcessing, "REQUEST_VALIDATION", "Missing required request parameter balance_codes."}
+	errContractID    = cmsError{sourceProcessing, reasonValidation, "Invalid type of request parameter contract_id."}
+	errMissingCodes  = cmsError{sourceProcessing, reasonValidation, "Missing required request parameter balance_codes."}
 	errOperation     = cmsError{sourceProcessing, "OPERATION_DENIED", operationDenied}
-	errInvalidCodes  = cmsError{sourceProcessing, "REQUEST_VALIDATION", "Invalid value of request parameter balance_codes."}
+	errInvalidCodes  = cmsError{sourceProcessing, reasonValidation, "Invalid value of request parameter balance_codes."}
 	errContract      = cmsError{sourceProcessing, "CONTRACT_DOES_NOT_EXIST", "Contract not found."}
 	errPath          = cmsError{sourceGateway, "NOT_FOUND", "The requested resource could not be found."}
-	errMethod        = cmsError{sourceGateway, "METHOD_NOT_ALLOWED", "The method is not allowed for the requested resource."}
+	errMethod        = cmsError{sourceGateway, "METHOD_NOT_ALLOWED", methodDenied}
 	errAuthorization = cmsError{sourceGateway, "AUTHENTICATION_FAILED", "The authentication of the request failed."}
 	errMediaType     = cmsError{sourceGateway, "UNSUPPORTED_MEDIA_TYPE", "The media type of the request is not supported."}
 	errTimeout       = cmsError{sourceGateway, "REQUEST_TIMEOUT", "The request timed out."}
 	errTooMany       = cmsError{sourceGateway, "TOO_MANY_REQUESTS", "Too many requests."}
-	errSystem        = cmsError{sourceProcessing, "SYSTEM_ERROR", "The system is temporarily unable to process the request."}
+	errSystem        = cmsError{sourceProcessing, "SYSTEM_ERROR", systemError}
 	errGateway       = cmsError{sourceGateway, "SERVICE_UNAVAILABLE", "The service is temporarily unavailable."}
 )
 

@@ -197,7 +197,8 @@ func isZero[T comparable](p *T) bool { return p != nil && ref(*p) == nil }
 func readControl(w http.ResponseWriter, r *http.Request, v any) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControlBody))
 	if err != nil {
-		reply(w, http.StatusRequestEntityTooLarge, controlError{Error: "the body could not be read, or has more than 256 KiB"})
+		reply(w, http.StatusRequestEntityTooLarge,
+			controlError{Error: "the body could not be read, or has more than 256 KiB"})
 		return false
 	}
 	if err := json.Unmarshal(body, v, json.RejectUnknownMembers(true)); err != nil {
@@ -247,7 +248,8 @@ func fieldOf(p jsontext.Pointer) string {
 
 var kindNames = map[reflect.Kind]string{
 	reflect.Int: "a whole number", reflect.Int64: "a whole number", reflect.Float64: "a number",
-	reflect.String: "a text in quotes", reflect.Bool: "true or false", reflect.Slice: "a list", reflect.Struct: "an object",
+	reflect.String: "a text in quotes", reflect.Bool: "true or false",
+	reflect.Slice: "a list", reflect.Struct: "an object",
 }
 
 // wanted names a Go type as the writer of JSON knows it.

@@ -52,10 +52,12 @@ const (
 // causeNames are in the order of the causes.
 var causeNames = [causes]string{"header", "noConsumerKey", "bodyHash", "consumerKey", "signature", "timestamp", "nonce"}
 
+const noKeyText = "Problem with signature base string. Missing oauth_consumer_key"
+
 // Refusals before the signature itself is looked at.
 var (
 	errHeader   = cmsError{sourceGateway, "INVALID_AUTH_HEADER", "The Authorization header is missing or invalid."}
-	errNoKey    = cmsError{sourceGateway, "INVALID_OAUTH_SBS", "Problem with signature base string. Missing oauth_consumer_key"}
+	errNoKey    = cmsError{sourceGateway, "INVALID_OAUTH_SBS", noKeyText}
 	errBodyHash = cmsError{sourceGateway, "INVALID_BODY_HASH", "The oauth_body_hash is not the hash of the body."}
 )
 

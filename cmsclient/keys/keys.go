@@ -25,7 +25,8 @@ type Key struct {
 
 // Parse reads the one RSA key of a file, of at least 2048 bits, and its certificate. The file is one of
 //   - PKCS#12 (RFC 7292) in DER, with a certificate and perhaps its chain, which is ignored;
-//   - PEM (RFC 7468) with one unencrypted "PRIVATE KEY" or "RSA PRIVATE KEY" and any number of "CERTIFICATE", in any order;
+//   - PEM (RFC 7468) with one unencrypted "PRIVATE KEY" or "RSA PRIVATE KEY" and any number of "CERTIFICATE", in any
+//     order;
 //   - an unencrypted PKCS#8 key (RFC 5958) in DER.
 //
 // The password opens PKCS#12; the other forms have none and ignore it. Errors say how to fix the file; they hold
@@ -38,7 +39,8 @@ func Parse(data []byte, password string) (Key, error) {
 	var head struct{ Version int }
 	switch rest, err := asn1.Unmarshal(data, &head); {
 	case err != nil || len(rest) > 0:
-		return Key{}, errors.New("this is no key file, or it is incomplete: give PKCS#12 (DER), PEM, or unencrypted PKCS#8 (DER)")
+		return Key{}, errors.New("this is no key file, or it is incomplete: " +
+			"give PKCS#12 (DER), PEM, or unencrypted PKCS#8 (DER)")
 	case head.Version == 3:
 		return parsePKCS12(data, password)
 	}
@@ -122,7 +124,8 @@ func parsePKCS12(data []byte, password string) (Key, error) {
 var errNotRSA = errors.New("the private key is not an RSA key: give an RSA key of at least 2048 bits")
 
 func unreadable(err error) error {
-	return fmt.Errorf("the private key cannot be read: %w: convert it to PKCS#8 (openssl pkey -in old.pem -out key.pem)", err)
+	return fmt.Errorf("the private key cannot be read: %w: "+
+		"convert it to PKCS#8 (openssl pkey -in old.pem -out key.pem)", err)
 }
 
 // newKey pairs the key with its own certificate: in a chain it need not be the first one.

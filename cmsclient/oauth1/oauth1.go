@@ -43,7 +43,8 @@ func New(consumerKey string, method Method, key func() *rsa.PrivateKey) (*Signer
 	case consumerKey == "":
 		return nil, errors.New("the consumer key is empty: give the one of your project at developer.mastercard.com")
 	case strings.ContainsFunc(consumerKey, invalid):
-		return nil, errors.New("the consumer key holds a character that it cannot have: check it for spaces, quotes and line breaks")
+		return nil, errors.New("the consumer key holds a character that it cannot have: " +
+			"check it for spaces, quotes and line breaks")
 	case method != RSASHA256 && method != RSAPSS:
 		return nil, fmt.Errorf("the signature method %q is not known: set %s or %s", method, RSASHA256, RSAPSS)
 	case key == nil:
