@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS       := -s -w -X main.version=$(VERSION)
+LDFLAGS       := -s -w -X github.com/balanceq/balanceq/internal/cli/command.version=$(VERSION)
 # The race detector needs a C compiler; without one the tests run without it.
 RACE          := $(if $(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),-race,)
 GO            ?= go
@@ -28,7 +28,7 @@ test: ## Run every test: against Kafka in a container where there is an engine, 
 NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestREADME|TestArchitecture|Watchdog|Breaker|Retries|Throttled|FetchingPauses|TestInvalid|CardNumbers|TestResults|TestRequest|TestWaits|OnceZombie|OnceSmallBuffer|OnceOversized|OnceOutage|OnceSameName|TestGroupStays|TestLargest|TestStopsInMidFlight|Budget|TestDeadLetters|TestHistory|ReplayJSON|ReplayEdited|ReplayPauses|ReplayTwo|ReplayStory|CSV|NDJSON'
 
 test-integration: ## Only the tests of what depends on the broker
-	$(GO) test $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m -skip $(NOT_KAFKA) ./internal/kafkatest ./kafkawire ./producer ./consumer ./deadletter ./cmd/balanceq
+	$(GO) test $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m -skip $(NOT_KAFKA) ./internal/kafkatest ./kafkawire ./producer ./consumer ./deadletter ./internal/cli/... ./e2e
 
 build: ## Build the programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -62,19 +62,19 @@ fuzz: ## Fuzz every decoder for FUZZTIME each
 	    echo "PKG $$f"; $(GO) test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZTIME) PKG; done'
 
 bench: build ## Measure the program against an embedded broker (BROKERS=… for a real one)
-	$(GO) run ./internal/bench --latency 0  $(if $(BROKERS),--brokers $(BROKERS))
-	$(GO) run ./internal/bench --latency 20ms $(if $(BROKERS),--brokers $(BROKERS))
-	$(GO) run ./internal/bench --mode rate --rate 300 $(if $(BROKERS),--brokers $(BROKERS))
-	$(GO) run ./internal/bench --mode rate --rate 2000 $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./tools/bench --latency 0  $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./tools/bench --latency 20ms $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./tools/bench --mode rate --rate 300 $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./tools/bench --mode rate --rate 2000 $(if $(BROKERS),--brokers $(BROKERS))
 
 chaos: build ## Kill, pause and cut off workers, Kafka and the CMS, then check that every promise was kept (CHAOS= its flags)
-	$(GO) run ./internal/chaos $(CHAOS) $(if $(BROKERS),--brokers $(BROKERS))
+	$(GO) run ./tools/chaos $(CHAOS) $(if $(BROKERS),--brokers $(BROKERS))
 
 recording: ## Record the demo again: docs/demo.svg, from a run of it
 	$(GO) build -o bin/ ./cmd/balanceq-demo
 	$(GO) run ./tools/record --poster 10s --title 'make demo: requests go through an outage of the CMS' docs/demo.svg bin/balanceq-demo
 
 docs: ## Bring the generated parts of the README up to date
-	$(GO) test ./cmd/balanceq -run TestREADME -update
+	$(GO) test ./internal/cli -run TestREADME -update
 
 .PHONY: help demo test test-integration build image up down check lint words fuzz bench chaos recording docs

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/balanceq/balanceq/cmssim"
+
+	"github.com/segmentio/kafka-go"
+)
+
+const (
+	budgetBad    = 300
+	budgetGood   = 50
+	budgetPasses = 99 // dead letters that are written before the hundredth, one too many, is due
+
+	budgetMissing = 404_001 // a contract that does not exist
+)
+
+// floodOf makes requests most of which are for a contract that does not exist.
+func floodOf(contract int64) []kafka.Message {
+	var msgs []kafka.Message
+	for i := range budgetBad {
+		msgs = append(msgs, ask(budgetMissing, "AVAILABLE"))
+		if i%(budgetBad/budgetGood) == 0 {
+			msgs = append(msgs, ask(contract+int64(i), "AVAILABLE"))
+		}
+	}
+	return msgs
+}
+
+// held returns the offset of the bad request of that number, from 0.
+func held(sent []kafka.Message, number int) (offset int64) {
+	for _, m := range sent {
+		if string(m.Key) == strconv.Itoa(budgetMissing) {
+			if number == 0 {
+				return m.Offset
+			}
+			number--
+		}
+	}
+	return -1
+}
+
+// paused waits until an instance pauses, its offset held at that of the next dead letter.
+func (in *instance) paused(r *rig, offset int64) {
+	in.t.Helper()
+	in.eventually("it pauses", func() bool { return in.Metrics()["balanceq_dead_letter_budget_spent"] == 1 })
+	in.eventually("the offset is where the first held dead letter is", func() bool { return r.broker.Committed(r.t, r.group, r.requests)[0] == offset })
+}
+
+// resume runs the command and returns what it wrote.
+func (r *rig) resume(code int, args ...string) string {
+	r.t.Helper()
+	in := launch(r.t, append([]string{"resume"}, args...)...)
+	if got := in.wait(patience).ExitCode(); got != code {
+		r.t.Errorf("resume %v: exit code %d, want %d", args, got, code)
+	}
+	return in.output.String()
+}
+
+// Too many dead letters: the hundredth waits and what comes behind it stays in Kafka, while good requests that are here are
+// answered. It says why, everywhere, until somebody resumes; then every request gets its one outcome.
+func TestBudgetPausesUntilResumed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, cmssim.Config{})
+	sent := r.Send(floodOf(50_000)...)
+	in := r.StartReady()
+	r.AwaitWritten(r.results, budgetGood)
+	in.paused(r, held(sent, budgetPasses))
+
+	// The fetch that was on the wire may still bring this one. There is no other.
+	lag := func(last kafka.Message) bool {
+		h, _ := in.Health()
+		return h.Lag == last.Offset+1-held(sent, budgetPasses)
+	}
+	first := r.Send(ask(51_000, "AVAILABLE"))[0]
+	in.eventually("no fetch is on the wire", func() bool { return r.written(r.results) == budgetGood+1 || lag(first) })
+	good := r.written(r.results)
+	last := r.Send(asks(20, 20, 51_001)...)[19]
+	in.eventually("the lag grows", func() bool { return lag(last) })
+	r.staysLive(in.http, 500*time.Millisecond)
+	if dead, now := r.written(r.deadletters), r.written(r.results); dead != budgetPasses || now != good {
+		t.Errorf("%d dead letters and %d results are written during the pause, want %d and %d", dead, now, budgetPasses, good)
+	}
+	_, status := in.Health() // and /livez
+	if h := r.readyz(in.http); status != http.StatusOK || h.Waiting != "dead-letter-budget" || !strings.Contains(h.Paused, "(contract-not-found 100)") ||
+		!strings.Contains(h.Paused, "balanceq resume") {
+		t.Errorf("/readyz is %d: %+v", status, h)
+	}
+	if m := in.Metrics(); m[`balanceq_waiting{cause="dead-letter-budget"}`] != 1 || m["balanceq_dead_letter_share"] <= .5 {
+		t.Errorf("the metrics do not tell: %v", m)
+	}
+	if lines := in.Logs("too many dead letters"); len(lines) != 1 || lines[0].text("level") != "error" || lines[0]["deadletters"] != 100. {
+		t.Errorf("the log says %v", lines)
+	}
+	if status, _ := in.get("/resume"); status != http.StatusMethodNotAllowed {
+		t.Errorf("GET /resume: %d", status)
+	}
+
+	if out := r.resume(1, "--service=http://127.0.0.1:1,"+in.http); !strings.Contains(out, "http://127.0.0.1:1 cannot be reached") ||
+		!strings.Contains(out, "name others with --service") || !strings.Contains(out, "i1 (http://"+in.http+"): resumed; 100 of ") {
+		t.Errorf("resume wrote %s", out)
+	}
+	r.AwaitCommitted()
+	l := r.Ledger()
+	l.WantExactlyOnce()
+	if len(l.dead) != budgetBad {
+		t.Errorf("%d dead letters, want %d", len(l.dead), budgetBad)
+	}
+	if lines := in.Logs("resumed: consumption goes on"); len(lines) != 1 || !strings.Contains(lines[0].text("by"), "@") {
+		t.Errorf("the log says %v", lines)
+	}
+	if out := r.resume(0, "--http.listen="+in.http); !strings.Contains(out, "nothing to do; it was not paused") {
+		t.Errorf("resume wrote %s", out)
+	}
+	in.Stop()
+}
+
+// A stop does not wait for an operator, and an instance that starts counts anew.
+func TestBudgetStopsWhilePaused(t *testing.T) {
+	t.Parallel()
+	for _, delivery := range []string{"at-least-once", "exactly-once"} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 1, cmssim.Config{})
+			sent := r.Send(floodOf(52_000)...)
+			first := r.StartReady("--delivery=" + delivery)
+			first.paused(r, held(sent, budgetPasses))
+			if took := first.Stop(); took > 6*time.Second {
+				t.Errorf("stopping took %v", took)
+			}
+			if n := len(r.Ledger().dead); n != budgetPasses {
+				t.Errorf("%d dead letters are written", n)
+			}
+			second := r.StartReady("--delivery=" + delivery)
+			second.paused(r, held(sent, 2*budgetPasses))
+			r.resume(0, "--service="+second.http)
+			r.AwaitCommitted()
+			l := r.Ledger()
+			l.WantExactlyOnce()
+			if len(l.dead) != budgetBad {
+				t.Errorf("%d dead letters, want %d", len(l.dead), budgetBad)
+			}
+			second.Stop()
+		})
+	}
+}
+
+// Far more dead letters are held than there are handlers: the good requests behind them have their results, in both deliveries,
+// and no operator has to come for that. Nonsense besides is written, and spends nothing.
+func TestBudgetHoldsNoHandlers(t *testing.T) {
+	t.Parallel()
+	const handlers, bad, nonsense, good = 64, 400, 150, 100
+	for _, delivery := range []string{"at-least-once", "exactly-once"} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 1, cmssim.Config{})
+			var msgs []kafka.Message
+			for i := range nonsense {
+				msgs = append(msgs, kafka.Message{Key: strconv.AppendInt(nil, int64(i), 10), Value: []byte("nonsense")})
+			}
+			r.Send(append(append(msgs, asks(bad, bad, 404_100)...), asks(good, good, 54_000)...)...)
+			in := r.StartReady("--delivery="+delivery, "--cms.max-in-flight="+strconv.Itoa(handlers))
+			in.eventually("it pauses", func() bool { return in.Metrics()["balanceq_dead_letter_budget_spent"] == 1 })
+			const held = `balanceq_waiting{cause="dead-letter-budget"}`
+			in.eventually("all that are due are held", func() bool { return in.Metrics()[held] == bad-budgetPasses })
+			if delivery == "at-least-once" {
+				r.AwaitWritten(r.results, good)
+			} else {
+				// The results are there and wait for the offsets before them.
+				in.eventually("no handler has anything to do", func() bool { return in.Metrics()["balanceq_in_flight"] == 0 })
+			}
+			r.staysLive(in.http, 500*time.Millisecond)
+			r.resume(0, "--service="+in.http)
+			r.AwaitCommitted()
+			l := r.Ledger()
+			l.WantExactlyOnce()
+			if len(l.dead) != bad+nonsense {
+				t.Errorf("%d dead letters, want %d", len(l.dead), bad+nonsense)
+			}
+			in.Stop()
+		})
+	}
+}

@@ -1,0 +1,73 @@
+// Package e2e holds the tests that run the program itself, as a child process, against a broker and the simulator.
+package e2e
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain gives the package a broker, and the program a folder to be built in.
+func TestMain(m *testing.M) {
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	// They wait most of the time, for group sessions and for brokers; -parallel on the command line still counts.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	code := kafkatest.Run(m)
+	if err := os.RemoveAll(buildDir); err != nil {
+		fmt.Fprintln(os.Stderr, "removing the program under test:", err)
+		code = max(code, 1)
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines leaked:", err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// buildDir is set by the build.
+var buildDir string
+
+// program builds the program under test when it is first needed, so that a run of unit tests does not wait for it, and
+// returns its path.
+var program = sync.OnceValues(func() (path string, err error) {
+	if buildDir, err = os.MkdirTemp("", "balanceq-e2e-"); err != nil {
+		return "", fmt.Errorf("making a folder for the program: %w", err)
+	}
+	path = filepath.Join(buildDir, "balanceq")
+	args := []string{"build", "-o", path}
+	if canRace() {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, "github.com/balanceq/balanceq/cmd/balanceq")...).CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("building the program: %w", err), errors.New(string(out)))
+	}
+	return path, nil
+})
+
+// canRace says whether the race detector can be had: it needs cgo and a C compiler.
+func canRace() bool {
+	out, err := exec.Command("go", "env", "CGO_ENABLED", "CC").Output()
+	fields := strings.Fields(string(out))
+	if err != nil || len(fields) < 2 || fields[0] != "1" {
+		return false
+	}
+	_, err = exec.LookPath(fields[1])
+	return err == nil
+}

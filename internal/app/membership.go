@@ -1,0 +1,27 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+
+	"github.com/rs/zerolog"
+)
+
+// membership is the way into the group that the configuration asks for.
+func membership(ctx context.Context, cfg config.Config, wire *kafkawire.Client, log zerolog.Logger) (consumer.Membership, error) {
+	offered := false
+	if cfg.Kafka.GroupProtocol == config.GroupAuto {
+		var err error
+		if offered, err = wire.OffersConsumerProtocol(ctx); err != nil {
+			return nil, fmt.Errorf("choosing kafka.group-protocol: %w", err)
+		}
+	}
+	if groupProtocol(cfg, offered) == config.GroupConsumer {
+		return consumer.NewKIP848(memberConfig(cfg), wire, log), nil
+	}
+	return consumer.NewClassic(consumer.ClassicConfig{MemberConfig: memberConfig(cfg), SessionTimeout: cfg.Kafka.SessionTimeout}, wire, log), nil
+}

@@ -1,0 +1,132 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+
+	"github.com/rs/zerolog"
+)
+
+// configMigration says whether a group may have members of both protocols. With disabled, it may not; with downgrade,
+// members of the classic one may join the others; with upgrade and bidirectional, anybody may (tried on Kafka 4.3.1).
+const configMigration = "group.consumer.migration.policy"
+
+// groupProtocol is the one that this instance joins by. offered says that the cluster has members of the consumer protocol.
+func groupProtocol(cfg config.Config, offered bool) string {
+	if cfg.Kafka.GroupProtocol != config.GroupAuto {
+		return cfg.Kafka.GroupProtocol
+	}
+	if offered {
+		return config.GroupConsumer
+	}
+	return config.GroupClassic
+}
+
+// CheckGroup looks who is in the group, and whether the brokers would let us in besides. It does not join. Its error says that
+// the cluster could not be asked.
+func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) (Report, error) {
+	return inspect(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
+		offered, err := client.OffersConsumerProtocol(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		group, err := client.DescribeGroup(ctx, cfg.Kafka.Group, offered)
+		if kafkawire.Forbidden(err) || err == nil && !group.Operations.AllowRead() {
+			return Report{Findings: []Finding{lacksACL(cfg.Kafka, "Read", "group", cfg.Kafka.Group)}}, nil
+		}
+		if err != nil {
+			return Report{}, err
+		}
+		configs, err := client.BrokerConfigs(ctx, configMigration)
+		if err != nil {
+			return Report{}, err
+		}
+		protocol := groupProtocol(cfg, offered)
+		return Report{
+			Seen:     fmt.Sprintf("%s: joins as %s, %s", cfg.Kafka.Group, protocol, present(group)),
+			Findings: append(judgeGroup(cfg.Kafka, protocol, group, configs[configMigration]), firstStart(ctx, client, cfg)...),
+		}, nil
+	})
+}
+
+// present says who is in the group.
+func present(g kafkawire.Group) string {
+	if len(g.Clients) == 0 {
+		return "nobody is in it"
+	}
+	kind := config.GroupClassic
+	if g.Consumer {
+		kind = config.GroupConsumer
+	}
+	if g.Strategy != "" {
+		kind += " (" + g.Strategy + ")"
+	}
+	return fmt.Sprintf("%s in it as %s", count(len(g.Clients), "member"), kind)
+}
+
+// judgeGroup says what speaks against joining a group with these members by the protocol. policy is configMigration, "" where
+// it is not known.
+func judgeGroup(k config.Kafka, protocol string, g kafkawire.Group, policy string) []Finding {
+	if len(g.Clients) == 0 {
+		return nil
+	}
+	closed := func(why, fix string) []Finding {
+		return []Finding{{Fatal: true, passing: true, // members that have crashed are gone when their session is over
+			Problem: fmt.Sprintf("group %s is held by %s, client id %s: %s",
+				k.Group, count(len(g.Clients), "member"), clients(g.Clients), why),
+			Fix: "stop them first" + fix + ", or set another kafka.group"}}
+	}
+	switch {
+	case !g.Consumer && g.Type != kafkawire.ClassicType:
+		return closed(fmt.Sprintf("they use it for something else (protocol type %s)", g.Type), "")
+	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != consumer.Strategy:
+		return closed(fmt.Sprintf("they share out partitions by %s and we by %s, and the brokers let no two strategies into a group",
+			g.Strategy, consumer.Strategy), " (all of them: old and new cannot take turns one by one)")
+	case !g.Consumer && protocol == config.GroupConsumer && (policy == "disabled" || policy == "downgrade"),
+		g.Consumer && protocol == config.GroupClassic && policy == "disabled":
+		theirs := config.GroupClassic
+		if g.Consumer {
+			theirs = config.GroupConsumer
+		}
+		return closed(fmt.Sprintf("they speak the %s protocol and we the %s one, and the brokers do not let both into a group (%s=%s)",
+			theirs, protocol, configMigration, policy),
+			fmt.Sprintf(", or set kafka.group-protocol to %s, or %s to bidirectional", theirs, configMigration))
+	case g.Strategy == consumer.Strategy:
+		return nil
+	}
+	// Brokers let these in. Only the client id tells whether they are instances of ours.
+	others := slices.DeleteFunc(slices.Clone(g.Clients), func(id string) bool { return id == k.ClientID })
+	if len(others) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Problem: fmt.Sprintf("group %s has members with another client id than %s: %s; if they are not instances of balanceq, "+
+			"the requests of their partitions stay without an answer", k.Group, k.ClientID, clients(others)),
+		Fix: "stop them, or set another kafka.group; give all instances the same kafka.client-id",
+	}}
+}
+
+// clients lists each client id once, and how many members have it.
+func clients(ids []string) string {
+	counts := map[string]int{}
+	for _, id := range ids {
+		counts[id]++
+	}
+	var texts []string
+	for _, id := range slices.Sorted(maps.Keys(counts)) {
+		text := cmp.Or(id, "(none)")
+		if counts[id] > 1 {
+			text += fmt.Sprintf(" (%d times)", counts[id])
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
+}

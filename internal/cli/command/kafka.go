@@ -1,0 +1,55 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/balanceq/balanceq/internal/app"
+	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+)
+
+// Interrupted is what an error means once ctx has ended.
+func Interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return err
+}
+
+// ReachPatience is how long a command waits for Kafka before it says that it cannot be reached. It is short because a
+// person waits; run has more.
+const ReachPatience = 10 * time.Second
+
+// ReachTopics checks that Kafka answers and has the topics, and describes them.
+func ReachTopics(ctx context.Context, cfg config.Config, names ...string) (kafkawire.Settings, []kafkawire.Topic, error) {
+	settings, err := app.KafkaSettings(cfg)
+	if err != nil {
+		return settings, nil, err
+	}
+	client := kafkawire.NewClient(settings)
+	defer client.Close()
+	limited, cancel := context.WithTimeout(ctx, ReachPatience)
+	defer cancel()
+	var topics []kafkawire.Topic
+	var missing []error
+	for _, name := range names {
+		t, err := client.DescribeTopic(limited, name, "max.message.bytes")
+		switch {
+		case errors.Is(err, kafkawire.ErrNoTopic):
+			missing = append(missing, errors.New(app.NoTopic(cfg.Kafka, name).String()))
+		case ctx.Err() != nil:
+			return settings, nil, ErrInterrupted
+		case err != nil && t.Partitions == 0: // a topic whose configuration may not be read can be used all the same
+			return settings, nil, fmt.Errorf("asking Kafka at kafka.brokers=%s: %w; %s",
+				strings.Join(settings.Brokers, ","), err, app.KafkaFix(err))
+		}
+		topics = append(topics, t)
+	}
+	return settings, topics, errors.Join(missing...)
+}
+
+var ErrInterrupted = errors.New("interrupted")

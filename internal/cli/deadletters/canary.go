@@ -1,0 +1,147 @@
+package deadletters
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/cli/results"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
+)
+
+// canarySteps are how many are replayed before the next ones: a mistake costs one request.
+var canarySteps = []int{1, 10}
+
+// canary follows what becomes of the first requests that are replayed.
+type canary struct {
+	run      *replayRun
+	left     []int // steps
+	open     int   // requests that the present step still has to replay
+	stop     context.CancelFunc
+	finished chan struct{}
+	failed   error // of the follower; set before finished is closed
+	news     chan struct{}
+
+	mu       sync.Mutex
+	answered deadletter.Positions // requests with a result, anybody's: one may come before we know where ours stand
+	dead     deadletter.Positions
+	last     map[schemas.Position]string // why, of the dead ones
+}
+
+// maxCanaryTexts bounds what is kept of dead letters that may be nobody's canary.
+const maxCanaryTexts = 1000
+
+// beginCanary returns once everything written from now on will be seen.
+func beginCanary(ctx context.Context, r *replayRun) (*canary, error) {
+	ctx, stop := context.WithCancel(ctx)
+	c := &canary{run: r, left: canarySteps, open: canarySteps[0], stop: stop, finished: make(chan struct{}),
+		news: make(chan struct{}, 1), last: map[schemas.Position]string{}}
+	ready := make(chan struct{})
+	topics := r.cfg.Topics
+	f := results.Follower{Settings: r.settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: func() { close(ready) }}
+	go func() {
+		defer close(c.finished)
+		c.failed = f.Follow(ctx, c.see)
+	}()
+	select {
+	case <-ready:
+		return c, nil
+	case <-c.finished:
+		stop()
+		if c.failed == nil {
+			return nil, command.ErrInterrupted
+		}
+		return nil, fmt.Errorf("canary: %w", c.failed)
+	}
+}
+
+// see notes the request that a result or dead letter is about.
+func (c *canary) see(rec *schemas.Record) bool {
+	topics := c.run.cfg.Topics
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rec.Topic == topics.DeadLetters {
+		if info := schemas.ReadDeadLetter(rec); info.HasSource && info.Source.Topic == topics.Requests {
+			c.dead.Add(info.Source.Partition, info.Source.Offset)
+			if len(c.last) < maxCanaryTexts {
+				c.last[info.Source] = ": " + results.DeadLetterText(&info)
+			}
+		}
+	} else if result, err := schemas.DecodeResult(rec.Value); err == nil && result.Source.Topic == topics.Requests && result.Outcome != schemas.OutcomeFailed {
+		c.answered.Add(result.Source.Partition, result.Source.Offset)
+	}
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// step is how many may be replayed at once now.
+func (c *canary) step() int { return c.open }
+
+// over says that there is no further step.
+func (c *canary) over() bool { return len(c.left) == 0 }
+
+func (c *canary) End() {
+	c.stop()
+	<-c.finished
+}
+
+// await waits until all of these have their results. The time it takes does not count while the service waits itself.
+func (c *canary) await(ctx context.Context, placed []*deadletter.Candidate) error {
+	waiting := time.NewTicker(time.Second)
+	defer waiting.Stop()
+	deadline := time.Now().Add(c.run.o.canaryTimeout)
+	for {
+		open, err := c.judge(placed)
+		if err != nil {
+			return err
+		}
+		if open == nil {
+			break
+		}
+		select {
+		case <-c.news:
+		case <-c.finished:
+			if ctx.Err() != nil {
+				return command.ErrInterrupted
+			}
+			return fmt.Errorf("canary: %w", c.failed)
+		case <-waiting.C:
+			if c.run.watch.waits(ctx, c.run.bar) {
+				deadline = time.Now().Add(c.run.o.canaryTimeout)
+			} else if time.Now().After(deadline) {
+				return fmt.Errorf("canary: %s, replayed as %s, has no result after %v; is balanceq running (balanceq doctor), and is it behind? --canary-timeout waits longer",
+					open.Letter.Position, schemas.Position(open.Request), c.run.o.canaryTimeout)
+			}
+		}
+	}
+	if c.open -= len(placed); c.open <= 0 {
+		if c.left = c.left[1:]; len(c.left) > 0 {
+			c.open = c.left[0]
+		}
+	}
+	return nil
+}
+
+// judge returns one that has no result yet; nil: all have. It fails if one is a dead letter again.
+func (c *canary) judge(placed []*deadletter.Candidate) (open *deadletter.Candidate, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range placed {
+		at := schemas.Position(a.Request)
+		switch {
+		case c.dead.Has(at.Partition, at.Offset):
+			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again%s\nmend the cause first, or replay all the same with --canary off",
+				a.Letter.Position, at, c.last[at])
+		case !c.answered.Has(at.Partition, at.Offset):
+			open = a
+		}
+	}
+	return open, nil
+}

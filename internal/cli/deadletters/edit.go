@@ -1,0 +1,103 @@
+package deadletters
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/cli/term"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// edit has the request edited until it is valid. Saved as it was, nothing is replayed.
+func (r *replayRun) edit(ctx context.Context, a *deadletter.Candidate) error {
+	text := editable(a.Letter.Value)
+	for {
+		edited, err := r.openEditor(ctx, text)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(bytes.TrimSpace(edited), bytes.TrimSpace(text)) {
+			return errors.New("--edit: nothing was changed, so nothing was replayed; without --edit it is replayed as it is")
+		}
+		text = edited
+		value := jsontext.Value(bytes.TrimSpace(edited))
+		if err = value.Compact(); err == nil {
+			err = a.Edit(value)
+		}
+		if err == nil {
+			break
+		}
+		r.program.Say("not a valid request: %s\nedit it again, or save it as it is to give up", term.Masked(err.Error()))
+	}
+	for _, c := range a.Changes {
+		r.program.Say("%s: %s → %s", c.Field, orNone(c.From), orNone(c.To))
+	}
+	return nil
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return term.Masked(s)
+}
+
+// editable is a value in a form that an editor can show: indented, without anything on which a terminal could act.
+func editable(value []byte) []byte {
+	text := jsontext.Value(bytes.Clone(value))
+	if len(value) == 0 || !utf8.Valid(value) || text.Compact() != nil {
+		lines := strings.Map(func(r rune) rune {
+			if r != '\n' && !unicode.IsGraphic(r) {
+				return ' '
+			}
+			return r
+		}, string(value))
+		return append(bytes.TrimSpace([]byte(lines)), '\n')
+	}
+	text = term.EscapeJSON(text)
+	if err := text.Indent(); err != nil {
+		return value
+	}
+	return append(text, '\n')
+}
+
+func (r *replayRun) openEditor(ctx context.Context, text []byte) (edited []byte, err error) {
+	editor := ""
+	for _, name := range []string{"VISUAL", "EDITOR"} {
+		for _, v := range r.program.Environ {
+			if value, is := strings.CutPrefix(v, name+"="); is && value != "" && editor == "" {
+				editor = value
+			}
+		}
+	}
+	if editor == "" {
+		return nil, errors.New("--edit: set EDITOR to the editor to use, for example EDITOR=vi")
+	}
+	file, err := os.CreateTemp("", "balanceq-*.json") // readable for us only
+	if err != nil {
+		return nil, fmt.Errorf("--edit: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(file.Name())) }()
+	if _, err := file.Write(text); err != nil {
+		return nil, fmt.Errorf("--edit: %w", errors.Join(err, file.Close()))
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("--edit: %w", err)
+	}
+	// As git does it: the setting may have arguments.
+	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file.Name())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = r.in, r.program.Err, r.program.Err, r.program.Environ
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("--edit: the editor %q: %w", term.Printable(term.Shorten(editor)), err)
+	}
+	return os.ReadFile(file.Name())
+}

@@ -1,0 +1,162 @@
+package deadletters
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
+)
+
+// historyPrinter shows what was replayed.
+type historyPrinter struct {
+	*command.Env
+	*historyOptions
+	topics config.Topics
+	bar    *term.Progress
+}
+
+// runJSON is a run as --output json shows it, one a line.
+type runJSON struct {
+	Run       string                   `json:"run"` // "": all runs beyond the first 10,000
+	First     string                   `json:"first"`
+	Last      string                   `json:"last"`
+	By        string                   `json:"by"`
+	Filter    string                   `json:"filter,omitempty"` // absent: all dead letters
+	Replayed  int64                    `json:"replayed"`
+	Answered  int64                    `json:"answered"`
+	DeadAgain int64                    `json:"deadAgain"`
+	Open      int64                    `json:"open"`
+	Reasons   map[schemas.Reason]int64 `json:"reasons"` // "": not known
+}
+
+func (h historyPrinter) runs(runs []deadletter.Run) error {
+	more := 0
+	if h.limit > 0 {
+		more = max(0, len(runs)-h.limit)
+	}
+	if h.output == term.JSON {
+		for _, r := range runs[more:] {
+			err := h.json(runJSON{
+				r.ID, deadletter.FormatTime(r.First), deadletter.FormatTime(r.Last), r.By, r.Filter,
+				r.Replayed, r.Answered, r.DeadAgain, r.Open(), r.Reasons,
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(h.Out, 0, 0, 3, ' ', 0)
+	// A tabwriter says what failed when it is flushed.
+	_, _ = fmt.Fprintln(w, "RUN\tSTARTED\tBY\tREPLAYED\tANSWERED\tDEAD AGAIN\tOPEN\tFILTER")
+	for _, r := range runs[more:] {
+		id, filter := r.ID, r.Filter
+		if id == "" {
+			id = "(others)"
+		} else if filter == "" {
+			filter = "(all)"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n",
+			term.Masked(id), term.Seconds(r.First), term.Masked(r.By), r.Replayed, r.Answered, r.DeadAgain, r.Open(), term.Masked(filter))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if more > 0 {
+		_, err := fmt.Fprintf(h.Out, "%s before; raise --limit to see them\n", term.Count(int64(more), "run"))
+		return err
+	}
+	return nil
+}
+
+// json writes a line on which no terminal acts.
+func (h historyPrinter) json(v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("printing a replay: %w", err)
+	}
+	return term.WriteLine(h.Out, func() ([]byte, error) { return term.EscapeJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil })
+}
+
+// replayJSON is a replayed request as --output json shows it, one a line.
+type replayJSON struct {
+	Run     string                   `json:"run"`
+	Time    string                   `json:"time"`
+	By      string                   `json:"by"`
+	Filter  string                   `json:"filter,omitempty"`
+	Letter  term.Position            `json:"letter"`
+	Request term.Position            `json:"request"`
+	Reason  schemas.Reason           `json:"reason,omitempty"`
+	Replay  int                      `json:"replay"`
+	Changes []deadletter.Change      `json:"changes,omitempty"`
+	Outcome deadletter.ReplayOutcome `json:"outcome"`
+}
+
+// records reads the ledger again, up to where the history has it.
+func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings, history *deadletter.History,
+	skip, total int64) error {
+	if skip > 0 && h.output == term.Text {
+		if _, err := fmt.Fprintf(h.Out, "%s before; raise --limit to see them\n", term.Count(skip, "request")); err != nil {
+			return err
+		}
+	}
+	var seen int64
+	_, err := readLedger(h.Env, ctx, settings, h.topics.Replays, h.bar, func(e *deadletter.Entry) error {
+		if !history.Filter.Passes(e) {
+			return nil
+		}
+		if seen++; seen > total {
+			return errEnough // written since
+		}
+		if seen <= skip {
+			return nil
+		}
+		h.bar.Clear()
+		return h.record(e, history.Outcome(e))
+	}, nil)
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (h historyPrinter) record(e *deadletter.Entry, outcome deadletter.ReplayOutcome) error {
+	if h.output == term.JSON {
+		return h.json(replayJSON{
+			e.Run, deadletter.FormatTime(e.Time), e.By, e.Filter, term.Position(e.Letter), term.Position(e.Request),
+			e.Reason, e.Replay, e.Changes, outcome,
+		})
+	}
+	letter := fmt.Sprintf("%d/%d", e.Letter.Partition, e.Letter.Offset)
+	if e.Letter.Topic != h.topics.DeadLetters {
+		letter = term.Masked(e.Letter.Topic) + "/" + letter
+	}
+	text := map[deadletter.ReplayOutcome]string{deadletter.ReplayDeadAgain: "dead again"}[outcome]
+	line := fmt.Sprintf("%s  [%s] → %s/%d/%d  %s  %s  %s", e.Time.Local().Format("2006-01-02 15:04:05.000"), letter,
+		term.Masked(e.Request.Topic), e.Request.Partition, e.Request.Offset, cmp.Or(term.Masked(string(e.Reason)), "-"),
+		cmp.Or(text, string(outcome)), cmp.Or(term.Masked(e.By), "-"))
+	for i, c := range e.Changes {
+		before := ", "
+		if i == 0 {
+			before = "  edited: "
+		}
+		line += before + term.Masked(c.Field)
+		if c.From != "" || c.To != "" {
+			line += " " + cmp.Or(term.Masked(c.From), "(none)") + " → " + cmp.Or(term.Masked(c.To), "(none)")
+		}
+	}
+	_, err := fmt.Fprintln(h.Out, line)
+	return err
+}

@@ -1,0 +1,109 @@
+package deadletters
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/cli/term"
+)
+
+// replayPlan counts what a replay would do.
+type replayPlan struct {
+	replay  deadletter.Tally
+	leftOut map[deadletter.Obstacle]int64
+	corrupt int64 // letters that cannot be decoded
+}
+
+// plan reads the topic without changing anything.
+func (r *replayRun) plan(ctx context.Context) (*replayPlan, error) {
+	plan := &replayPlan{replay: deadletter.Tally{By: deadletter.ByReason}, leftOut: map[deadletter.Obstacle]int64{}}
+	if r.o.limit > 0 {
+		r.chosen = &deadletter.Positions{}
+	}
+	scan := scan(r.program, r.cfg, r.query)
+	scan.gap = func(g deadletter.Gap) {
+		if g.Corrupt() {
+			plan.corrupt += g.To - g.From
+		}
+	}
+	err := scan.read(ctx, r.settings, func(l *deadletter.Letter) error {
+		if o := r.rules.Obstacle(l); o != "" {
+			plan.leftOut[o]++
+			return nil
+		}
+		plan.replay.Add(l)
+		if r.chosen != nil {
+			r.chosen.Add(l.Partition, l.Offset)
+		}
+		if plan.replay.Total.Count == r.o.limit {
+			return errEnough
+		}
+		return nil
+	})
+	return plan, err
+}
+
+// planJSON is a plan as --output json shows it.
+type planJSON struct {
+	Replay     int64            `json:"replay"`
+	ByReason   map[string]int64 `json:"byReason"`
+	LeftOut    map[string]int64 `json:"leftOut"`
+	Unreadable int64            `json:"unreadable"`
+	Executed   bool             `json:"executed"`
+	Run        string           `json:"run,omitempty"`      // names it in the history
+	Replayed   *int64           `json:"replayed,omitempty"` // by this run
+}
+
+func (plan *replayPlan) json() planJSON {
+	j := planJSON{Replay: plan.replay.Total.Count, ByReason: map[string]int64{}, LeftOut: map[string]int64{}, Unreadable: plan.corrupt}
+	for _, g := range plan.replay.Groups() {
+		j.ByReason[term.Printable(g.Key)] += g.Count
+	}
+	for o, n := range plan.leftOut {
+		j.LeftOut[string(o)] = n
+	}
+	return j
+}
+
+// Show prints the plan, as text.
+func (r *replayRun) Show(plan *replayPlan) error {
+	total := plan.replay.Total.Count
+	if total == 0 {
+		if _, err := fmt.Fprintln(r.program.Out, "nothing to replay"); err != nil {
+			return err
+		}
+	} else {
+		w := tabwriter.NewWriter(r.program.Out, 0, 0, 3, ' ', 0)
+		_, _ = fmt.Fprintln(w, "TO REPLAY\tCOUNT\tFIRST\tLAST") // a tabwriter says what failed when it is flushed
+		row := func(name string, g deadletter.Group) {
+			_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, g.Count, term.Seconds(g.First), term.Seconds(g.Last))
+		}
+		for _, g := range plan.replay.Groups() {
+			row(groupText(g.Key), g)
+		}
+		row("total", plan.replay.Total)
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, o := range deadletter.Obstacles {
+		if n := plan.leftOut[o]; n > 0 {
+			if _, err := fmt.Fprintf(r.program.Out, "left out: %d %s\n", n, r.rules.Explain(o)); err != nil {
+				return err
+			}
+		}
+	}
+	if plan.corrupt > 0 {
+		if _, err := fmt.Fprintf(r.program.Out, "left out: %d cannot be read\n", plan.corrupt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *replayRun) printJSON(j planJSON) error {
+	return json.NewEncoder(r.program.Out).Encode(j)
+}

@@ -1,0 +1,18 @@
+package cli
+
+import (
+	"bytes"
+
+	"github.com/rs/zerolog"
+)
+
+// libraries passes on what libraries write to the standard log, up to the first quote: net/http quotes there what a server
+// sent without having been asked, which may be what we had sent to it.
+type libraries struct{ log zerolog.Logger }
+
+// Write implements io.Writer.
+func (l libraries) Write(text []byte) (int, error) {
+	said, _, _ := bytes.Cut(text, []byte(`"`))
+	l.log.Warn().Bytes("said", bytes.TrimSpace(said)).Msg("a library complains")
+	return len(text), nil
+}

@@ -1,0 +1,100 @@
+package results
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/schemas"
+)
+
+// Printer writes answers, a line each.
+type Printer struct {
+	Out   io.Writer
+	Json  bool
+	Wide  int    // the widest contract id so far, so that lines stand under each other
+	Clear func() // called before each line: takes a progress bar out of the way
+}
+
+// Show writes one answer. In text, when stands at the beginning of the line and trailer at its end.
+func (p *Printer) Show(a *Answer, when, trailer string) error {
+	var line string
+	if p.Json {
+		text, err := a.Encode()
+		if err != nil {
+			return err
+		}
+		line = string(text)
+	} else {
+		line = p.text(a, when, trailer)
+	}
+	p.Clear()
+	_, err := io.WriteString(p.Out, line+"\n")
+	return err
+}
+
+func (p *Printer) text(a *Answer, when, trailer string) string {
+	contract := "-"
+	if a.contractID != 0 {
+		contract = schemas.MaskID(a.contractID)
+	}
+	p.Wide = max(p.Wide, len(contract), 8)
+	outcome, detail := "dead letter", DeadLetterText(&a.info)
+	if a.Result != nil {
+		outcome, detail = term.Printable(a.Result.Outcome), resultText(a.Result)
+	}
+	line := fmt.Sprintf("%s  %-*s  %-11s  %s", when, p.Wide, contract, outcome, detail)
+	if trailer != "" {
+		line += "  " + trailer
+	}
+	return line
+}
+
+// resultText is like "AVAILABLE 9811.31 EUR, BLOCKED 12.00 EUR; missing: DUE".
+func resultText(r *schemas.Result) string {
+	if r.Outcome == schemas.OutcomeFailed {
+		return term.Printable(string(r.Reason))
+	}
+	var balances []string
+	for _, b := range r.Balances {
+		text := b.Code
+		if b.Value == "" {
+			text += " without a value"
+		}
+		for _, s := range []string{b.Value, b.Currency} {
+			if s != "" {
+				text += " " + s
+			}
+		}
+		balances = append(balances, text)
+	}
+	parts := []string{strings.Join(balances, ", ")}
+	if len(balances) == 0 {
+		parts[0] = "no balances"
+	}
+	if len(r.MissingBalanceCodes) > 0 {
+		parts = append(parts, "missing: "+strings.Join(r.MissingBalanceCodes, ", "))
+	}
+	return term.Printable(strings.Join(parts, "; "))
+}
+
+// DeadLetterText is like "attempts-exhausted: the CMS fails (HTTP 500 SYSTEM_ERROR, 5 attempts)".
+func DeadLetterText(i *schemas.DeadLetterInfo) string {
+	text := string(i.Reason)
+	if i.Detail != "" {
+		text = strings.TrimPrefix(text+": "+i.Detail, ": ")
+	}
+	var facts []string
+	if i.HTTPStatus != 0 && !strings.Contains(i.Detail, strconv.Itoa(i.HTTPStatus)) { // most details have it
+		facts = append(facts, strings.TrimSpace("HTTP "+strconv.Itoa(i.HTTPStatus)+" "+i.CMSReasonCode))
+	}
+	if i.Attempts > 1 {
+		facts = append(facts, strconv.Itoa(i.Attempts)+" attempts")
+	}
+	if len(facts) > 0 {
+		text += " (" + strings.Join(facts, ", ") + ")"
+	}
+	return term.Printable(text)
+}

@@ -1,0 +1,154 @@
+// Package results is the command that shows results and dead letters as they come.
+package results
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
+
+	"github.com/spf13/cobra"
+)
+
+// resultsOptions are the flags of results.
+type resultsOptions struct {
+	fromBeginning bool
+	since         string
+	contractIDs   []string
+	requestIDs    []string
+	deadLetters   bool
+	output        string
+	limit         int
+	exit          bool
+
+	// What check makes of them.
+	from      int64 // as kafkawire.Reader's
+	contracts []int64
+}
+
+func Command(p *command.Env) *cobra.Command {
+	o := &resultsOptions{}
+	cmd := &cobra.Command{
+		Use: "results", Short: "Follow the results", Args: command.NoArguments,
+		Long: `Shows results as they come, until Ctrl-C; with --from-beginning or --since earlier ones first.
+
+It reads all partitions without a consumer group, so it takes nothing away from anybody. Results of one contract are
+in order. --output json prints each result as it is, and with --deadletters an object with "outcome":"dead-letter"
+for each dead letter.`,
+		Example: `  balanceq results --since 1h --contract 70001
+  balanceq results --from-beginning --exit --deadletters --output json`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := p.Load(cmd)
+			if err != nil {
+				return err
+			}
+			if err := o.check(time.Now()); err != nil {
+				return command.WrongUsage(err)
+			}
+			if _, err := p.Logger(loaded); err != nil { // for its warnings
+				return err
+			}
+			return run(p, cmd, loaded.Config, o)
+		},
+	}
+	fs := cmd.Flags()
+	fs.BoolVar(&o.fromBeginning, "from-beginning", false, "begin with the oldest result that the topic still has")
+	fs.StringVar(&o.since, "since", "", "begin with the results since this `time`: 1h ago, or RFC 3339")
+	fs.StringSliceVar(&o.contractIDs, "contract", nil, "only those of the contracts with these `ids`")
+	fs.StringSliceVar(&o.requestIDs, "request-id", nil, "only those of the requests with these `ids`")
+	fs.BoolVar(&o.deadLetters, "deadletters", false, "show dead letters too")
+	fs.StringVar(&o.output, "output", term.Text, "how to show them, `text|json`")
+	fs.IntVar(&o.limit, "limit", 0, "end when `n` have been shown")
+	fs.BoolVar(&o.exit, "exit", false, "end where the topic ends now, instead of following it")
+	return command.WithConfig(cmd)
+}
+
+func (o *resultsOptions) check(now time.Time) error {
+	if err := term.CheckOutput(o.output); err != nil {
+		return err
+	}
+	var err error
+	if o.contracts, err = command.ParseContracts(o.contractIDs); err != nil {
+		return err
+	}
+	switch {
+	case o.limit < 0:
+		return fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)
+	case o.fromBeginning && o.since != "":
+		return errors.New("--from-beginning and --since: give one of them")
+	case o.exit && !o.fromBeginning && o.since == "":
+		return errors.New("--exit: would show nothing; add --from-beginning or --since")
+	}
+	o.from = kafkawire.Latest
+	if o.fromBeginning {
+		o.from = kafkawire.Earliest
+	}
+	if o.since != "" {
+		t, err := command.ParseTime("--since", o.since, now)
+		if err != nil {
+			return err
+		}
+		o.from = t.UnixMilli()
+	}
+	return nil
+}
+
+// wants says whether the filters let an answer through.
+func (o *resultsOptions) wants(a *Answer) bool {
+	return (len(o.contracts) == 0 || slices.Contains(o.contracts, a.contractID)) &&
+		(len(o.requestIDs) == 0 || slices.Contains(o.requestIDs, a.RequestID))
+}
+
+func run(p *command.Env, cmd *cobra.Command, cfg config.Config, o *resultsOptions) error {
+	topics := []string{cfg.Topics.Results}
+	if o.deadLetters {
+		topics = append(topics, cfg.Topics.DeadLetters)
+	}
+	settings, _, err := command.ReachTopics(cmd.Context(), cfg, topics...)
+	if errors.Is(err, command.ErrInterrupted) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	out := &Printer{Out: p.Out, Json: o.output == term.JSON, Clear: func() {}}
+	var failed error
+	shown := 0
+	f := Follower{Settings: settings, Topics: topics, From: o.from, toEnd: o.exit, Ready: func() {
+		if !o.exit {
+			_, _ = fmt.Fprintf(p.Err, "following %s; Ctrl-C ends\n", strings.Join(topics, " and "))
+		}
+	}}
+	err = f.Follow(cmd.Context(), func(rec *schemas.Record) bool {
+		a, err := ReadAnswer(rec, cfg.Topics)
+		if err != nil {
+			_, _ = fmt.Fprintln(p.Err, "warning:", term.Printable(err.Error()))
+			return true
+		}
+		if !o.wants(a) {
+			return true
+		}
+		when := rec.Time.Local().Format("2006-01-02 15:04:05.000")
+		if failed = out.Show(a, when, "["+term.Printable(schemas.Mask(a.RequestID))+"]"); failed != nil {
+			return false
+		}
+		shown++
+		return shown != o.limit
+	})
+	return errors.Join(err, failed)
+}
+
+// ReadAnswer reads a record of the results or the dead letters topic.
+func ReadAnswer(rec *schemas.Record, topics config.Topics) (*Answer, error) {
+	if rec.Topic == topics.DeadLetters {
+		return ReadDeadLetter(rec), nil
+	}
+	return readResult(rec)
+}

@@ -1,0 +1,42 @@
+// Package cli is the program balanceq: its root command, and the commands that have no package of their own. Commands with
+// much to them are in packages below: request, results, deadletters. They share command (what a command starts with and ends
+// with) and term (what they print with).
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/cli/deadletters"
+	"github.com/balanceq/balanceq/internal/cli/request"
+	"github.com/balanceq/balanceq/internal/cli/results"
+
+	"github.com/spf13/cobra"
+)
+
+// Execute runs the program and returns its exit code.
+func Execute(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
+	p := &command.Env{Environ: environ, Out: out, Err: errOut}
+	return p.Execute(ctx, Root(p), args)
+}
+
+func Root(p *command.Env) *cobra.Command {
+	return command.NewRoot(p, commands...)
+}
+
+// commands are what the program can do, in the order in which its help shows them.
+var commands = []func(*command.Env) *cobra.Command{
+	runCommand, request.Command, results.Command, deadletters.Command, resumeCommand, skipCommand, topicsCommand, doctorCommand, configCommand, versionCommand,
+}
+
+func versionCommand(p *command.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: command.NoArguments,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(p.Out, "balanceq", command.Version())
+			return err
+		},
+	}
+}

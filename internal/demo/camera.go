@@ -1,0 +1,49 @@
+package demo
+
+import (
+	"time"
+
+	"github.com/balanceq/balanceq/cmsclient"
+)
+
+// snapshot is all that a view shows, at one moment.
+type snapshot struct {
+	act     int // index in story
+	elapsed time.Duration
+	counts
+	calls                                             int
+	byStatus                                          map[int]int64
+	broken                                            int64 // calls without an answer
+	requestRate, callRate, resultRate, deadLetterRate float64
+	breaker                                           string
+	openFor                                           time.Duration // the breaker, in all
+	coolDown                                          time.Duration // what is left of it; 0: none
+}
+
+// camera takes snapshots; one goroutine at a time.
+type camera struct {
+	demo  *demo
+	cms   func() cmsclient.Status
+	began time.Time
+
+	requests, calls, results, deadLetters meter
+}
+
+func newCamera(d *demo, now time.Time) *camera {
+	return &camera{demo: d, cms: d.stage.service.Sources().CMS, began: now}
+}
+
+func (c *camera) take(now time.Time) snapshot {
+	cms, sim := c.cms(), c.demo.stage.sim.Simulator().Stats()
+	s := snapshot{
+		act: int(c.demo.act.Load()), elapsed: now.Sub(c.began), counts: c.demo.board.counts(now),
+		calls: int(sim.Calls), byStatus: sim.ByStatus, broken: sim.Unanswered,
+		breaker: cms.Breaker, openFor: c.demo.stage.breaker.total(now),
+	}
+	if cms.Cause == cmsclient.CauseThrottled {
+		s.coolDown = cms.CoolDownUntil.Sub(now)
+	}
+	s.requestRate, s.callRate = c.requests.rate(now, s.requests), c.calls.rate(now, s.calls)
+	s.resultRate, s.deadLetterRate = c.results.rate(now, s.results), c.deadLetters.rate(now, s.deadLetters)
+	return s
+}
