@@ -25,7 +25,7 @@ test: ## Run every test: against Kafka in a container where there is an engine, 
 
 # What does not depend on the broker's version, and is in "make test": the CMS's side of things, texts, and cases of which
 # another one is like it for the broker.
-NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestREADME|TestArchitecture|Watchdog|Breaker|Retries|Throttled|FetchingPauses|TestInvalid|CardNumbers|TestResults|TestRequest|TestWaits|OnceZombie|OnceSmallBuffer|OnceOversized|OnceOutage|OnceSameName|TestGroupStays|TestLargest|TestStopsInMidFlight|Budget|TestDeadLetters|TestHistory|ReplayJSON|ReplayEdited|ReplayPauses|ReplayTwo|ReplayStory|CSV|NDJSON'
+NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestDocs|Watchdog|Breaker|Retries|Throttled|FetchingPauses|TestInvalid|CardNumbers|TestResults|TestRequest|TestWaits|OnceZombie|OnceSmallBuffer|OnceOversized|OnceOutage|OnceSameName|TestGroupStays|TestLargest|TestStopsInMidFlight|Budget|TestDeadLetters|TestHistory|ReplayJSON|ReplayEdited|ReplayPauses|ReplayTwo|ReplayStory|CSV|NDJSON'
 
 test-integration: ## Only the tests of what depends on the broker
 	$(GO) test $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m -skip $(NOT_KAFKA) ./internal/kafkatest ./kafkawire ./producer ./consumer ./deadletter ./internal/cli/... ./e2e
@@ -74,7 +74,7 @@ recording: ## Record the demo again: docs/demo.svg, from a run of it
 	$(GO) build -o bin/ ./cmd/balanceq-demo
 	$(GO) run ./tools/record --poster 10s --title 'make demo: requests go through an outage of the CMS' docs/demo.svg bin/balanceq-demo
 
-docs: ## Bring the generated parts of the README up to date
-	$(GO) test ./internal/cli -run TestREADME -update
+docs: ## Bring the generated parts of the documents up to date
+	$(GO) test ./internal/cli -run TestDocs -update
 
 .PHONY: help demo test test-integration build image up down check lint words fuzz bench chaos recording docs

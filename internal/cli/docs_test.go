@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/schemas"
+)
+
+// The documents are held against the program: what they quote parses, validates and exists. Each test names the page.
+
+var update = flag.Bool("update", false, "write the generated parts of the documents")
+
+const (
+	moduleRoot    = "../.."
+	readme        = "README.md"
+	configuration = "docs/configuration.md"
+	contracts     = "docs/contracts.md"
+	operating     = "docs/operating.md"
+	runbook       = "docs/RUNBOOK.md"
+	architecture  = "docs/ARCHITECTURE.md"
+	changelog     = "CHANGELOG.md" // its releases had other names
+)
+
+// pages are all documents of the module, by their path from its root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		paths, err := filepath.Glob(filepath.Join(moduleRoot, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			name, err := filepath.Rel(moduleRoot, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[filepath.ToSlash(name)] = readDoc(t, name)
+		}
+	}
+	for _, name := range []string{readme, configuration, contracts, operating, runbook, architecture, changelog} {
+		if all[name] == "" {
+			t.Fatalf("there is no %s", name)
+		}
+	}
+	return all
+}
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(moduleRoot, filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A README that is longer is not read.
+func TestDocsREADMEIsShort(t *testing.T) {
+	if lines := strings.Count(readDoc(t, readme), "\n"); lines > 200 {
+		t.Errorf("%s has %d lines, more than 200", readme, lines)
+	}
+}
+
+func TestDocsReference(t *testing.T) {
+	generated(t, configuration, "config reference", config.Reference())
+}
+
+// generated holds the part of a page between two marks against what it is made of, or writes it with -update.
+func generated(t *testing.T, page, mark, want string) {
+	t.Helper()
+	begin, end := fmt.Sprintf("<!-- %s: begin -->\n", mark), fmt.Sprintf("<!-- %s: end -->\n", mark)
+	text := readDoc(t, page)
+	before, rest, ok := strings.Cut(text, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no part from %q to %q", page, begin, end)
+	}
+	whole := before + begin + want + end + after
+	switch {
+	case text == whole:
+	case !*update:
+		t.Errorf("the %s of %s is out of date: make docs", mark, page)
+	default:
+		if err := os.WriteFile(filepath.Join(moduleRoot, filepath.FromSlash(page)), []byte(whole), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Every reason has a link where the headers are explained; what to do about it is in the runbook alone.
+func TestDocsReasons(t *testing.T) {
+	text := readDoc(t, contracts)
+	for _, reason := range schemas.Reasons {
+		if !strings.Contains(text, fmt.Sprintf("[`%s`](RUNBOOK.md#%[1]s)", reason)) {
+			t.Errorf("%s does not list the reason %s", contracts, reason)
+		}
+	}
+}
+
+// The table of metrics is complete, and no page names one that is not registered.
+func TestDocsMetrics(t *testing.T) {
+	pattern := regexp.MustCompile(`\bbalanceq_[a-z_]+`)
+	registered := map[string]bool{}
+	for _, source := range sources(t, "telemetry") {
+		for _, name := range pattern.FindAllString(source, -1) {
+			registered[name] = true
+		}
+	}
+	for page, text := range pages(t) {
+		for _, name := range pattern.FindAllString(text, -1) {
+			if !registered[name] && page != changelog {
+				t.Errorf("%s names %s, which telemetry does not register", page, name)
+			}
+		}
+	}
+	for name := range registered {
+		if !strings.Contains(readDoc(t, operating), name) {
+			t.Errorf("telemetry registers %s, which %s does not name", name, operating)
+		}
+	}
+}
+
+// Settings that are named exist, or are the beginning of some that do. Two pages name packages as well.
+func TestDocsSettings(t *testing.T) {
+	reference := config.Reference()
+	sections := "kafka|topics|cms|consumer|producer|results|requests|deadletters|http|watchdog|log|shutdown"
+	for page, text := range pages(t) {
+		for _, m := range regexp.MustCompile("`((?:"+sections+")\\.[a-z.-]+)(?:: [^`]+)?`").FindAllStringSubmatch(text, -1) {
+			isPackage := (page == architecture || strings.HasPrefix(page, "docs/adr/")) && !strings.Contains(m[1], "-")
+			exists := strings.Contains(reference, "| `"+m[1]+"` |") || strings.Contains(reference, "| `"+m[1]+".")
+			if !exists && !isPackage && page != changelog {
+				t.Errorf("%s: there is no setting %s", page, m[1])
+			}
+		}
+	}
+}
+
+// Targets of the Makefile that are named exist.
+func TestDocsMakeTargets(t *testing.T) {
+	makefile := readDoc(t, "Makefile")
+	for page, text := range pages(t) {
+		for _, b := range blocks(text) {
+			text += strings.ReplaceAll(b.text, "make ", "`make ")
+		}
+		for _, m := range regexp.MustCompile("`make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(makefile, "\n"+m[1]+":") {
+				t.Errorf("%s: the Makefile has no target %s", page, m[1])
+			}
+		}
+	}
+}
+
+// Tests, files and folders that are named exist.
+func TestDocsNames(t *testing.T) {
+	tests := definedTests(t)
+	file := regexp.MustCompile("`(?:go run )?(?:\\./)?((?:[a-z][\\w.-]*/)+[\\w.-]+\\.(?:go|json|yaml|yml)|(?:cmd|internal|tools|docs|consumer|cmsclient)/[\\w./-]+)\\b")
+	for page, text := range pages(t) {
+		if page == changelog {
+			continue
+		}
+		for _, test := range regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(text, -1) {
+			if !tests[test] {
+				t.Errorf("%s names %s, which no test file defines", page, test)
+			}
+		}
+		for _, m := range file.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(moduleRoot, m[1])); err != nil {
+				t.Errorf("%s names %s: %v", page, m[1], err)
+			}
+		}
+	}
+}
+
+// definedTests returns the names of all tests of the module.
+func definedTests(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	pattern := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err := fs.WalkDir(os.DirFS(moduleRoot), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, m := range pattern.FindAllStringSubmatch(readDoc(t, path), -1) {
+			names[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// sources returns the Go files of packages and of those below them, tests excepted.
+func sources(t *testing.T, packages ...string) (all []string) {
+	t.Helper()
+	for _, name := range packages {
+		err := fs.WalkDir(os.DirFS(moduleRoot), name, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				all = append(all, readDoc(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// Relative links lead to files that exist, and to sections of theirs.
+func TestDocsLinks(t *testing.T) {
+	all := pages(t)
+	link := regexp.MustCompile(`\]\(([^)\s#:]*)(?:#([^)]*))?\)`)
+	seen := 0
+	for page, text := range all {
+		for _, m := range link.FindAllStringSubmatch(codeless(text), -1) {
+			target := page
+			if m[1] != "" {
+				target = filepath.ToSlash(filepath.Join(filepath.Dir(page), m[1]))
+			}
+			seen++
+			if _, err := os.Stat(filepath.Join(moduleRoot, target)); err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+			} else if m[2] != "" && !slices.Contains(anchors(all[target]), m[2]) {
+				t.Errorf("%s links to %s: there is no section %s", page, target, m[2])
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d links are found", seen)
+	}
+}
+
+// codeless is a text without its blocks of code.
+func codeless(text string) string { return blockPattern.ReplaceAllString(text, "") }
+
+// anchors are the sections of a page, as GitHub names them.
+func anchors(text string) (all []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(codeless(text), -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		all = append(all, strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
+}
