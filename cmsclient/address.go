@@ -34,7 +34,7 @@ func ProxyAt(address string) (Proxy, error) {
 	switch {
 	case what != "":
 	case u.User != nil:
-		what, fix = hasUser, "for a proxy with a password set the variable HTTPS_PROXY, and no proxy here"
+		what, fix = hasUser, "for a proxy with a password set the variable HTTPS_PROXY, and let the environment choose"
 	case u.Port() == "" || u.Port() == "0":
 		what, fix = "names no port", "write for example "+exampleProxy
 	case u.Path != "" && u.Path != "/":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -81,13 +82,13 @@ func (s Settings) checkTimeout(c *checks) {
 		after time.Duration
 	}{{"HedgeAfter", s.HedgeAfter}, {"Breaker.SlowCall", s.Breaker.SlowCall}} {
 		c.pair(f.after > 0 && f.after >= s.Timeout, f.field, "Timeout",
-			fmt.Sprintf("%v is not below %s (%v), when a call has ended anyway", f.after, timeout, s.Timeout),
+			fmt.Sprintf("%s is not below %s (%s), when a call has ended anyway", show(f.after), timeout, show(s.Timeout)),
 			"lower it, or set 0s to do without")
 	}
 	// The breaker counts a call in the part of its window in which the call began.
 	c.pair(s.Breaker.Window < 2*s.Timeout, "Breaker.Window", "Timeout",
-		fmt.Sprintf("%v is less than twice %s (%v), so calls that time out would be forgotten before they are counted",
-			s.Breaker.Window, timeout, s.Timeout), fmt.Sprintf("set at least %v", 2*s.Timeout))
+		fmt.Sprintf("%s is less than twice %s (%s), so calls that time out would be forgotten before they are counted",
+			show(s.Breaker.Window), timeout, show(s.Timeout)), "set at least "+show(2*s.Timeout))
 }
 
 // checks collects what is found.
@@ -113,9 +114,9 @@ func (c *checks) positive(field string, x float64, orZero bool, most float64) {
 	if x > 0 && x <= most || x == 0 && orZero { // written so that NaN fails
 		return
 	}
-	fix := fmt.Sprintf("set a number above 0 and at most %v", most)
+	fix := fmt.Sprintf("write a number above 0 and at most %v", most)
 	if orZero {
-		fix = "set a number, 0 or more"
+		fix = "write a number, 0 or more"
 	}
 	c.add(field, fmt.Sprintf("%v is out of range", x), fix)
 }
@@ -124,13 +125,26 @@ func (c *checks) positive(field string, x float64, orZero bool, most float64) {
 func limit[T int | int64 | time.Duration](c *checks, field string, v, lowest, highest T) {
 	switch {
 	case v < lowest:
-		c.add(field, fmt.Sprintf("%v is too little", v), fmt.Sprintf("set at least %v", lowest))
+		c.add(field, show(v)+" is too little", "set at least "+show(lowest))
 	case v > highest:
-		c.add(field, fmt.Sprintf("%v is too much", v), fmt.Sprintf("set at most %v", highest))
+		c.add(field, show(v)+" is too much", "set at most "+show(highest))
 	}
 }
 
 // ordered wants low not to be above high.
 func ordered[T cmp.Ordered](c *checks, low string, l T, high string, h T) {
-	c.pair(l > h, low, high, fmt.Sprintf("%v is above %s (%v)", l, c.name(high), h), "lower it or raise the other")
+	c.pair(l > h, low, high, fmt.Sprintf("%s is above %s (%s)", show(l), c.name(high), show(h)), "lower it or raise the other")
+}
+
+// show writes a value as people do: 1m, not 1m0s.
+func show(v any) string {
+	text := fmt.Sprint(v)
+	if _, ok := v.(time.Duration); ok && text != "0s" {
+		for _, zero := range []string{"m0s", "h0m"} {
+			if strings.HasSuffix(text, zero) {
+				text = text[:len(text)-len("0s")]
+			}
+		}
+	}
+	return text
 }

@@ -88,7 +88,7 @@ func TestCheckNamesFieldsAsTheCaller(t *testing.T) {
 	s.URL, s.CoolDown = "https://host", time.Hour
 	found := s.Check(func(field string) string { return "cms/" + field })
 	if len(found) != 1 || found[0].Field != "CoolDown" || !slices.Equal(found[0].With, []string{"MaxCoolDown"}) ||
-		found[0].What != "1h0m0s is above cms/MaxCoolDown (1m0s)" {
+		found[0].What != "1h is above cms/MaxCoolDown (1m)" {
 		t.Errorf("found %v", found)
 	}
 }

@@ -13,21 +13,7 @@ import (
 // everything that is wrong with those; each names its setting and the fix.
 func CMS(cfg config.Config, version string) (cmsclient.Config, *Credentials, error) {
 	from := cfg.CMS
-	c := cmsclient.DefaultConfig()
-	c.URL = from.URL
-	c.MinInFlight, c.MaxInFlight, c.Adaptive = from.MinInFlight, from.MaxInFlight, from.Adaptive
-	c.SlowStart = from.SlowStart
-	c.Rate, c.DailyQuota = from.Rate, from.DailyQuota
-	c.RetryShare, c.HedgeAfter = from.RetryShare, from.HedgeAfter
-	c.Timeout = from.Timeout
-	c.MaxResponseBytes = from.MaxResponseBytes
-	c.Breaker = cmsclient.BreakerSettings{
-		Window: from.Breaker.Window, MinCalls: from.Breaker.MinCalls, FailureRatio: from.Breaker.FailureRatio,
-		SlowCall: from.Breaker.SlowCall, SlowRatio: from.Breaker.SlowRatio,
-		OpenTime: from.Breaker.OpenTime, MaxOpenTime: from.Breaker.MaxOpenTime,
-	}
-	c.CoolDown, c.MaxCoolDown = from.CoolDown, from.MaxCoolDown
-	c.ProbeInterval = from.ProbeInterval
+	c := cmsclient.Config{Settings: from.Settings}
 	c.UserAgent = "balanceq/" + version
 
 	credentials := &Credentials{}
@@ -55,9 +41,5 @@ func proxy(setting string) (cmsclient.Proxy, error) {
 	case config.ProxyOff:
 		return func(*http.Request) (*url.URL, error) { return nil, nil }, nil //nolint:nilnil // no proxy
 	}
-	u, err := url.Parse(setting)
-	if err != nil {
-		return nil, errors.New("cms.proxy is not a URL: write http://host:port, environment or off")
-	}
-	return http.ProxyURL(u), nil
+	return cmsclient.ProxyAt(setting)
 }

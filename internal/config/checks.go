@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 // checkPrintable refuses what gets into a setting by accident only: line ends, spaces around it, broken encodings.
@@ -115,62 +116,21 @@ func checkFields(fields []string) error {
 	return nil
 }
 
-// checkURL accepts an absolute http or https address with nothing behind its path.
-func checkURL(s string) error {
-	if s == "" {
-		return nil // only run needs one: ValidateRun
-	}
-	_, err := parseAddress(s, "https://sandbox.api.mastercard.com/global-processing/core", "remove everything up to the @")
-	return err
-}
+const exampleProxy = "http://proxy.example.com:3128"
 
 // checkProxy accepts environment, off, and an http or https address with a port and nothing behind it.
 func checkProxy(s string) error {
-	if s == ProxyEnvironment || s == ProxyOff {
+	switch s {
+	case ProxyEnvironment, ProxyOff:
 		return nil
+	case "":
+		return fmt.Errorf("is empty; write %s, %s or for example %s", ProxyEnvironment, ProxyOff, exampleProxy)
 	}
-	const example = "http://proxy.example.com:3128"
-	if s == "" {
-		return fmt.Errorf("is empty; write %s, %s or for example %s", ProxyEnvironment, ProxyOff, example)
+	_, err := cmsclient.ProxyAt(s)
+	if wrong, ok := errors.AsType[*cmsclient.FieldError](err); ok {
+		return errors.New(wrong.What + "; " + wrong.Fix)
 	}
-	u, err := parseAddress(s, example, "for a proxy with a password set the variable HTTPS_PROXY, and this to "+ProxyEnvironment)
-	switch {
-	case err != nil:
-		return err
-	case u.Port() == "" || u.Port() == "0":
-		return errors.New("names no port; write for example " + example)
-	case u.Path != "" && u.Path != "/":
-		return errors.New("contains a path; remove what follows the port")
-	}
-	return nil
-}
-
-// parseAddress takes an absolute http or https address without user, query and fragment. Its errors never repeat the
-// address, which may hold credentials; ofUser is what to do if it does.
-func parseAddress(s, example, ofUser string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return nil, errors.New("is not a URL; write for example " + example)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("does not start with https:// or http://; write the whole address")
-	case u.Hostname() == "":
-		return nil, errors.New("names no host; write for example " + example)
-	case u.User != nil:
-		return nil, errors.New("contains a user or password; " + ofUser)
-	case u.RawQuery != "" || u.ForceQuery:
-		return nil, errors.New("contains a query; remove the ? and what follows")
-	case strings.Contains(s, "#"):
-		return nil, errors.New("contains a fragment; remove the # and what follows")
-	}
-	if u.Port() != "" {
-		if _, _, ok := splitHostPort(u.Host); !ok {
-			return nil, errors.New("has a port above 65535; correct it")
-		}
-	} else if strings.HasSuffix(u.Host, ":") {
-		return nil, errors.New("ends its host with a colon; write the port or remove the colon")
-	}
-	return u, nil
+	return err
 }
 
 // splitHostPort takes host:port with a numeric port; the host may be empty.

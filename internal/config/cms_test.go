@@ -113,7 +113,7 @@ func TestProxy(t *testing.T) {
 	const (
 		like = "; write for example http://proxy.example.com:3128"
 		path = "contains a path; remove what follows the port"
-		user = "contains a user or password; for a proxy with a password set the variable HTTPS_PROXY, and this to environment"
+		user = "contains a user or password; for a proxy with a password set the variable HTTPS_PROXY, and let the environment choose"
 	)
 	tests := map[string]string{
 		"environment": "", "off": "", "http://proxy:3128": "", "https://proxy.example.com:443": "",

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/balanceq/balanceq/cmsclient"
+)
 
 // Config holds every setting. Load fills it; the table (keys.go) says what each field means, its default and its limits.
 type Config struct {
@@ -67,28 +71,14 @@ type Topics struct {
 
 // CMS says how to call the CMS and how to treat its failures.
 type CMS struct {
-	URL              string // absolute http(s) base URL; empty: not set
-	Auth             Auth
-	Decryption       Decryption
-	TLS              TLSFiles
-	Proxy            string // ProxyEnvironment, ProxyOff, or http(s)://host:port without user info
-	MaxInFlight      int    // calls
-	MinInFlight      int    // calls; after Load never above MaxInFlight
-	Adaptive         bool
-	SlowStart        time.Duration // 0: off
-	Rate             float64       // calls per second; 0: no limit
-	DailyQuota       int           // calls per UTC day; 0: no limit
-	Timeout          time.Duration
-	HedgeAfter       time.Duration // below Timeout; 0: off
-	Coalesce         bool
-	MaxAttempts      int
-	RetryShare       float64 // retries and hedges per first call; above 0, at most 10
-	Backoff          Backoff
-	Breaker          Breaker
-	CoolDown         time.Duration
-	MaxCoolDown      time.Duration
-	ProbeInterval    time.Duration
-	MaxResponseBytes int64
+	cmsclient.Settings // after Load: MinInFlight never above MaxInFlight
+	Auth               Auth
+	Decryption         Decryption
+	TLS                TLSFiles
+	Proxy              string // ProxyEnvironment, ProxyOff, or http(s)://host:port without user info
+	Coalesce           bool
+	MaxAttempts        int
+	Backoff            Backoff
 }
 
 // Auth holds what proves to the CMS who we are.
@@ -116,17 +106,6 @@ type Decryption struct {
 type Backoff struct {
 	Initial time.Duration
 	Max     time.Duration
-}
-
-// Breaker holds the circuit breaker's settings.
-type Breaker struct {
-	Window       time.Duration
-	MinCalls     int
-	FailureRatio float64       // above 0, at most 1
-	SlowCall     time.Duration // below CMS.Timeout; 0: off
-	SlowRatio    float64       // above 0, at most 1
-	OpenTime     time.Duration
-	MaxOpenTime  time.Duration
 }
 
 // Consumer bounds what is read ahead and says how often progress is committed.

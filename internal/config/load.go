@@ -197,8 +197,8 @@ func (l *loader) uncross() {
 			given = s.high
 		}
 		// A bad value is reported; what would follow from it is not.
-		if v := lookup(given).bind(&l.Config); v.check() == nil {
-			_ = lookup(s.yields).bind(&l.Config).set(v.String()) // both are of one type
+		if !l.Config.bad(given) {
+			_ = lookup(s.yields).bind(&l.Config).set(lookup(given).bind(&l.Config).String()) // both are of one type
 			l.origins[s.yields] = given
 		}
 	}

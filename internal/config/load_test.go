@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
+
+	"github.com/balanceq/balanceq/cmsclient"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -135,15 +137,11 @@ func TestDefaults(t *testing.T) {
 			SessionTimeout: 10 * time.Second, RebalanceTimeout: time.Minute,
 			GroupProtocol: GroupClassic, TransactionTimeout: 10 * time.Second, SASL: SASL{Mechanism: "none"}},
 		Topics: Topics{Requests: "balance.requests", Results: "balance.results", DeadLetters: "balance.deadletters", Replays: "balance.replays"},
-		CMS: CMS{MaxInFlight: 256, Timeout: 5 * time.Second, Coalesce: true, MaxAttempts: 5,
-			Backoff:     Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
-			Auth:        Auth{Method: "none", Signature: "rsa-sha256"},
-			Decryption:  Decryption{Fields: []string{"encryptedData", "encryptedValue"}},
-			Proxy:       "environment",
-			MinInFlight: 8, Adaptive: true, SlowStart: 2 * time.Second, RetryShare: 0.2,
-			Breaker: Breaker{Window: 10 * time.Second, MinCalls: 5, FailureRatio: 0.5, SlowRatio: 0.8,
-				OpenTime: time.Second, MaxOpenTime: 3 * time.Second},
-			CoolDown: time.Second, MaxCoolDown: time.Minute, ProbeInterval: 10 * time.Second, MaxResponseBytes: 1 << 20},
+		CMS: CMS{Settings: cmsclient.DefaultSettings(), Coalesce: true, MaxAttempts: 5,
+			Backoff:    Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
+			Auth:       Auth{Method: "none", Signature: "rsa-sha256"},
+			Decryption: Decryption{Fields: []string{"encryptedData", "encryptedValue"}},
+			Proxy:      "environment"},
 		Consumer:    Consumer{CommitInterval: 100 * time.Millisecond, RunAhead: 1024, FetchBytes: 128 << 10},
 		Producer:    Producer{BufferBytes: 32 << 20},
 		Delivery:    "at-least-once",

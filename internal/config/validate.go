@@ -31,12 +31,22 @@ func (c *Config) problems() []problem {
 			bad[keys[i].name] = true
 		}
 	}
-	for _, p := range slices.Concat(c.kafkaPairs(), c.topicPairs(), c.cmsPairs(), c.limitPairs()) {
+	for _, p := range slices.Concat(c.cmsProblems(), c.kafkaPairs(), c.topicPairs(), c.cmsPairs(), c.limitPairs()) {
 		if !slices.ContainsFunc(p.keys, func(name string) bool { return bad[name] }) {
 			problems = append(problems, p)
+			if len(p.keys) == 1 {
+				bad[p.keys[0]] = true
+			}
 		}
 	}
 	return problems
+}
+
+// bad reports whether a key's value is wrong by itself.
+func (c *Config) bad(name string) bool {
+	return lookup(name).bind(c).check() != nil || slices.ContainsFunc(c.cmsProblems(), func(p problem) bool {
+		return len(p.keys) == 1 && p.keys[0] == name
+	})
 }
 
 func (c *Config) kafkaPairs() (problems []problem) {
@@ -70,15 +80,6 @@ func (c *Config) cmsPairs() (problems []problem) {
 		}
 		if auth.KeyFile == "" {
 			report(auth.Method+" needs a signing key; set cms.auth.key-file", "cms.auth.method", "cms.auth.key-file")
-		}
-	}
-	for _, p := range []struct {
-		name string
-		d    time.Duration
-	}{{"cms.hedge-after", c.CMS.HedgeAfter}, {"cms.breaker.slow-call", c.CMS.Breaker.SlowCall}} {
-		if p.d >= c.CMS.Timeout && p.d > 0 {
-			report(fmt.Sprintf("%s is not below cms.timeout (%s), when a call has ended anyway; lower it, or set 0s to do without",
-				formatDuration(p.d), formatDuration(c.CMS.Timeout)), p.name, "cms.timeout")
 		}
 	}
 	return append(problems, c.CMS.TLS.pairs("cms.tls")...)
@@ -147,17 +148,9 @@ func (c *Config) slowest() (name string, d time.Duration) {
 const windowKey = "cms.breaker.window"
 
 func (c *Config) limitPairs() (problems []problem) {
-	for _, s := range c.spans() {
-		if s.crossed {
-			problems = append(problems, problem{keys: []string{s.low, s.high}, text: fmt.Sprintf(
-				"%s is above %s (%s); lower it or raise the other", lookup(s.low).bind(c), s.high, lookup(s.high).bind(c))})
-		}
-	}
-	// The breaker counts a call in the part of its window in which the call began.
-	if window, least := c.CMS.Breaker.Window, 2*c.CMS.Timeout; window < least {
-		problems = append(problems, problem{keys: []string{windowKey, "cms.timeout"}, text: fmt.Sprintf(
-			"%s is less than twice cms.timeout (%s), so calls that time out would be forgotten before they are counted; set at least %s",
-			formatDuration(window), formatDuration(c.CMS.Timeout), formatDuration(least))})
+	if b := c.CMS.Backoff; b.Initial > b.Max {
+		problems = append(problems, problem{keys: []string{"cms.backoff.initial", "cms.backoff.max"}, text: fmt.Sprintf(
+			"%s is above cms.backoff.max (%s); lower it or raise the other", formatDuration(b.Initial), formatDuration(b.Max))})
 	}
 	if name, d := c.slowest(); d >= c.Watchdog.After {
 		problems = append(problems, problem{keys: []string{watchdogKey, name}, text: fmt.Sprintf(

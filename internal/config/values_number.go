@@ -29,7 +29,7 @@ func (v count) kind() string    { return "int" }
 func (v count) expects() string { return "a whole number" }
 func (v count) check() error    { return checkRange(*v.field, v.min, v.max, strconv.Itoa) }
 
-// ratio is what there may be of one thing for each of another: above 0, at most most.
+// ratio is what there may be of one thing for each of another: above 0, at most most (0: the library has the limit).
 type ratio struct {
 	field *float64
 	most  float64
@@ -38,16 +38,22 @@ type ratio struct {
 func (v ratio) set(s string) error { return setDecimal(v.field, s) }
 func (v ratio) String() string     { return formatDecimal(*v.field) }
 func (v ratio) kind() string       { return "ratio" }
-func (v ratio) expects() string    { return "a number above 0 and at most " + formatDecimal(v.most) }
+
+func (v ratio) expects() string {
+	if v.most == 0 {
+		return "a number"
+	}
+	return "a number above 0 and at most " + formatDecimal(v.most)
+}
 
 func (v ratio) check() error {
-	if x := *v.field; !(x > 0 && x <= v.most) { // written so that NaN fails
+	if x := *v.field; v.most > 0 && !(x > 0 && x <= v.most) { // written so that NaN fails
 		return fmt.Errorf("%s is out of range; write %s", v.String(), v.expects())
 	}
 	return nil
 }
 
-// rate is how much there may be of something in some time, 0 or more; unit names both, for the reference.
+// rate is how much there may be of something in some time; unit names both, for the reference.
 type rate struct {
 	field *float64
 	unit  string
@@ -57,13 +63,7 @@ func (v rate) set(s string) error { return setDecimal(v.field, s) }
 func (v rate) String() string     { return formatDecimal(*v.field) }
 func (v rate) kind() string       { return "number" }
 func (v rate) expects() string    { return "a number, 0 or more" }
-
-func (v rate) check() error {
-	if x := *v.field; !(x >= 0 && x <= math.MaxFloat64) { // written so that NaN fails
-		return fmt.Errorf("%s is out of range; write %s", v.String(), v.expects())
-	}
-	return nil
-}
+func (v rate) check() error       { return nil } // the library's
 
 func setDecimal(field *float64, s string) error {
 	x, err := strconv.ParseFloat(s, 64)
@@ -178,9 +178,11 @@ func formatSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// checkRange reports a value outside of its limits, both of which are allowed.
+// checkRange reports a value outside of its limits, both of which are allowed. Without any (both are zero), the library
+// that has the setting checks it.
 func checkRange[T int | int64 | time.Duration](v, lowest, highest T, show func(T) string) error {
 	switch {
+	case lowest == highest:
 	case v < lowest:
 		return fmt.Errorf("%s is too little; set at least %s", show(v), show(lowest))
 	case v > highest:
