@@ -12,6 +12,7 @@ FUZZTIME      ?= 10s
 # Most tests wait for a broker or a timer, not for a core.
 PARALLEL      ?= 6
 CHAOS         ?= --short
+PACKAGES      ?= ./...
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -21,14 +22,15 @@ demo: ## Watch the whole thing work, in under a minute, with nothing but Go
 
 test: ## Run every test: against Kafka in a container where there is an engine, else an embedded broker
 	$(if $(RACE),,@echo "no C compiler: the race detector is off")
-	$(GO) test $(RACE) -shuffle=on -parallel $(PARALLEL) -timeout 15m ./...
+	@$(GO) run ./tools/testrun -- $(RACE) -shuffle=on -parallel $(PARALLEL) -timeout 15m $(PACKAGES)
 
-# What does not depend on the broker's version, and is in "make test": the CMS's side of things, texts, and cases of which
-# another one is like it for the broker.
-NOT_KAFKA = 'TestDoctor|Secrets|TestMastercard|TestGoesOnWhenMended|TestRubbishInPlaceOfAKey|TestDocs|Watchdog|Breaker|Retries|Throttled|FetchingPauses|TestInvalid|CardNumbers|TestResults|TestRequest|TestWaits|OnceZombie|OnceSmallBuffer|OnceOversized|OnceOutage|OnceSameName|TestGroupStays|TestLargest|TestStopsInMidFlight|Budget|TestDeadLetters|TestHistory|ReplayJSON|ReplayEdited|ReplayPauses|ReplayTwo|ReplayStory|CSV|NDJSON'
+test-unit: ## Only the tests that need no broker, in half a minute
+	@$(GO) run ./tools/testrun -unit -- -shuffle=on $(PACKAGES)
 
-test-integration: ## Only the tests of what depends on the broker
-	$(GO) test $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m -skip $(NOT_KAFKA) ./internal/kafkatest ./kafkawire ./producer ./consumer ./deadletter ./internal/cli/... ./e2e
+# What does not depend on the broker's version says so (kafkatest.OnlyOnce) and is skipped here.
+test-integration: ## Once more on another broker (BALANCEQ_TEST_KAFKA_IMAGE): only what depends on its version
+	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m \
+	  ./internal/kafkatest ./internal/cli/... ./kafkawire/... ./producer/... ./consumer/... ./deadletter/... ./e2e
 
 build: ## Build the programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -77,4 +79,4 @@ recording: ## Record the demo again: docs/demo.svg, from a run of it
 docs: ## Bring the generated parts of the documents up to date
 	$(GO) test ./internal/cli -run TestDocs -update
 
-.PHONY: help demo test test-integration build image up down check lint words fuzz bench chaos recording docs
+.PHONY: help demo test test-unit test-integration build image up down check lint words fuzz bench chaos recording docs

@@ -9,7 +9,7 @@ import (
 // BenchmarkScan reads dead letters from a broker in the same process, and counts them.
 func BenchmarkScan(b *testing.B) {
 	const letters = 100_000
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(b)
 	topic := broker.Topic(b, 2)
 	publish(b, broker, topic, letters)
 	s := scan(b, broker, topic)

@@ -13,7 +13,7 @@ import (
 // A scan goes on past a record that is too large to be read, and tells of it.
 func TestScanOversized(t *testing.T) {
 	t.Parallel()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	publish(t, broker, topic, 2)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(broker.Brokers()...), kgo.ProducerBatchCompression(kgo.GzipCompression()),

@@ -31,7 +31,7 @@ type broker interface {
 
 func onShared(t *testing.T) (*books, *kafkatest.Broker) {
 	t.Helper()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	return &books{t, broker.Brokers(), ReplayConfig{
 		Letters: broker.Topic(t, 3), Requests: broker.Topic(t, 3), Ledger: broker.Topic(t, 1), By: "me@here",
 	}}, broker

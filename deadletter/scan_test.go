@@ -43,7 +43,7 @@ func publish(t testing.TB, broker *kafkatest.Broker, topic string, n int) {
 
 func TestScan(t *testing.T) {
 	t.Parallel()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 3)
 	publish(t, broker, topic, 600)
 	s := scan(t, broker, topic)
@@ -69,7 +69,7 @@ func TestScan(t *testing.T) {
 // A scan ends with the error of whoever looks at the letters, and of an empty topic at once.
 func TestScanEnds(t *testing.T) {
 	t.Parallel()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	s := scan(t, broker, topic)
 	never := func(*Letter) error { return errors.New("called") }
@@ -88,7 +88,7 @@ func TestScanEnds(t *testing.T) {
 // Whatever is in the topic is a letter: null values, no headers, headers of others.
 func TestScanAnything(t *testing.T) {
 	t.Parallel()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	broker.ProduceTo(t, topic, 0,
 		kafka.Message{Key: []byte("tombstone")},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -17,6 +18,7 @@ const reopened = `balanceq_breaker_transitions_total{from="half-open",to="open"}
 // Outages of every kind, under traffic: the breaker opens, no more is started than may run ahead, nothing is blamed on requests,
 // and everything is answered once the CMS works again.
 func TestBreakerBlamesNoRequest(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
 	outages := map[string]cmssim.Fault{
 		"503":   {Effect: cmssim.EffectStatus, Status: http.StatusServiceUnavailable},
@@ -62,6 +64,7 @@ func TestBreakerBlamesNoRequest(t *testing.T) {
 
 // While the breaker is open nothing is fetched: what comes stays in Kafka, where others can see it as lag.
 func TestFetchingPausesWhileOpen(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
 	r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusServiceUnavailable})
@@ -96,6 +99,7 @@ func TestFetchingPausesWhileOpen(t *testing.T) {
 // Invalid records need no CMS, but a dead letter must never be stamped with a time at which the breaker was open: whoever
 // looks for the victims of an outage would find them.
 func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{})
 	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.timeout=500ms", "--cms.breaker.window=1s",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -65,6 +66,7 @@ func (r *rig) resume(code int, args ...string) string {
 // Too many dead letters: the hundredth waits and what comes behind it stays in Kafka, while good requests that are here are
 // answered. It says why, everywhere, until somebody resumes; then every request gets its one outcome.
 func TestBudgetPausesUntilResumed(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the budget of dead letters")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
 	sent := r.Send(floodOf(50_000)...)
@@ -122,6 +124,7 @@ func TestBudgetPausesUntilResumed(t *testing.T) {
 
 // A stop does not wait for an operator, and an instance that starts counts anew.
 func TestBudgetStopsWhilePaused(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the budget of dead letters")
 	t.Parallel()
 	for _, delivery := range []string{"at-least-once", "exactly-once"} {
 		t.Run(delivery, func(t *testing.T) {
@@ -153,6 +156,7 @@ func TestBudgetStopsWhilePaused(t *testing.T) {
 // Far more dead letters are held than there are handlers: the good requests behind them have their results, in both deliveries,
 // and no operator has to come for that. Nonsense besides is written, and spends nothing.
 func TestBudgetHoldsNoHandlers(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the budget of dead letters")
 	t.Parallel()
 	const handlers, bad, nonsense, good = 64, 400, 150, 100
 	for _, delivery := range []string{"at-least-once", "exactly-once"} {

@@ -155,6 +155,7 @@ func TestGroupOfAnotherStrategy(t *testing.T) {
 
 // Whoever does not leave is told of in the end.
 func TestGroupStaysWithOthers(t *testing.T) {
+	kafkatest.OnlyOnce(t, "when an instance changes the protocol")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
 	r.occupy(kgo.Balancers(kgo.RangeBalancer()))
@@ -174,7 +175,7 @@ func TestGroupStaysWithOthers(t *testing.T) {
 // others are there is said all the same. Where they do not offer it, whoever asks for it is told.
 func TestGroupOfConsumerProtocol(t *testing.T) {
 	t.Parallel()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	if broker.Kind() == kafkatest.KindEmbedded {
 		t.Skip("the embedded broker has no mixed groups")
 	}

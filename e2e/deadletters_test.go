@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -72,6 +73,7 @@ func hostile(t *testing.T) map[string][]kafka.Message {
 // Whatever is sent, it comes back byte for byte with a reason that names the field, and the good requests between are
 // answered.
 func TestInvalidRequestsBecomeDeadLetters(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{})
 	odd := []kafka.Header{{Key: "", Value: nil}, {Key: "bin", Value: []byte{0, 255, 10}}, {Key: "bin", Value: []byte{}}, header("é", "ü")}
@@ -165,6 +167,7 @@ func TestRefusedRequestsBecomeDeadLetters(t *testing.T) {
 
 // A request that fails while others are answered is given up after its attempts; one whose trouble ends is answered.
 func TestRetriesThenAnswersOrGivesUp(t *testing.T) {
+	kafkatest.OnlyOnce(t, "how the CMS is asked again")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{Latency: 5 * time.Millisecond, Record: true})
 	passing := map[int64]cmssim.Fault{

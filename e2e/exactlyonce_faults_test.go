@@ -15,6 +15,7 @@ import (
 // Two instances with one name take the transactions out of each other's hands. One of them ends, and says what to set; the
 // other goes on.
 func TestExactlyOnceSameName(t *testing.T) {
+	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
 	r := newRig(t, 4, busy)
 	w := r.Watch()
@@ -95,6 +96,7 @@ func TestExactlyOnceTransactionalUpstream(t *testing.T) {
 
 // The dead letter of a large request does not fit into its topic as it is: it is compressed, whole, and nothing waits for it.
 func TestExactlyOnceOversizedDeadLetter(t *testing.T) {
+	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
 	r := newRig(t, 3, busy)
 	r.setTopic(r.deadletters, "max.message.bytes", "20000")
@@ -118,6 +120,7 @@ func TestExactlyOnceOversizedDeadLetter(t *testing.T) {
 // Outcomes of 300 kB each, behind a request that gets no answer for now, in a buffer that holds three of them: they wait, and
 // nothing is deadlocked.
 func TestExactlyOnceSmallBuffer(t *testing.T) {
+	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{})
 	w := r.Watch()
@@ -143,6 +146,7 @@ func TestExactlyOnceSmallBuffer(t *testing.T) {
 
 // An outage of the CMS costs no request anything.
 func TestExactlyOnceOutage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
 	r := newRig(t, 2, busy)
 	w := r.Watch()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // busy is a CMS that takes its time, so that something is always under way.
@@ -110,6 +111,7 @@ func TestExactlyOnceRollingRestart(t *testing.T) {
 // An instance hangs for longer than its session, in the middle of a transaction, and goes on as if nothing had been: what it
 // had is somebody else's then, and nothing of it comes out twice.
 func TestExactlyOnceZombie(t *testing.T) {
+	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
 	r := newRig(t, 4, busy)
 	w := r.Watch()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -15,6 +16,7 @@ import (
 
 // Requests of the largest size, in topics made by `topics create`.
 func TestLargestRequests(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the sizes of requests and outcomes")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
 	r.requests, r.results, r.deadletters = r.requests+"-made", r.results+"-made", r.deadletters+"-made"

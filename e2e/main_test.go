@@ -27,6 +27,11 @@ func runTests(m *testing.M) int {
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("e2e: all of it needs a broker: nothing to do with -short")
+		return 0
+	}
 	code := kafkatest.Run(m)
 	if err := os.RemoveAll(buildDir); err != nil {
 		fmt.Fprintln(os.Stderr, "removing the program under test:", err)

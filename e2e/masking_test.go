@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -12,6 +13,7 @@ import (
 
 // An id that looks like a card number is used, and never shown.
 func TestCardNumbersAreMasked(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the program emits")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
 	const answered, missing = "4111111111111111", "4040000000000012"

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"software.sslmate.com/src/go-pkcs12"
@@ -16,6 +17,7 @@ import (
 // Every form in which a key may be given, and both signatures: the CMS accepts the calls, and what it encrypts is read, digit
 // by digit, errors included.
 func TestMastercard(t *testing.T) {
+	kafkatest.OnlyOnce(t, "keys, tokens and signatures")
 	t.Parallel()
 	const published = "../cmsclient/oauth1/testdata/test_key_container.p12"
 	forms := map[string]struct {
@@ -141,6 +143,7 @@ var mishaps = map[string]mishap{
 
 // What people have to mend halts everything and blames nobody; when it is mended, the service goes on by itself.
 func TestGoesOnWhenMended(t *testing.T) {
+	kafkatest.OnlyOnce(t, "keys, tokens and signatures")
 	t.Parallel()
 	for name, m := range mishaps {
 		t.Run(name, func(t *testing.T) {
@@ -221,6 +224,7 @@ func (in *instance) wantInForce(key string) {
 
 // A file that becomes rubbish while the service runs is said, and changes nothing else.
 func TestRubbishInPlaceOfAKey(t *testing.T) {
+	kafkatest.OnlyOnce(t, "keys, tokens and signatures")
 	t.Parallel()
 	s := newSecured(t, nil)
 	in := launchIn(t, nil, s.signed()...).await()

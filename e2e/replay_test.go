@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -59,6 +60,7 @@ func (r *replayRig) want(out string, texts ...string) {
 
 // The whole story: the CMS refuses one contract's requests; an operator looks, tries too early, tries again when it is mended.
 func TestReplayStory(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
 	r := newReplayRig(t, 2)
 	r.sim.AddFault(cmssim.Fault{Match: cmssim.Match{Contracts: []int64{8001}}, Effect: cmssim.EffectStatus,
@@ -201,6 +203,7 @@ func TestReplayKilledTwice(t *testing.T) {
 
 // Two operators replay the same at the same time.
 func TestReplayTwoOperators(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
 	const n = 5000
 	r := newReplayRig(t, 3)
@@ -220,6 +223,7 @@ func TestReplayTwoOperators(t *testing.T) {
 
 // While the breaker is open the replay waits, and goes on afterwards.
 func TestReplayPausesWithTheBreaker(t *testing.T) {
+	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
 	r := newReplayRig(t, 2)
 	r.dead(50, 2)
@@ -240,6 +244,7 @@ func TestReplayPausesWithTheBreaker(t *testing.T) {
 
 // One request is mended by hand and replayed.
 func TestReplayEdited(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
 	r := newReplayRig(t, 1)
 	r.Send(kafka.Message{Key: []byte("k"), Value: []byte(`{"contractId":"7000l","balanceCodes":["AVAILABLE"],"requestId":"typo","note":"kept"}`)})
@@ -278,6 +283,7 @@ func TestReplayEdited(t *testing.T) {
 
 // What a script gets: one object, whatever happens.
 func TestReplayJSON(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
 	r := newReplayRig(t, 1)
 	r.dead(5, 1)

@@ -37,7 +37,7 @@ const (
 // newRig makes a rig on the shared broker.
 func newRig(t *testing.T, partitions int, sim cmssim.Config) *rig {
 	t.Helper()
-	return newRigOn(t, kafkatest.Shared(), partitions, sim)
+	return newRigOn(t, kafkatest.Shared(t), partitions, sim)
 }
 
 func newRigOn(t *testing.T, broker *kafkatest.Broker, partitions int, sim cmssim.Config) *rig {

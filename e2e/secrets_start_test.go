@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // start is a call of the program that goes wrong.
@@ -147,6 +149,7 @@ func startsWithKafka(t *testing.T) map[string]start {
 
 // Nor does it hold a secret what is said of a start that fails.
 func TestFailedStartsHoldNoSecrets(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the program emits")
 	t.Parallel()
 	w := newWorld(t, false)
 	for source, starts := range map[string]map[string]start{

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -118,6 +119,7 @@ func (w *world) connections() {
 
 // Whatever goes wrong, nothing that the program emits holds a secret, in whole or in part.
 func TestNothingEmittedHoldsSecrets(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the program emits")
 	t.Parallel()
 	for name, test := range map[string]struct {
 		secure bool

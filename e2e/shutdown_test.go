@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // SIGTERM while calls are under way and more is started: that is finished and committed, so the next instance repeats nothing.
 func TestStopsInMidFlight(t *testing.T) {
+	kafkatest.OnlyOnce(t, "when the program stops")
 	t.Parallel()
 	r := newRig(t, 3, cmssim.Config{Latency: 100 * time.Millisecond, Jitter: 80 * time.Millisecond})
 	for range 3 {

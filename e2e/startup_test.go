@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // What is wrong is said at the start, with what to do about it, and with the right exit code.
@@ -70,6 +71,7 @@ func (r *rig) flagsWithout(key string) []string {
 
 // A cluster that cannot be reached is waited for, and said; a signal ends the waiting.
 func TestWaitsForKafkaAndStopsWhenTold(t *testing.T) {
+	kafkatest.OnlyOnce(t, "a broker that is not there")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
 	nobody, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

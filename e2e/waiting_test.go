@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,6 +18,7 @@ import (
 
 // 429: everything waits as long as the CMS wishes, nothing is dead-lettered, and it goes on by itself.
 func TestThrottledWaits(t *testing.T) {
+	kafkatest.OnlyOnce(t, "how the CMS is asked again")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{Record: true})
 	r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusTooManyRequests, RetryAfter: 2, Count: 3})

@@ -211,6 +211,7 @@ func (f ackFunc) Acknowledged() { f() }
 // Each stage is wedged on purpose, while everything around it works. The watchdog names it, and takes it back where the wedge
 // can be pulled out.
 func TestWatchdogNamesTheWedgedStage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
 	delivery := func(deliver func(consumer.Acknowledger) consumer.Acknowledger, commit func()) func(consumer.AtLeastOnce) consumer.Delivery {
 		return func(d consumer.AtLeastOnce) consumer.Delivery { return deliveryThat{d, deliver, commit} }

@@ -92,6 +92,7 @@ func (r *rig) staysLive(addr string, during time.Duration) {
 
 // Whatever waits stays live, for many times the watchdog's patience, and /readyz says what it waits for.
 func TestWatchdogLetsWaitingBe(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
 	always := func(status, retryAfter int) *cmssim.Fault {
 		return &cmssim.Fault{Effect: cmssim.EffectStatus, Status: status, RetryAfter: retryAfter}
@@ -143,6 +144,7 @@ func TestWatchdogLetsWaitingBe(t *testing.T) {
 
 // A restart mends no broker: without one the instance stays live, says so, and goes on when there is one again.
 func TestWatchdogLetsKafkaBeDown(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
 	r := newRigOn(t, kafkatest.New(t), 2, cmssim.Config{Latency: 20 * time.Millisecond})
 	// A write that is refused is repeated after 2 s, and so says something every few seconds only.
@@ -161,6 +163,7 @@ func TestWatchdogLetsKafkaBeDown(t *testing.T) {
 
 // Fetches that never come back are given up after 10 s each: that is a Kafka that fails, not a service that hangs.
 func TestWatchdogLetsSwallowedFetchesBe(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{}) // of which only the CMS and the names are used
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, r.requests, r.results, r.deadletters))

@@ -29,7 +29,7 @@ func patient(tb testing.TB, c *Client, what string, call func() error) {
 }
 
 func TestLeaders(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 5)
 	c := wire(t, broker.Brokers())
 	leaders, n, err := c.Leaders(deadline(t), topic)
@@ -96,7 +96,7 @@ func withoutLeader(cluster *kfake.Cluster, partition int32) {
 }
 
 func TestTopics(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	name := broker.Topic(t, 1) + "-made" // unique
 	c := wire(t, broker.Brokers())
 	if _, err := c.DescribeTopic(deadline(t), name); !errors.Is(err, ErrNoTopic) || !strings.Contains(err.Error(), name) {

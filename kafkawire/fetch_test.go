@@ -21,7 +21,7 @@ var limits = FetchLimits{MaxWait: 100 * time.Millisecond, MaxBytes: 8 << 20, Par
 func message(i int) kafka.Message { return kafka.Message{Value: fmt.Appendf(nil, "%d", i)} }
 
 func TestFetch(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 4)
 	c := wire(t, broker.Brokers(), topic)
 	for p := range int32(3) {
@@ -66,7 +66,7 @@ func TestFetch(t *testing.T) {
 }
 
 func TestFetchTransactions(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
 	// One producer for all transactions: its second one must not be taken for its first, aborted one.
@@ -116,7 +116,7 @@ func TestFetchTransactions(t *testing.T) {
 
 // Fetches by topic id tell a topic that was made again, and one that is gone, from the one that was read.
 func TestFetchByTopicID(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
 	broker.Produce(t, topic, message(1), message(2), message(3))

@@ -25,7 +25,7 @@ type consumerGroup struct {
 // newConsumerGroup skips the test where the brokers do not offer the protocol, which only those before Kafka 4 may.
 func newConsumerGroup(t *testing.T, partitions int) *consumerGroup {
 	t.Helper()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	g := &consumerGroup{t: t, topic: broker.Topic(t, partitions)}
 	g.Client = wire(t, broker.Brokers(), g.topic)
 	offered, err := g.OffersConsumerProtocol(deadline(t))

@@ -41,7 +41,7 @@ func inGroup(t *testing.T, c *Client, what string, do func(ctx context.Context) 
 
 // A dynamic member's life, from the id it has to ask with to its leave.
 func TestGroupMembership(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	c := wire(t, broker.Brokers(), topic)
 	req := joinRequest(topic, topic, "")
@@ -105,7 +105,7 @@ func TestGroupMembership(t *testing.T) {
 
 // A static member that joins again under its name has its assignment, and who had the name before is refused everything.
 func TestStaticMembership(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
 	req := joinRequest(topic, topic, "slot-0")
@@ -149,7 +149,7 @@ func TestStaticMembership(t *testing.T) {
 }
 
 func TestPartitionCounts(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	two, three := broker.Topic(t, 2), broker.Topic(t, 3)
 	c := wire(t, broker.Brokers(), two)
 	counts, err := c.PartitionCounts(deadline(t), []string{two, three, "no-such-topic"})

@@ -148,7 +148,7 @@ func gzipped(tb testing.TB, b []byte) []byte {
 
 // Another client writes with every codec, the broker stores it as it is, and we read it; then the other way round.
 func TestCodecsOfAnotherClient(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	for name, codec := range map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
 		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),

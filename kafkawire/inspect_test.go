@@ -26,7 +26,7 @@ func occupy(t *testing.T, brokers []string, group, topic string, opts ...kgo.Opt
 
 func TestDescribeGroup(t *testing.T) {
 	t.Parallel()
-	b := kafkatest.Shared()
+	b := kafkatest.Shared(t)
 	topic := b.Topic(t, 2)
 	c := wire(t, b.Brokers())
 	offered, err := c.OffersConsumerProtocol(deadline(t))
@@ -80,7 +80,7 @@ func TestDescribeGroup(t *testing.T) {
 // A transactional id is looked at while it has an open transaction, which then still commits: nobody was fenced.
 func TestDescribeTransactional(t *testing.T) {
 	t.Parallel()
-	b := kafkatest.Shared()
+	b := kafkatest.Shared(t)
 	topic := b.Topic(t, 1)
 	c := wire(t, b.Brokers(), topic)
 	state := func() (s string) {
@@ -190,7 +190,7 @@ func TestNoCoordinator(t *testing.T) {
 
 func TestTopicOperations(t *testing.T) {
 	t.Parallel()
-	b := kafkatest.Shared()
+	b := kafkatest.Shared(t)
 	topic := b.Topic(t, 1)
 	operations, err := wire(t, b.Brokers()).TopicOperations(deadline(t), []string{topic, topic + "-missing"})
 	if o := operations[topic]; err != nil || len(operations) != 1 || !o.AllowRead() || !o.AllowWrite() || o == unknownOperations {
@@ -224,7 +224,7 @@ func TestLoginRefused(t *testing.T) {
 
 func TestBrokerConfigs(t *testing.T) {
 	t.Parallel()
-	c := wire(t, kafkatest.Shared().Brokers())
+	c := wire(t, kafkatest.Shared(t).Brokers())
 	configs, err := c.BrokerConfigs(deadline(t), "transaction.max.timeout.ms", "no.such.config")
 	if err != nil || len(configs) != 1 || configs["transaction.max.timeout.ms"] != "900000" {
 		t.Errorf("%v, %v", configs, err)

@@ -41,7 +41,7 @@ func commitOffsets(tb testing.TB, cl *kgo.Client, group, topic string, offsets m
 }
 
 func TestCommittedOffsets(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 3)
 	c, cl := wire(t, broker.Brokers()), oracle(t, broker.Brokers(), kgo.MaxVersions(kversion.V3_5_0()))
 	var got map[int32]int64
@@ -86,7 +86,7 @@ func offsetsOf(stored map[int32]OffsetAndMetadata) map[int32]int64 {
 }
 
 func TestCommitMetadata(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 4)
 	c := wire(t, broker.Brokers())
 	alone := Member{Group: topic, Generation: -1} // a group without members takes commits from anybody
@@ -175,7 +175,7 @@ func openTransaction(tb testing.TB, cl *kgo.Client, topic string, offsets map[in
 }
 
 func TestListOffsets(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	c := wire(t, broker.Brokers())
 	began := time.UnixMilli(1_700_000_000_000)

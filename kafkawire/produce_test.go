@@ -14,7 +14,7 @@ import (
 )
 
 func TestNewProducerID(t *testing.T) {
-	c := wire(t, kafkatest.Shared().Brokers())
+	c := wire(t, kafkatest.Shared(t).Brokers())
 	seen := map[ProducerID]bool{}
 	for range 3 {
 		var id ProducerID
@@ -31,7 +31,7 @@ func TestNewProducerID(t *testing.T) {
 
 // Batches of different producer ids and topics ride in one request.
 func TestProduce(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	a, b := broker.Topic(t, 2), broker.Topic(t, 2)
 	c := wire(t, broker.Brokers(), a, b)
 	var batches []*Batch

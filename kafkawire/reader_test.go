@@ -33,7 +33,7 @@ func collect() (each func(int32, *Record) bool, got func() string) {
 }
 
 func TestReaderToEnd(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 3)
 	c := wire(t, broker.Brokers())
 	write := func(partition int32, n, minute int) {
@@ -79,7 +79,7 @@ func TestReaderToEnd(t *testing.T) {
 }
 
 func TestReaderFollows(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	broker.ProduceTo(t, topic, 0, message(0))
 	c := wire(t, broker.Brokers())
@@ -109,7 +109,7 @@ func TestReaderFollows(t *testing.T) {
 }
 
 func TestReaderCancelled(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	for name, topic := range map[string]string{"following": broker.Topic(t, 1), "no such topic": "no-such-topic"} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(deadline(t))
@@ -218,7 +218,7 @@ func TestReaderSkipsNonsense(t *testing.T) {
 
 // A topic that deletes old records while it is read is read on from where it begins now.
 func TestReaderOfExpiringLog(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers())
 	for i := range 5 {
@@ -240,7 +240,7 @@ func TestReaderOfExpiringLog(t *testing.T) {
 }
 
 func TestReaderWithin(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 3)
 	c := wire(t, broker.Brokers())
 	for p := range int32(3) {

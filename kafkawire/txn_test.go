@@ -17,7 +17,7 @@ import (
 
 // A whole transaction with every call of it, twice in one epoch; an aborted one between them leaves nothing.
 func TestTransaction(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	results, requests := broker.Topic(t, 2), broker.Topic(t, 2)
 	group, id := "g-"+requests, "t-"+results
 	c := wire(t, broker.Brokers(), results)

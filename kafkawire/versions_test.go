@@ -207,7 +207,7 @@ func TestBrokersThatDoNotAnswer(t *testing.T) {
 // The brokers that these tests run on take everything that is sent to them.
 func TestBrokersTakeAll(t *testing.T) {
 	t.Parallel()
-	c := wire(t, kafkatest.Shared().Brokers())
+	c := wire(t, kafkatest.Shared(t).Brokers())
 	uses := []Use{ClassicMember, Transactions}
 	offered, err := c.OffersConsumerProtocol(deadline(t))
 	if err != nil {

@@ -116,7 +116,7 @@ func hideLeader(cluster *kfake.Cluster, topic string, partitions, hidden int32, 
 
 // Partitions may be added while it runs: keys spread over them, and nothing breaks.
 func TestPartitionsAdded(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}})
 	a := newAcks()

@@ -21,7 +21,7 @@ import (
 // Many writers, several partitions: what one writer wrote to a partition is there in its order, once, and acknowledged once.
 func TestOrderUnderConcurrency(t *testing.T) {
 	const writers, partitions, each = 8, 4, 300
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, partitions)
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}, BatchBytes: 4 << 10, BufferBytes: 64 << 10})
 	a := newAcks()
@@ -76,7 +76,7 @@ func TestPartitionOfKey(t *testing.T) {
 		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
 		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107,
 	}
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, partitions)
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}})
 	a := newAcks()
@@ -99,7 +99,7 @@ func TestPartitionOfKey(t *testing.T) {
 
 // A message arrives as it was given: null stays null, the time is the message's.
 func TestMessageIsKept(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}})
 	a := newAcks()
@@ -129,7 +129,7 @@ func TestMessageIsKept(t *testing.T) {
 }
 
 func TestOutcomes(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	results, deadLetters := broker.Topic(t, 3), broker.Topic(t, 2)
 	o := Outcomes{Results: results, DeadLetters: deadLetters, Origin: schemas.Origin{Group: "g", Instance: "i", Version: "v"}}
 	p, _ := start(t, broker.Brokers(), Config{Topics: o.Topics()})

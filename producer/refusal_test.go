@@ -53,7 +53,7 @@ var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, req
 
 // Whatever a publisher can get in comes out, with the smallest loss, and what is behind it too; in both deliveries.
 func TestWhateverComesInComesOut(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	small := []string{"max.message.bytes=5000"}
 	for name, c := range map[string]struct {
 		results, dead []string // configuration of the topics

@@ -14,7 +14,7 @@ import (
 func BenchmarkTransaction(b *testing.B) {
 	for _, records := range []int64{100, 1000} {
 		b.Run(fmt.Sprint(records), func(b *testing.B) {
-			broker := kafkatest.Shared()
+			broker := kafkatest.Shared(b)
 			t := transactions(b, broker.Brokers(), broker.Topic(b, 12), broker.Topic(b, 12), broker.Topic(b, 1), "a", nil)
 			at := map[int32]int64{}
 			var took []time.Duration

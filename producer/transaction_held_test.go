@@ -55,7 +55,7 @@ func (b *books) due() {
 // An outcome that is larger than its topic allows holds up its own partition, from its record on. It is tried alone, now
 // and then: what is aborted stays in the logs.
 func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	dead := broker.Topic(t, 3, "max.message.bytes=2000")
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), dead, "a", nil)
 	fits := b.write(0, 0, 5)
@@ -116,7 +116,7 @@ func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 
 // What was too large is somebody else's meanwhile: the offset that they have committed is not rewound to it.
 func TestOversizedOutcomeOfAnother(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), broker.Topic(t, 3, "max.message.bytes=2000"), "a", nil)
 	b.write(0, 0, 5)
 	b.stubborn(0, 5, 5000)

@@ -133,7 +133,7 @@ func TestUnavailablePartitionIsHeld(t *testing.T) {
 
 // A topic of outcomes that is deleted holds the requests whose outcome belongs there, until it exists again.
 func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 4), broker.Topic(t, 4), broker.Topic(t, 4), "a",
 		func(c *TransactionConfig) { c.Timeout = 2 * time.Second })
 	b.mustCommit(b.everywhere(0, 1))

@@ -76,7 +76,7 @@ func groupOf(requests string) string { return "g-" + requests }
 // onShared makes topics of the test's own on the shared broker.
 func onShared(t *testing.T, instance string) *books {
 	t.Helper()
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	return transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), broker.Topic(t, 3), instance, nil)
 }
 

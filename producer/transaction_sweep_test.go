@@ -127,7 +127,7 @@ func TestTakingOverSaysWhatItAborts(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := b.wire.InitTransactional(deadline(t), b.cfg.ID, b.cfg.Timeout)
-	if kafkatest.Shared().Kind() == kafkatest.KindContainer && !kafkawire.ConcurrentTransactions(err) {
+	if kafkatest.Shared(t).Kind() == kafkatest.KindContainer && !kafkawire.ConcurrentTransactions(err) {
 		t.Errorf("taking over is answered %v", err)
 	}
 	b.ready = false

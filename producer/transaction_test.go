@@ -41,7 +41,7 @@ func TestTransactionCarriesWhatIsBelowTheOffsets(t *testing.T) {
 	if s := b.Status(); s.Buffered != 0 {
 		t.Errorf("status %+v when all is committed", s)
 	}
-	if epoch := b.txn.Producer.Epoch; epoch != 0 && kafkatest.Shared().Kind() != kafkatest.KindContainer {
+	if epoch := b.txn.Producer.Epoch; epoch != 0 && kafkatest.Shared(t).Kind() != kafkatest.KindContainer {
 		t.Errorf("epoch %d: something has failed", epoch)
 	}
 }
@@ -58,7 +58,7 @@ func TestTransactionOfBoth(t *testing.T) {
 	}
 	b.mustCommit(map[int32]int64{2: 41})
 	b.wantSeen([]string{inq.Record.String(), "the request"})
-	if ends := kafkatest.Shared().EndOffsets(t, b.outcomes.DeadLetters); ends[2] == 0 || ends[0]+ends[1] != 0 {
+	if ends := kafkatest.Shared(t).EndOffsets(t, b.outcomes.DeadLetters); ends[2] == 0 || ends[0]+ends[1] != 0 {
 		t.Errorf("the dead letters' partitions end at %v", ends)
 	}
 }
@@ -77,7 +77,7 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 		}
 		stored, err := connect(t, b.brokers).CommittedOffsets(deadline(t), b.group, b.requests, []int32{0})
 		// The embedded broker does not know a group before its first commit.
-		unknown := kafkatest.Shared().Kind() == kafkatest.KindEmbedded && stored[0].Offset == kafkawire.NoOffset
+		unknown := kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded && stored[0].Offset == kafkawire.NoOffset
 		if !errors.Is(err, kafka.UnstableOffsetCommit) && !unknown {
 			t.Errorf("commit %v: before the end the offset is said to be %v, error %v", commit, stored, err)
 		}
@@ -213,7 +213,7 @@ func TestBrokerRestartInATransaction(t *testing.T) {
 
 // Outcomes of one key keep the order in which they were written, over batches and transactions.
 func TestTransactionsKeepOrder(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 1), broker.Topic(t, 1), "a",
 		func(c *TransactionConfig) { c.BatchBytes = 2000 })
 	var names []string
@@ -230,7 +230,7 @@ func TestTransactionsKeepOrder(t *testing.T) {
 
 // A batch over the topic's limit is sent in pieces; a single message over it is said so, and is sent when the limit is raised.
 func TestTransactionTooLarge(t *testing.T) {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 1), broker.Topic(t, 1, "max.message.bytes=3000"), "a", nil)
 	write := func(offset int64, size int) string {
 		inq, _ := b.result(0, offset)
@@ -268,7 +268,7 @@ func TestTransactionsFollowAddedPartitions(t *testing.T) {
 		next := int64(len(names))
 		names = append(names, b.write(0, next, 30)...)
 		b.mustCommit(map[int32]int64{0: next + 30})
-		for partition, end := range kafkatest.Shared().EndOffsets(t, b.outcomes.Results) {
+		for partition, end := range kafkatest.Shared(t).EndOffsets(t, b.outcomes.Results) {
 			if partition >= 3 && end > 0 {
 				return true
 			}

@@ -136,7 +136,7 @@ func TestKIP848NewIDs(t *testing.T) {
 // A drain over the rebalance timeout costs the place; what drains still is granted again only after that.
 func TestKIP848DrainsForTooLong(t *testing.T) {
 	s := newStage(t, kip848, 2)
-	if kafkatest.Shared().Kind() == kafkatest.KindEmbedded {
+	if kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded {
 		t.Skip("kfake gives the time anew with each heartbeat")
 	}
 	drain := make(chan struct{})

@@ -14,7 +14,7 @@ func TestProtocolIsChangedWhileRunning(t *testing.T) {
 	for _, instances := range [][]string{{"", ""}, {"0", "1"}} {
 		t.Run("instance "+instances[0], func(t *testing.T) {
 			s := newStage(t, kip848, 4)
-			if kafkatest.Shared().Kind() == kafkatest.KindEmbedded {
+			if kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded {
 				t.Skip("kfake keeps the protocols apart")
 			}
 			start := func(k kind, name string, slot int) *memberRig {

@@ -239,7 +239,7 @@ func TestTopicGrows(t *testing.T) {
 func TestTopicGrowsUnseen(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newStage(t, k, 2)
-		if k.name == kip848.name && kafkatest.Shared().Kind() == kafkatest.KindEmbedded {
+		if k.name == kip848.name && kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded {
 			t.Skip("kfake does not deal anew while no member is there but at rest")
 		}
 		a := s.member(t, "a", "0", false)

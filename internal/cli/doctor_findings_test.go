@@ -10,10 +10,12 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // Whatever is wrong is told apart, with what to do about it; what builds on it is left out, and everything else is checked.
 func TestDoctorFindsWhatIsWrong(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	nobody := unusedAddress(t)
 	plain := plainAddress(t)

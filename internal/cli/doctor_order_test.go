@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"github.com/balanceq/balanceq/internal/cli/clitest"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A publisher of Java's and one of librdkafka's: doctor sees in the topic that they take different partitions.
 func TestDoctorSeesTwoPartitioners(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, nil)
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Broker.Brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))

@@ -18,6 +18,7 @@ var allChecks = []string{"configuration", "signing key", "decryption keys", "cli
 
 // Where all is well, doctor says so of everything, and makes one call.
 func TestDoctorFindsNothing(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, nil)
 	e := c.asJSON("--contract=71234", "--codes=AVAILABLE,BLOCKED")
@@ -72,6 +73,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 
 // A CMS without keys, certificates and TLS is checked as far as there is something to check.
 func TestDoctorOfPlainCMS(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, func(s *cmssim.Config) { *s = cmssim.Config{} })
 	c.set("cms.auth.method", "", "cms.auth.key-file", "", "cms.decryption.key-files", "",
@@ -88,6 +90,7 @@ func TestDoctorOfPlainCMS(t *testing.T) {
 
 // One call is one call, also where run would make a second one.
 func TestDoctorDoesNotHedge(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, func(s *cmssim.Config) { s.Latency = 300 * time.Millisecond })
 	c.set("cms.hedge-after", "10ms")
@@ -101,6 +104,7 @@ func TestDoctorDoesNotHedge(t *testing.T) {
 
 // Through a proxy, name and connection are the proxy's; TLS, clock and call are the CMS's all the same.
 func TestDoctorThroughProxy(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, nil)
 	proxy := newConnectProxy(t)
@@ -123,6 +127,7 @@ func TestDoctorThroughProxy(t *testing.T) {
 }
 
 func TestDoctorUsage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, nil)
 	for name, test := range map[string]struct{ arg, want string }{
@@ -147,6 +152,7 @@ func TestDoctorUsage(t *testing.T) {
 
 // Ctrl-C ends it within a check, and what was interrupted is not said to have failed.
 func TestDoctorIsInterrupted(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, nil)
 	c.sim.Simulator().AddFault(cmssim.Fault{Effect: cmssim.EffectHang, Match: cmssim.Match{Contracts: []int64{70001}}})
@@ -168,6 +174,7 @@ func TestDoctorIsInterrupted(t *testing.T) {
 // use; a proxy sees the login. None of it may come out, in neither format. (Every other run of doctor in these tests is
 // looked at in the same way, by examine.)
 func TestDoctorKeepsSecrets(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
 	c := w.open(t, func(s *cmssim.Config) { s.ClockOffset = 20 * time.Minute }) // too far for any signature
 	for name, set := range map[string][]string{

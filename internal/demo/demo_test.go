@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 
 func program(t *testing.T, args ...string) (cmd *exec.Cmd, out *bytes.Buffer, temp string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("runs the whole demo, its broker included")
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

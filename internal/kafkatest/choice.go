@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 )
@@ -87,15 +88,32 @@ func (c choice) brokersAt(port int) []string {
 
 // line is what Main prints, e.g. "kafkatest: broker container apache/kafka:4.3.1 at 127.0.0.1:25117".
 func (c choice) line(brokers []string) string {
-	at := strings.Join(brokers, ",")
+	return fmt.Sprintf("kafkatest: broker %s at %s", c, strings.Join(brokers, ","))
+}
+
+// String is e.g. "container apache/kafka:4.3.1".
+func (c choice) String() string {
 	switch c.kind {
 	case KindContainer:
-		return fmt.Sprintf("kafkatest: broker container %s at %s", c.image, at)
+		return "container " + c.image
 	case KindEmbedded:
-		return fmt.Sprintf("kafkatest: broker embedded (kfake) at %s, not a container: %s", at, c.reason)
+		return "embedded (kfake), not a container (" + c.reason + ")"
 	default:
-		return fmt.Sprintf("kafkatest: broker external at %s", at)
+		return "external"
 	}
+}
+
+// Describe returns the kind of broker that tests run on in this environment, and what there is to say about it, e.g.
+// "container apache/kafka:4.3.1". It is for who starts tests; it obtains the image and starts nothing.
+func Describe(ctx context.Context) (kind, text string, err error) {
+	c, err := choose(ctx, os.Getenv)
+	if err != nil {
+		return "", "", err
+	}
+	if c.kind == KindExternal {
+		return c.kind, "external at " + strings.Join(c.brokers, ","), nil
+	}
+	return c.kind, c.String(), nil
 }
 
 const loopback = "127.0.0.1"

@@ -4,7 +4,7 @@
 //	func TestMain(m *testing.M) { kafkatest.Main(m) }
 //
 //	func TestDelivery(t *testing.T) {
-//		broker := kafkatest.Shared()
+//		broker := kafkatest.Shared(t)
 //		topic := broker.Topic(t, 3)
 //		broker.Produce(t, topic, kafka.Message{Value: []byte("hello")})
 //		got := broker.Read(t, topic, 1)

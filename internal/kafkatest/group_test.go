@@ -12,7 +12,7 @@ import (
 
 func TestCommitted(t *testing.T) {
 	t.Parallel()
-	b := Shared()
+	b := Shared(t)
 	topic := b.Topic(t, 3)
 	group := "group-of-" + topic
 	if got := b.Committed(t, group, topic); len(got) != 0 {
@@ -64,7 +64,7 @@ func nextGeneration(t *testing.T, cg *kafka.ConsumerGroup) *kafka.Generation {
 // A member of the KIP-848 protocol where the broker has it, else of the classic one.
 func TestGroupMembersOfEitherProtocol(t *testing.T) {
 	t.Parallel()
-	b := Shared()
+	b := Shared(t)
 	topic := b.Topic(t, 1)
 	err := b.with(func(cl *kgo.Client) error {
 		cl.PollFetches(canceled()) // joins

@@ -76,9 +76,11 @@ type session struct {
 	err    error
 }
 
-// Shared returns the package's broker and starts it if this is the first call. It panics, which ends the run, where
-// TestMain did not call Main or Run, and where the chosen broker does not start.
-func Shared() *Broker {
+// Shared returns the package's broker and starts it if this is the first call. With go test -short it skips the test. It
+// panics, which ends the run, where TestMain did not call Main or Run, and where the chosen broker does not start.
+func Shared(tb testing.TB) *Broker {
+	tb.Helper()
+	needsBroker(tb)
 	s := current
 	if s == nil {
 		panic("kafkatest: no broker: call kafkatest.Main(m) in TestMain")
@@ -98,9 +100,10 @@ func Shared() *Broker {
 }
 
 // New starts a broker that belongs to one test, which may stop, restart or pause it; it is removed when the test ends. The
-// test is skipped where BALANCEQ_TEST_BROKERS names a cluster, which has no brokers to give away.
+// test is skipped with go test -short, and where BALANCEQ_TEST_BROKERS names a cluster, which has no brokers to give away.
 func New(tb testing.TB) *Broker {
 	tb.Helper()
+	needsBroker(tb)
 	if current == nil {
 		tb.Fatal("kafkatest: no broker: call kafkatest.Main(m) in TestMain")
 	}

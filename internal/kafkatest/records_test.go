@@ -31,7 +31,7 @@ func values(msgs []kafka.Message) []string {
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
-	b := Shared()
+	b := Shared(t)
 	topic := b.Topic(t, 3)
 	at := time.UnixMilli(1_700_000_000_123)
 	want := []kafka.Message{
@@ -73,7 +73,7 @@ func sameBytes(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b 
 
 func TestProduceSpreadsByKey(t *testing.T) {
 	t.Parallel()
-	b := Shared()
+	b := Shared(t)
 	topic := b.Topic(t, 4)
 	b.Produce(t, topic, numbered(0, 70)...)
 	got := b.ReadAll(t, topic)
@@ -97,7 +97,7 @@ func TestProduceSpreadsByKey(t *testing.T) {
 
 func TestTransactions(t *testing.T) {
 	t.Parallel()
-	b := Shared()
+	b := Shared(t)
 	topic := b.Topic(t, 2)
 	b.ProduceTransaction(t, topic, numbered(0, 20), true)
 	b.ProduceTransaction(t, topic, numbered(100, 120), false)
@@ -119,7 +119,7 @@ func TestTransactions(t *testing.T) {
 // An open transaction hides what comes after it, and its own records, from Read and ReadAll.
 func TestOpenTransactionIsNotRead(t *testing.T) {
 	t.Parallel()
-	b := Shared()
+	b := Shared(t)
 	topic := b.Topic(t, 1)
 	err := b.with(func(cl *kgo.Client) error {
 		if err := cl.BeginTransaction(); err != nil {

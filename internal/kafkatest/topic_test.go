@@ -25,7 +25,7 @@ func TestTopicRefused(t *testing.T) {
 	for name, tc := range refused {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, tb := Shared(), &failing{TB: t}
+			b, tb := Shared(t), &failing{TB: t}
 			if b.Kind() == KindEmbedded && tc.want == "INVALID_CONFIG" {
 				t.Skip("kfake takes any setting")
 			}
@@ -43,7 +43,7 @@ func TestTopicRefused(t *testing.T) {
 
 func TestTopicConfigs(t *testing.T) {
 	t.Parallel()
-	b := Shared()
+	b := Shared(t)
 	topic := b.Topic(t, 1, "max.message.bytes=3000000", "cleanup.policy=compact")
 	b.Produce(t, topic, kafka.Message{Key: []byte("k"), Value: bytes.Repeat([]byte{'x'}, 2_000_000)})
 	if got := b.ReadAll(t, topic); len(got) != 1 || len(got[0].Value) != 2_000_000 {

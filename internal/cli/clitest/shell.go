@@ -66,7 +66,7 @@ type Shell struct {
 }
 
 func NewShell(t *testing.T, commands ...func(*command.Env) *cobra.Command) *Shell {
-	broker := kafkatest.Shared()
+	broker := kafkatest.Shared(t)
 	return &Shell{T: t, commands: commands, Broker: broker, Requests: broker.Topic(t, 3), Results: broker.Topic(t, 3), Dead: broker.Topic(t, 3)}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -24,6 +25,7 @@ import (
 )
 
 func TestDeadLettersExport(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withLetters(t)
 	originals := s.Broker.ReadAll(t, s.Dead)
 	c := s.Run(command.ExitDone, "deadletters", "export")
@@ -71,6 +73,7 @@ func TestDeadLettersExport(t *testing.T) {
 }
 
 func TestDeadLettersExportFile(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withLetters(t)
 	dir := t.TempDir()
 	name := filepath.Join(dir, "letters.csv")
@@ -110,6 +113,7 @@ func TestDeadLettersExportFile(t *testing.T) {
 
 // An export that ends before it is complete leaves no file that could be taken for a whole one.
 func TestDeadLettersExportInterrupted(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withLetters(t)
 	name := filepath.Join(t.TempDir(), "letters.ndjson")
 	file, err := createExport(name, false)
@@ -218,6 +222,7 @@ func TestDeadLettersUnreadable(t *testing.T) {
 
 // A closed output, as of "| head", ends the export.
 func TestDeadLettersExportOutputFails(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withLetters(t)
 	r, w, err := os.Pipe()
 	if err != nil {

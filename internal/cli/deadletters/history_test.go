@@ -14,6 +14,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -115,6 +116,7 @@ func (l *ledger) replay(run, by, filter string, first, next int64, changes ...de
 }
 
 func TestDeadLettersHistoryUsage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	tests := map[string]struct{ args, want string }{
 		"since":        {"--since yesterday", "--since: "},
 		"until":        {"--until -1h", "--until: "},
@@ -141,6 +143,7 @@ func table(text string) string {
 }
 
 func TestDeadLettersHistory(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	l := withReplays(t)
 	const header = "RUN|STARTED|BY|REPLAYED|ANSWERED|DEAD AGAIN|OPEN|FILTER\n"
 	const ann, bob = "run-a|WHEN|ann@host|4|2|1|1|(all)\n", "run-b|WHEN|bob@host|3|0|0|3|--reason expired\n"
@@ -193,6 +196,7 @@ func TestDeadLettersHistory(t *testing.T) {
 }
 
 func TestDeadLettersHistoryRecords(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	l := withReplays(t)
 	c := l.Run(command.ExitDone, "deadletters", "history", "--records")
 	lines := rows(table(c.Out.String()))
@@ -226,6 +230,7 @@ func TestDeadLettersHistoryRecords(t *testing.T) {
 
 // Before anything was replayed there is nothing to show, and a cluster without the topic says how to make it.
 func TestDeadLettersHistoryOfNothing(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	l := newLedger(t)
 	if c := l.Run(command.ExitDone, "deadletters", "history"); c.Out.String() != "nothing has been replayed\n" {
 		t.Errorf("output: %s", &c.Out)
@@ -248,6 +253,7 @@ func (l *ledger) Entry(value string) {
 
 // Nothing of a ledger acts on a terminal, and nothing of it lets a command hang or end without saying why.
 func TestDeadLettersHistoryHostile(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	l := newLedger(t)
 	evil := strings.ToValidUTF8(hostile, "\ufffd")
 	at := func(topic string, partition int32, offset int64) deadletter.Place {
@@ -309,6 +315,7 @@ func TestDeadLettersHistoryHostile(t *testing.T) {
 
 // Ctrl-C ends it without half a table.
 func TestDeadLettersHistoryInterrupted(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	l := withReplays(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

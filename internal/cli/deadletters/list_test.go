@@ -13,12 +13,14 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 )
 
 func TestDeadLettersListUsage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	tests := map[string]struct{ args, want string }{
 		"by":     {"--by day", `--by: "day" is not known`},
 		"bucket": {"--bucket 1ms", "--bucket: 1ms is less than a second"},
@@ -38,6 +40,7 @@ func TestDeadLettersListUsage(t *testing.T) {
 }
 
 func TestDeadLettersList(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withLetters(t)
 	t.Run("counts", func(t *testing.T) {
 		c := s.Run(command.ExitDone, "deadletters", "list")
@@ -102,6 +105,7 @@ func TestDeadLettersList(t *testing.T) {
 
 // Nothing of a record acts on a terminal, whatever shows it.
 func TestDeadLettersOnTerminals(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withLetters(t)
 	calls := []string{"list --records", "list --records --output json", "export", "export --format csv"}
 	for _, by := range deadletter.Groupings {
@@ -126,6 +130,7 @@ func TestDeadLettersOnTerminals(t *testing.T) {
 
 // Offsets without a record, as compaction and transactions leave them, are neither letters nor trouble.
 func TestDeadLettersWithHoles(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Dead = s.Broker.Topic(t, 1)
 	letters := func(n int) (all []kafka.Message) {
@@ -153,6 +158,7 @@ func TestDeadLettersWithHoles(t *testing.T) {
 
 // What retention deletes while a scan is on its way is told, and the scan goes on behind it.
 func TestDeadLettersExpireMeanwhile(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Dead = s.Broker.Topic(t, 1, "max.message.bytes=4000000")
 	for range 5 {

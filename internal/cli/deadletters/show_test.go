@@ -12,12 +12,14 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )
 
 func TestDeadLettersShowUsage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	tests := map[string]struct{ args, want string }{
 		"nothing":          {"", "which dead letter? write its partition and offset, for example: balanceq deadletters show 3/17"},
 		"no offset":        {"3", `"3" is not the position of a dead letter; write partition/offset, for example 3/17`},
@@ -44,6 +46,7 @@ func TestDeadLettersShowUsage(t *testing.T) {
 }
 
 func TestDeadLettersShow(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withLetters(t)
 	show := func(t *testing.T, code, at int, more ...string) *clitest.Call {
 		t.Helper()

@@ -15,6 +15,7 @@ import (
 )
 
 func TestRequestUsage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	tests := map[string]struct {
 		args []string
 		want string
@@ -59,6 +60,7 @@ func TestRequestUsage(t *testing.T) {
 }
 
 func TestRequestPublishes(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	c := s.Run(command.ExitDone, "request", "--contract", "70001,2", "--contract", "3", "--codes", "AVAILABLE,BLOCKED")
 	clitest.WantText(t, "the summary", c.Err.String(), "published 3 requests in ")
@@ -79,6 +81,7 @@ func TestRequestPublishes(t *testing.T) {
 }
 
 func TestRequestFile(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	path := s.File("requests.csv", "contractId,balanceCodes\n1,A\n2,A\nx,A\n4,A\n5,\n")
 	c := s.Run(command.ExitFailed, "request", "--file", path)
@@ -95,6 +98,7 @@ func TestRequestFile(t *testing.T) {
 }
 
 func TestRequestSkipListIsBounded(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	c := s.Run(command.ExitFailed, "request", "--file", s.File("requests.ndjson", strings.Repeat("{}\n", 1000)), "--skip-invalid")
 	clitest.WantText(t, "the error", c.Err.String(), "1000 lines were not valid", "line 20: ", "… and 980 more")
@@ -104,6 +108,7 @@ func TestRequestSkipListIsBounded(t *testing.T) {
 }
 
 func TestRequestStandardInput(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	var errOut clitest.Output
 	p := &command.Env{Out: &clitest.Output{}, Err: &errOut}
@@ -121,6 +126,7 @@ func TestRequestStandardInput(t *testing.T) {
 
 // A message that the topic does not take would be tried for ever.
 func TestRequestTooLargeForTopic(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Requests = s.Broker.Topic(t, 1, "max.message.bytes=2000")
 	text := `{"contractId":1,"balanceCodes":["A"],"x":"` + strings.Repeat("y", 3000) + `"}` + "\n" + `{"contractId":1,"balanceCodes":["A"]}`
@@ -129,6 +135,7 @@ func TestRequestTooLargeForTopic(t *testing.T) {
 }
 
 func TestRequestRate(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	start := time.Now()
 	s.Run(command.ExitDone, "request", "--contract", "1,2,3,4,5,6", "--codes", "A", "--rate", "20")
@@ -138,6 +145,7 @@ func TestRequestRate(t *testing.T) {
 }
 
 func TestRequestInterrupted(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	c := s.Start("request", "--wait", "--contract", "1,2,3", "--codes", "A")
 	kafkatest.Eventually(t, 30*time.Second, "all requests are published", func() bool { return s.Count(s.Requests) == 3 })
@@ -148,6 +156,7 @@ func TestRequestInterrupted(t *testing.T) {
 
 // A read of standard input that blocks must not hold up Ctrl-C.
 func TestRequestInterruptedWhileReading(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	in, typing := io.Pipe()
 	defer func() { _ = typing.Close() }()
@@ -177,6 +186,7 @@ func TestRequestInterruptedWhileReading(t *testing.T) {
 }
 
 func TestRequestNoTopics(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Requests, s.Dead = "no-such-requests", "no-such-deadletters"
 	c := s.Run(command.ExitFailed, "request", "--wait", "--contract", "1", "--codes", "A")

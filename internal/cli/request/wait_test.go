@@ -11,10 +11,12 @@ import (
 
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestRequestWait(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Respond(clitest.AnswerAll)
 	c := s.Run(command.ExitDone, "request", "--wait", "--contract", "70001,2", "--codes", "AVAILABLE")
@@ -41,6 +43,7 @@ func TestRequestWait(t *testing.T) {
 }
 
 func TestRequestWaitJSON(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Respond(clitest.AnswerAll)
 	c := s.Run(command.ExitFailed, "request", "--wait", "--output", "json", "--contract", "1,404", "--codes", "AVAILABLE")
@@ -60,6 +63,7 @@ func TestRequestWaitJSON(t *testing.T) {
 
 // Many requests, half of them with ids of their own.
 func TestRequestWaitForMany(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Respond(clitest.AnswerAll)
 	var b strings.Builder
@@ -80,6 +84,7 @@ func TestRequestWaitForMany(t *testing.T) {
 }
 
 func TestRequestWaitTimesOut(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Respond(func(inq *schemas.Inquiry) *schemas.Outcome {
 		if inq.Request.ContractID == 2 {
@@ -94,6 +99,7 @@ func TestRequestWaitTimesOut(t *testing.T) {
 
 // Of a failed result and the dead letter of the same request the dead letter counts.
 func TestRequestWaitWithPublishedFailures(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Respond(func(inq *schemas.Inquiry) *schemas.Outcome {
 		o := clitest.AnswerAll(inq)

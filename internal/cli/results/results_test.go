@@ -17,6 +17,7 @@ import (
 )
 
 func TestResultsUsage(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	tests := map[string]struct {
 		args []string
 		want string
@@ -50,6 +51,7 @@ func withAnswers(t *testing.T) *clitest.Shell {
 }
 
 func TestResults(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withAnswers(t)
 	tests := map[string]struct {
 		args string
@@ -87,6 +89,7 @@ func TestResults(t *testing.T) {
 }
 
 func TestResultsJSON(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withAnswers(t)
 	c := s.Run(command.ExitDone, "results", "--from-beginning", "--exit", "--output", "json")
 	want := map[string]bool{}
@@ -112,6 +115,7 @@ func TestResultsJSON(t *testing.T) {
 }
 
 func TestResultsLimit(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withAnswers(t)
 	c := s.Run(command.ExitDone, "results", "--from-beginning", "--deadletters", "--limit", "2")
 	if n := strings.Count(c.Out.String(), "\n"); n != 2 {
@@ -121,6 +125,7 @@ func TestResultsLimit(t *testing.T) {
 
 // Without a start only what comes from now on is shown, and Ctrl-C is no failure.
 func TestResultsFollows(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withAnswers(t)
 	c := s.Start("results")
 	kafkatest.Eventually(t, 30*time.Second, "it follows", func() bool { return strings.Contains(c.Err.String(), "following "+s.Results) })
@@ -135,6 +140,7 @@ func TestResultsFollows(t *testing.T) {
 
 // What is in a topic may be anything: none of it may act on a terminal.
 func TestResultsForeignRecords(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	result := schemas.Result{RequestID: "r\u009b31m\u202e", ContractID: 4111111111111111, Outcome: schemas.OutcomeComplete,
 		Balances: []schemas.Balance{{Code: "A\u009b2J", ID: "7", Value: "1", Currency: "E\x7fR"}}, CorrelationID: "c",
@@ -230,6 +236,7 @@ func TestEscapeUnprintable(t *testing.T) {
 
 // A closed output, as of "| head", ends the command.
 func TestResultsOutputFails(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withAnswers(t)
 	r, w, err := os.Pipe()
 	if err != nil {
