@@ -19,7 +19,7 @@ type writer interface {
 func (s *Service) deliver(ctx context.Context, outcomes producer.Outcomes, wire *kafkawire.Client) (consumer.Delivery, error) {
 	if s.cfg.Delivery == config.DeliveryExactlyOnce {
 		transactions, err := producer.NewTransactions(ctx, producer.TransactionConfig{
-			ID: TransactionalID(s.cfg), Group: s.cfg.Kafka.Group, Topic: s.cfg.Topics.Requests,
+			ID: s.cfg.TransactionalID(), Group: s.cfg.Kafka.Group, Topic: s.cfg.Topics.Requests,
 			Timeout: s.cfg.Kafka.TransactionTimeout, BufferBytes: int(s.cfg.Producer.BufferBytes),
 		}, outcomes, wire, s.log, s.metrics)
 		if err != nil {
@@ -37,14 +37,4 @@ func (s *Service) deliver(ctx context.Context, outcomes producer.Outcomes, wire 
 	s.writing = p
 	outcomes.Producer = p
 	return consumer.AtLeastOnce{Writer: outcomes}, nil
-}
-
-// TransactionalID is the transactional.id of this instance: the same after a restart, which then ends at once what the
-// instance before it has left open.
-func TransactionalID(cfg config.Config) string {
-	slot := cfg.Kafka.InstanceID
-	if slot == "" {
-		slot = cfg.Instance
-	}
-	return "balanceq." + cfg.Kafka.Group + "." + slot
 }

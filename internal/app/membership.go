@@ -20,7 +20,7 @@ func membership(ctx context.Context, cfg config.Config, wire *kafkawire.Client, 
 			return nil, fmt.Errorf("choosing kafka.group-protocol: %w", err)
 		}
 	}
-	if groupProtocol(cfg, offered) == config.GroupConsumer {
+	if cfg.Kafka.Protocol(offered) == config.GroupConsumer {
 		return consumer.NewKIP848(memberConfig(cfg), wire, log), nil
 	}
 	return consumer.NewClassic(consumer.ClassicConfig{MemberConfig: memberConfig(cfg), SessionTimeout: cfg.Kafka.SessionTimeout}, wire, log), nil

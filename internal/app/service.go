@@ -13,6 +13,7 @@ import (
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/producer"
@@ -31,7 +32,7 @@ type Service struct {
 	registry *prometheus.Registry
 	metrics  *telemetry.Metrics
 	cms      *cmsclient.Client
-	keys     *Credentials
+	keys     *connect.Credentials
 	answers  *processor.Processor
 	wires    []*kafkawire.Client
 	writing  writer
@@ -42,14 +43,14 @@ type Service struct {
 	server   *telemetry.Server // nil: http.listen is off
 }
 
-// New connects to Kafka and builds the pipeline; it has not joined the group yet. Preflight should have passed. A Service
+// New connects to Kafka and builds the pipeline; it has not joined the group yet. preflight.Run should have passed. A Service
 // that is not run must be closed.
 func New(ctx context.Context, cfg config.Config, version string, log zerolog.Logger, opts ...Option) (*Service, error) {
 	var chosen options
 	for _, opt := range opts {
 		opt(&chosen)
 	}
-	settings, err := KafkaSettings(cfg)
+	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.metrics = telemetry.NewMetrics(s.registry, log)
 	var cms cmsclient.Config
-	if cms, s.keys, err = CMS(cfg, version); err != nil {
+	if cms, s.keys, err = connect.CMS(cfg, version); err != nil {
 		return nil, err
 	}
 	if s.cms, err = cmsclient.New(cms, append(observers{s.metrics}, chosen.watchers...)); err != nil {

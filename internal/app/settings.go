@@ -1,30 +1,13 @@
 package app
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/internal/config"
-	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/processor"
 )
-
-// KafkaSettings turns the configuration into connection settings; it reads the TLS files.
-func KafkaSettings(cfg config.Config) (kafkawire.Settings, error) {
-	k := cfg.Kafka
-	s := kafkawire.Settings{Brokers: k.Brokers, ClientID: k.ClientID}
-	var err error
-	if k.TLS.Enabled {
-		if s.TLS, err = (kafkawire.TLSFiles{CA: k.TLS.CAFile, Cert: k.TLS.CertFile, Key: k.TLS.KeyFile}).Load(); err != nil {
-			return s, err
-		}
-	}
-	if s.SASL, err = kafkawire.SASL(k.SASL.Mechanism, k.SASL.Username, k.SASL.Password.Reveal()); err != nil {
-		return s, fmt.Errorf("preparing the Kafka login: %w", err)
-	}
-	return s, nil
-}
 
 func memberConfig(cfg config.Config) consumer.MemberConfig {
 	return consumer.MemberConfig{
@@ -43,25 +26,10 @@ func processorConfig(cfg config.Config) processor.Config {
 
 func consumerConfig(cfg config.Config) consumer.Config {
 	return consumer.Config{
-		Topic: cfg.Topics.Requests, Group: cfg.Kafka.Group, Start: start(cfg.Kafka.Start, time.Now()),
+		Topic: cfg.Topics.Requests, Group: cfg.Kafka.Group, Start: consumer.Start(connect.Start(cfg.Kafka.Start, time.Now())),
 		MaxInFlight: cfg.CMS.MaxInFlight, RunAhead: cfg.Consumer.RunAhead, FetchBytes: int(cfg.Consumer.FetchBytes),
 		CommitInterval: cfg.Consumer.CommitInterval, DrainTimeout: drainTimeout(cfg),
 	}
-}
-
-// start is kafka.start as the consumer has it; an age counts from now.
-func start(text string, now time.Time) consumer.Start {
-	switch text {
-	case config.StartEarliest:
-		return consumer.Earliest
-	case config.StartLatest:
-		return consumer.Latest
-	}
-	at, err := config.ParseStart(text, now)
-	if err != nil { // cannot be: it has been validated
-		return consumer.Earliest
-	}
-	return consumer.Start(at.UnixMilli())
 }
 
 // drainTimeout is how long partitions may take to finish: one call to the CMS and a little, but within the shutdown

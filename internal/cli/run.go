@@ -9,6 +9,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/preflight"
 
 	"github.com/spf13/cobra"
 )
@@ -36,7 +37,7 @@ A second signal ends the program at once; what was under way is then read again.
 			stdlog.SetOutput(libraries{log})
 			tuneGC(p)
 			ctx := cmd.Context()
-			if err := app.Preflight(ctx, loaded.Config, log); err != nil {
+			if err := preflight.Run(ctx, loaded.Config, log); err != nil {
 				return fmt.Errorf("checking before the start: %w", err)
 			}
 			s, err := app.New(ctx, loaded.Config, command.Version(), log)

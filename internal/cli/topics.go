@@ -7,10 +7,11 @@ import (
 	"maps"
 	"strconv"
 
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ are left as they are. That of replays has one partition and keeps its records fo
 }
 
 func createTopics(p *command.Env, cmd *cobra.Command, cfg config.Config, partitions, replication int) error {
-	settings, err := app.KafkaSettings(cfg)
+	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return err
 	}
@@ -64,8 +65,8 @@ func createTopics(p *command.Env, cmd *cobra.Command, cfg config.Config, partiti
 	limit := func(bytes int) map[string]string { return map[string]string{"max.message.bytes": strconv.Itoa(bytes)} }
 	for _, t := range []kafkawire.Topic{
 		{Name: cfg.Topics.Requests, Partitions: partitions, Configs: limit(requestMaxBytes)},
-		{Name: cfg.Topics.Results, Partitions: partitions, Configs: limit(requestMaxBytes + app.OutcomeHeadroom)},
-		{Name: cfg.Topics.DeadLetters, Partitions: partitions, Configs: limit(requestMaxBytes + app.OutcomeHeadroom)},
+		{Name: cfg.Topics.Results, Partitions: partitions, Configs: limit(requestMaxBytes + preflight.OutcomeHeadroom)},
+		{Name: cfg.Topics.DeadLetters, Partitions: partitions, Configs: limit(requestMaxBytes + preflight.OutcomeHeadroom)},
 		{Name: cfg.Topics.Replays, Partitions: 1, Configs: map[string]string{"retention.ms": "-1"}}, // one partition: one order
 	} {
 		t.ReplicationFactor = replication
@@ -121,7 +122,7 @@ func topicsCheck(p *command.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			findings, err := app.CheckTopics(cmd.Context(), loaded.Config, log)
+			findings, err := preflight.CheckTopics(cmd.Context(), loaded.Config, log)
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,8 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/telemetry"
 
@@ -61,7 +63,7 @@ func openStage(ctx context.Context) (*stage, error) {
 		return s, err
 	}
 	s.cfg = settingsFor(s.cluster.ListenAddrs(), s.sim.URL())
-	if s.settings, err = app.KafkaSettings(s.cfg); err != nil {
+	if s.settings, err = connect.Kafka(s.cfg); err != nil {
 		return s, err
 	}
 	if err := s.createTopics(ctx); err != nil {
@@ -102,7 +104,7 @@ func (s *stage) openFolder() error {
 func (s *stage) createTopics(ctx context.Context) error {
 	client := kafkawire.NewClient(s.settings)
 	defer client.Close()
-	roomy := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*app.OutcomeHeadroom)} // for the largest request
+	roomy := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*preflight.OutcomeHeadroom)} // for the largest request
 	for _, t := range []kafkawire.Topic{
 		{Name: s.cfg.Topics.Requests},
 		{Name: s.cfg.Topics.Results, Configs: roomy},
@@ -118,7 +120,7 @@ func (s *stage) createTopics(ctx context.Context) error {
 
 // startService does what balanceq run does, in a goroutine.
 func (s *stage) startService(ctx context.Context) error {
-	if err := app.Preflight(ctx, s.cfg, s.log); err != nil {
+	if err := preflight.Run(ctx, s.cfg, s.log); err != nil {
 		return fmt.Errorf("checking before the start: %w", err)
 	}
 	var err error

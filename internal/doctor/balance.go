@@ -8,15 +8,15 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 // checkBalance asks the CMS as run does, with the same code and settings. It passes when the CMS itself answers, be it that
 // there is no such contract.
 func checkBalance(ctx context.Context, cfg config.Config, version string, q cmsclient.Query) Finding {
-	settings, _, err := app.CMS(cfg, version)
+	settings, _, err := connect.CMS(cfg, version)
 	if err != nil {
 		return fail(err.Error(), "correct cms.auth, cms.decryption and cms.tls")
 	}

@@ -6,8 +6,9 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/preflight"
 )
 
 // Names of the checks.
@@ -62,10 +63,10 @@ func Checks(s Subject) []Check {
 		{decryptionKeys, []string{configuration}, offline(checkDecryptionKeys)},
 		{clientCertificate, []string{configuration}, offline(checkClientCertificate)},
 		{kafka, []string{configuration}, online(checkKafka)},
-		{brokers, []string{kafka}, online(preflight(app.CheckBrokers))},
+		{brokers, []string{kafka}, online(fromRun(preflight.CheckBrokers))},
 		{topics, []string{brokers}, online(checkTopics)},
 		{order, []string{topics}, online(checkOrder)},
-		{group, []string{brokers}, online(preflight(app.CheckGroup))},
+		{group, []string{brokers}, online(fromRun(preflight.CheckGroup))},
 		{dns, []string{configuration}, online(checkDNS)},
 		{tcp, []string{dns}, online(checkTCP)},
 		{tlsHandshake, []string{tcp, clientCertificate}, online(checkTLS)},
@@ -73,7 +74,7 @@ func Checks(s Subject) []Check {
 	}
 	if cfg.Delivery == config.DeliveryExactlyOnce {
 		after := slices.IndexFunc(checks, func(c Check) bool { return c.Name == group })
-		checks = slices.Insert(checks, after+1, Check{transactions, []string{brokers}, online(preflight(app.CheckTransactions))})
+		checks = slices.Insert(checks, after+1, Check{transactions, []string{brokers}, online(fromRun(preflight.CheckTransactions))})
 	}
 	if s.Query != nil {
 		checks = append(checks, Check{balance, []string{tlsHandshake, signingKey, decryptionKeys},
@@ -87,6 +88,6 @@ func Checks(s Subject) []Check {
 func connection(cfg config.Config) (cmsclient.Config, error) {
 	cfg.CMS.Auth = config.Auth{Method: config.AuthNone}
 	cfg.CMS.Decryption.KeyFiles = nil
-	c, _, err := app.CMS(cfg, "doctor")
+	c, _, err := connect.CMS(cfg, "doctor")
 	return c, err
 }

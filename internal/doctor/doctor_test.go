@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/app"
-
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/internal/connect"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -159,7 +159,7 @@ func TestExpiry(t *testing.T) {
 func TestCheckExpiry(t *testing.T) {
 	for left, want := range map[time.Duration]Status{
 		-time.Hour: Fail, -time.Nanosecond: Fail,
-		time.Hour: Warn, app.ExpiryWarning - time.Hour: Warn, app.ExpiryWarning + time.Hour: OK,
+		time.Hour: Warn, connect.ExpiryWarning - time.Hour: Warn, connect.ExpiryWarning + time.Hour: OK,
 	} {
 		got := checkExpiry("key", time.Now().Add(left), "renew")
 		if got.Status != want || !strings.HasPrefix(got.Detail, "key expire") || (got.Fix == "renew") == (want == OK) {

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -16,7 +17,7 @@ import (
 // checkKafka asks the cluster once, about any topic: unlike at the start of run, a cluster that cannot be reached is not
 // waited for, and its error is shown as it is.
 func checkKafka(ctx context.Context, cfg config.Config) Finding {
-	settings, err := app.KafkaSettings(cfg)
+	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return fail(err.Error(), "correct kafka.tls and kafka.sasl")
 	}
@@ -25,26 +26,26 @@ func checkKafka(ctx context.Context, cfg config.Config) Finding {
 	brokers := strings.Join(settings.Brokers, ",")
 	_, err = client.DescribeTopic(ctx, cfg.Topics.Requests)
 	if err != nil && !errors.Is(err, kafkawire.ErrNoTopic) && !kafkawire.Forbidden(err) {
-		return fail(fmt.Sprintf("asking Kafka at %s: %v", brokers, err), app.KafkaFix(err))
+		return fail(fmt.Sprintf("asking Kafka at %s: %v", brokers, err), preflight.KafkaFix(err))
 	}
 	return ok(brokers + " answers")
 }
 
 func checkTopics(ctx context.Context, cfg config.Config) Finding {
-	found, err := app.CheckTopics(ctx, cfg, zerolog.Nop())
+	found, err := preflight.CheckTopics(ctx, cfg, zerolog.Nop())
 	seen := strings.Join([]string{cfg.Topics.Requests, cfg.Topics.Results, cfg.Topics.DeadLetters}, ", ")
-	return fromPreflight(app.Report{Seen: seen, Findings: found}, err)
+	return fromPreflight(preflight.Report{Seen: seen, Findings: found}, err)
 }
 
-// preflight makes a check of one that run makes at its start.
-func preflight(check app.Check) func(context.Context, config.Config) Finding {
+// fromRun makes a check of one that run makes at its start.
+func fromRun(check preflight.Check) func(context.Context, config.Config) Finding {
 	return func(ctx context.Context, cfg config.Config) Finding {
 		return fromPreflight(check(ctx, cfg, zerolog.Nop()))
 	}
 }
 
 // fromPreflight leaves out what was seen where something was found, which says more.
-func fromPreflight(report app.Report, err error) Finding {
+func fromPreflight(report preflight.Report, err error) Finding {
 	if err != nil {
 		problem, fix := err.Error(), "try again"
 		if at := strings.LastIndex(problem, "; "); at >= 0 {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient/keys"
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 )
 
 // checkSigningKey leaves the consumer key's form to the configuration's warnings.
@@ -110,7 +110,7 @@ func checkExpiry(what string, end time.Time, fix string) Finding {
 	switch detail := what + " " + text; {
 	case left <= 0:
 		return fail(detail, fix)
-	case left <= app.ExpiryWarning:
+	case left <= connect.ExpiryWarning:
 		return warn(detail, fix)
 	default:
 		return ok(detail)

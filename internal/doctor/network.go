@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 )
 
 func checkDNS(ctx context.Context, cfg config.Config) Finding {
-	h, err := app.FirstHop(cfg.CMS)
+	h, err := connect.FirstHop(cfg.CMS)
 	if err != nil {
 		return fail(err.Error(), "correct the address")
 	}
@@ -31,7 +31,7 @@ func checkDNS(ctx context.Context, cfg config.Config) Finding {
 }
 
 func checkTCP(ctx context.Context, cfg config.Config) Finding {
-	h, err := app.FirstHop(cfg.CMS)
+	h, err := connect.FirstHop(cfg.CMS)
 	if err != nil {
 		return fail(err.Error(), "correct the address")
 	}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 )
 
 const proxyPassword = "tunnel-of-love-5"
@@ -74,18 +74,18 @@ func checkThroughProxy(t *testing.T, address string) {
 func TestFirstHop(t *testing.T) {
 	for _, tt := range []struct {
 		url, proxy string
-		want       app.Hop
+		want       connect.Hop
 	}{
-		{"https://cms.example/core", "off", app.Hop{Host: "cms.example", Port: "443", Proxy: false}},
-		{"http://cms.example/core", "off", app.Hop{Host: "cms.example", Port: "80", Proxy: false}},
-		{"https://[::1]:8443", "off", app.Hop{Host: "::1", Port: "8443", Proxy: false}},
-		{"https://cms.example/core", "http://proxy.example", app.Hop{Host: "proxy.example", Port: "80", Proxy: true}},
-		{"http://cms.example/core", "https://proxy.example", app.Hop{Host: "proxy.example", Port: "443", Proxy: true}},
-		{"https://127.0.0.1:1/core", "http://proxy.example:3128", app.Hop{Host: "proxy.example", Port: "3128", Proxy: true}},
+		{"https://cms.example/core", "off", connect.Hop{Host: "cms.example", Port: "443", Proxy: false}},
+		{"http://cms.example/core", "off", connect.Hop{Host: "cms.example", Port: "80", Proxy: false}},
+		{"https://[::1]:8443", "off", connect.Hop{Host: "::1", Port: "8443", Proxy: false}},
+		{"https://cms.example/core", "http://proxy.example", connect.Hop{Host: "proxy.example", Port: "80", Proxy: true}},
+		{"http://cms.example/core", "https://proxy.example", connect.Hop{Host: "proxy.example", Port: "443", Proxy: true}},
+		{"https://127.0.0.1:1/core", "http://proxy.example:3128", connect.Hop{Host: "proxy.example", Port: "3128", Proxy: true}},
 	} {
 		cfg := config.Default()
 		cfg.CMS.URL, cfg.CMS.Proxy = tt.url, tt.proxy
-		if got, err := app.FirstHop(cfg.CMS); err != nil || got != tt.want {
+		if got, err := connect.FirstHop(cfg.CMS); err != nil || got != tt.want {
 			t.Errorf("%s by %s: %+v, %v, want %+v", tt.url, tt.proxy, got, err, tt.want)
 		}
 	}

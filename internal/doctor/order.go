@@ -10,8 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -22,7 +23,7 @@ const orderSample = 20_000
 // checkOrder looks at the last requests for contracts that stand in several partitions. What cannot be read is not judged: run
 // and the check of the topics tell about it.
 func checkOrder(ctx context.Context, cfg config.Config) Finding {
-	settings, err := app.KafkaSettings(cfg)
+	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return fail(err.Error(), "correct kafka.tls and kafka.sasl")
 	}
@@ -30,7 +31,7 @@ func checkOrder(ctx context.Context, cfg config.Config) Finding {
 	defer client.Close()
 	s, err := sampleRequests(ctx, client, cfg.Topics.Requests)
 	if err != nil && s.requests == 0 {
-		return warn(fmt.Sprintf("the last requests of %s could not be read: %v", cfg.Topics.Requests, err), app.KafkaFix(err))
+		return warn(fmt.Sprintf("the last requests of %s could not be read: %v", cfg.Topics.Requests, err), preflight.KafkaFix(err))
 	}
 	return s.judge(cfg.Topics.Requests)
 }

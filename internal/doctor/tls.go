@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 )
 
 // meeting is what an unsigned GET of cms.url shows about the CMS's end of the connection, whatever it is answered.
@@ -86,7 +86,7 @@ func checkTLS(ctx context.Context, cfg config.Config) Finding {
 	m, err := meet(ctx, cfg)
 	if err != nil {
 		found := tlsFailure(err, m.asked, cfg.CMS.TLS)
-		if h, err := app.FirstHop(cfg.CMS); err == nil && h.Proxy {
+		if h, err := connect.FirstHop(cfg.CMS); err == nil && h.Proxy {
 			found.Detail = "by way of " + h.String() + ": " + found.Detail
 		}
 		return found

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -26,7 +27,7 @@ const ReachPatience = 10 * time.Second
 
 // ReachTopics checks that Kafka answers and has the topics, and describes them.
 func ReachTopics(ctx context.Context, cfg config.Config, names ...string) (kafkawire.Settings, []kafkawire.Topic, error) {
-	settings, err := app.KafkaSettings(cfg)
+	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return settings, nil, err
 	}
@@ -40,12 +41,12 @@ func ReachTopics(ctx context.Context, cfg config.Config, names ...string) (kafka
 		t, err := client.DescribeTopic(limited, name, "max.message.bytes")
 		switch {
 		case errors.Is(err, kafkawire.ErrNoTopic):
-			missing = append(missing, errors.New(app.NoTopic(cfg.Kafka, name).String()))
+			missing = append(missing, errors.New(preflight.NoTopic(cfg.Kafka, name).String()))
 		case ctx.Err() != nil:
 			return settings, nil, ErrInterrupted
 		case err != nil && t.Partitions == 0: // a topic whose configuration may not be read can be used all the same
 			return settings, nil, fmt.Errorf("asking Kafka at kafka.brokers=%s: %w; %s",
-				strings.Join(settings.Brokers, ","), err, app.KafkaFix(err))
+				strings.Join(settings.Brokers, ","), err, preflight.KafkaFix(err))
 		}
 		topics = append(topics, t)
 	}

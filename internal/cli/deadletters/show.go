@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/balanceq/balanceq/deadletter"
-	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -192,7 +192,7 @@ func missing(p *command.Env, ctx context.Context, cfg config.Config, at schemas.
 	if gone != nil && gone.Corrupt() {
 		return &wrongPlaceError{at, "cannot be read: " + gone.Why.Error()}
 	}
-	settings, err := app.KafkaSettings(cfg)
+	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package app
+package preflight
 
 import (
 	"bytes"
@@ -92,22 +92,6 @@ func TestJudgeGroup(t *testing.T) {
 			k := config.Kafka{Group: "g", ClientID: "us"}
 			wantFindings(t, judgeGroup(k, test.protocol, test.group, test.policy), test.want...)
 		})
-	}
-}
-
-func TestGroupProtocol(t *testing.T) {
-	for _, test := range []struct {
-		set     string
-		offered bool
-		want    string
-	}{
-		{config.GroupAuto, true, config.GroupConsumer}, {config.GroupAuto, false, config.GroupClassic},
-		{config.GroupClassic, true, config.GroupClassic}, {config.GroupConsumer, false, config.GroupConsumer},
-	} {
-		cfg := config.Config{Kafka: config.Kafka{GroupProtocol: test.set}}
-		if got := groupProtocol(cfg, test.offered); got != test.want {
-			t.Errorf("%s, offered %v: %s", test.set, test.offered, got)
-		}
 	}
 }
 

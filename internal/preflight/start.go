@@ -1,4 +1,4 @@
-package app
+package preflight
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -33,7 +34,7 @@ func firstStart(ctx context.Context, client *kafkawire.Client, cfg config.Config
 		}
 	}
 	var at [3]map[int32]int64
-	for i, time := range []int64{kafkawire.Earliest, int64(start(cfg.Kafka.Start, time.Now())), kafkawire.Latest} {
+	for i, time := range []int64{kafkawire.Earliest, connect.Start(cfg.Kafka.Start, time.Now()), kafkawire.Latest} {
 		at[i], _ = client.ListOffsets(ctx, topic, all, time) // a partition without a leader has no answer
 	}
 	var answered, skipped int64

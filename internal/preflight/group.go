@@ -1,4 +1,4 @@
-package app
+package preflight
 
 import (
 	"cmp"
@@ -19,17 +19,6 @@ import (
 // members of the classic one may join the others; with upgrade and bidirectional, anybody may (tried on Kafka 4.3.1).
 const configMigration = "group.consumer.migration.policy"
 
-// groupProtocol is the one that this instance joins by. offered says that the cluster has members of the consumer protocol.
-func groupProtocol(cfg config.Config, offered bool) string {
-	if cfg.Kafka.GroupProtocol != config.GroupAuto {
-		return cfg.Kafka.GroupProtocol
-	}
-	if offered {
-		return config.GroupConsumer
-	}
-	return config.GroupClassic
-}
-
 // CheckGroup looks who is in the group, and whether the brokers would let us in besides. It does not join. Its error says that
 // the cluster could not be asked.
 func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) (Report, error) {
@@ -49,7 +38,7 @@ func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) (Rep
 		if err != nil {
 			return Report{}, err
 		}
-		protocol := groupProtocol(cfg, offered)
+		protocol := cfg.Kafka.Protocol(offered)
 		return Report{
 			Seen:     fmt.Sprintf("%s: joins as %s, %s", cfg.Kafka.Group, protocol, present(group)),
 			Findings: append(judgeGroup(cfg.Kafka, protocol, group, configs[configMigration]), firstStart(ctx, client, cfg)...),

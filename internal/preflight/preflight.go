@@ -1,4 +1,4 @@
-package app
+package preflight
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -40,9 +41,9 @@ const (
 	dialPatience  = 3 * time.Second
 )
 
-// Preflight checks brokers, topics, group, transactions and the CMS's address before the service joins the group. Warnings are
+// Run checks brokers, topics, group, transactions and the CMS's address before the service joins the group. Warnings are
 // logged; the error joins everything that would keep it from working.
-func Preflight(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
+func Run(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	brokers, err := CheckBrokers(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -101,7 +102,7 @@ func settled(ctx context.Context, cfg config.Config, log zerolog.Logger, check C
 func inspect[T any](
 	ctx context.Context, cfg config.Config, log zerolog.Logger, ask func(*kafkawire.Client) (T, error),
 ) (none T, _ error) {
-	settings, err := KafkaSettings(cfg)
+	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return none, err
 	}
@@ -156,7 +157,7 @@ func lacksACL(k config.Kafka, operation, kind, name string) Finding {
 // checkCMS tries the CMS's address, or that of the proxy on the way there. A CMS that is down is no reason not to start:
 // the breaker waits for it.
 func checkCMS(ctx context.Context, cfg config.Config) []Finding {
-	hop, err := FirstHop(cfg.CMS)
+	hop, err := connect.FirstHop(cfg.CMS)
 	if err != nil {
 		return []Finding{{Fatal: true, Problem: err.Error(), Fix: "correct cms.url or the proxy's address"}}
 	}

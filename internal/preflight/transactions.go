@@ -1,4 +1,4 @@
-package app
+package preflight
 
 import (
 	"cmp"
@@ -35,7 +35,7 @@ func CheckTransactions(ctx context.Context, cfg config.Config, log zerolog.Logge
 		if err != nil {
 			return Report{}, err
 		}
-		id := TransactionalID(cfg)
+		id := cfg.TransactionalID()
 		state, err := client.DescribeTransactional(ctx, id)
 		if kafkawire.Forbidden(err) {
 			return Report{Findings: []Finding{lacksACL(cfg.Kafka, "Write", "transactional-id", id)}}, nil
