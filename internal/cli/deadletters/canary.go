@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
-	"github.com/balanceq/balanceq/internal/cli/results"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -42,7 +42,7 @@ func beginCanary(ctx context.Context, r *replayRun) (*canary, error) {
 		news: make(chan struct{}, 1), last: map[schemas.Position]string{}}
 	ready := make(chan struct{})
 	topics := r.cfg.Topics
-	f := results.Follower{Settings: r.settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: func() { close(ready) }}
+	f := answers.Follower{Settings: r.settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: func() { close(ready) }}
 	go func() {
 		defer close(c.finished)
 		c.failed = f.Follow(ctx, c.see)
@@ -68,7 +68,7 @@ func (c *canary) see(rec *schemas.Record) bool {
 		if info := schemas.ReadDeadLetter(rec); info.HasSource && info.Source.Topic == topics.Requests {
 			c.dead.Add(info.Source.Partition, info.Source.Offset)
 			if len(c.last) < maxCanaryTexts {
-				c.last[info.Source] = ": " + results.DeadLetterText(&info)
+				c.last[info.Source] = ": " + answers.DeadLetterText(&info)
 			}
 		}
 	} else if result, err := schemas.DecodeResult(rec.Value); err == nil && result.Source.Topic == topics.Requests && result.Outcome != schemas.OutcomeFailed {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/balanceq/balanceq/internal/cli/clitest"
+	"github.com/balanceq/balanceq/internal/cli/results"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -60,7 +61,7 @@ func text(name, value string) schemas.Header { return schemas.Header{Key: name, 
 // withLetters makes a shell whose dead-letter topic has all of these records.
 func withLetters(t *testing.T) *clitest.Shell {
 	t.Helper()
-	s := clitest.NewShell(t, Command)
+	s := clitest.NewShell(t, Command, results.Command)
 	s.Dead = s.Broker.Topic(t, 3, "max.message.bytes=4000000")
 	var bomb []schemas.Header
 	for range 500 {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
-	"github.com/balanceq/balanceq/internal/cli/results"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/schemas"
@@ -89,7 +89,7 @@ func (o *listOptions) check(now time.Time) (*letterQuery, error) {
 
 func listDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *listOptions, q *letterQuery) error {
 	scan := scan(p, cfg, q)
-	list := &letterList{Printer: results.Printer{Out: p.Out, Json: o.output == term.JSON, Clear: scan.bar.Clear}}
+	list := &letterList{Printer: answers.Printer{Out: p.Out, JSON: o.output == term.JSON, Clear: scan.bar.Clear}}
 	tally := deadletter.Tally{By: deadletter.Grouping(o.by), Bucket: o.bucket}
 	var unreadable int64
 	var failed error // of a gap's line
@@ -98,7 +98,7 @@ func listDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *
 			return
 		}
 		unreadable += g.To - g.From
-		if o.records && list.Json {
+		if o.records && list.JSON {
 			failed = cmp.Or(failed, term.WriteLine(p.Out, func() ([]byte, error) { return deadletter.GapJSON(g) }))
 		}
 	}
@@ -125,23 +125,23 @@ func listDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *
 }
 
 // letterList prints records, a line each.
-type letterList struct{ results.Printer }
+type letterList struct{ answers.Printer }
 
 func (p *letterList) add(l *deadletter.Letter) error {
 	when, place := l.Time.Local().Format("2006-01-02 15:04:05.000"), fmt.Sprintf("[%d/%d]", l.Partition, l.Offset)
 	rec := *l.Record
 	rec.Time = term.MilliTime(rec.Time)
 	if l.Recognised() {
-		return p.Show(results.ReadDeadLetter(&rec), when, place)
+		return p.Show(answers.ReadDeadLetter(&rec), when, place)
 	}
 	p.Clear()
-	if p.Json {
-		return json.NewEncoder(p.Out).Encode(results.DeadLetterJSON{
+	if p.JSON {
+		return json.NewEncoder(p.Out).Encode(answers.DeadLetterJSON{
 			Outcome: deadletter.OutcomeNone, Time: rec.Time.UTC(), DeadLetter: term.Position(rec.Position),
 		})
 	}
 	_, err := fmt.Fprintf(p.Out, "%s  %-*s  not a dead letter: it has none of the headers of one  %s\n",
-		when, max(p.Wide, 8), "-", place)
+		when, max(p.Width, 8), "-", place)
 	return err
 }
 

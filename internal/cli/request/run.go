@@ -7,8 +7,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
-	"github.com/balanceq/balanceq/internal/cli/results"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -27,7 +27,7 @@ type requestRun struct {
 	err      io.Writer
 	pub      *publisher
 	tracker  *tracker // nil without --wait
-	printer  *results.Printer
+	printer  *answers.Printer
 	progress *term.Progress
 	start    time.Time
 }
@@ -61,7 +61,7 @@ func run(p *command.Env, cmd *cobra.Command, loaded *config.Loaded, o *requestOp
 	if o.wait {
 		r.tracker = newTracker(maxUnanswered, o.timeout)
 		r.pub.tracker = r.tracker
-		r.printer = &results.Printer{Out: p.Out, Json: o.output == term.JSON, Clear: r.progress.Clear}
+		r.printer = &answers.Printer{Out: p.Out, JSON: o.output == term.JSON, Clear: r.progress.Clear}
 	}
 	wire := kafkawire.NewClient(settings, cfg.Topics.Requests)
 	defer wire.Close()
@@ -141,10 +141,10 @@ func awaitStart(ctx context.Context, ready <-chan struct{}) error {
 }
 
 func (r *requestRun) Follow(ctx context.Context, settings kafkawire.Settings, ready func()) error {
-	f := results.Follower{Settings: settings, Topics: []string{r.topics.Results, r.topics.DeadLetters}, From: kafkawire.Latest, Ready: ready}
+	f := answers.Follower{Settings: settings, Topics: []string{r.topics.Results, r.topics.DeadLetters}, From: kafkawire.Latest, Ready: ready}
 	var failed error
 	err := f.Follow(ctx, func(rec *schemas.Record) bool {
-		a, err := results.ReadAnswer(rec, r.topics)
+		a, err := answers.Read(rec, r.topics)
 		if err != nil || (a.Result != nil && a.Result.Outcome == schemas.OutcomeFailed) {
 			return true // nothing of ours, or something about a request whose dead letter says more
 		}

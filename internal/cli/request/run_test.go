@@ -11,6 +11,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/cli/results"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
@@ -198,7 +199,7 @@ func TestRequestNoKafka(t *testing.T) {
 	for _, args := range [][]string{{"request", "--contract", "1", "--codes", "A"}, {"results"}} {
 		var out, errOut clitest.Output
 		start := time.Now()
-		code := clitest.Execute(context.Background(), append(args, "--kafka.brokers", "127.0.0.1:1"), nil, &out, &errOut, Command)
+		code := clitest.Execute(context.Background(), append(args, "--kafka.brokers", "127.0.0.1:1"), nil, &out, &errOut, Command, results.Command)
 		if code != command.ExitFailed || time.Since(start) > command.ReachPatience+time.Second {
 			t.Errorf("exit code %d after %v", code, time.Since(start))
 		}

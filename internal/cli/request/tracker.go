@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/cli/results"
+	"github.com/balanceq/balanceq/internal/cli/answers"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -98,7 +98,7 @@ func (t *tracker) take(id string) *waiting {
 }
 
 // settle counts an answer that was taken and makes room for another request.
-func (t *tracker) settle(a *results.Answer) {
+func (t *tracker) settle(a *answers.Answer) {
 	t.mu.Lock()
 	switch {
 	case a.Result == nil:

@@ -7,14 +7,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/cli/results"
+	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 var (
-	completeAnswer = &results.Answer{Result: &schemas.Result{}}
-	partialAnswer  = &results.Answer{Result: &schemas.Result{MissingBalanceCodes: []string{"A"}}}
-	deadAnswer     = &results.Answer{}
+	completeAnswer = &answers.Answer{Result: &schemas.Result{}}
+	partialAnswer  = &answers.Answer{Result: &schemas.Result{MissingBalanceCodes: []string{"A"}}}
+	deadAnswer     = &answers.Answer{}
 )
 
 // expectOne is a request that was sent.
@@ -36,7 +36,7 @@ func wantTally(t *testing.T, tr *tracker, want tally) {
 
 func TestTrackerCounts(t *testing.T) {
 	tr := newTracker(10, time.Minute)
-	for id, a := range map[string]*results.Answer{"c": completeAnswer, "p": partialAnswer, "d": deadAnswer} {
+	for id, a := range map[string]*answers.Answer{"c": completeAnswer, "p": partialAnswer, "d": deadAnswer} {
 		expectOne(t, tr, id).Acknowledged()
 		if tr.take(id) == nil {
 			t.Fatalf("the answer to %s was taken for another's", id)

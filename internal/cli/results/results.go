@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
@@ -101,8 +102,8 @@ func (o *resultsOptions) check(now time.Time) error {
 }
 
 // wants says whether the filters let an answer through.
-func (o *resultsOptions) wants(a *Answer) bool {
-	return (len(o.contracts) == 0 || slices.Contains(o.contracts, a.contractID)) &&
+func (o *resultsOptions) wants(a *answers.Answer) bool {
+	return (len(o.contracts) == 0 || slices.Contains(o.contracts, a.ContractID)) &&
 		(len(o.requestIDs) == 0 || slices.Contains(o.requestIDs, a.RequestID))
 }
 
@@ -118,16 +119,16 @@ func run(p *command.Env, cmd *cobra.Command, cfg config.Config, o *resultsOption
 	if err != nil {
 		return err
 	}
-	out := &Printer{Out: p.Out, Json: o.output == term.JSON, Clear: func() {}}
+	out := &answers.Printer{Out: p.Out, JSON: o.output == term.JSON, Clear: func() {}}
 	var failed error
 	shown := 0
-	f := Follower{Settings: settings, Topics: topics, From: o.from, toEnd: o.exit, Ready: func() {
+	f := answers.Follower{Settings: settings, Topics: topics, From: o.from, ToEnd: o.exit, Ready: func() {
 		if !o.exit {
 			_, _ = fmt.Fprintf(p.Err, "following %s; Ctrl-C ends\n", strings.Join(topics, " and "))
 		}
 	}}
 	err = f.Follow(cmd.Context(), func(rec *schemas.Record) bool {
-		a, err := ReadAnswer(rec, cfg.Topics)
+		a, err := answers.Read(rec, cfg.Topics)
 		if err != nil {
 			_, _ = fmt.Fprintln(p.Err, "warning:", term.Printable(err.Error()))
 			return true
@@ -143,12 +144,4 @@ func run(p *command.Env, cmd *cobra.Command, cfg config.Config, o *resultsOption
 		return shown != o.limit
 	})
 	return errors.Join(err, failed)
-}
-
-// ReadAnswer reads a record of the results or the dead letters topic.
-func ReadAnswer(rec *schemas.Record, topics config.Topics) (*Answer, error) {
-	if rec.Topic == topics.DeadLetters {
-		return ReadDeadLetter(rec), nil
-	}
-	return readResult(rec)
 }

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/cli/request"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
@@ -30,7 +32,7 @@ func TestResultsUsage(t *testing.T) {
 		"output":               {[]string{"--output", "yaml"}, `--output: "yaml" is not known`},
 		"contract":             {[]string{"--contract", "x"}, `--contract: "x" is not a contract id`},
 	}
-	s := clitest.NewShell(t, Command)
+	s := clitest.NewShell(t, Command, request.Command)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			sub := *s
@@ -43,7 +45,7 @@ func TestResultsUsage(t *testing.T) {
 
 // withAnswers makes a shell with answers to contracts 1, 2 (partial) and 404 (a dead letter).
 func withAnswers(t *testing.T) *clitest.Shell {
-	s := clitest.NewShell(t, Command)
+	s := clitest.NewShell(t, Command, request.Command)
 	s.Respond(clitest.AnswerAll)
 	s.Run(command.ExitFailed, "request", "--wait", "--contract", "1,404", "--codes", "AVAILABLE")
 	s.Run(command.ExitDone, "request", "--wait", "--contract", "2", "--codes", "AVAILABLE,DUE", "--id", "mine")
@@ -104,7 +106,7 @@ func TestResultsJSON(t *testing.T) {
 	}
 
 	c = s.Run(command.ExitDone, "results", "--from-beginning", "--exit", "--output", "json", "--deadletters", "--contract", "404")
-	var got DeadLetterJSON
+	var got answers.DeadLetterJSON
 	if err := json.Unmarshal([]byte(c.Out.String()), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +143,7 @@ func TestResultsFollows(t *testing.T) {
 // What is in a topic may be anything: none of it may act on a terminal.
 func TestResultsForeignRecords(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
-	s := clitest.NewShell(t, Command)
+	s := clitest.NewShell(t, Command, request.Command)
 	result := schemas.Result{RequestID: "r\u009b31m\u202e", ContractID: 4111111111111111, Outcome: schemas.OutcomeComplete,
 		Balances: []schemas.Balance{{Code: "A\u009b2J", ID: "7", Value: "1", Currency: "E\x7fR"}}, CorrelationID: "c",
 		RetrievedAt: time.Now(), Source: schemas.Position{Topic: "t"}}
@@ -171,65 +173,6 @@ func TestResultsForeignRecords(t *testing.T) {
 		}
 		if got, err := schemas.DecodeResult(first); err != nil || got.RequestID != result.RequestID || got.Balances[0] != result.Balances[0] {
 			t.Errorf("the JSON has another value: %v: %s", err, first)
-		}
-	}
-}
-
-func TestResultText(t *testing.T) {
-	balance := schemas.Balance{Code: "A", Value: "9811.310", Currency: "EUR"}
-	tests := map[string]struct {
-		result schemas.Result
-		want   string
-	}{
-		"complete":          {schemas.Result{Balances: []schemas.Balance{balance, {Code: "B", Value: "-1"}}}, "A 9811.310 EUR, B -1"},
-		"no value":          {schemas.Result{Balances: []schemas.Balance{{Code: "A", Currency: "EUR"}, {Code: "B"}}}, "A without a value EUR, B without a value"},
-		"partial":           {schemas.Result{Balances: []schemas.Balance{balance}, MissingBalanceCodes: []string{"B", "C"}}, "A 9811.310 EUR; missing: B, C"},
-		"nothing there":     {schemas.Result{MissingBalanceCodes: []string{"B"}}, "no balances; missing: B"},
-		"failed":            {schemas.Result{Outcome: schemas.OutcomeFailed, Reason: schemas.ReasonExpired}, "expired"},
-		"with an escape":    {schemas.Result{MissingBalanceCodes: []string{"\x1b[31m"}}, "no balances; missing:  [31m"},
-		"other directions":  {schemas.Result{MissingBalanceCodes: []string{"a\u202eb"}}, "no balances; missing: a b"},
-		"letters are shown": {schemas.Result{MissingBalanceCodes: []string{"Ü日本"}}, "no balances; missing: Ü日本"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := resultText(&test.result); got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
-}
-
-func TestDeadLetterText(t *testing.T) {
-	tests := map[string]struct {
-		info schemas.DeadLetterInfo
-		want string
-	}{
-		"all":            {schemas.DeadLetterInfo{Reason: "r", Detail: "d", HTTPStatus: 500, CMSReasonCode: "C", Attempts: 3}, "r: d (HTTP 500 C, 3 attempts)"},
-		"status told":    {schemas.DeadLetterInfo{Reason: "r", Detail: "status 404", HTTPStatus: 404}, "r: status 404"},
-		"reason only":    {schemas.DeadLetterInfo{Reason: "expired", Attempts: 1}, "expired"},
-		"another writer": {schemas.DeadLetterInfo{Detail: "broken"}, "broken"},
-		"status only":    {schemas.DeadLetterInfo{Reason: "r", HTTPStatus: 404}, "r (HTTP 404)"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := DeadLetterText(&test.info); got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
-}
-
-func TestEscapeUnprintable(t *testing.T) {
-	for text, want := range map[string]string{
-		`{"a":"Ü日本 x"}`:                  `{"a":"Ü日本 x"}`,
-		"{\"a\":\"\u009b\x7f\u202e\"}":   `{"a":"\u009b\u007f\u202e"}`,
-		"{\"\U000e0001\":\"\\u001b\"}":   `{"\udb40\udc01":"\u001b"}`,
-		"\"\u2028\u2029\u200b\u0085\"":   `"\u2028\u2029\u200b\u0085"`,
-		"\"e\u0301 and \u00a0 stay\"":    "\"e\u0301 and \u00a0 stay\"",
-		"{\"a\":\"\\\\\u009b \\u009b\"}": `{"a":"\\\u009b \u009b"}`,
-	} {
-		if got := term.EscapeJSON([]byte(text)); string(got) != want {
-			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package results
+package answers
 
 import (
 	"context"
@@ -18,11 +18,11 @@ type Follower struct {
 	Settings kafkawire.Settings
 	Topics   []string
 	From     int64 // as kafkawire.Reader's
-	toEnd    bool
+	ToEnd    bool
 	Ready    func() // called once: what is written from now on will be read
 }
 
-// Follow calls each for every record, one at a time, until it returns false, ctx ends or, with toEnd, everything was read.
+// Follow calls each for every record, one at a time, until it returns false, ctx ends or, with ToEnd, everything was read.
 // None of these is an error.
 func (f Follower) Follow(ctx context.Context, each func(*schemas.Record) bool) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -36,7 +36,7 @@ func (f Follower) Follow(ctx context.Context, each func(*schemas.Record) bool) e
 			// A connection carries one request at a time and a fetch may wait: a client each.
 			client := kafkawire.NewClient(f.Settings, topic)
 			defer client.Close()
-			reader := kafkawire.Reader{Client: client, Topic: topic, From: f.From, ToEnd: f.toEnd, Ready: func(int64) {
+			reader := kafkawire.Reader{Client: client, Topic: topic, From: f.From, ToEnd: f.ToEnd, Ready: func(int64) {
 				if starting.Add(-1) == 0 {
 					f.Ready()
 				}

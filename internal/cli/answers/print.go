@@ -1,4 +1,4 @@
-package results
+package answers
 
 import (
 	"fmt"
@@ -13,15 +13,15 @@ import (
 // Printer writes answers, a line each.
 type Printer struct {
 	Out   io.Writer
-	Json  bool
-	Wide  int    // the widest contract id so far, so that lines stand under each other
+	JSON  bool
+	Width int    // the widest contract id so far, so that lines stand under each other
 	Clear func() // called before each line: takes a progress bar out of the way
 }
 
 // Show writes one answer. In text, when stands at the beginning of the line and trailer at its end.
 func (p *Printer) Show(a *Answer, when, trailer string) error {
 	var line string
-	if p.Json {
+	if p.JSON {
 		text, err := a.Encode()
 		if err != nil {
 			return err
@@ -37,15 +37,15 @@ func (p *Printer) Show(a *Answer, when, trailer string) error {
 
 func (p *Printer) text(a *Answer, when, trailer string) string {
 	contract := "-"
-	if a.contractID != 0 {
-		contract = schemas.MaskID(a.contractID)
+	if a.ContractID != 0 {
+		contract = schemas.MaskID(a.ContractID)
 	}
-	p.Wide = max(p.Wide, len(contract), 8)
+	p.Width = max(p.Width, len(contract), 8)
 	outcome, detail := "dead letter", DeadLetterText(&a.info)
 	if a.Result != nil {
 		outcome, detail = term.Printable(a.Result.Outcome), resultText(a.Result)
 	}
-	line := fmt.Sprintf("%s  %-*s  %-11s  %s", when, p.Wide, contract, outcome, detail)
+	line := fmt.Sprintf("%s  %-*s  %-11s  %s", when, p.Width, contract, outcome, detail)
 	if trailer != "" {
 		line += "  " + trailer
 	}

@@ -1,4 +1,5 @@
-package results
+// Package answers reads what became of requests, results and dead letters, from their topics, and writes each as a line.
+package answers
 
 import (
 	"bytes"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,7 +21,15 @@ type Answer struct {
 	Result     *schemas.Result // nil: a dead letter
 	info       schemas.DeadLetterInfo
 	RequestID  string // as in the request, not masked
-	contractID int64  // 0: not known
+	ContractID int64  // 0: not known
+}
+
+// Read reads a record of the results or the dead letters topic.
+func Read(rec *schemas.Record, topics config.Topics) (*Answer, error) {
+	if rec.Topic == topics.DeadLetters {
+		return ReadDeadLetter(rec), nil
+	}
+	return readResult(rec)
 }
 
 func readResult(rec *schemas.Record) (*Answer, error) {
@@ -27,14 +37,14 @@ func readResult(rec *schemas.Record) (*Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record %s is not a result: %w", rec.Position, err)
 	}
-	return &Answer{record: rec, Result: &result, RequestID: result.RequestID, contractID: result.ContractID}, nil
+	return &Answer{record: rec, Result: &result, RequestID: result.RequestID, ContractID: result.ContractID}, nil
 }
 
 // ReadDeadLetter finds the ids in the request itself, which a dead letter repeats byte for byte: its headers are masked.
 func ReadDeadLetter(rec *schemas.Record) *Answer {
 	l := deadletter.Read(rec)
 	request, _ := l.Request() // its error is often the reason why it is a dead letter
-	return &Answer{record: rec, info: *l.Info(), RequestID: request.ID, contractID: request.ContractID}
+	return &Answer{record: rec, info: *l.Info(), RequestID: request.ID, ContractID: request.ContractID}
 }
 
 // DeadLetterJSON is a dead letter as --output json shows it. Absent members are not known.
@@ -68,7 +78,7 @@ func (a *Answer) Encode() ([]byte, error) {
 	}
 	i := &a.info
 	d := DeadLetterJSON{
-		Outcome: "dead-letter", RequestID: a.RequestID, ContractID: a.contractID,
+		Outcome: "dead-letter", RequestID: a.RequestID, ContractID: a.ContractID,
 		Reason: string(i.Reason), Detail: i.Detail, HTTPStatus: i.HTTPStatus, CMSReasonCode: i.CMSReasonCode,
 		Attempts: i.Attempts, CorrelationID: i.CorrelationID, CMSCorrelationID: i.CMSCorrelationID, ReplayCount: i.ReplayCount,
 		Time: a.record.Time.UTC(), DeadLetter: term.Position(a.record.Position),

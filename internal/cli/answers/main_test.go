@@ -1,0 +1,9 @@
+package answers
+
+import (
+	"testing"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+)
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
