@@ -146,7 +146,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			detail: []string{"behind the CMS: signatures may be refused"}, fix: []string{"NTP"}},
 
 		"wrong path": {path: "/elsewhere", check: "balance", status: "fail",
-			detail: []string{"404", "Gateway"}, fix: []string{"path of cms.url"}},
+			detail: []string{"404", "Gateway"}, fix: []string{"path of the CMS's address", "cms.url"}},
 		"no such contract": {args: []string{"--contract=40412345"}, check: "balance", status: "ok",
 			detail: []string{"the CMS itself answers", "404 CONTRACT_DOES_NOT_EXIST"}},
 		"rejected": {fault: &cmssim.Fault{Status: 400, Source: "MASTERCARD PROCESSING", ReasonCode: "REQUEST_VALIDATION"},
