@@ -3,12 +3,25 @@ package cmsclient
 import (
 	"bytes"
 	"net/http"
+	"strings"
 )
 
 // advice says how to fix what no request can be blamed for.
 type advice struct {
-	text   string
+	what   string
 	fields []string // of Config, that may have to change
+}
+
+// text returns one line, which ends with the fields.
+func (a advice) text(name FieldName) string {
+	if len(a.fields) == 0 {
+		return a.what
+	}
+	names := make([]string, len(a.fields))
+	for i, field := range a.fields {
+		names[i] = name.of(field)
+	}
+	return a.what + " (" + strings.Join(names, ", ") + ")"
 }
 
 // refusal is a way in which the CMS refuses the client itself, and how to fix it.
@@ -30,7 +43,7 @@ var refusals = []refusal{
 	{reason: "INVALID_BODY_HASH", advice: advice{
 		"something on the way to Mastercard adds a body to the calls: check the proxies in between", []string{"Proxy"}}},
 	{reason: "OPERATION_DENIED", advice: advice{
-		text: "ask Mastercard to enable the operation getContractBalances for this issuer"}},
+		what: "ask Mastercard to enable the operation getContractBalances for this issuer"}},
 	{status: http.StatusBadRequest, page: "No required SSL certificate was sent",
 		advice: fixCert("the host asks for a client certificate: set one and its key")},
 	{status: http.StatusBadRequest, page: "The SSL certificate error", advice: fixCert(
@@ -61,9 +74,9 @@ var (
 		"the server refuses the client certificate: check it, its expiry and that it is the one registered there")
 )
 
-func fixAuth(text string) advice { return advice{text, []string{"Auth"}} }
-func fixURL(text string) advice  { return advice{text, []string{"URL"}} }
-func fixCert(text string) advice { return advice{text, []string{"TLS.Certificates"}} }
+func fixAuth(what string) advice { return advice{what, []string{"Auth"}} }
+func fixURL(what string) advice  { return advice{what, []string{"URL"}} }
+func fixCert(what string) advice { return advice{what, []string{"TLS.Certificates"}} }
 
 func (r refusal) matches(status int, cms cmsError, page []byte) bool {
 	return (r.status == 0 || r.status == status || r.status == status/100) &&

@@ -16,7 +16,7 @@ func TestRefusalsAreReached(t *testing.T) {
 			status = 307
 		}
 		got := adviceOn(status, cmsError{ReasonCode: r.reason}, []byte("<html>"+r.page+"</html>"))
-		if got.text != r.text {
+		if got.what != r.what {
 			t.Errorf("%+v: got %q", r, got)
 		}
 	}
@@ -26,7 +26,7 @@ func TestRefusalsAreReached(t *testing.T) {
 func TestEveryRefusalHasAFix(t *testing.T) {
 	for status := range 1000 {
 		for _, reason := range []string{"", "NOT_FOUND", "AUTHENTICATION_FAILED", "CONTRACT_DOES_NOT_EXIST"} {
-			fix := adviceOn(status, cmsError{ReasonCode: reason}, nil).text
+			fix := adviceOn(status, cmsError{ReasonCode: reason}, nil).text(nil)
 			if fix == "" || strings.ContainsAny(fix, "\r\n") || len(fix) > maxDescription {
 				t.Errorf("%d %s: %q", status, reason, fix)
 			}

@@ -33,12 +33,8 @@ const (
 	mostRetryShare   = 10
 )
 
-// Check returns what is wrong with the settings, first with each by itself, then with pairs of those that are fine. The
-// texts call other fields what name returns for them ("Breaker.Window"); nil: that itself.
-func (s Settings) Check(name func(field string) string) []*FieldError {
-	if name == nil {
-		name = func(field string) string { return field }
-	}
+// Check returns what is wrong with the settings, first with each by itself, then with pairs of those that are fine.
+func (s Settings) Check(name FieldName) []*FieldError {
 	c := checks{name: name}
 	if _, err := parseBase(s.URL); err != nil {
 		c.found = append(c.found, err)
@@ -76,7 +72,7 @@ func (b BreakerSettings) check(c *checks) {
 
 // checkTimeout checks what has to be longer or shorter than an attempt may take.
 func (s Settings) checkTimeout(c *checks) {
-	timeout := c.name("Timeout")
+	timeout := c.name.of("Timeout")
 	for _, f := range []struct {
 		field string
 		after time.Duration
@@ -93,7 +89,7 @@ func (s Settings) checkTimeout(c *checks) {
 
 // checks collects what is found.
 type checks struct {
-	name  func(field string) string
+	name  FieldName
 	found []*FieldError
 }
 
@@ -133,7 +129,7 @@ func limit[T int | int64 | time.Duration](c *checks, field string, v, lowest, hi
 
 // ordered wants low not to be above high.
 func ordered[T cmp.Ordered](c *checks, low string, l T, high string, h T) {
-	c.pair(l > h, low, high, fmt.Sprintf("%s is above %s (%s)", show(l), c.name(high), show(h)), "lower it or raise the other")
+	c.pair(l > h, low, high, fmt.Sprintf("%s is above %s (%s)", show(l), c.name.of(high), show(h)), "lower it or raise the other")
 }
 
 // show writes a value as people do: 1m, not 1m0s.

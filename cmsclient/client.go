@@ -180,7 +180,7 @@ func (c *Client) attempt(ctx context.Context, q Query) (_ Answer, status int, _ 
 	readErr := b.read(resp.Body, c.cfg.MaxResponseBytes)
 	if readErr == nil {
 		if err := b.plain(resp.Header, c.cfg.MaxResponseBytes); err != nil {
-			return Answer{}, resp.StatusCode, coded(resp, err)
+			return Answer{}, resp.StatusCode, c.coded(resp, err)
 		}
 		if err := c.decrypt(b); err != nil {
 			return Answer{}, resp.StatusCode, c.undecrypted(resp, err)

@@ -84,9 +84,9 @@ func (b *body) inflate(coding string, limit int64) error {
 
 // coded translates an answer whose body cannot be read for its coding. Where the body decides, it could have said
 // anything; elsewhere the status does.
-func coded(resp *http.Response, err error) *Error {
+func (c *Client) coded(resp *http.Response, err error) *Error {
 	if resp.StatusCode/100 != 2 && !bodyDecides(resp.StatusCode) {
-		return refusedWith(resp, cmsError{}, false, nil)
+		return c.refusedWith(resp, cmsError{}, false, nil)
 	}
 	e := newError(Undecodable, resp)
 	e.Err = err

@@ -43,11 +43,23 @@ type BreakerSettings struct {
 type Config struct {
 	Settings
 	UserAgent string            // 1 to 256 ASCII characters
+	FieldName FieldName         // nil: by their own names
 	Auth      Authenticator     // proves to the CMS who calls, in every attempt again; nil: nothing does
 	Decrypter Decrypter         // opens encrypted answers; nil: they stay closed
 	TLS       *tls.Config       // authorities and client certificate; nil: the system's, and none
 	Proxy     Proxy             // nil: HTTPS_PROXY, HTTP_PROXY and NO_PROXY
 	Transport http.RoundTripper // makes the round trip; nil: a pooled HTTP/1.1 transport of the client's own
+}
+
+// FieldName returns what messages call a field of Config ("Breaker.Window", "TLS.RootCAs"), such as the key of a file that
+// sets it.
+type FieldName func(field string) string
+
+func (n FieldName) of(field string) string {
+	if n == nil {
+		return field
+	}
+	return n(field)
 }
 
 // Authenticator adds to a request what proves who calls. It is the last to touch the request before the wire, once for
@@ -94,7 +106,7 @@ func DefaultConfig() Config { return Config{Settings: DefaultSettings(), UserAge
 // password.
 func (c Config) Validate() error {
 	var errs []error
-	for _, e := range c.Check(nil) {
+	for _, e := range c.Check(c.FieldName) {
 		errs = append(errs, e)
 	}
 	if !visibleASCII(c.UserAgent, 256, true) {

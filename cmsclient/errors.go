@@ -46,8 +46,7 @@ type Error struct {
 	CorrelationID    string        // the Correlation-Id that was sent
 	CMSCorrelationID string        // X-MC-Correlation-ID; "": none
 	Err              error         // the cause, where no error body tells it; may be nil
-	Fix              string        // how to fix what no request can be blamed for; "": there is nothing to fix
-	Fields           []string      // that Fix is about: URL, Auth, Decrypter, Proxy, TLS.RootCAs, TLS.Certificates
+	Fix              string        // how to fix what no request can be blamed for, with the fields to look at; "": nothing
 }
 
 // Error returns one line: what happened and how to fix it. The correlation ids are not in it.
@@ -88,8 +87,6 @@ func (e *Error) text(what string) string {
 // Unwrap returns the cause. It never is a context error: a timeout of the attempt is the CMS's, not the caller's.
 func (e *Error) Unwrap() error { return e.Err }
 
-func (e *Error) advise(a advice) { e.Fix, e.Fields = a.text, a.fields }
-
 func newError(class Class, resp *http.Response) *Error {
 	return &Error{
 		Class:            class,
@@ -114,7 +111,7 @@ func (c *Client) refused(ctx context.Context, resp *http.Response, b *body, read
 	if readErr == nil {
 		cms, known = decodeErrors(b.decoder(lenient...))
 	}
-	return refusedWith(resp, cms, known, page)
+	return c.refusedWith(resp, cms, known, page)
 }
 
 // undecrypted translates an answer whose body stayed closed; err is the Decrypter's. A body that is to blame itself is
@@ -128,20 +125,20 @@ func (c *Client) undecrypted(resp *http.Response, err error) *Error {
 		e = newError(Undecodable, resp)
 	case success || !malformed && bodyDecides(resp.StatusCode):
 		e = newError(Undecryptable, resp)
-		e.advise(fixDecryption)
+		e.Fix = fixDecryption.text(c.cfg.FieldName)
 	default:
-		return refusedWith(resp, cmsError{}, false, nil)
+		return c.refusedWith(resp, cmsError{}, false, nil)
 	}
 	e.Err = err
 	return e
 }
 
 // refusedWith translates an answer that is not a 2xx by its status and error body, if that is known to be one.
-func refusedWith(resp *http.Response, cms cmsError, known bool, page []byte) *Error {
+func (c *Client) refusedWith(resp *http.Response, cms cmsError, known bool, page []byte) *Error {
 	e := newError(classify(resp.StatusCode, cms, known), resp)
 	e.Source, e.ReasonCode, e.Description = cms.Source, cms.ReasonCode, cms.Description
 	if e.Class == Halting {
-		e.advise(adviceOn(resp.StatusCode, cms, page))
+		e.Fix = adviceOn(resp.StatusCode, cms, page).text(c.cfg.FieldName)
 	}
 	return e
 }

@@ -27,9 +27,8 @@ func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error)
 		e.Err = fmt.Errorf("no complete answer: %v", err) //nolint:errorlint // must not look like the caller's context
 	default:
 		e.Err = fmt.Errorf("no complete answer: %w", err)
-		if fix := adviceOnNetwork(err); fix.text != "" {
-			e.Class, e.Err = Halting, err
-			e.advise(fix)
+		if fix := adviceOnNetwork(err); fix.what != "" {
+			e.Class, e.Err, e.Fix = Halting, err, fix.text(c.cfg.FieldName)
 		}
 	}
 	return e

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -216,12 +215,13 @@ func TestErrorText(t *testing.T) {
 			"cms: halting, status 403 OPERATION_DENIED from MASTERCARD PROCESSING: why; " +
 				"ask Mastercard to enable the operation getContractBalances for this issuer"},
 		"the client's keys": {401, "",
-			Error{Class: Halting, Status: 401, Fix: "check the keys and their expiry, and this machine's clock", Fields: []string{"Auth"}},
-			"cms: halting, status 401; check the keys and their expiry, and this machine's clock"},
+			Error{Class: Halting, Status: 401, Fix: "check the keys and their expiry, and this machine's clock (keys of Auth)"},
+			"cms: halting, status 401; check the keys and their expiry, and this machine's clock (keys of Auth)"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig("http://cms.test")
+			cfg.FieldName = func(field string) string { return "keys of " + field }
 			cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
 				return reply(c.status, c.body, "Retry-After", "3"), nil
 			})
@@ -231,7 +231,7 @@ func TestErrorText(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.want.RetryAfter, c.want.CorrelationID = 3*time.Second, query(1).CorrelationID
-			if !reflect.DeepEqual(*e, c.want) {
+			if *e != c.want {
 				t.Errorf("got %+v, want %+v", *e, c.want)
 			}
 			if e.Error() != c.line {

@@ -108,7 +108,7 @@ var mishaps = map[string]mishap{
 	"another signing key": {
 		happen: func(s *secured) { s.files.putP12("signing.p12", s.files.stranger, 50*day, signingPassword) },
 		cure:   func(s *secured) { s.files.putP12("signing.p12", s.files.signing, 200*day, signingPassword) },
-		cause:  "AUTHENTICATION_FAILED", fix: "check that cms.auth.consumer-key and cms.auth.key-file belong together", key: "signing",
+		cause:  "AUTHENTICATION_FAILED", fix: "check that the consumer key and the signing key belong together", key: "signing",
 	},
 	"answers for another key": {
 		happen: func(s *secured) { s.files.putPEM("decryption.pem", s.files.stranger) },

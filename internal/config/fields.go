@@ -14,21 +14,15 @@ var behindFields = map[string][]string{
 	"TLS.Certificates": {"cms.tls.cert-file", "cms.tls.key-file"},
 }
 
-// KeysOf returns the keys that set a field of cmsclient.Config, by the field's name in the errors of that package:
-// "Breaker.MaxOpenTime" is cms.breaker.max-open-time.
-func KeysOf(fields ...string) []string {
-	var all []string
-	for _, field := range fields {
-		if behind, ok := behindFields[field]; ok {
-			all = append(all, behind...)
-			continue
-		}
-		all = append(all, keyOf(field))
+// FieldName returns the keys that set a field of cmsclient.Config, as its messages are to call it.
+func FieldName(field string) string {
+	if behind, ok := behindFields[field]; ok {
+		return strings.Join(behind, ", ")
 	}
-	return all
+	return keyOf(field)
 }
 
-// keyOf is KeysOf for a field of cmsclient.Settings.
+// keyOf returns the key of a field of cmsclient.Settings: "Breaker.MaxOpenTime" is cms.breaker.max-open-time.
 func keyOf(field string) string {
 	var b strings.Builder
 	b.WriteString("cms.")
@@ -46,9 +40,13 @@ func keyOf(field string) string {
 
 // cmsProblems returns what cmsclient finds wrong with its settings, but that there is no URL: only run needs one.
 func (c *Config) cmsProblems() (problems []problem) {
-	for _, e := range c.CMS.Check(keyOf) {
+	for _, e := range c.CMS.Check(FieldName) {
 		if e.Field != "URL" || c.CMS.URL != "" {
-			problems = append(problems, problem{keys: KeysOf(append([]string{e.Field}, e.With...)...), text: e.What + "; " + e.Fix})
+			p := problem{keys: []string{keyOf(e.Field)}, text: e.What + "; " + e.Fix}
+			for _, field := range e.With {
+				p.keys = append(p.keys, keyOf(field))
+			}
+			problems = append(problems, p)
 		}
 	}
 	return problems

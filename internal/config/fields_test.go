@@ -22,8 +22,8 @@ func TestFieldsAreKeys(t *testing.T) {
 		}
 	}
 	walk(reflect.TypeFor[cmsclient.Settings](), "")
-	for field := range behindFields {
-		for _, name := range KeysOf(field) {
+	for field, names := range behindFields {
+		for _, name := range names {
 			if lookup(name) == nil {
 				t.Errorf("%s: there is no key %s", field, name)
 			}

@@ -13,7 +13,7 @@ import (
 // everything that is wrong with those; each names its setting and the fix.
 func CMS(cfg config.Config, version string) (cmsclient.Config, *Credentials, error) {
 	from := cfg.CMS
-	c := cmsclient.Config{Settings: from.Settings}
+	c := cmsclient.Config{Settings: from.Settings, FieldName: config.FieldName}
 	c.UserAgent = "balanceq/" + version
 
 	credentials := &Credentials{}

@@ -61,9 +61,6 @@ func judgeRefusal(e *cmsclient.Error, trace string) Finding {
 	case cmsclient.Transient:
 		fix = "try again; if it stays, ask the CMS's operator about the call by its correlation ids"
 	case cmsclient.Halting, cmsclient.Undecryptable: // these come with their fix
-		if len(e.Fields) > 0 {
-			fix += " (" + strings.Join(config.KeysOf(e.Fields...), ", ") + ")"
-		}
 	}
 	return fail(detail, fix)
 }

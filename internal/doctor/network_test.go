@@ -79,8 +79,8 @@ func TestFirstHop(t *testing.T) {
 		{"https://cms.example/core", "off", connect.Hop{Host: "cms.example", Port: "443", Proxy: false}},
 		{"http://cms.example/core", "off", connect.Hop{Host: "cms.example", Port: "80", Proxy: false}},
 		{"https://[::1]:8443", "off", connect.Hop{Host: "::1", Port: "8443", Proxy: false}},
-		{"https://cms.example/core", "http://proxy.example", connect.Hop{Host: "proxy.example", Port: "80", Proxy: true}},
-		{"http://cms.example/core", "https://proxy.example", connect.Hop{Host: "proxy.example", Port: "443", Proxy: true}},
+		{"https://cms.example/core", "http://proxy.example:80", connect.Hop{Host: "proxy.example", Port: "80", Proxy: true}},
+		{"http://cms.example/core", "https://proxy.example:443", connect.Hop{Host: "proxy.example", Port: "443", Proxy: true}},
 		{"https://127.0.0.1:1/core", "http://proxy.example:3128", connect.Hop{Host: "proxy.example", Port: "3128", Proxy: true}},
 	} {
 		cfg := config.Default()
