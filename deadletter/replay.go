@@ -36,6 +36,7 @@ type Replay struct {
 	Replayed *Positions
 	placed   map[schemas.Position]Place // letters of this run that the ledger was found to have
 
+	retry     kafkawire.Retry
 	txn       kafkawire.Transactional
 	ready     bool // txn can begin a transaction; otherwise take over first
 	doubt     int  // so many letters were in the last transaction, and only the ledger says whether it was committed
@@ -68,7 +69,6 @@ const (
 	transactionTimeout = 10 * time.Second // readers of the request topic wait so long for what a killed run has left open
 
 	retryPause = 200 * time.Millisecond
-	busyPause  = 5 * time.Millisecond
 )
 
 // ErrTakenOver says that another run has begun: it replays now, and this one is over.
@@ -84,8 +84,13 @@ const maxHidden = 5
 // NewReplay takes over from any other run and reads the ledger. The clients are for this replay alone.
 func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.Client) (*Replay, error) {
 	r := &Replay{
-		cfg: cfg, wire: wire, ledger: Ledger{Client: reading, Topic: cfg.Ledger},
+		cfg: cfg, wire: wire, retry: kafkawire.Retry{Client: wire}, ledger: Ledger{Client: reading, Topic: cfg.Ledger},
 		Replayed: &Positions{}, placed: map[schemas.Position]Place{}, pause: retryPause,
+	}
+	r.retry.Failed = func(err error, _ int) {
+		if cfg.Retrying != nil {
+			cfg.Retrying(err)
+		}
 	}
 	id, err := wire.TopicID(ctx, cfg.Letters)
 	if err != nil {
@@ -141,16 +146,6 @@ func (r *Replay) takeOver(ctx context.Context) error {
 		r.doubt = 0
 	}
 	return err
-}
-
-// patiently repeats what fails because the coordinator is still ending the transaction before.
-func patiently(ctx context.Context, do func() error) error {
-	for {
-		err := do()
-		if !kafkawire.ConcurrentTransactions(err) || !wait.Sleep(ctx, busyPause) {
-			return err
-		}
-	}
 }
 
 // Prepare makes ready what Put puts back. It keeps a copy of the letter.

@@ -255,6 +255,7 @@ func TestReplayRepeatsTheDecision(t *testing.T) {
 					resp := r.ResponseKind().(*kmsg.DescribeTransactionsResponse)
 					s := kmsg.NewDescribeTransactionsResponseTransactionState()
 					s.TransactionalID, s.State = r.TransactionalIDs[0], state
+					state = strings.Replace(state, "Prepare", "Complete", 1) // by the next time
 					resp.TransactionStates = append(resp.TransactionStates, s)
 					return resp, nil, true
 				case *kmsg.AddPartitionsToTxnRequest:

@@ -3,40 +3,32 @@ package deadletter
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// newEpoch begins a new epoch of the transactional id. A broker that was killed while a transaction ended may have left it open
-// in some partitions though its coordinator calls it ended, as producer.Transactions knows it too: all that stands behind it
-// there would stay hidden. So the decision is repeated in all partitions, by a transaction without records.
+// newEpoch begins a new epoch of the transactional id, and ends what a transaction before may have left open in some partitions:
+// all that stands behind it there would stay hidden.
 func (r *Replay) newEpoch(ctx context.Context) error {
 	id := "balanceq-replay." + r.cfg.Ledger
-	state, err := r.wire.DescribeTransactional(ctx, id)
-	if err != nil && !kafkawire.Forbidden(err) {
-		return err
-	}
-	begin := func() (err error) {
-		r.txn, err = r.wire.InitTransactional(ctx, id, transactionTimeout)
-		return err
-	}
-	commit := strings.HasSuffix(state, "Commit") // Prepare… or Complete…
-	if err := patiently(ctx, begin); err != nil || !commit && !strings.HasSuffix(state, "Abort") {
+	var last kafkawire.Ending
+	var err error
+	if r.txn, last, err = r.retry.BeginEpoch(ctx, id, transactionTimeout); err != nil || !last.Decided() {
 		return err
 	}
 	all := map[string][]int32{r.cfg.Ledger: {ledgerPartition}}
 	for p := range r.partitions {
 		all[r.cfg.Requests] = append(all[r.cfg.Requests], int32(p))
 	}
-	if err := patiently(ctx, func() error { return r.wire.AddPartitions(ctx, r.txn, all) }); err != nil {
+	if err := r.retry.EndAgain(ctx, r.txn, last, "", all); err != nil {
 		return err
 	}
-	if err := r.wire.EndTransaction(ctx, r.txn, commit); err != nil {
+	// Returns when that has come to its end, so that the ledger shows all that was committed.
+	return r.retry.Do(ctx, func(ctx context.Context) error {
+		r.txn, err = r.wire.InitTransactional(ctx, id, transactionTimeout)
 		return err
-	}
-	return patiently(ctx, begin) // returns when that has come to its end
+	})
 }
 
 // transact puts letters and their ledger entries into one transaction. On an error the next one takes over first, which ends
@@ -76,7 +68,9 @@ func (r *Replay) fill(ctx context.Context, chunk []*Candidate) error {
 			records[p] = append(records[p], kafkawire.Record{Key: a.Message.Key, Value: a.Message.Value, Headers: a.Message.Headers})
 		}
 	}
-	err := patiently(ctx, func() error { return r.wire.AddPartitions(ctx, r.txn, touched) })
+	err := r.retry.DoIf(ctx, transactionTimeout, kafkawire.ConcurrentTransactions, func(ctx context.Context) error {
+		return r.wire.AddPartitions(ctx, r.txn, touched)
+	})
 	if err != nil {
 		return err
 	}

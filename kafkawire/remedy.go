@@ -2,6 +2,7 @@ package kafkawire
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -144,6 +145,18 @@ func RemedyOf(err error) Remedy {
 		return Operator
 	}
 	return Repeat
+}
+
+// PartitionRefused says that one partition does not take what is sent to it before an operator has done something, while others
+// may. What concerns the whole of a request is no partition's, whichever one the answer names.
+func PartitionRefused(err error) bool {
+	return RemedyOf(err) == Operator && !slices.ContainsFunc(ofNoPartition, func(code kafka.Error) bool { return errors.Is(err, code) })
+}
+
+var ofNoPartition = []kafka.Error{
+	kafka.TransactionalIDAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed,
+	kafka.InvalidGroupId, kafka.InvalidTransactionTimeout, kafka.InvalidRequiredAcks, kafka.UnsupportedVersion,
+	kafka.SecurityDisabled,
 }
 
 // Fix is what people can do about err; "" where there is nothing to do but to wait.

@@ -172,7 +172,7 @@ func (t *Transactions) fill(ctx context.Context, member func() kafkawire.Member,
 			partitions[q.topic] = append(partitions[q.topic], q.partition)
 		}
 		if err := t.retry(ctx, func(ctx context.Context) error { return t.wire.AddPartitions(ctx, t.txn, partitions) }); err != nil {
-			t.answered = len(leaves(err)) < len(queues)
+			t.answered = len(kafkawire.Leaves(err)) < len(queues)
 			return err
 		}
 	}
@@ -215,8 +215,9 @@ func (t *Transactions) abort(ctx context.Context) {
 // that are still on their way are refused, and sequences start at 0. The group's offsets say which way: outcomes below them
 // are in the log.
 func (t *Transactions) takeOver(ctx context.Context) error {
-	last, err := t.begin(ctx)
-	if err != nil {
+	var last kafkawire.Ending
+	var err error
+	if t.txn, last, err = t.retries().BeginEpoch(ctx, t.cfg.ID, t.cfg.Timeout); err != nil {
 		return err
 	}
 	for _, topic := range t.topics {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/balanceq/balanceq/internal/wait"
@@ -70,7 +69,7 @@ func (t *Transactions) hold(err error) (held error) {
 	if kafkawire.Fenced(err) {
 		return nil
 	}
-	for _, err := range leaves(err) {
+	for _, err := range kafkawire.Leaves(err) {
 		var record *recordError
 		var partition *kafkawire.PartitionError
 		switch passing := kafkawire.Transient(err); {
@@ -85,14 +84,6 @@ func (t *Transactions) hold(err error) (held error) {
 	return held
 }
 
-// leaves are the errors of which a joined one is made.
-func leaves(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	return []error{err}
-}
-
 // recordLevel says that a batch was refused for what is in it: a smaller one finds the record.
 func recordLevel(err error) bool {
 	remedy := kafkawire.RemedyOf(err)
@@ -102,15 +93,7 @@ func recordLevel(err error) bool {
 // lasting says that one partition does not take what is written to it before an operator has done something, or that no form
 // is left that it might take. What concerns the whole of the transaction is no partition's.
 func lasting(err error) bool {
-	return recordLevel(err) || kafkawire.RemedyOf(err) == kafkawire.Operator && !slices.ContainsFunc(common, func(code kafka.Error) bool {
-		return errors.Is(err, code)
-	})
-}
-
-// common are the refusals that are not one partition's, whoever is named in the answer.
-var common = []kafka.Error{
-	kafka.TransactionalIDAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed, kafka.InvalidGroupId,
-	kafka.InvalidTransactionTimeout, kafka.InvalidRequiredAcks, kafka.UnsupportedVersion, kafka.SecurityDisabled,
+	return recordLevel(err) || kafkawire.PartitionRefused(err)
 }
 
 // refused says whose outcome the queue's batch of one message is. There is no form left for it; when it is tried again, that is

@@ -31,7 +31,7 @@ func (r *rivalry) lost(at time.Time) bool {
 // takenOver explains that the transaction begun at began was fenced. After its timeout that was the coordinator, which has
 // given it up; before, somebody who has taken over the same id.
 func (t *Transactions) takenOver(err error, began time.Time) error {
-	err = fence(err)
+	err = kafkawire.FirstFenced(err)
 	if time.Since(began) >= t.cfg.Timeout {
 		return fmt.Errorf("the brokers gave up on a transaction that took longer than kafka.transaction-timeout (%v): %w", t.cfg.Timeout, err)
 	}
@@ -41,17 +41,6 @@ func (t *Transactions) takenOver(err error, began time.Time) error {
 		return t.rival // one more takeover would make the other one give up too
 	}
 	return fmt.Errorf("transactional id %s was taken over by another instance: %w", t.cfg.ID, err)
-}
-
-// fence returns the first of several refusals that is one for an old epoch: it concerns the whole transaction, whatever
-// partition it names, and more of them say no more.
-func fence(err error) error {
-	for _, one := range leaves(err) {
-		if kafkawire.Fenced(one) {
-			return one
-		}
-	}
-	return err
 }
 
 // start is the first takeOver. Another live instance of the same id may take it back meanwhile: between our

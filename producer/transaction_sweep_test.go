@@ -144,7 +144,7 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 			refusal := kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "deadletters", Partitions: []int32{0, 1, 2, 3}, Err: answer, Count: -1}
 			cluster.Fault(refusal)
 			names := append([]string{"requests/0/0"}, b.write(0, 1, 5)...)
-			if err := b.sweep(deadline(t), committed); err != nil {
+			if err := b.sweep(deadline(t), kafkawire.EndCommitted); err != nil {
 				t.Fatal(err)
 			}
 			b.mustCommit(map[int32]int64{0: 6})
@@ -153,7 +153,7 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 			cluster.Fault(refusal)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*passingPatience)
 			defer cancel()
-			if err := b.sweep(ctx, committed); !errors.Is(err, kafka.Error(answer.Code)) {
+			if err := b.sweep(ctx, kafkawire.EndCommitted); !errors.Is(err, kafka.Error(answer.Code)) {
 				t.Errorf("with all of them refused: %v", err)
 			}
 		})
@@ -169,7 +169,7 @@ func TestSweepIsNotSeen(t *testing.T) {
 		b.mustCommit(map[int32]int64{0: n + 1})
 		b = b.again("a")
 	}
-	for _, state := range []string{committed, aborted, "Empty", ""} {
+	for _, state := range []kafkawire.Ending{kafkawire.EndCommitted, kafkawire.EndAborted, "Empty", ""} {
 		if err := b.sweep(deadline(t), state); err != nil {
 			t.Fatal(err)
 		}
