@@ -164,7 +164,7 @@ func startStation(t *testing.T, c *kfake.Cluster, instance string, handler Handl
 	s := &station{transactions: txns, settled: &fakeObserver{}}
 	s.Consumer = New(testConfig(), Parts{
 		Offsets: wires[0], Fetch: wires[1],
-		Member:   group.NewClassic(group.ClassicConfig{MemberConfig: group.MemberConfig{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, SessionTimeout: session}, wires[0], zerolog.Nop()),
+		Member:   group.NewClassic(group.ClassicConfig{Config: group.Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, SessionTimeout: session}, wires[0], zerolog.Nop()),
 		Delivery: ExactlyOnce{Writer: txns}, Handler: handler, Gate: newFakeGate(), Log: zerolog.Nop(), Observer: s.settled,
 	})
 	ctx, cancel := context.WithCancel(context.Background())

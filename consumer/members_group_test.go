@@ -18,14 +18,14 @@ import (
 // kind is a kind of membership under test.
 type kind struct {
 	name   string
-	member func(cfg group.MemberConfig, session time.Duration, wire *kafkawire.Client) Membership
+	member func(cfg group.Config, session time.Duration, wire *kafkawire.Client) Membership
 }
 
 var (
-	classic = kind{"classic", func(cfg group.MemberConfig, session time.Duration, wire *kafkawire.Client) Membership {
-		return group.NewClassic(group.ClassicConfig{MemberConfig: cfg, SessionTimeout: session}, wire, zerolog.Nop())
+	classic = kind{"classic", func(cfg group.Config, session time.Duration, wire *kafkawire.Client) Membership {
+		return group.NewClassic(group.ClassicConfig{Config: cfg, SessionTimeout: session}, wire, zerolog.Nop())
 	}}
-	kip848 = kind{"kip848", func(cfg group.MemberConfig, _ time.Duration, wire *kafkawire.Client) Membership {
+	kip848 = kind{"kip848", func(cfg group.Config, _ time.Duration, wire *kafkawire.Client) Membership {
 		return group.NewKIP848(cfg, wire, zerolog.Nop()) // its session is the brokers'
 	}}
 )
@@ -137,7 +137,7 @@ func (s *stage) start(t *testing.T, name, instance string) *worker {
 	r := &rig{t: t, delivery: &fakeDelivery{}, gate: newFakeGate(), observer: &fakeObserver{}}
 	r.offsets, r.fetch = kafkawire.NewClient(s.settings, s.topic), kafkawire.NewClient(s.settings, s.topic)
 	w := &worker{rig: r, owner: &ledgerOwner{Name: name, Ledger: s.ledger}}
-	member := s.kind.member(group.MemberConfig{
+	member := s.kind.member(group.Config{
 		Group: s.topic, Topic: s.topic, InstanceID: instance, RebalanceTimeout: patience,
 	}, stageSession, r.offsets)
 	r.Consumer = New(cfg, Parts{
@@ -261,7 +261,7 @@ func consumerDrains(t *testing.T, k kind) {
 	join := func(handler HandlerFunc) *rig {
 		wire := kafkawire.NewClient(settings(c), testTopic)
 		t.Cleanup(wire.Close)
-		return startMember(t, c, handler, nil, k.member(group.MemberConfig{
+		return startMember(t, c, handler, nil, k.member(group.Config{
 			Group: testGroup, Topic: testTopic, RebalanceTimeout: patience,
 		}, shortSession, wire))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -67,7 +68,7 @@ func (w *wedged) run(r *rig) string {
 	offsets := wire(r.requests)
 	parts := consumer.Parts{
 		Offsets: offsets, Fetch: wire(r.requests), Delivery: consumer.AtLeastOnce{Writer: outcomes}, Gate: cms, Log: zerolog.Nop(), Observer: metrics,
-		Member: consumer.NewClassic(consumer.ClassicConfig{SessionTimeout: 6 * time.Second, MemberConfig: consumer.MemberConfig{
+		Member: group.NewClassic(group.ClassicConfig{SessionTimeout: 6 * time.Second, Config: group.Config{
 			Group: r.group, Topic: r.requests, RebalanceTimeout: 30 * time.Second}}, offsets, zerolog.Nop()),
 		Handler: consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) {
 			watched := handlers.Begin(lane)
@@ -159,7 +160,7 @@ func getLivez(t *testing.T, addr string) (status int, body livez) {
 
 type noMember struct{}
 
-func (noMember) Join(ctx context.Context, _ consumer.Owner) error {
+func (noMember) Join(ctx context.Context, _ group.Owner) error {
 	<-ctx.Done()
 	return nil
 }
@@ -198,7 +199,7 @@ func (d deliveryThat) Deliver(ctx context.Context, inq *schemas.Inquiry, out sch
 }
 
 func (d deliveryThat) Commit(
-	ctx context.Context, epoch consumer.Epoch, o map[int32]kafkawire.OffsetAndMetadata,
+	ctx context.Context, epoch group.Lease, o map[int32]kafkawire.OffsetAndMetadata,
 ) (map[int32]kafkawire.OffsetAndMetadata, error) {
 	d.commit()
 	return d.AtLeastOnce.Commit(ctx, epoch, o)

@@ -15,13 +15,13 @@ import (
 const consumerProtocol = "consumer" // the protocol type whose metadata are subscriptions and assignments
 
 // GroupMember is a member that may be static (KIP-345): then the group knows it by InstanceID over restarts, and refuses
-// (FencedInstanceID) whoever had that name before.
+// (FencedInstanceID) the member that had that name before.
 type GroupMember struct {
 	Member
 	InstanceID string // "": dynamic
 }
 
-// JoinRequest asks for a place in a group.
+// JoinRequest asks to become a member of a group.
 type JoinRequest struct {
 	GroupMember                    // ID is "" at first; Generation is not sent
 	Strategy         string        // name of the assignor; all members must have the same
@@ -30,13 +30,13 @@ type JoinRequest struct {
 	RebalanceTimeout time.Duration // how long the group waits for members to join again
 }
 
-// Joined is the place that a member got.
+// Joined is the answer to a member that joined.
 type Joined struct {
 	ID         string // the member's id
 	Generation int32
 	Leader     bool // the member is to send the assignments of all with its SyncGroup
-	// Coordinated says that no member leads: the coordinator deals, as the group has members of the consumer group protocol,
-	// too (KIP-848).
+	// Coordinated says that no member leads: the coordinator assigns, as the group has members of the consumer group
+	// protocol, too (KIP-848).
 	Coordinated bool
 	// Members are all members of the generation; only the leader gets them, and only if there is something to assign: a
 	// static leader that was restarted finds its group as it was (KIP-814).
@@ -72,7 +72,8 @@ func (c *Client) JoinGroup(ctx context.Context, r JoinRequest) (Joined, error) {
 		return joined, fmt.Errorf("joining group %s: %w", r.Group, err)
 	}
 	joined := Joined{
-		ID: resp.MemberID, Generation: resp.Generation, Leader: resp.LeaderID == resp.MemberID, Coordinated: resp.LeaderID == "",
+		ID: resp.MemberID, Generation: resp.Generation,
+		Leader: resp.LeaderID == resp.MemberID, Coordinated: resp.LeaderID == "",
 	}
 	if !joined.Leader || resp.SkipAssignment {
 		return joined, nil
@@ -93,7 +94,9 @@ func (c *Client) JoinGroup(ctx context.Context, r JoinRequest) (Joined, error) {
 
 // SyncGroup waits for the leader's decision and returns what it gives to m (SyncGroup v5). all is the decision, by member
 // id, from the leader itself; members that have gone meanwhile are ignored by the group.
-func (c *Client) SyncGroup(ctx context.Context, m GroupMember, strategy string, all map[string]Assignment) (Assignment, error) {
+func (c *Client) SyncGroup(
+	ctx context.Context, m GroupMember, strategy string, all map[string]Assignment,
+) (Assignment, error) {
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Version = 5
 	req.Group, req.MemberID, req.InstanceID, req.Generation = m.Group, m.ID, optional(m.InstanceID), m.Generation
@@ -132,7 +135,7 @@ func (c *Client) Heartbeat(ctx context.Context, m GroupMember) error {
 	return nil
 }
 
-// LeaveGroup gives the place up (LeaveGroup v5). A member that the group does not know has left.
+// LeaveGroup leaves (LeaveGroup v5). A member that the group does not know has left.
 func (c *Client) LeaveGroup(ctx context.Context, m GroupMember, reason string) error {
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Version = 5
@@ -180,9 +183,9 @@ func (c *Client) PartitionCounts(ctx context.Context, topics []string) (map[stri
 	return counts, nil
 }
 
-// DealtPartitions returns how many partitions of each topic are with the members of a group of the classic protocol
+// AssignedPartitions returns how many partitions of each topic are with the members of a group of the classic protocol
 // (DescribeGroups v5). While it rebalances the answer is RebalanceInProgress.
-func (c *Client) DealtPartitions(ctx context.Context, group string) (map[string]int32, error) {
+func (c *Client) AssignedPartitions(ctx context.Context, group string) (map[string]int32, error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Version, req.Groups = 5, []string{group}
 	resp, err := typed[*kmsg.DescribeGroupsResponse](c.Coordinator(ctx, group, req))
@@ -198,7 +201,7 @@ func (c *Client) DealtPartitions(ctx context.Context, group string) (map[string]
 	if err != nil {
 		return nil, fmt.Errorf("describing group %s: %w", group, err)
 	}
-	dealt := map[string]int32{}
+	assigned := map[string]int32{}
 	for i := range resp.Groups[0].Members {
 		m := &resp.Groups[0].Members[i]
 		a, err := decodeAssignment(m.MemberAssignment)
@@ -206,10 +209,10 @@ func (c *Client) DealtPartitions(ctx context.Context, group string) (map[string]
 			return nil, fmt.Errorf("describing group %s: assignment of member %s: %w", group, m.MemberID, err)
 		}
 		for topic, partitions := range a.Partitions {
-			dealt[topic] += int32(len(partitions))
+			assigned[topic] += int32(len(partitions))
 		}
 	}
-	return dealt, nil
+	return assigned, nil
 }
 
 // optional is a nullable string of the protocol.

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The requests of the consumer group protocol (KIP-848), in which the coordinator deals out the partitions and one kind of
+// The requests of the consumer group protocol (KIP-848), in which the coordinator assigns the partitions and one kind of
 // heartbeat does everything else.
 
 // Errors of the protocol for which kafka-go has no names.
@@ -26,10 +26,10 @@ const (
 const (
 	EpochJoining = int32(0)
 	EpochLeaving = int32(-1)
-	EpochResting = int32(-2) // of a static member that leaves: its partitions wait for its next life
+	EpochResting = int32(-2) // of a static member that leaves: its partitions wait for its next start
 )
 
-// TopicID identifies a topic over its life: one made anew under the same name has another (KIP-516).
+// TopicID identifies a topic over its life: one made again under the same name has another (KIP-516).
 type TopicID [16]byte
 
 // String is the form in which Kafka's own tools write it.
@@ -46,13 +46,14 @@ type ConsumerHeartbeat struct {
 
 // ConsumerReport is what a member tells the coordinator about itself.
 type ConsumerReport struct {
-	Topics           []string
-	RebalanceTimeout time.Duration       // how long the member may take to give partitions back, or it is put out of the group
-	Owned            map[TopicID][]int32 // partitions that nobody else may have yet; must be empty in a member that joins
+	Topics []string
+	// RebalanceTimeout is how long the member may take to give partitions back, or it is put out of the group.
+	RebalanceTimeout time.Duration
+	Owned            map[TopicID][]int32 // partitions that no other member may have yet; empty in a member that joins
 }
 
-// ConsumerPlace is the answer to a heartbeat.
-type ConsumerPlace struct {
+// ConsumerAssignment is the answer to a heartbeat.
+type ConsumerAssignment struct {
 	Epoch    int32
 	Interval time.Duration // how soon the coordinator wants the next heartbeat
 	// Assigned is nil where it has not changed; it always is given as an answer to a report. Partitions that others have not
@@ -60,9 +61,9 @@ type ConsumerPlace struct {
 	Assigned map[TopicID][]int32
 }
 
-// ConsumerHeartbeat joins a group, keeps the place, and leaves (ConsumerGroupHeartbeat v1). The coordinator does not wait
-// for anybody before it answers.
-func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (ConsumerPlace, error) {
+// ConsumerHeartbeat joins a group, stays in it, and leaves it (ConsumerGroupHeartbeat v1). The coordinator does not wait for
+// other members before it answers.
+func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (ConsumerAssignment, error) {
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	req.Version = 1
 	req.Group, req.MemberID, req.InstanceID, req.MemberEpoch = h.Group, h.ID, optional(h.InstanceID), h.Generation
@@ -80,29 +81,31 @@ func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (Co
 		err = explained(resp.ErrorCode, resp.ErrorMessage)
 	}
 	if err != nil {
-		return ConsumerPlace{}, fmt.Errorf("heartbeat to group %s: %w", h.Group, err)
+		return ConsumerAssignment{}, fmt.Errorf("heartbeat to group %s: %w", h.Group, err)
 	}
-	place := ConsumerPlace{Epoch: resp.MemberEpoch, Interval: time.Duration(resp.HeartbeatIntervalMillis) * time.Millisecond}
+	answer := ConsumerAssignment{
+		Epoch: resp.MemberEpoch, Interval: time.Duration(resp.HeartbeatIntervalMillis) * time.Millisecond,
+	}
 	if resp.Assignment != nil {
-		place.Assigned = map[TopicID][]int32{}
+		answer.Assigned = map[TopicID][]int32{}
 		for _, t := range resp.Assignment.Topics {
-			place.Assigned[t.TopicID] = append(place.Assigned[t.TopicID], t.Partitions...)
+			answer.Assigned[t.TopicID] = append(answer.Assigned[t.TopicID], t.Partitions...)
 		}
 	}
-	return place, nil
+	return answer, nil
 }
 
 // ConsumerGroup is a group as its coordinator sees it.
 type ConsumerGroup struct {
-	Dealt   bool // the partitions have been dealt to the members as they are now
-	Members []ConsumerGroupMember
+	Assigned bool // the partitions have been assigned to the members as they are now
+	Members  []ConsumerGroupMember
 }
 
 // ConsumerGroupMember is a member as the coordinator sees it.
 type ConsumerGroupMember struct {
 	ID, InstanceID string
 	Epoch          int32 // EpochResting: away
-	Due            int   // how many partitions it is to have, once others have given them back
+	Target         int   // how many partitions it is to have, once others have given them back
 }
 
 // DescribeConsumerGroup asks the coordinator who is in the group (ConsumerGroupDescribe v0).
@@ -120,7 +123,7 @@ func (c *Client) DescribeConsumerGroup(ctx context.Context, group string) (Consu
 		return ConsumerGroup{}, fmt.Errorf("describing group %s: %w", group, err)
 	}
 	described := &resp.Groups[0]
-	g := ConsumerGroup{Dealt: described.AssignmentEpoch == described.Epoch}
+	g := ConsumerGroup{Assigned: described.AssignmentEpoch == described.Epoch}
 	for i := range described.Members {
 		m := &described.Members[i]
 		member := ConsumerGroupMember{ID: m.MemberID, Epoch: m.MemberEpoch}
@@ -128,7 +131,7 @@ func (c *Client) DescribeConsumerGroup(ctx context.Context, group string) (Consu
 			member.InstanceID = *m.InstanceID
 		}
 		for _, t := range m.TargetAssignment.TopicPartitions {
-			member.Due += len(t.Partitions)
+			member.Target += len(t.Partitions)
 		}
 		g.Members = append(g.Members, member)
 	}

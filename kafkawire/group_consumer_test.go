@@ -50,7 +50,7 @@ func (g *consumerGroup) member(id, instance string, epoch int32) GroupMember {
 }
 
 // beat sends a heartbeat with a report.
-func (g *consumerGroup) beat(m GroupMember, owned ...int32) (ConsumerPlace, error) {
+func (g *consumerGroup) beat(m GroupMember, owned ...int32) (ConsumerAssignment, error) {
 	g.t.Helper()
 	r := &ConsumerReport{Topics: []string{g.topic}, RebalanceTimeout: time.Minute}
 	if len(owned) > 0 {
@@ -63,12 +63,12 @@ func (g *consumerGroup) beat(m GroupMember, owned ...int32) (ConsumerPlace, erro
 func (g *consumerGroup) join(m GroupMember, n int) (GroupMember, []int32) {
 	g.t.Helper()
 	var got []int32
-	inGroup(g.t, g.Client, "a place", func(context.Context) error {
-		place, err := g.beat(m, got...)
+	inGroup(g.t, g.Client, "an assignment", func(context.Context) error {
+		answer, err := g.beat(m, got...)
 		if err != nil {
 			return err
 		}
-		m.Generation, got = place.Epoch, place.Assigned[g.id]
+		m.Generation, got = answer.Epoch, answer.Assigned[g.id]
 		if len(got) != n {
 			return errors.New("not all is assigned yet")
 		}
@@ -89,12 +89,12 @@ func TestConsumerGroupMember(t *testing.T) {
 		t.Errorf("a heartbeat without news: %+v, %v", quiet, err)
 	}
 	group, err := g.DescribeConsumerGroup(deadline(t), g.topic)
-	if err != nil || !group.Dealt || !slices.Equal(group.Members, []ConsumerGroupMember{{ID: "a", Epoch: a.Generation, Due: 4}}) {
+	if err != nil || !group.Assigned || !slices.Equal(group.Members, []ConsumerGroupMember{{ID: "a", Epoch: a.Generation, Target: 4}}) {
 		t.Errorf("described as %+v, %v", group, err)
 	}
 
 	b, _ := g.join(g.member("b", "", EpochJoining), 0)
-	var asked ConsumerPlace
+	var asked ConsumerAssignment
 	inGroup(t, g.Client, "a is asked for two", func(context.Context) (err error) {
 		if asked, err = g.beat(a, all...); err == nil && len(asked.Assigned[g.id]) != 2 {
 			return errors.New("it is not")
@@ -104,13 +104,13 @@ func TestConsumerGroupMember(t *testing.T) {
 	if asked.Epoch != a.Generation {
 		t.Errorf("epoch %d before a has given back, was %d", asked.Epoch, a.Generation)
 	}
-	if place, err := g.beat(b); err != nil || len(place.Assigned[g.id]) != 0 {
-		t.Errorf("b got %+v, %v before a has given back", place, err)
+	if answer, err := g.beat(b); err != nil || len(answer.Assigned[g.id]) != 0 {
+		t.Errorf("b got %+v, %v before a has given back", answer, err)
 	}
 	kept := asked.Assigned[g.id]
-	place, err := g.beat(a, kept...)
-	if err != nil || place.Epoch <= a.Generation {
-		t.Errorf("after it has given back: %+v, %v", place, err)
+	answer, err := g.beat(a, kept...)
+	if err != nil || answer.Epoch <= a.Generation {
+		t.Errorf("after it has given back: %+v, %v", answer, err)
 	}
 	b, _ = g.join(b, 2)
 
@@ -128,11 +128,11 @@ func TestConsumerGroupMember(t *testing.T) {
 	if !errors.Is(err, kafka.UnknownMemberId) {
 		t.Errorf("who has left leaves: %v", err)
 	}
-	a.Generation = place.Epoch
+	a.Generation = answer.Epoch
 	g.join(a, 4)
 }
 
-// A static member that rests keeps its partitions for its next life, whoever has the name until then is in the way, and
+// A static member that rests keeps its partitions for its next start, a member that has the name until then is in the way, and
 // who had it before is refused everything.
 func TestStaticConsumerGroupMember(t *testing.T) {
 	g := newConsumerGroup(t, 2)
@@ -150,9 +150,9 @@ func TestStaticConsumerGroupMember(t *testing.T) {
 	if err != nil || len(group.Members) != 1 || group.Members[0] != (ConsumerGroupMember{"old", "slot-0", EpochResting, 2}) {
 		t.Errorf("described as %+v, %v", group, err)
 	}
-	place, err := g.beat(g.member("new", "slot-0", EpochJoining))
-	if err != nil || place.Epoch != old.Generation || len(place.Assigned[g.id]) != 2 {
-		t.Errorf("came back to %+v, %v", place, err)
+	answer, err := g.beat(g.member("new", "slot-0", EpochJoining))
+	if err != nil || answer.Epoch != old.Generation || len(answer.Assigned[g.id]) != 2 {
+		t.Errorf("came back to %+v, %v", answer, err)
 	}
 	if _, err := g.ConsumerHeartbeat(deadline(t), ConsumerHeartbeat{GroupMember: old}); !errors.Is(err, kafka.FencedInstanceID) {
 		t.Errorf("heartbeat of who had the name before: %v", err)
@@ -162,24 +162,24 @@ func TestStaticConsumerGroupMember(t *testing.T) {
 	}
 }
 
-// A member may rest and come back under its own id: so does one whose join was answered to nobody.
+// A member may rest and come back under its own id: so does one that never got the answer to its join.
 func TestConsumerGroupMemberJoinsTwice(t *testing.T) {
 	for _, instance := range []string{"", "slot-0"} {
 		t.Run("instance "+instance, func(t *testing.T) {
 			g := newConsumerGroup(t, 2)
 			m, _ := g.join(g.member("m", instance, EpochJoining), 2)
 			m.Generation = EpochJoining
-			place, err := g.beat(m)
+			answer, err := g.beat(m)
 			if errors.Is(err, UnreleasedInstanceID) && instance != "" {
 				m.Generation = EpochResting
 				if _, err := g.ConsumerHeartbeat(deadline(t), ConsumerHeartbeat{GroupMember: m}); err != nil {
 					t.Fatal(err)
 				}
 				m.Generation = EpochJoining
-				place, err = g.beat(m)
+				answer, err = g.beat(m)
 			}
-			if err != nil || len(place.Assigned[g.id]) != 2 {
-				t.Errorf("joined again to %+v, %v", place, err)
+			if err != nil || len(answer.Assigned[g.id]) != 2 {
+				t.Errorf("joined again to %+v, %v", answer, err)
 			}
 		})
 	}
@@ -205,7 +205,7 @@ func TestConsumerGroupCommits(t *testing.T) {
 	}
 	ahead, stranger := m.Member, m.Member
 	ahead.Generation++
-	stranger.ID = "nobody"
+	stranger.ID = "stranger"
 	err = g.CommitMemberOffsets(deadline(t), ahead, g.topic, offset(0, 1))
 	if !errors.Is(err, StaleMemberEpoch) || !strings.Contains(err.Error(), "STALE_MEMBER_EPOCH") {
 		t.Errorf("commit of another epoch: %v", err)

@@ -11,7 +11,7 @@ import (
 // Subscription is what a member tells the leader (ConsumerProtocolSubscription of Kafka's clients).
 type Subscription struct {
 	Topics     []string
-	Owned      map[string][]int32 // partitions by topic that nobody else may have yet (KIP-429)
+	Owned      map[string][]int32 // partitions by topic that no other member may have yet (KIP-429)
 	Generation int32              // of the group, in which Owned was assigned; -1: none (KIP-792)
 }
 

@@ -62,8 +62,8 @@ func TestGroupMembership(t *testing.T) {
 	if !joined.Leader || joined.Coordinated || joined.ID != req.ID || joined.Generation < 0 || len(joined.Members) != 1 {
 		t.Fatalf("joined %+v", joined)
 	}
-	if dealt, err := c.DealtPartitions(deadline(t), topic); !errors.Is(err, kafka.RebalanceInProgress) {
-		t.Errorf("before the leader has decided: dealt %v, %v", dealt, err)
+	if assigned, err := c.AssignedPartitions(deadline(t), topic); !errors.Is(err, kafka.RebalanceInProgress) {
+		t.Errorf("before the leader has decided: assigned %v, %v", assigned, err)
 	}
 	if p := joined.Members[0]; p.ID != req.ID || p.InstanceID != "" || p.Subscription.Generation != 3 ||
 		!slices.Equal(p.Subscription.Topics, []string{topic}) || !slices.Equal(p.Subscription.Owned[topic], []int32{1}) {
@@ -76,8 +76,8 @@ func TestGroupMembership(t *testing.T) {
 	if err != nil || !slices.Equal(got.Partitions[topic], []int32{0, 1}) {
 		t.Fatalf("assigned %+v, %v", got, err)
 	}
-	if dealt, err := c.DealtPartitions(deadline(t), topic); err != nil || !maps.Equal(dealt, map[string]int32{topic: 2}) {
-		t.Errorf("dealt %v, %v", dealt, err)
+	if assigned, err := c.AssignedPartitions(deadline(t), topic); err != nil || !maps.Equal(assigned, map[string]int32{topic: 2}) {
+		t.Errorf("assigned %v, %v", assigned, err)
 	}
 	if err := c.Heartbeat(deadline(t), m); err != nil {
 		t.Error(err)
@@ -110,7 +110,7 @@ func TestStaticMembership(t *testing.T) {
 	c := wire(t, broker.Brokers(), topic)
 	req := joinRequest(topic, topic, "slot-0")
 	var old, fresh Joined
-	inGroup(t, c, "a place", func(ctx context.Context) (err error) {
+	inGroup(t, c, "a member", func(ctx context.Context) (err error) {
 		old, err = c.JoinGroup(ctx, req)
 		return err
 	})
@@ -165,7 +165,7 @@ func TestPartitionCounts(t *testing.T) {
 	}
 }
 
-// A member whose subscription cannot be read is named: the group cannot be dealt to without knowing what it holds.
+// A member whose subscription cannot be read is named: nothing can be assigned without knowing what it owns.
 func TestJoinWithUnreadableSubscription(t *testing.T) {
 	cluster := embedded(t)
 	cluster.ControlKey(kmsg.JoinGroup.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {

@@ -8,68 +8,70 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// Strategy names the assignor in the group. A member of another strategy cannot share a group with ours.
+// Strategy names the assignor in the group. A member of another strategy cannot share a group with this one.
 const Strategy = "balanceq-sticky"
 
-// seat is a member while partitions are dealt.
-type seat struct {
-	key    string // orders members the same way over restarts
-	topics []string
-	owned  map[string][]int32
-	given  map[string][]int32
-	load   int // partitions dealt to it so far, of all topics
-	room   int // how many more it is to get of the topic at hand
+// assignee is a member to which partitions are assigned.
+type assignee struct {
+	key      string // orders members the same way over restarts
+	topics   []string
+	owned    map[string][]int32
+	assigned map[string][]int32
+	load     int // partitions assigned to it so far, of all topics
+	quota    int // how many more it is to get of the topic at hand
 }
 
-// assign deals the partitions of all topics to the members that subscribe to them: within one of each other, and moving
-// as few as that allows. A partition that moves is given to nobody until who has it has joined without it, so that it is
-// never in two hands (KIP-429). What a member says it owns is believed, even of two members at once: both give it back.
-// Equal input makes equal output, in whichever order the members come. dealt is how many partitions of each topic there
-// were.
+// assign gives the partitions of all topics to the members that subscribe to them: within one of each other, and moving
+// as few as that allows. A partition that moves is assigned to no member until its owner has joined without it, so that
+// it is never with two (KIP-429). What a member says it owns is believed, even of two members at once: both give it
+// back. Equal input makes equal output, in whichever order the members come. partitions is how many each topic had.
 //
-// Assignments carry no data of ours: with any, brokers do not let members of the consumer group protocol in (KIP-848), and
+// Assignments carry no user data: with any, brokers do not let members of the consumer group protocol in (KIP-848), and
 // the group could not be carried over while it works.
-func assign(members []kafkawire.Peer, counts map[string]int32) (all map[string]kafkawire.Assignment, dealt map[string]int32) {
-	seats := make([]*seat, len(members))
+func assign(members []kafkawire.Peer, counts map[string]int32) (
+	all map[string]kafkawire.Assignment, partitions map[string]int32,
+) {
+	assignees := make([]*assignee, len(members))
 	for i, m := range members {
-		seats[i] = &seat{
+		assignees[i] = &assignee{
 			key: m.InstanceID + "\x00" + m.ID, topics: m.Subscription.Topics, owned: m.Subscription.Owned,
-			given: map[string][]int32{},
+			assigned: map[string][]int32{},
 		}
 	}
-	order := slices.SortedFunc(slices.Values(seats), func(a, b *seat) int { return cmp.Compare(a.key, b.key) })
-	dealt = withUnknown(counts, members)
-	for _, topic := range slices.Sorted(maps.Keys(dealt)) {
-		dealTopic(order, topic, dealt[topic])
+	order := slices.SortedFunc(slices.Values(assignees), func(a, b *assignee) int { return cmp.Compare(a.key, b.key) })
+	partitions = withUnknown(counts, members)
+	for _, topic := range slices.Sorted(maps.Keys(partitions)) {
+		assignTopic(order, topic, partitions[topic])
 	}
 	all = make(map[string]kafkawire.Assignment, len(members))
 	for i, m := range members {
-		all[m.ID] = kafkawire.Assignment{Partitions: seats[i].given}
+		all[m.ID] = kafkawire.Assignment{Partitions: assignees[i].assigned}
 	}
-	return all, dealt
+	return all, partitions
 }
 
-// deal is what a leader remembers of its assignment. The zero value is that of others.
-type deal struct {
-	counts   map[string]int32 // partitions of each topic
-	withheld bool             // some are with nobody until who has them has given them back
+// decision is what a leader remembers of its assignment. The zero value is that of another leader.
+type decision struct {
+	partitions map[string]int32 // how many each topic had
+	pending    bool             // some are assigned to no member until their owner has given them back
 }
 
-func withheld(all map[string]kafkawire.Assignment, counts map[string]int32) bool {
-	var due, given int
-	for _, n := range counts {
-		due += int(n)
+// pending says whether fewer partitions are assigned than there are.
+func pending(all map[string]kafkawire.Assignment, partitions map[string]int32) bool {
+	var total, assigned int
+	for _, n := range partitions {
+		total += int(n)
 	}
 	for _, a := range all {
-		for _, partitions := range a.Partitions {
-			given += len(partitions)
+		for _, list := range a.Partitions {
+			assigned += len(list)
 		}
 	}
-	return given < due
+	return assigned < total
 }
 
-// withUnknown adds the topics that the broker does not know, for now: those just after its start, of which everything stays
-// where it is, and those that are yet to be created.
+// withUnknown adds the topics that the broker does not know, for now: those just after its start, of which everything
+// stays where it is, and those that are yet to be created.
 func withUnknown(counts map[string]int32, members []kafkawire.Peer) map[string]int32 {
 	all := maps.Clone(counts)
 	for _, m := range members {
@@ -85,24 +87,26 @@ func withUnknown(counts map[string]int32, members []kafkawire.Peer) map[string]i
 	return all
 }
 
-// dealTopic gives out one topic.
-func dealTopic(seats []*seat, topic string, partitions int32) {
-	subscribed := slices.DeleteFunc(slices.Clone(seats), func(s *seat) bool { return !slices.Contains(s.topics, topic) })
+// assignTopic gives out one topic.
+func assignTopic(assignees []*assignee, topic string, partitions int32) {
+	subscribed := slices.DeleteFunc(slices.Clone(assignees), func(a *assignee) bool {
+		return !slices.Contains(a.topics, topic)
+	})
 	if len(subscribed) == 0 {
 		return
 	}
-	owners := make([][]*seat, partitions)
-	for _, s := range seats { // also who does not subscribe any more has what it has not given back
-		for _, p := range s.owned[topic] {
-			if p >= 0 && p < partitions && !slices.Contains(owners[p], s) {
-				owners[p] = append(owners[p], s)
+	owners := make([][]*assignee, partitions)
+	for _, a := range assignees { // also one that does not subscribe any more owns what it has not given back
+		for _, p := range a.owned[topic] {
+			if p >= 0 && p < partitions && !slices.Contains(owners[p], a) {
+				owners[p] = append(owners[p], a)
 			}
 		}
 	}
-	makeRoom(subscribed, owners)
-	target := make([]*seat, partitions)
+	setQuotas(subscribed, owners)
+	target := make([]*assignee, partitions)
 	for p, o := range owners {
-		if len(o) == 1 && o[0].room > 0 {
+		if len(o) == 1 && o[0].quota > 0 {
 			target[p] = o[0]
 			o[0].take()
 		}
@@ -111,40 +115,40 @@ func dealTopic(seats []*seat, topic string, partitions int32) {
 	for _, free := range []bool{true, false} {
 		for p, o := range owners {
 			if target[p] == nil && (len(o) == 0) == free {
-				target[p] = slices.MaxFunc(subscribed, func(a, b *seat) int { return cmp.Compare(a.room, b.room) })
+				target[p] = slices.MaxFunc(subscribed, func(a, b *assignee) int { return cmp.Compare(a.quota, b.quota) })
 				target[p].take()
 			}
 		}
 	}
 	for p, to := range target {
 		if len(owners[p]) == 0 || len(owners[p]) == 1 && owners[p][0] == to {
-			to.given[topic] = append(to.given[topic], int32(p))
+			to.assigned[topic] = append(to.assigned[topic], int32(p))
 		}
 	}
 }
 
-func (s *seat) take() {
-	s.room--
-	s.load++
+func (a *assignee) take() {
+	a.quota--
+	a.load++
 }
 
-// makeRoom says how many partitions each is to get. Where they do not come out even, who has more keeps more, and then
-// who has fewer of other topics gets more.
-func makeRoom(subscribed []*seat, owners [][]*seat) {
+// setQuotas says how many partitions each is to get. Where they do not come out even, a member that has more keeps
+// more, and then one that has fewer of other topics gets more.
+func setQuotas(subscribed []*assignee, owners [][]*assignee) {
 	even, odd := len(owners)/len(subscribed), len(owners)%len(subscribed)
-	owned := map[*seat]int{}
+	owned := map[*assignee]int{}
 	for _, o := range owners {
 		if len(o) == 1 {
 			owned[o[0]]++
 		}
 	}
-	order := slices.SortedStableFunc(slices.Values(subscribed), func(a, b *seat) int {
+	order := slices.SortedStableFunc(slices.Values(subscribed), func(a, b *assignee) int {
 		return cmp.Or(cmp.Compare(min(owned[b], even+1), min(owned[a], even+1)), cmp.Compare(a.load, b.load))
 	})
-	for i, s := range order {
-		s.room = even
+	for i, a := range order {
+		a.quota = even
 		if i < odd {
-			s.room++
+			a.quota++
 		}
 	}
 }

@@ -20,7 +20,7 @@ func peer(id string, owned ...int32) kafkawire.Peer {
 
 func counted(n int32) map[string]int32 { return map[string]int32{testTopic: n} }
 
-func given(all map[string]kafkawire.Assignment) map[string][]int32 {
+func assignedTo(all map[string]kafkawire.Assignment) map[string][]int32 {
 	short := map[string][]int32{}
 	for id, a := range all {
 		short[id] = a.Partitions[testTopic]
@@ -28,14 +28,14 @@ func given(all map[string]kafkawire.Assignment) map[string][]int32 {
 	return short
 }
 
-// dealt is what everybody gets of n partitions, and how many are withheld.
-func dealt(members []kafkawire.Peer, n int32) (shares map[string][]int32, moving int) {
+// shares is what each member gets of n partitions, and how many are pending.
+func shares(members []kafkawire.Peer, n int32) (shared map[string][]int32, moving int) {
 	all, _ := assign(members, counted(n))
-	shares, moving = given(all), int(n)
-	for _, share := range shares {
+	shared, moving = assignedTo(all), int(n)
+	for _, share := range shared {
 		moving -= len(share)
 	}
-	return shares, moving
+	return shared, moving
 }
 
 func TestAssign(t *testing.T) {
@@ -55,28 +55,28 @@ func TestAssign(t *testing.T) {
 		"one takes all":              {[]kafkawire.Peer{peer("a")}, 3, map[string][]int32{"a": {0, 1, 2}}, 0},
 		"fresh ones share":           {[]kafkawire.Peer{peer("b"), peer("a")}, 3, map[string][]int32{"a": {0, 1}, "b": {2}}, 0},
 		"more members than there is": {[]kafkawire.Peer{peer("a"), peer("b")}, 1, map[string][]int32{"a": {0}, "b": nil}, 0},
-		"what moves is withheld":     {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("b")}, 4, map[string][]int32{"a": {0, 1}, "b": nil}, 2},
-		"what was given back is dealt": {[]kafkawire.Peer{peer("a", 0, 1), peer("b")}, 4,
+		"what moves is pending":      {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("b")}, 4, map[string][]int32{"a": {0, 1}, "b": nil}, 2},
+		"what was given back is assigned": {[]kafkawire.Peer{peer("a", 0, 1), peer("b")}, 4,
 			map[string][]int32{"a": {0, 1}, "b": {2, 3}}, 0},
 		"the same while it drains": {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("c"), peer("b")}, 4,
 			map[string][]int32{"a": {0, 1}, "b": nil, "c": nil}, 2},
 		"who has more keeps more": {[]kafkawire.Peer{peer("a", 0), peer("b", 1, 2)}, 3, map[string][]int32{"a": {0}, "b": {1, 2}}, 0},
-		"the dead one's are dealt": {[]kafkawire.Peer{peer("a", 0, 1), peer("c", 4, 5)}, 6,
+		"the dead one's are assigned": {[]kafkawire.Peer{peer("a", 0, 1), peer("c", 4, 5)}, 6,
 			map[string][]int32{"a": {0, 1, 2}, "c": {3, 4, 5}}, 0},
 		"what is free is spread over who waits": {[]kafkawire.Peer{peer("a", 0, 2, 4, 5), peer("b"), peer("c")}, 6,
 			map[string][]int32{"a": {0, 2}, "b": {1}, "c": {3}}, 2},
-		"claimed twice is given to neither": {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 1, 2)}, 3, map[string][]int32{"a": {0}, "b": {2}}, 1},
-		"claims of what there is not":       {[]kafkawire.Peer{peer("a", -1, 0, 7), peer("b", 1<<31-1)}, 2, map[string][]int32{"a": {0}, "b": {1}}, 0},
-		"claimed twice by the same":         {[]kafkawire.Peer{peer("a", 0, 0)}, 1, map[string][]int32{"a": {0}}, 0},
-		"who leaves has what it still has":  {[]kafkawire.Peer{peer("a", 0, 1, 2), gone}, 6, map[string][]int32{"a": {0, 1, 2}, "b": nil}, 3},
-		"static members keep their order":   {[]kafkawire.Peer{static("z", "1"), static("y", "2")}, 3, map[string][]int32{"z": {0, 1}, "y": {2}}, 0},
-		"nobody":                            {nil, 3, map[string][]int32{}, 3},
-		"a topic without partitions":        {[]kafkawire.Peer{peer("a")}, 0, map[string][]int32{"a": nil}, 0},
-		"fewer partitions than there were":  {[]kafkawire.Peer{peer("a", 0, 1, 2, 3)}, 2, map[string][]int32{"a": {0, 1}}, 0},
-		"more partitions than there were":   {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 2)}, 5, map[string][]int32{"a": {0, 1, 3}, "b": {2, 4}}, 0},
+		"owned twice is given to neither":  {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 1, 2)}, 3, map[string][]int32{"a": {0}, "b": {2}}, 1},
+		"owned although there is none":     {[]kafkawire.Peer{peer("a", -1, 0, 7), peer("b", 1<<31-1)}, 2, map[string][]int32{"a": {0}, "b": {1}}, 0},
+		"owned twice by the same":          {[]kafkawire.Peer{peer("a", 0, 0)}, 1, map[string][]int32{"a": {0}}, 0},
+		"who leaves has what it still has": {[]kafkawire.Peer{peer("a", 0, 1, 2), gone}, 6, map[string][]int32{"a": {0, 1, 2}, "b": nil}, 3},
+		"static members keep their order":  {[]kafkawire.Peer{static("z", "1"), static("y", "2")}, 3, map[string][]int32{"z": {0, 1}, "y": {2}}, 0},
+		"no member":                        {nil, 3, map[string][]int32{}, 3},
+		"a topic without partitions":       {[]kafkawire.Peer{peer("a")}, 0, map[string][]int32{"a": nil}, 0},
+		"fewer partitions than there were": {[]kafkawire.Peer{peer("a", 0, 1, 2, 3)}, 2, map[string][]int32{"a": {0, 1}}, 0},
+		"more partitions than there were":  {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 2)}, 5, map[string][]int32{"a": {0, 1, 3}, "b": {2, 4}}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, moving := dealt(tc.members, tc.n)
+			got, moving := shares(tc.members, tc.n)
 			if !maps.EqualFunc(got, tc.want, slices.Equal) || moving != tc.moving {
 				t.Errorf("got %v with %d moving, want %v with %d", got, moving, tc.want, tc.moving)
 			}
@@ -84,15 +84,15 @@ func TestAssign(t *testing.T) {
 	}
 }
 
-// A broker that has just started may not know the topic yet: nobody is to lose anything over that.
+// A broker that has just started may not know the topic yet: no member is to lose anything over that.
 func TestAssignUnknownTopic(t *testing.T) {
 	all, _ := assign([]kafkawire.Peer{peer("a", 0, 1), peer("b", 2, 3)}, map[string]int32{})
-	if got, want := given(all), map[string][]int32{"a": {0, 1}, "b": {2, 3}}; !maps.EqualFunc(got, want, slices.Equal) {
+	if got, want := assignedTo(all), map[string][]int32{"a": {0, 1}, "b": {2, 3}}; !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	_, counts := assign([]kafkawire.Peer{peer("a")}, map[string]int32{})
 	if n, known := counts[testTopic]; n != 0 || !known {
-		t.Errorf("%v does not say that the topic had no partitions: nobody would notice its creation", counts)
+		t.Errorf("%v does not say that the topic had no partitions: no member would notice its creation", counts)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestAssignTopics(t *testing.T) {
 	}
 }
 
-// somePeers draws members of which each partition is claimed by none, one or (rarely) two.
+// somePeers draws members of which each partition is owned by none, one or (rarely) two.
 func somePeers(rt *rapid.T, n int32) []kafkawire.Peer {
 	members := make([]kafkawire.Peer, rapid.IntRange(1, 9).Draw(rt, "members"))
 	for i := range members {
@@ -120,8 +120,8 @@ func somePeers(rt *rapid.T, n int32) []kafkawire.Peer {
 	}
 	skew := rapid.IntRange(1, len(members)).Draw(rt, "owners")
 	for p := range n {
-		claims := rapid.SampledFrom([]int{0, 1, 1, 1, 1, 1, 1, 2}).Draw(rt, "claims")
-		for range claims {
+		owners := rapid.SampledFrom([]int{0, 1, 1, 1, 1, 1, 1, 2}).Draw(rt, "owners of one")
+		for range owners {
 			s := members[rapid.IntRange(0, skew-1).Draw(rt, "owner")].Subscription
 			s.Owned[testTopic] = append(s.Owned[testTopic], p)
 		}
@@ -133,8 +133,8 @@ func TestAssignProperties(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.Int32Range(0, 40).Draw(rt, "partitions")
 		members := somePeers(rt, n)
-		shares, moving := dealt(members, n)
-		claims := map[int32]map[string]bool{}
+		shared, moving := shares(members, n)
+		owners := map[int32]map[string]bool{}
 		subscribed := 0
 		owned := map[string]int{}
 		for _, m := range members {
@@ -142,10 +142,10 @@ func TestAssignProperties(t *testing.T) {
 				subscribed++
 			}
 			for _, p := range m.Subscription.Owned[testTopic] {
-				if claims[p] == nil {
-					claims[p] = map[string]bool{}
+				if owners[p] == nil {
+					owners[p] = map[string]bool{}
 				}
-				claims[p][m.ID] = true
+				owners[p][m.ID] = true
 			}
 		}
 		if subscribed == 0 {
@@ -154,7 +154,7 @@ func TestAssignProperties(t *testing.T) {
 		got := map[int32]string{}
 		kept := 0
 		for _, m := range members {
-			list := shares[m.ID]
+			list := shared[m.ID]
 			if len(list) > (int(n)+subscribed-1)/subscribed || len(list) > 0 && len(m.Subscription.Topics) == 0 {
 				rt.Fatalf("%s gets %d of %d partitions among %d", m.ID, len(list), n, subscribed)
 			}
@@ -163,10 +163,10 @@ func TestAssignProperties(t *testing.T) {
 					rt.Fatalf("partition %d goes to %s and %s", p, other, m.ID)
 				}
 				got[p] = m.ID
-				if c := claims[p]; len(c) > 1 || len(c) == 1 && !c[m.ID] {
+				if c := owners[p]; len(c) > 1 || len(c) == 1 && !c[m.ID] {
 					rt.Fatalf("partition %d goes to %s while %v have it", p, m.ID, c)
 				}
-				if len(claims[p]) == 1 {
+				if len(owners[p]) == 1 {
 					kept++
 				}
 			}
@@ -176,15 +176,15 @@ func TestAssignProperties(t *testing.T) {
 			rt.Fatalf("%d given, %d moving of %d", len(got), moving, n)
 		}
 		for p := range n {
-			if _, ok := got[p]; !ok && len(claims[p]) == 0 {
-				rt.Fatalf("partition %d is free and goes to nobody", p)
+			if _, ok := got[p]; !ok && len(owners[p]) == 0 {
+				rt.Fatalf("partition %d is free and goes to no member", p)
 			}
 		}
 		// No fewer are kept than a balance within one allows.
 		for _, m := range members {
 			if len(m.Subscription.Topics) > 0 {
 				for p := range n {
-					if len(claims[p]) == 1 && claims[p][m.ID] {
+					if len(owners[p]) == 1 && owners[p][m.ID] {
 						owned[m.ID]++
 					}
 				}
@@ -202,8 +202,8 @@ func TestAssignProperties(t *testing.T) {
 		}
 		// The order in which members come changes nothing.
 		rand.New(rand.NewPCG(uint64(n), 1)).Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
-		if again, _ := dealt(members, n); !maps.EqualFunc(shares, again, slices.Equal) {
-			rt.Fatalf("%v, and in another order %v", shares, again)
+		if again, _ := shares(members, n); !maps.EqualFunc(shared, again, slices.Equal) {
+			rt.Fatalf("%v, and in another order %v", shared, again)
 		}
 	})
 }
@@ -217,26 +217,26 @@ func TestAssignMovesLittle(t *testing.T) {
 		for i := range size {
 			members = append(members, peer(fmt.Sprintf("m%d", i)))
 		}
-		settle := func() {
-			shares, _ := dealt(members, n)
-			for id, list := range shares {
+		rebalance := func() {
+			shared, _ := shares(members, n)
+			for id, list := range shared {
 				i := slices.IndexFunc(members, func(m kafkawire.Peer) bool { return m.ID == id })
 				members[i].Subscription.Owned[testTopic] = list
 			}
 		}
-		settle()
+		rebalance()
 		members = append(members, peer(fmt.Sprintf("m%d-joins", rapid.IntRange(0, size).Draw(rt, "order"))))
-		if _, moving := dealt(members, n); moving > (int(n)+size)/(size+1) {
+		if _, moving := shares(members, n); moving > (int(n)+size)/(size+1) {
 			rt.Fatalf("%d of %d partitions move as member %d joins", moving, n, size+1)
 		}
-		settle() // what moves is given back
-		settle() // and dealt
-		if _, moving := dealt(members, n); moving != 0 {
+		rebalance() // what moves is given back
+		rebalance() // and assigned
+		if _, moving := shares(members, n); moving != 0 {
 			rt.Fatalf("still %d moving", moving)
 		}
 		leaves := rapid.IntRange(0, size).Draw(rt, "leaves")
 		members = slices.Delete(members, leaves, leaves+1)
-		after, _ := dealt(members, n)
+		after, _ := shares(members, n)
 		for _, m := range members {
 			for _, p := range m.Subscription.Owned[testTopic] {
 				if !slices.Contains(after[m.ID], p) {

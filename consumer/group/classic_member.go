@@ -15,30 +15,30 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// classicMember keeps a place in the group, on one goroutine: join, sync, heartbeats until it is time to join again.
+// classicMember takes part in the group, on one goroutine: join, sync, heartbeats until it is time to join again.
 type classicMember struct {
 	*Classic
 	identity *identity
 	holdings *holdings
-	asked    bool            // for a place; whether that was heard or not
-	synced   int32           // the last generation that gave us an assignment
-	leaving  <-chan struct{} // closed when the place is given up
+	asked    bool            // to join; whether that was heard or not
+	synced   int32           // the last generation that gave this member an assignment
+	leaving  <-chan struct{} // closed when the member is about to leave
 }
 
-// keepPlace returns when ctx ends, or with an error that trying again does not cure.
-func (m *classicMember) keepPlace(ctx context.Context) error {
-	var t trouble
+// participate returns when ctx ends, or with an error that trying again does not cure.
+func (m *classicMember) participate(ctx context.Context) error {
+	var failing retry
 	for ctx.Err() == nil {
 		err := m.generation(ctx)
 		switch {
 		case ctx.Err() != nil:
 			continue // whatever was on its way has been cut short
 		case err == nil, errors.Is(err, kafka.RebalanceInProgress), errors.Is(err, kafka.MemberIDRequired):
-			t.over()
+			failing = retry{}
 			continue
 		case errors.Is(err, kafka.FencedInstanceID):
 			m.lose(err)
-			return m.replaced(err)
+			return m.fenced(err)
 		case errors.Is(err, kafka.UnknownMemberId):
 			m.lose(err)
 			m.identity.set("", neverJoined)
@@ -47,27 +47,28 @@ func (m *classicMember) keepPlace(ctx context.Context) error {
 			member, _ := m.identity.get()
 			m.identity.set(member.ID, neverJoined)
 		default:
-			t.complain(&m.log, err, fixClassic(err))
+			failing.report(&m.log, err, fixClassic(err))
 			m.wire.Reset()
 		}
-		wait.Sleep(ctx, t.next())
+		wait.Sleep(ctx, failing.backoff())
 	}
 	return nil
 }
 
-// lose drops all partitions without a commit: the group has gone on without us.
+// lose revokes all partitions without a commit: the group has gone on without this member.
 func (m *classicMember) lose(why error) {
-	m.dropped(why)
+	m.logLost(why)
 	m.synced = neverJoined
 	m.holdings.lose(m.newLease())
 }
 
-// newLease is patient with a rebalance: a leader that dies in it is waited for as long as its session.
+// newLease makes a lease whose commits wait for the end of a rebalance: if the leader dies in it, that takes its
+// session.
 func (m *classicMember) newLease() *memberLease {
 	return newLease(commits{
 		wire: m.wire, send: (*kafkawire.Client).CommitOffsets, topic: m.cfg.Topic,
 		outdated: []error{kafka.RebalanceInProgress, kafka.IllegalGeneration}, hurry: func() {},
-		patience: m.session + tryTimeout,
+		timeout: m.session + tryTimeout,
 	}, m.identity)
 }
 
@@ -77,7 +78,7 @@ func (m *classicMember) generation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	assignment, deal, err := m.sync(ctx, joined)
+	assignment, decided, err := m.sync(ctx, joined)
 	if err != nil {
 		return err
 	}
@@ -85,8 +86,8 @@ func (m *classicMember) generation(ctx context.Context) error {
 	partitions := assignment.Partitions[m.cfg.Topic]
 	m.log.Info().Int32("generation", joined.Generation).Bool("leader", joined.Leader).Ints32("partitions", partitions).
 		Msg("joined the consumer group")
-	m.holdings.assign(partitions, false)
-	return m.stay(ctx, joined, deal)
+	m.holdings.assign(partitions, true)
+	return m.stay(ctx, joined, decided)
 }
 
 func (m *classicMember) join(ctx context.Context) (kafkawire.Joined, error) {
@@ -97,7 +98,7 @@ func (m *classicMember) join(ctx context.Context) (kafkawire.Joined, error) {
 		GroupMember: member, Strategy: Strategy,
 		SessionTimeout: m.session, RebalanceTimeout: m.cfg.RebalanceTimeout,
 		Subscription: kafkawire.Subscription{
-			Topics: m.topics(), Owned: map[string][]int32{m.cfg.Topic: m.holdings.claim()}, Generation: m.synced,
+			Topics: m.topics(), Owned: map[string][]int32{m.cfg.Topic: m.holdings.report()}, Generation: m.synced,
 		},
 	}
 	m.asked = true
@@ -115,14 +116,14 @@ func (m *classicMember) join(ctx context.Context) (kafkawire.Joined, error) {
 	return joined, nil
 }
 
-// missed says whether the group has had a generation without us. It puts members out for that, but not static ones: what
-// they were given then may have been given to others since. A coordinator that deals knows who has what, and its
-// generations make larger steps.
+// missed says whether the group has had a generation without this member. It puts members out for that, but not static
+// ones: what was assigned to them then may have been given to others since. A coordinator that assigns knows who has
+// what, and its generations make larger steps.
 func missed(before int32, joined kafkawire.Joined) bool {
 	return before != neverJoined && joined.Generation != before && joined.Generation != before+1 && !joined.Coordinated
 }
 
-// topics is what we subscribe to. Who is about to leave wants nothing any more, but still has what drains.
+// topics is the subscription. A member that is about to leave wants nothing any more, but still owns what drains.
 func (m *classicMember) topics() []string {
 	select {
 	case <-m.leaving:
@@ -134,12 +135,12 @@ func (m *classicMember) topics() []string {
 	return []string{m.cfg.Topic}
 }
 
-// sync learns what we are to have. The leader decides that for all, and remembers it.
-func (m *classicMember) sync(ctx context.Context, joined kafkawire.Joined) (kafkawire.Assignment, deal, error) {
+// sync learns what is assigned to this member. The leader decides that for all, and remembers it.
+func (m *classicMember) sync(ctx context.Context, joined kafkawire.Joined) (kafkawire.Assignment, decision, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.RebalanceTimeout+replySlack)
 	defer cancel()
 	var all map[string]kafkawire.Assignment
-	var mine deal
+	var mine decision
 	if len(joined.Members) > 0 {
 		topics := map[string]bool{}
 		for _, peer := range joined.Members {
@@ -149,19 +150,19 @@ func (m *classicMember) sync(ctx context.Context, joined kafkawire.Joined) (kafk
 		}
 		counts, err := m.wire.PartitionCounts(ctx, slices.Sorted(maps.Keys(topics)))
 		if err != nil {
-			return kafkawire.Assignment{}, deal{}, err
+			return kafkawire.Assignment{}, decision{}, err
 		}
-		all, mine.counts = assign(joined.Members, counts)
-		mine.withheld = withheld(all, mine.counts)
+		all, mine.partitions = assign(joined.Members, counts)
+		mine.pending = pending(all, mine.partitions)
 	}
 	member, _ := m.identity.get()
 	assignment, err := m.wire.SyncGroup(ctx, member, Strategy, all)
 	return assignment, mine, err
 }
 
-// stay keeps the place with heartbeats until it is time to join again: because others come or go, because partitions have
-// been given back for which the group waits, or because the leader sees that partitions are with nobody.
-func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine deal) error {
+// stay sends heartbeats until it is time to join again: because others come or go, because partitions have been given
+// back for which the group waits, or because the leader sees that partitions are with no member.
+func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine decision) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -172,7 +173,7 @@ func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine 
 	}
 	began := time.Now()
 	for {
-		if m.holdings.freed() {
+		if m.holdings.outdated() {
 			return nil
 		}
 		interval := min(m.session/beatsPerSession, longestHeartbeat)
@@ -185,12 +186,12 @@ func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine 
 		case <-orphaned:
 			beat.Stop()
 			return nil
-		case <-m.holdings.signal:
+		case <-m.holdings.released:
 		case <-beat.C:
 			if err := m.beat(ctx); err != nil {
 				return err
 			}
-			m.settle(ctx, joined)
+			m.confirmUnassigned(ctx, joined)
 		}
 		beat.Stop()
 		if ctx.Err() != nil {
@@ -199,36 +200,36 @@ func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine 
 	}
 }
 
-// settle tells the owner that it gets nothing, once that is certain.
-func (m *classicMember) settle(ctx context.Context, joined kafkawire.Joined) {
-	if !m.holdings.vacant() {
+// confirmUnassigned tells the owner that it gets nothing, once that is certain.
+func (m *classicMember) confirmUnassigned(ctx context.Context, joined kafkawire.Joined) {
+	if !m.holdings.unassigned() {
 		return
 	}
-	nothing, err := m.surplus(ctx, joined)
+	none, err := m.targetsNone(ctx, joined)
 	if err != nil {
 		m.log.Debug().Err(err).Msg("asking who has the partitions failed; the next heartbeat asks again")
 	}
-	if nothing {
-		m.holdings.assign(nil, true)
+	if none {
+		m.holdings.assign(nil, false)
 	}
 }
 
-// surplus says whether we are to have nothing: an empty assignment may only mean that others have not given back yet what
-// we are to have.
-func (m *classicMember) surplus(ctx context.Context, joined kafkawire.Joined) (bool, error) {
+// targetsNone says whether this member is to have nothing: an empty assignment may only mean that others have not given
+// back yet what it is to have.
+func (m *classicMember) targetsNone(ctx context.Context, joined kafkawire.Joined) (bool, error) {
 	if joined.Coordinated {
-		return m.place.surplus(ctx, joined.ID)
+		return m.member.targetsNone(ctx, joined.ID)
 	}
-	dealt, err := m.wire.DealtPartitions(ctx, m.cfg.Group)
+	assigned, err := m.wire.AssignedPartitions(ctx, m.cfg.Group)
 	if err != nil {
 		return false, err
 	}
 	counts, err := m.wire.PartitionCounts(ctx, []string{m.cfg.Topic})
-	return err == nil && dealt[m.cfg.Topic] == counts[m.cfg.Topic], err
+	return err == nil && assigned[m.cfg.Topic] == counts[m.cfg.Topic], err
 }
 
-// beat sends a heartbeat. It returns only what says something about our place: that the coordinator cannot be reached, or
-// moves, changes nothing for the partitions.
+// beat sends a heartbeat. It returns only errors that are about the membership: that the coordinator cannot be reached,
+// or moves, changes nothing for the partitions.
 func (m *classicMember) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(m.session/beatsPerSession, time.Second))
 	defer cancel()
@@ -248,35 +249,35 @@ func (m *classicMember) beat(ctx context.Context) error {
 	return nil
 }
 
-// watch closes orphaned when there are partitions that nobody has: a topic has another number of them than it had when they
-// were dealt (a static leader that came back to its group has dealt nothing, KIP-814: it looks at who has what), or one that was
-// to be given back is with nobody.
+// watch closes orphaned when there are partitions that no member has: a topic has another number of them than it had
+// when they were assigned (a static leader that came back to its group has assigned nothing, KIP-814: it looks at who
+// has what), or one that was to be given back is with no member.
 //
-// Who has given it back joins again without it. But if a static member stops between the two and comes back under its name,
-// the coordinator hands it what it was to keep (KIP-345), in the same generation: it has nothing to give back, and the others
-// have not heard of anything. While somebody still drains, joining again changes nothing.
-func (m *classicMember) watch(ctx context.Context, mine deal, orphaned chan<- struct{}) {
-	for looks := 1; wait.Sleep(ctx, growthWatch); looks++ {
-		if mine.withheld && looks >= handOverLooks {
-			m.log.Info().Msg("partitions that were to move are with nobody for long; they are dealt anew")
+// A member that has given it back joins again without it. But if a static member stops between the two and comes back
+// under its name, the coordinator hands it what was assigned to it (KIP-345), in the same generation: it has nothing to
+// give back, and the others have not heard of anything. While a member still drains, joining again changes nothing.
+func (m *classicMember) watch(ctx context.Context, mine decision, orphaned chan<- struct{}) {
+	for checks := 1; wait.Sleep(ctx, watchInterval); checks++ {
+		if mine.pending && checks >= stuckChecks {
+			m.log.Info().Msg("partitions that were to move are with no member for long; they are assigned again")
 			close(orphaned)
 			return
 		}
 		var err error
-		if mine.counts == nil {
-			mine.counts, err = m.wire.DealtPartitions(ctx, m.cfg.Group)
+		if mine.partitions == nil {
+			mine.partitions, err = m.wire.AssignedPartitions(ctx, m.cfg.Group)
 		}
 		var counts map[string]int32
 		if err == nil {
-			counts, err = m.wire.PartitionCounts(ctx, slices.Sorted(maps.Keys(mine.counts)))
+			counts, err = m.wire.PartitionCounts(ctx, slices.Sorted(maps.Keys(mine.partitions)))
 		}
 		if err != nil {
 			m.wire.Reset()
 			continue
 		}
 		for topic, n := range counts {
-			if n != mine.counts[topic] {
-				m.log.Info().Str("topic", topic).Int32("partitions", n).Int32("before", mine.counts[topic]).
+			if n != mine.partitions[topic] {
+				m.log.Info().Str("topic", topic).Int32("partitions", n).Int32("before", mine.partitions[topic]).
 					Msg("the number of partitions has changed")
 				close(orphaned)
 				return

@@ -107,7 +107,8 @@ func TestClassicStopsWhileJoining(t *testing.T) {
 	}
 }
 
-// A stop while a rebalance waits for somebody else: what drains is committed all the same, and then nobody is waited for.
+// A stop while a rebalance waits for somebody else: what drains is committed all the same, and then nobody is waited
+// for.
 func TestClassicStopsInRebalance(t *testing.T) {
 	c := memberBroker(t, 2)
 	l := kafkatest.NewLedger()

@@ -5,163 +5,170 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
-// holdings are the partitions that the group has given to a member, and the calls of their owner. Each call has a goroutine
-// of its own, so that the member goes on in the group however long a drain takes.
+// holdings are the partitions of a member, and the calls of their owner. Each call has a goroutine of its own, so that
+// the member goes on in the group however long a drain takes.
 //
-// A partition is in here from before its grant until its release has returned. All that time the member claims it when it
-// joins, also again and again while it drains, so that nobody else can get it.
+// A partition is assigned (the group wants this member to have it), owned (granted to the owner), revoking (its release
+// is under way), or both assigned and revoking: then it is granted again when the release has returned. It is in here
+// from before its grant until its release has returned. All that time the member reports it as owned when it joins,
+// also again and again while it drains, so that no other member can get it.
 type holdings struct {
-	owner  Owner
-	signal chan struct{} // partitions have been given back
-	calls  sync.WaitGroup
+	owner    Owner
+	released wait.Signal // partitions have been given back
+	calls    sync.WaitGroup
 
 	mu       sync.Mutex
-	epoch    *memberLease // of new grants
-	held     map[int32]*holding
-	assigned map[int32]bool // what we are to have, as last heard
-	claimed  map[int32]bool // what the group was told that we have
-	settled  bool           // assigned is not about to change
-	idle     bool           // the owner knows that it has nothing
+	lease    *memberLease // of new grants
+	owned    map[int32]*holding
+	assigned map[int32]bool // as last heard
+	reported map[int32]bool // what the group was told that this member owns
+	pending  bool           // more may still be assigned, which others have not given back yet
+	toldNone bool           // the owner knows that it has nothing
 	stopping bool
 }
 
 type holding struct {
-	grant   *grant
-	leaving bool // asked back
-	lost    bool // the group has taken it away
+	grant    *grant
+	revoking bool // asked back
+	lost     bool // the group has taken it away
 }
 
 // grant is a call of Owner.Grant.
 type grant struct {
 	cancel   context.CancelFunc
 	returned chan struct{}
-	kept     int // partitions of it that are not asked back
+	left     int // partitions of it that are not asked back
 }
 
-func newHoldings(owner Owner, epoch *memberLease) *holdings {
-	return &holdings{owner: owner, epoch: epoch, signal: make(chan struct{}, 1), held: map[int32]*holding{}}
+func newHoldings(owner Owner, lease *memberLease) *holdings {
+	return &holdings{owner: owner, lease: lease, released: wait.NewSignal(), owned: map[int32]*holding{}}
 }
 
-// claim returns what nobody else may have yet.
-func (h *holdings) claim() []int32 {
+// report returns what the member is to report as owned, in ascending order: no other member may have it yet.
+func (h *holdings) report() []int32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.claimed = map[int32]bool{}
-	for id, held := range h.held {
-		if !held.lost || h.assigned[id] {
-			h.claimed[id] = true
+	h.reported = map[int32]bool{}
+	for id, holding := range h.owned {
+		if !holding.lost || h.assigned[id] {
+			h.reported[id] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(h.claimed))
+	return slices.Sorted(maps.Keys(h.reported))
 }
 
-// freed says whether the group still waits for partitions that have been given back: then it is time to join without them.
-func (h *holdings) freed() bool {
+// outdated says whether the group still waits for partitions that have been given back: then it is time to join without
+// them.
+func (h *holdings) outdated() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopping {
-		return false // a static member that stops keeps its claims for its next start
+		return false // a static member that stops owns in the group what it is to have at its next start
 	}
-	for id := range h.claimed {
-		if h.held[id] == nil && !h.assigned[id] {
+	for id := range h.reported {
+		if h.owned[id] == nil && !h.assigned[id] {
 			return true
 		}
 	}
 	return false
 }
 
-// vacant says whether the owner holds nothing, is to have nothing, as last heard, and does not know that yet.
-func (h *holdings) vacant() bool {
+// unassigned says whether the owner has nothing, nothing is assigned, as last heard, and the owner does not know that
+// yet.
+func (h *holdings) unassigned() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.held) == 0 && len(h.assigned) == 0 && !h.idle && !h.stopping
+	return len(h.owned) == 0 && len(h.assigned) == 0 && !h.toldNone && !h.stopping
 }
 
-// assign grants what is new and releases what is not in partitions any more; what stays is not touched.
-func (h *holdings) assign(partitions []int32, settled bool) {
+// assign grants what is new and revokes what is not in partitions any more; what stays is not touched. pending says
+// that more may follow that others have not given back yet.
+func (h *holdings) assign(partitions []int32, pending bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.settled = settled
+	h.pending = pending
 	h.assigned = make(map[int32]bool, len(partitions))
 	for _, id := range partitions {
 		h.assigned[id] = true
 	}
-	h.release(func(id int32) bool { return !h.assigned[id] })
+	h.revoke(func(id int32) bool { return !h.assigned[id] })
 	h.grant()
 }
 
-// lose drops everything, because the group has given it to others: nothing of it can be committed any more. New grants
-// are under the given epoch.
+// lose revokes everything, because the group has given it to others: nothing of it can be committed any more. New
+// grants are under the given lease.
 func (h *holdings) lose(next *memberLease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.epoch.lose()
-	h.epoch = next
-	h.assigned, h.settled = nil, false
-	for _, held := range h.held {
-		held.lost = true
+	h.lease.lose()
+	h.lease = next
+	h.assigned, h.pending = nil, true
+	for _, holding := range h.owned {
+		holding.lost = true
 	}
-	h.release(func(int32) bool { return true })
+	h.revoke(func(int32) bool { return true })
 }
 
-// stop releases everything and grants nothing any more. It returns when the owner has returned from all calls.
+// stop revokes everything and grants nothing any more. It returns when the owner has returned from all calls.
 func (h *holdings) stop() {
 	h.mu.Lock()
 	h.stopping = true
-	h.release(func(int32) bool { return true })
+	h.revoke(func(int32) bool { return true })
 	h.mu.Unlock()
 	h.calls.Wait()
 }
 
-// grant hands over what is assigned and not at hand. It requires mu.
+// grant hands over what is assigned and not owned. It requires mu.
 func (h *holdings) grant() {
 	if h.stopping {
 		return
 	}
 	var added []int32
 	for id := range h.assigned {
-		if h.held[id] == nil {
+		if h.owned[id] == nil {
 			added = append(added, id)
 		}
 	}
-	nothing := len(h.held) == 0 && len(added) == 0
-	if len(added) == 0 && (!nothing || h.idle || !h.settled) {
+	none := len(h.owned) == 0 && len(added) == 0
+	if len(added) == 0 && (!none || h.toldNone || h.pending) {
 		return
 	}
-	h.idle = nothing
+	h.toldNone = none
 	slices.Sort(added)
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &grant{cancel: cancel, returned: make(chan struct{}), kept: len(added)}
+	g := &grant{cancel: cancel, returned: make(chan struct{}), left: len(added)}
 	for _, id := range added {
-		h.held[id] = &holding{grant: g}
+		h.owned[id] = &holding{grant: g}
 	}
-	epoch := h.epoch
+	lease := h.lease
 	h.calls.Go(func() {
 		defer close(g.returned)
-		if nothing {
+		if none {
 			defer cancel()
 		}
-		h.owner.Grant(ctx, epoch, added)
+		h.owner.Grant(ctx, lease, added)
 	})
 }
 
-// release asks back what is not on its way out already. It requires mu.
-func (h *holdings) release(which func(int32) bool) {
+// revoke asks back what is not being revoked already. It requires mu.
+func (h *holdings) revoke(which func(int32) bool) {
 	var ids []int32
 	grants := map[*grant]bool{}
-	for id, held := range h.held {
-		if held.leaving || !which(id) {
+	for id, holding := range h.owned {
+		if holding.revoking || !which(id) {
 			continue
 		}
 		ids = append(ids, id)
-		held.leaving = true
-		grants[held.grant] = true
+		holding.revoking = true
+		grants[holding.grant] = true
 		// A grant that still looks for where to start is not cut short for some of its partitions: the others would never
 		// be put to work.
-		if held.grant.kept--; held.grant.kept == 0 {
-			held.grant.cancel()
+		if holding.grant.left--; holding.grant.left == 0 {
+			holding.grant.cancel()
 		}
 	}
 	if len(ids) == 0 {
@@ -176,13 +183,10 @@ func (h *holdings) release(which func(int32) bool) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		for _, id := range ids {
-			delete(h.held, id)
+			delete(h.owned, id)
 		}
-		h.idle = false
-		h.grant() // meanwhile they may have been given to us again
-		select {
-		case h.signal <- struct{}{}:
-		default:
-		}
+		h.toldNone = false
+		h.grant() // meanwhile they may have been assigned again
+		h.released.Set()
 	})
 }

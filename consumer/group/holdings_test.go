@@ -17,21 +17,21 @@ func TestGrantedAgainAfterTheDrain(t *testing.T) {
 		drain := make(chan struct{})
 		owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger(), Drain: func([]int32) { <-drain }}
 		h := newHoldings(owner, deadLease())
-		h.assign([]int32{0, 1}, true)
-		h.assign([]int32{0}, true)
+		h.assign([]int32{0, 1}, false)
+		h.assign([]int32{0}, false)
 		synctest.Wait()
-		if got := h.claim(); !slices.Equal(got, []int32{0, 1}) {
+		if got := h.report(); !slices.Equal(got, []int32{0, 1}) {
 			t.Errorf("claims %v while it drains", got)
 		}
-		h.assign([]int32{0, 1}, true)
+		h.assign([]int32{0, 1}, false)
 		synctest.Wait()
 		if grants, _ := owner.Calls(); grants != 1 {
 			t.Errorf("%d grants while it drains", grants)
 		}
 		close(drain)
 		synctest.Wait()
-		if grants, releases := owner.Calls(); grants != 2 || releases != 1 || h.freed() {
-			t.Errorf("%d grants, %d releases, freed %v", grants, releases, h.freed())
+		if grants, releases := owner.Calls(); grants != 2 || releases != 1 || h.outdated() {
+			t.Errorf("%d grants, %d releases, freed %v", grants, releases, h.outdated())
 		}
 		h.stop()
 		if wrong := owner.Ledger.Faults(); len(wrong) > 0 {
@@ -45,13 +45,13 @@ func TestGrantIsCutShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		owner := &hangingOwner{}
 		h := newHoldings(owner, deadLease())
-		h.assign([]int32{0, 1}, true)
-		h.assign([]int32{0}, true)
+		h.assign([]int32{0, 1}, false)
+		h.assign([]int32{0}, false)
 		synctest.Wait()
 		if owner.cut || len(owner.released) > 0 {
 			t.Fatalf("cut short %v, released %v", owner.cut, owner.released)
 		}
-		h.assign(nil, true)
+		h.assign(nil, false)
 		synctest.Wait()
 		slices.Sort(owner.released)
 		if !owner.cut || !slices.Equal(owner.released, []int32{0, 1}) {
@@ -93,16 +93,16 @@ func TestNothingToHold(t *testing.T) {
 				t.Errorf("%s: %d grants, want %d", when, grants, want)
 			}
 		}
-		h.assign(nil, false)
+		h.assign(nil, true)
 		expect("while partitions move", 0)
-		h.assign(nil, true)
-		h.assign(nil, true)
+		h.assign(nil, false)
+		h.assign(nil, false)
 		expect("when all is settled", 1)
-		h.assign([]int32{3}, true)
+		h.assign([]int32{3}, false)
 		expect("with a partition", 2)
-		h.assign(nil, true)
+		h.assign(nil, false)
 		expect("without it again", 3)
-		h.assign([]int32{3}, true)
+		h.assign([]int32{3}, false)
 		h.lose(deadLease())
 		expect("thrown out", 4)
 		h.stop()
@@ -118,18 +118,18 @@ func TestLose(t *testing.T) {
 		me := newIdentity(kafkawire.GroupMember{Member: kafkawire.Member{ID: "first", Generation: 4}})
 		first, second := newLease(commits{}, me), newLease(commits{}, me)
 		h := newHoldings(owner, first)
-		h.assign([]int32{0, 1}, true)
+		h.assign([]int32{0, 1}, false)
 		synctest.Wait()
 		h.lose(second)
 		me.set("second", 7)
-		if got := h.claim(); len(got) != 0 {
+		if got := h.report(); len(got) != 0 {
 			t.Errorf("claims %v of what it lost", got)
 		}
 		if m := first.Member(); m.ID != "first" || m.Generation != 4 {
 			t.Errorf("the lost epoch commits as %+v", m)
 		}
-		h.assign([]int32{1}, true)
-		if got := h.claim(); !slices.Equal(got, []int32{1}) {
+		h.assign([]int32{1}, false)
+		if got := h.report(); !slices.Equal(got, []int32{1}) {
 			t.Errorf("claims %v, want what it is to have", got)
 		}
 		close(drain)

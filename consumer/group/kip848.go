@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/google/uuid"
@@ -12,42 +13,42 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// KIP848 is membership by the consumer group protocol of Kafka 4 (group.protocol=consumer in Kafka's own clients), where
-// the coordinator deals out the partitions: moves are quick, and members need no assignment strategy in common.
+// KIP848 is membership by the consumer group protocol of Kafka 4 (group.protocol=consumer in Kafka's own clients),
+// where the coordinator assigns the partitions: moves are quick, and members need no assignment strategy in common.
 //
 // A member that dies is missed only after the brokers' group.consumer.session.timeout.ms, 45 s by default. A static one
-// that comes back before that takes its place over from its former life at once.
+// that comes back before that fences its previous incarnation at once.
 //
 // Ask kafkawire.Client.OffersConsumerProtocol first: older brokers cut the connection.
-type KIP848 struct{ place }
+type KIP848 struct{ member }
 
 // NewKIP848 does not connect yet. The client may be the one that commits, as in NewClassic.
-func NewKIP848(cfg MemberConfig, wire *kafkawire.Client, log zerolog.Logger) *KIP848 {
-	return &KIP848{newPlace(cfg, wire, log)}
+func NewKIP848(cfg Config, wire *kafkawire.Client, log zerolog.Logger) *KIP848 {
+	return &KIP848{newMember(cfg, wire, log)}
 }
 
 const (
-	// A member hears of what it is to give back, and of what it gets, in the answer to a heartbeat and in no other way. At the
-	// brokers' default of 5 s, a member that joins would wait for that long, twice. They do not mind more: without news a
-	// heartbeat costs them no write.
+	// A member hears of what it is to give back, and of what it gets, in the answer to a heartbeat and in no other way. At
+	// the brokers' default of 5 s, a member that joins would wait for that long, twice. They do not mind more: without
+	// news a heartbeat costs them no write.
 	calmBeat  = time.Second
 	quickBeat = 200 * time.Millisecond // just after something has changed: the next change follows
 
-	heartbeatTimeout = 5 * time.Second
-	commitPatience   = 15 * time.Second // with an epoch that we have not heard of yet
+	heartbeatTimeout   = 5 * time.Second
+	newerEpochDeadline = 15 * time.Second // of a commit that waits until this member hears of a newer epoch
 )
 
-// Join joins the group and stays a member until ctx ends, then has owner give the partitions back and leaves. It calls
-// owner from goroutines of its own, never two calls for the same partition at a time. It returns an error only if another instance has taken our place under the same InstanceID;
-// everything else is tried again until ctx ends.
+// Join joins the group and stays in it until ctx ends, then has owner give the partitions back and leaves. It calls
+// owner from goroutines of its own, never two calls for the same partition at a time. It returns an error only if
+// another instance has fenced this one under the same InstanceID; everything else is tried again until ctx ends.
 func (k *KIP848) Join(ctx context.Context, owner Owner) error {
-	m := &kip848Member{KIP848: k, hurry: make(chan struct{}, 1)}
+	m := &kip848Member{KIP848: k, hurry: wait.NewSignal()}
 	m.identity = newIdentity(kafkawire.GroupMember{
 		Member:     kafkawire.Member{Group: k.cfg.Group, ID: uuid.NewString(), Generation: kafkawire.EpochJoining},
 		InstanceID: k.cfg.InstanceID,
 	})
 	m.holdings = newHoldings(owner, m.newLease())
-	err := k.hold(ctx, m.holdings, m.keepPlace)
+	err := k.run(ctx, m.holdings, m.participate)
 	if err == nil {
 		k.leave(ctx, m.depart)
 	}
@@ -58,7 +59,8 @@ func (k *KIP848) Join(ctx context.Context, owner Owner) error {
 func fixKIP848(err error) string {
 	switch {
 	case errors.Is(err, kafka.GroupIdNotFound): // a group of another type than the request's, too
-		return "the group has members of another protocol: stop them, set kafka.group-protocol to theirs, or set another kafka.group"
+		return "the group has members of another protocol: stop them, set kafka.group-protocol to theirs, " +
+			"or set another kafka.group"
 	case errors.Is(err, kafkawire.UnsupportedAssignor), errors.Is(err, kafka.UnsupportedVersion):
 		return "the brokers do not take part: set kafka.group-protocol to classic"
 	case errors.Is(err, kafka.InvalidGroupId):

@@ -7,62 +7,63 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
 )
 
-// kip848Member keeps a place in the group, on one goroutine: one heartbeat after another.
+// kip848Member takes part in the group, on one goroutine: one heartbeat after another.
 type kip848Member struct {
 	*KIP848
 	identity *identity
 	holdings *holdings
-	hurry    chan struct{} // a commit has met a newer epoch than we know
+	hurry    wait.Signal // a commit has met a newer epoch than this member knows
 	topic    kafkawire.TopicID
 
 	assigned []int32 // as last heard; nil: nothing yet
-	told     []int32 // what the coordinator knows that we have
-	doubtful bool    // an answer may be lost, and an assignment with it: the next heartbeat reports everything
+	reported []int32 // what the coordinator knows that this member owns
+	inDoubt  bool    // an answer may be lost, and an assignment with it: the next heartbeat reports everything
 	interval time.Duration
 	changed  time.Time // when something last did
 }
 
-// keepPlace returns when ctx ends, or with an error that trying again does not cure.
-func (m *kip848Member) keepPlace(ctx context.Context) error {
-	var t trouble
+// participate returns when ctx ends, or with an error that trying again does not cure.
+func (m *kip848Member) participate(ctx context.Context) error {
+	var failing retry
 	for ctx.Err() == nil {
 		err := m.beat(ctx)
-		wait := m.untilNext()
-		if m.doubtful = err != nil; m.doubtful {
-			wait = t.next()
+		pause := m.untilNext()
+		if m.inDoubt = err != nil; m.inDoubt {
+			pause = failing.backoff()
 		} else {
-			t.over()
+			failing = retry{}
 		}
 		switch {
 		case err == nil, ctx.Err() != nil:
 		case errors.Is(err, kafka.FencedInstanceID), errors.Is(err, kafkawire.FencedMemberEpoch) && m.atRest(ctx):
 			m.lose(err)
-			return m.replaced(kafka.FencedInstanceID)
+			return m.fenced(kafka.FencedInstanceID)
 		case errors.Is(err, kafka.UnknownMemberId), errors.Is(err, kafkawire.FencedMemberEpoch):
 			m.lose(err)
 			m.rejoin(ctx)
 		case errors.Is(err, kafkawire.UnreleasedInstanceID):
-			if err := m.takeOver(ctx, err); err != nil {
-				m.complain(&t, err)
+			if err := m.fencePrevious(ctx, err); err != nil {
+				m.report(&failing, err)
 			} else {
-				wait = 0
+				pause = 0
 			}
 		default:
-			m.complain(&t, err)
+			m.report(&failing, err)
 		}
-		m.await(ctx, wait)
+		m.await(ctx, pause)
 	}
 	return nil
 }
 
-func (m *kip848Member) complain(t *trouble, err error) {
-	t.complain(&m.log, err, fixKIP848(err))
+func (m *kip848Member) report(failing *retry, err error) {
+	failing.report(&m.log, err, fixKIP848(err))
 	m.wire.Reset()
 }
 
@@ -81,7 +82,7 @@ func (m *kip848Member) await(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-m.holdings.signal:
+	case <-m.holdings.released:
 	case <-m.hurry:
 	}
 }
@@ -92,8 +93,8 @@ func (m *kip848Member) beat(ctx context.Context) error {
 	defer cancel()
 	member, _ := m.identity.get()
 	beat := kafkawire.ConsumerHeartbeat{GroupMember: member}
-	owned := m.holdings.claim() // nothing, when joining
-	if member.Generation == kafkawire.EpochJoining || m.doubtful || !slices.Equal(owned, m.told) {
+	owned := m.holdings.report() // nothing, when joining
+	if member.Generation == kafkawire.EpochJoining || m.inDoubt || !slices.Equal(owned, m.reported) {
 		m.changed = time.Now()
 		beat.Report = &kafkawire.ConsumerReport{Topics: []string{m.cfg.Topic}, RebalanceTimeout: m.cfg.RebalanceTimeout}
 		if len(owned) > 0 {
@@ -104,7 +105,7 @@ func (m *kip848Member) beat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.told, m.interval = owned, answer.Interval
+	m.reported, m.interval = owned, answer.Interval
 	if answer.Epoch != member.Generation {
 		m.changed = time.Now()
 		m.identity.set(member.ID, answer.Epoch)
@@ -114,22 +115,24 @@ func (m *kip848Member) beat(ctx context.Context) error {
 			return err
 		}
 	}
-	return m.settle(ctx)
+	return m.confirmUnassigned(ctx)
 }
 
-// assign takes what the coordinator gives, and gives back what it does not give any more.
-func (m *kip848Member) assign(ctx context.Context, answer kafkawire.ConsumerPlace) error {
+// assign takes what the coordinator assigns, and gives back what it does not assign any more.
+func (m *kip848Member) assign(ctx context.Context, answer kafkawire.ConsumerAssignment) error {
 	if _, known := answer.Assigned[m.topic]; !known && len(answer.Assigned) > 0 {
 		id, err := m.wire.TopicID(ctx, m.cfg.Topic)
 		if err != nil {
 			return err
 		}
 		if _, known := answer.Assigned[id]; !known {
-			return fmt.Errorf("partitions of another topic than %s are assigned: %w", m.cfg.Topic, kafka.UnknownTopicOrPartition)
+			return fmt.Errorf("partitions of another topic than %s are assigned: %w", m.cfg.Topic,
+				kafka.UnknownTopicOrPartition)
 		}
 		if m.topic != (kafkawire.TopicID{}) {
-			m.log.Warn().Str("topic", m.cfg.Topic).Msg("the topic was deleted and made again; what was held of the former one is dropped uncommitted")
-			m.drop()
+			m.log.Warn().Str("event", "topic_recreated").Str("topic", m.cfg.Topic).
+				Msg("the topic was deleted and made again; what was held of the former one is dropped uncommitted")
+			m.loseAll()
 		}
 		m.topic = id
 	}
@@ -139,59 +142,53 @@ func (m *kip848Member) assign(ctx context.Context, answer kafkawire.ConsumerPlac
 		m.log.Info().Int32("generation", answer.Epoch).Ints32("partitions", partitions).Msg("joined the consumer group")
 	}
 	m.assigned = append([]int32{}, partitions...)
-	m.holdings.assign(partitions, false)
+	m.holdings.assign(partitions, true)
 	return nil
 }
 
-// settle tells the owner that it gets nothing, once that is certain: an empty assignment may only mean that others have
-// not given back yet what we are to have.
-func (m *kip848Member) settle(ctx context.Context) error {
-	if !m.holdings.vacant() {
+// confirmUnassigned tells the owner that it gets nothing, once that is certain: an empty assignment may only mean that
+// others have not given back yet what this member is to have.
+func (m *kip848Member) confirmUnassigned(ctx context.Context) error {
+	if !m.holdings.unassigned() {
 		return nil
 	}
 	member, _ := m.identity.get()
-	nothing, err := m.surplus(ctx, member.ID)
-	if nothing {
-		m.holdings.assign(nil, true)
+	none, err := m.targetsNone(ctx, member.ID)
+	if none {
+		m.holdings.assign(nil, false)
 	}
 	return err
 }
 
-// lose is drop because the group has gone on without us.
+// lose is loseAll because the group has gone on without this member.
 func (m *kip848Member) lose(why error) {
-	m.dropped(why)
-	m.drop()
+	m.logLost(why)
+	m.loseAll()
 }
 
-// drop gives all partitions up without a commit.
-func (m *kip848Member) drop() {
-	m.told, m.assigned = nil, nil
+// loseAll revokes all partitions without a commit.
+func (m *kip848Member) loseAll() {
+	m.reported, m.assigned = nil, nil
 	m.holdings.lose(m.newLease())
 }
 
 func (m *kip848Member) newLease() *memberLease {
 	return newLease(commits{
 		wire: m.wire, send: (*kafkawire.Client).CommitMemberOffsets, topic: m.cfg.Topic,
-		outdated: []error{kafkawire.StaleMemberEpoch}, patience: commitPatience,
-		hurry: func() {
-			select {
-			case m.hurry <- struct{}{}:
-			default:
-			}
-		},
+		outdated: []error{kafkawire.StaleMemberEpoch}, timeout: newerEpochDeadline, hurry: m.hurry.Set,
 	}, m.identity)
 }
 
-// rejoin makes us another member. Under the id that we had, a commit from before might still be taken; and what it still
-// has in the group, if it is known there, is let go.
+// rejoin makes this another member. Under the id that it had, a commit from before might still be accepted; and what
+// that id still has in the group, if it is known there, is let go.
 func (m *kip848Member) rejoin(ctx context.Context) {
 	if err := m.depart(ctx); err != nil {
-		m.log.Debug().Err(err).Msg("leaving the consumer group before joining it anew failed")
+		m.log.Debug().Err(err).Msg("leaving the consumer group before joining it again failed")
 	}
 	m.identity.set(uuid.NewString(), kafkawire.EpochJoining)
 }
 
-// depart gives the place up; a static member's partitions wait for its next life, unless that is not to come.
+// depart leaves the group; a static member's partitions wait for its next start, unless that is not to come.
 func (m *kip848Member) depart(ctx context.Context) error {
 	member, _ := m.identity.get()
 	member.Generation = kafkawire.EpochLeaving
@@ -205,32 +202,37 @@ func (m *kip848Member) depart(ctx context.Context) error {
 	return err
 }
 
-// atRest says whether somebody else has put us to rest, who is about to take over and has not joined yet.
+// atRest says whether another instance has put this member to rest: it is about to join under the same instance id and
+// has not done so yet.
 func (m *kip848Member) atRest(ctx context.Context) bool {
 	group, err := m.wire.DescribeConsumerGroup(ctx, m.cfg.Group)
 	member, _ := m.identity.get()
-	return err == nil && m.cfg.InstanceID != "" && slices.ContainsFunc(group.Members, func(peer kafkawire.ConsumerGroupMember) bool {
+	if err != nil || m.cfg.InstanceID == "" {
+		return false
+	}
+	return slices.ContainsFunc(group.Members, func(peer kafkawire.ConsumerGroupMember) bool {
 		return peer.InstanceID == m.cfg.InstanceID && (peer.ID != member.ID || peer.Epoch == kafkawire.EpochResting)
 	})
 }
 
-// takeOver has our former life, which died without a word, let go of our instance id. Were it somebody else who is alive,
-// they would be told by FencedInstanceID. It returns why if there is nobody.
-func (m *kip848Member) takeOver(ctx context.Context, why error) error {
+// fencePrevious has the previous incarnation of this instance, which died without leaving, let go of the instance id.
+// Were it another instance that is alive, that one would be told by FencedInstanceID. It returns why if no member has
+// the id.
+func (m *kip848Member) fencePrevious(ctx context.Context, why error) error {
 	group, err := m.wire.DescribeConsumerGroup(ctx, m.cfg.Group)
 	if err != nil {
 		return err
 	}
-	former, _ := m.identity.get()
+	previous, _ := m.identity.get()
 	for _, peer := range group.Members {
-		if former.InstanceID == "" || peer.InstanceID != former.InstanceID {
+		if previous.InstanceID == "" || peer.InstanceID != previous.InstanceID {
 			continue
 		}
-		former.ID, former.Generation = peer.ID, kafkawire.EpochResting
-		if _, err := m.wire.ConsumerHeartbeat(ctx, kafkawire.ConsumerHeartbeat{GroupMember: former}); err != nil {
-			return fmt.Errorf("taking over from member %s: %w", peer.ID, err)
+		previous.ID, previous.Generation = peer.ID, kafkawire.EpochResting
+		if _, err := m.wire.ConsumerHeartbeat(ctx, kafkawire.ConsumerHeartbeat{GroupMember: previous}); err != nil {
+			return fmt.Errorf("fencing member %s: %w", peer.ID, err)
 		}
-		m.log.Info().Str("member", peer.ID).Msg("took over from a former life of this instance")
+		m.log.Info().Str("member", peer.ID).Msg("fenced a previous incarnation of this instance")
 		return nil
 	}
 	return why

@@ -18,7 +18,7 @@ import (
 func (s *stage) corpse(t *testing.T, instance string) kafkawire.GroupMember {
 	t.Helper()
 	dead := kafkawire.GroupMember{Member: kafkawire.Member{Group: s.topic, ID: "corpse"}, InstanceID: instance}
-	report := &kafkawire.ConsumerReport{Topics: []string{s.topic}, RebalanceTimeout: patience}
+	report := &kafkawire.ConsumerReport{Topics: []string{s.topic}, RebalanceTimeout: timeout}
 	eventually(t, "the member has all", func() bool {
 		place, err := s.admin.ConsumerHeartbeat(t.Context(), kafkawire.ConsumerHeartbeat{GroupMember: dead, Report: report})
 		if err != nil {
@@ -42,7 +42,7 @@ func TestKIP848TakesOver(t *testing.T) {
 	began := time.Now()
 	a := s.member(t, "a", "0", true)
 	eventually(t, "a has all", a.has(4))
-	if took := time.Since(began); took > patience/2 { // the session is 45 s
+	if took := time.Since(began); took > timeout/2 { // the session is 45 s
 		t.Errorf("it took %v", took)
 	}
 	if err := s.admin.CommitMemberOffsets(t.Context(), dead.Member, s.topic, at(0, 0)); !errors.Is(err, kafka.UnknownMemberId) {
@@ -183,7 +183,7 @@ func TestKIP848Reports(t *testing.T) {
 	join, ack, quiet := at(0), at(1), at(3)
 	if join.MemberEpoch != 0 || join.Topics == nil || len(join.Topics) != 0 || join.ServerAssignor != nil ||
 		!slices.Equal(join.SubscribedTopicNames, []string{testTopic}) ||
-		join.RebalanceTimeoutMillis != int32(patience.Milliseconds()) || join.InstanceID == nil {
+		join.RebalanceTimeoutMillis != int32(timeout.Milliseconds()) || join.InstanceID == nil {
 		t.Errorf("joined with %+v", join)
 	}
 	if len(ack.Topics) != 1 || !slices.Equal(ack.Topics[0].Partitions, []int32{0, 1}) || ack.MemberEpoch == 0 {

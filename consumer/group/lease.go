@@ -21,8 +21,8 @@ type Lease interface {
 	// Commit stores the next offset to read of each partition, with its metadata. An error leaves it open whether it was
 	// stored; offsets of another lease are refused by the group, not by this one.
 	Commit(ctx context.Context, offsets map[int32]kafkawire.OffsetAndMetadata) error
-	// Lost is closed when the group has given the partitions to others: nothing of them can be committed any more, and what
-	// is still answered of them is answered twice.
+	// Lost is closed when the group has given the partitions to others: nothing of them can be committed any more, and
+	// what is still answered of them is answered twice.
 	Lost() <-chan struct{}
 	// Member says who commits at the moment, for offsets that are committed in a transaction.
 	Member() kafkawire.Member

@@ -15,12 +15,12 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 const (
 	testTopic = "requests"
 	testGroup = "balanceq"
-	patience  = 20 * time.Second // of a test that waits for something that should come at once
+	timeout   = 20 * time.Second // of a test that waits for something that should come at once
 )
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	kafkatest.Eventually(t, patience, what, cond)
+	kafkatest.Eventually(t, timeout, what, cond)
 }
 
 func settings(c *kfake.Cluster) kafkawire.Settings {

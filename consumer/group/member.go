@@ -13,12 +13,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// MemberConfig says which group to join, and as whom.
-type MemberConfig struct {
+// Config says which group to join, and as which member.
+type Config struct {
 	Group string
 	Topic string
-	// InstanceID makes the member static (KIP-345): who comes back under the same one within the session timeout finds its
-	// partitions as they were, and nobody else stops for it. "": dynamic. No two members may have the same.
+	// InstanceID makes the member static (KIP-345): one that comes back under the same id within the session timeout finds
+	// its partitions as they were, and no other member stops for it. "": dynamic. No two members may have the same.
 	InstanceID string
 	// LeaveOnStop has a static member leave when it stops, for an instance that is not to come back: its partitions are
 	// free at once. Without it, they wait for it until the session is over. A dynamic member always leaves.
@@ -28,44 +28,45 @@ type MemberConfig struct {
 }
 
 // stays says whether the partitions wait for the member's next start when it stops.
-func (c MemberConfig) stays() bool { return c.InstanceID != "" && !c.LeaveOnStop }
+func (c Config) stays() bool { return c.InstanceID != "" && !c.LeaveOnStop }
 
-// place is what the kinds of membership have in common.
-type place struct {
-	cfg  MemberConfig
+// member is what both kinds of member have in common.
+type member struct {
+	cfg  Config
 	wire *kafkawire.Client
 	log  zerolog.Logger
 }
 
-func newPlace(cfg MemberConfig, wire *kafkawire.Client, log zerolog.Logger) place {
-	return place{cfg: cfg, wire: wire, log: log.With().Str("group", cfg.Group).Logger()}
+func newMember(cfg Config, wire *kafkawire.Client, log zerolog.Logger) member {
+	return member{cfg: cfg, wire: wire, log: log.With().Str("group", cfg.Group).Logger()}
 }
 
 const (
-	leaveTimeout = 5 * time.Second        // who does not get through is gone by the end of the session anyway
-	firstPause   = 100 * time.Millisecond // after a request that was refused; doubles
-	lastPause    = 2 * time.Second        // so that a broker that comes back is noticed soon
+	leaveTimeout = 5 * time.Second        // a member that does not get through is gone by the end of the session anyway
+	firstBackoff = 100 * time.Millisecond // after a request that was refused; doubles
+	lastBackoff  = 2 * time.Second        // so that a broker that comes back is noticed soon
 	quickFor     = 15 * time.Second       // how long heartbeats are frequent after a change: few drains are longer
-	passing      = 5 * time.Second        // how long trouble is normal: a new group, a coordinator that moves, a broker that starts
+	usualOutage  = 5 * time.Second        // how long failures are normal: a new group, a coordinator that moves, a broker's start
 )
 
-// hold has keep hold the place until ctx ends. Stopping comes in this order: the partitions are given back while the place
-// is kept, heartbeats, commits and all; then whatever is on its way is cut short. keep must return when its context ends.
-func (p *place) hold(ctx context.Context, h *holdings, keep func(context.Context) error) error {
-	kept, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
+// run has participate stay in the group until ctx ends. Stopping comes in this order: the partitions are given back
+// while the member is still in the group, heartbeats, commits and all; then whatever is on its way is cut short.
+// participate must return when its context ends.
+func (m *member) run(ctx context.Context, h *holdings, participate func(context.Context) error) error {
+	participating, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
 	stop := context.AfterFunc(ctx, func() {
 		h.stop()
-		giveUp()
+		leave()
 	})
 	defer stop()
-	err := keep(kept)
+	err := participate(participating)
 	h.stop()
 	return err
 }
 
-// leave repeats a request by which the group is left until it has got through, for a while.
-func (p *place) leave(ctx context.Context, send func(context.Context) error) {
+// leave repeats a request that leaves the group until it has got through, for a while.
+func (m *member) leave(ctx context.Context, send func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	for {
@@ -73,57 +74,55 @@ func (p *place) leave(ctx context.Context, send func(context.Context) error) {
 		if err == nil {
 			return
 		}
-		p.wire.Reset()
-		if !kafkawire.Transient(err) || !wait.Sleep(ctx, firstPause) {
-			p.log.Warn().Err(err).Msg("leaving the consumer group failed; its partitions are free when the session is over")
+		m.wire.Reset()
+		if !kafkawire.Transient(err) || !wait.Sleep(ctx, firstBackoff) {
+			m.log.Warn().Str("event", "group_leave_failed").Err(err).
+				Msg("leaving the consumer group failed; its partitions are free when the session is over")
 			return
 		}
 	}
 }
 
-// surplus says of a group in which the coordinator deals whether a member is to have nothing.
-func (p *place) surplus(ctx context.Context, id string) (bool, error) {
-	group, err := p.wire.DescribeConsumerGroup(ctx, p.cfg.Group)
-	return err == nil && group.Dealt && slices.ContainsFunc(group.Members, func(m kafkawire.ConsumerGroupMember) bool {
-		return m.ID == id && m.Due == 0
+// targetsNone says of a group in which the coordinator assigns whether the member with that id is to have no partition.
+func (m *member) targetsNone(ctx context.Context, id string) (bool, error) {
+	group, err := m.wire.DescribeConsumerGroup(ctx, m.cfg.Group)
+	return err == nil && group.Assigned && slices.ContainsFunc(group.Members, func(peer kafkawire.ConsumerGroupMember) bool {
+		return peer.ID == id && peer.Target == 0
 	}), err
 }
 
-// replaced says what FencedInstanceID means to people.
-func (p *place) replaced(err error) error {
-	return fmt.Errorf("consumer group %s: another instance uses the same kafka.instance-id %q and has taken over; "+
-		"give each instance an id of its own: %w", p.cfg.Group, p.cfg.InstanceID, err)
+// fenced says what FencedInstanceID means to people.
+func (m *member) fenced(err error) error {
+	return fmt.Errorf("consumer group %s: another instance has started with the same kafka.instance-id %q and fenced this one; "+
+		"give each instance an id of its own: %w", m.cfg.Group, m.cfg.InstanceID, err)
 }
 
-// dropped logs that the group has taken everything away.
-func (p *place) dropped(why error) {
-	p.log.Warn().Err(why).
+// logLost tells that the group has taken everything away.
+func (m *member) logLost(why error) {
+	m.log.Warn().Str("event", "partitions_lost").Err(why).
 		Msg("the consumer group has gone on without this instance; what it held is dropped uncommitted and read again")
 }
 
-// trouble is that the place cannot be had or kept for now.
-type trouble struct {
-	since time.Time // zero: there is none
+// retry paces requests that keep failing. The zero value is that of a request that was answered.
+type retry struct {
+	since time.Time // of the first failure
 	wait  time.Duration
 }
 
-// over is called when a request has been answered as it should.
-func (t *trouble) over() { *t = trouble{} }
-
-// next returns how long to wait before the next try.
-func (t *trouble) next() time.Duration {
-	t.wait = min(max(2*t.wait, firstPause), lastPause)
-	return t.wait
+// backoff returns how long to wait before the next try.
+func (r *retry) backoff() time.Duration {
+	r.wait = min(max(2*r.wait, firstBackoff), lastBackoff)
+	return r.wait
 }
 
-// complain logs err, with what people can do about it: at debug level for as long as that is normal life.
-func (t *trouble) complain(log *zerolog.Logger, err error, fix string) {
-	if t.since.IsZero() {
-		t.since = time.Now()
+// report logs err, with what people can do about it: at debug level for as long as such a failure is normal.
+func (r *retry) report(log *zerolog.Logger, err error, fix string) {
+	if r.since.IsZero() {
+		r.since = time.Now()
 	}
 	event := log.Debug()
-	if !kafkawire.Transient(err) || time.Since(t.since) > passing {
-		event = log.Warn()
+	if !kafkawire.Transient(err) || time.Since(r.since) > usualOutage {
+		event = log.Warn().Str("event", "group_failing")
 	}
 	if fix != "" {
 		event.Str("fix", fix)
@@ -131,8 +130,7 @@ func (t *trouble) complain(log *zerolog.Logger, err error, fix string) {
 	event.Err(err).Msg("the consumer group does not answer as it should; trying again")
 }
 
-// identity is who we are in the group. Generations change while partitions are kept, so whoever commits asks for it each
-// time.
+// identity is which member this is in the group. Generations change while partitions stay, so every commit asks for it.
 type identity struct {
 	mu      sync.Mutex
 	member  kafkawire.GroupMember

@@ -85,8 +85,8 @@ func (f *fire) step() {
 		f.made++
 		name := fmt.Sprint(f.made) // static: a dynamic one whose answer is lost leaves a ghost for a session
 		change := func(o *memberOptions, owner *testOwner) {
-			o.InstanceID, o.LeaveOnStop, o.session = name, true, patience/2
-			o.RebalanceTimeout = patience / 4 // kfake waits for one member too many after one has left while it waited in SyncGroup
+			o.InstanceID, o.LeaveOnStop, o.session = name, true, timeout/2
+			o.RebalanceTimeout = timeout / 4 // kfake waits for one member too many after one has left while it waited in SyncGroup
 			owner.Drain = func([]int32) { <-time.After(time.Duration(f.roll(50)) * time.Millisecond) }
 		}
 		f.running = append(f.running, startMemberOf(f.t, f.kind, settings(f.cluster), f.ledger, name, change))

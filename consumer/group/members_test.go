@@ -193,7 +193,8 @@ func TestStaticRestartInAHandOver(t *testing.T) {
 	eventually(t, "all partitions are with somebody", func() bool { return leader.has(2)() && again.has(1)() && c.has(1)() })
 }
 
-// Two instances under one name: the second takes over, the first ends with an error that says so, and can commit nothing.
+// Two instances under one name: the second takes over, the first ends with an error that says so, and can commit
+// nothing.
 func TestReplaced(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newStage(t, k, 2)

@@ -29,17 +29,17 @@ type kind struct {
 
 // memberOptions are what either kind needs.
 type memberOptions struct {
-	MemberConfig
+	Config
 	session time.Duration // of kip848 it is the brokers'
 }
 
 var (
 	classic = kind{"classic", kmsg.Heartbeat, func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) joiner {
-		return NewClassic(ClassicConfig{o.MemberConfig, o.session}, wire, log)
+		return NewClassic(ClassicConfig{o.Config, o.session}, wire, log)
 	}}
 	kip848 = kind{"kip848", kmsg.ConsumerGroupHeartbeat,
 		func(o memberOptions, wire *kafkawire.Client, log zerolog.Logger) joiner {
-			return NewKIP848(o.MemberConfig, wire, log)
+			return NewKIP848(o.Config, wire, log)
 		}}
 )
 
@@ -82,7 +82,7 @@ type memberRig struct {
 }
 
 func testMember() memberOptions {
-	return memberOptions{MemberConfig{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, brief}
+	return memberOptions{Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: timeout}, brief}
 }
 
 // startMemberOf runs a member until the test ends.
@@ -105,7 +105,7 @@ func startMemberOf(
 		select {
 		case err := <-r.left:
 			return err
-		case <-time.After(patience):
+		case <-time.After(timeout):
 			return errors.New("Join did not return")
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 
@@ -21,7 +22,7 @@ func membership(ctx context.Context, cfg config.Config, wire *kafkawire.Client, 
 		}
 	}
 	if cfg.Kafka.Protocol(offered) == config.GroupConsumer {
-		return consumer.NewKIP848(memberConfig(cfg), wire, log), nil
+		return group.NewKIP848(memberConfig(cfg), wire, log), nil
 	}
-	return consumer.NewClassic(consumer.ClassicConfig{MemberConfig: memberConfig(cfg), SessionTimeout: cfg.Kafka.SessionTimeout}, wire, log), nil
+	return group.NewClassic(group.ClassicConfig{Config: memberConfig(cfg), SessionTimeout: cfg.Kafka.SessionTimeout}, wire, log), nil
 }

@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/processor"
 )
 
-func memberConfig(cfg config.Config) consumer.MemberConfig {
-	return consumer.MemberConfig{
+func memberConfig(cfg config.Config) group.Config {
+	return group.Config{
 		Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests, RebalanceTimeout: cfg.Kafka.RebalanceTimeout,
 		InstanceID: cfg.Kafka.InstanceID, LeaveOnStop: cfg.Kafka.LeaveOnStop,
 	}

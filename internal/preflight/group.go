@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 
@@ -76,9 +76,9 @@ func judgeGroup(k config.Kafka, protocol string, g kafkawire.Group, policy strin
 	switch {
 	case !g.Consumer && g.Type != kafkawire.ClassicType:
 		return closed(fmt.Sprintf("they use it for something else (protocol type %s)", g.Type), "")
-	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != consumer.Strategy:
+	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != group.Strategy:
 		return closed(fmt.Sprintf("they share out partitions by %s and we by %s, and the brokers let no two strategies into a group",
-			g.Strategy, consumer.Strategy), " (all of them: old and new cannot take turns one by one)")
+			g.Strategy, group.Strategy), " (all of them: old and new cannot take turns one by one)")
 	case !g.Consumer && protocol == config.GroupConsumer && (policy == "disabled" || policy == "downgrade"),
 		g.Consumer && protocol == config.GroupClassic && policy == "disabled":
 		theirs := config.GroupClassic
@@ -88,7 +88,7 @@ func judgeGroup(k config.Kafka, protocol string, g kafkawire.Group, policy strin
 		return closed(fmt.Sprintf("they speak the %s protocol and we the %s one, and the brokers do not let both into a group (%s=%s)",
 			theirs, protocol, configMigration, policy),
 			fmt.Sprintf(", or set kafka.group-protocol to %s, or %s to bidirectional", theirs, configMigration))
-	case g.Strategy == consumer.Strategy:
+	case g.Strategy == group.Strategy:
 		return nil
 	}
 	// Brokers let these in. Only the client id tells whether they are instances of ours.

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 
@@ -65,16 +65,16 @@ func TestJudgeGroup(t *testing.T) {
 	}{
 		"nobody":               {config.GroupClassic, kafkawire.Group{}, "", nil},
 		"nobody left":          {config.GroupClassic, classic(""), "", nil},
-		"ours":                 {config.GroupClassic, classic(consumer.Strategy, "us", "eu"), "", nil},
+		"ours":                 {config.GroupClassic, classic(group.Strategy, "us", "eu"), "", nil},
 		"another strategy":     {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional", []finding{held}},
 		"not known yet":        {config.GroupClassic, classic("", "us"), "", nil},
 		"consumer members":     {config.GroupClassic, members("us"), "downgrade", nil},
 		"consumer strangers":   {config.GroupClassic, members("us", "app"), "", []finding{strangers}},
 		"consumer to consumer": {config.GroupConsumer, members("app"), "disabled", []finding{strangers}},
-		"ours become consumer": {config.GroupConsumer, classic(consumer.Strategy, "us"), "bidirectional", nil},
-		"policy not known":     {config.GroupConsumer, classic(consumer.Strategy, "us"), "", nil},
+		"ours become consumer": {config.GroupConsumer, classic(group.Strategy, "us"), "bidirectional", nil},
+		"policy not known":     {config.GroupConsumer, classic(group.Strategy, "us"), "", nil},
 		"upgrade only":         {config.GroupConsumer, classic("range", "app"), "upgrade", []finding{strangers}},
-		"not let": {config.GroupConsumer, classic(consumer.Strategy, "us"), "disabled", []finding{{passing: true,
+		"not let": {config.GroupConsumer, classic(group.Strategy, "us"), "disabled", []finding{{passing: true,
 			problem: []string{"client id us", "they speak the classic protocol and we the consumer one",
 				"group.consumer.migration.policy=disabled"},
 			fix: []string{"kafka.group-protocol to classic", "bidirectional"}}}},

@@ -61,7 +61,8 @@ func refuse(c *kfake.Cluster, key kmsg.Key, codes ...kafka.Error) (done func() b
 	return func() bool { mu.Lock(); defer mu.Unlock(); return len(codes) == 0 }
 }
 
-// Thrown out of the group: everything is dropped, nothing of it can be committed, and the member joins again as another.
+// Thrown out of the group: everything is dropped, nothing of it can be committed, and the member joins again as
+// another.
 func TestThrownOut(t *testing.T) {
 	for _, tt := range []struct {
 		kind kind
