@@ -9,8 +9,6 @@ GO            ?= go
 GOLANGCI      ?= golangci-lint
 COMPOSE       ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 FUZZTIME      ?= 10s
-# Most tests wait for a broker or a timer, not for a core.
-PARALLEL      ?= 6
 CHAOS         ?= --short
 PACKAGES      ?= ./...
 
@@ -22,14 +20,14 @@ demo: ## Watch the whole thing work, in under a minute, with nothing but Go
 
 test: ## Run every test: against Kafka in a container where there is an engine, else an embedded broker
 	$(if $(RACE),,@echo "no C compiler: the race detector is off")
-	@$(GO) run ./tools/testrun -- $(RACE) -shuffle=on -parallel $(PARALLEL) -timeout 15m $(PACKAGES)
+	@$(GO) run ./tools/testrun -- $(RACE) -shuffle=on -timeout 15m $(PACKAGES)
 
 test-unit: ## Only the tests that need no broker, in half a minute
 	@$(GO) run ./tools/testrun -unit -- -shuffle=on $(PACKAGES)
 
 # What does not depend on the broker's version says so (kafkatest.OnlyOnce) and is skipped here.
 test-integration: ## Once more on another broker (BALANCEQ_TEST_KAFKA_IMAGE): only what depends on its version
-	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- $(RACE) -count=1 -shuffle=on -parallel $(PARALLEL) -timeout 15m \
+	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- $(RACE) -count=1 -shuffle=on -timeout 15m \
 	  ./internal/kafkatest ./internal/cli/... ./kafkawire/... ./producer/... ./consumer/... ./deadletter/... ./e2e
 
 build: ## Build the programs into bin/

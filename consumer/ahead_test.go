@@ -25,6 +25,7 @@ func drawRuns(t *rapid.T, next int64, most int) []run {
 
 // What was written is read again; what does not fit are the highest runs, and none that would have fitted.
 func TestAheadRoundTrip(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		next := rapid.Int64Range(0, 1<<50).Draw(t, "next")
 		runs := drawRuns(t, next, 40)
@@ -56,6 +57,7 @@ func TestAheadRoundTrip(t *testing.T) {
 
 // The form is what other versions read: it changes with noteVersion only.
 func TestAheadForm(t *testing.T) {
+	t.Parallel()
 	got, all := encodeAhead(300, slices.Values([]run{{301, 302}, {310, 510}}), aheadLimit)
 	want := base64.RawURLEncoding.EncodeToString([]byte{0xb1, 0xac, 0x02, 1, 1, 8, 0xc8, 0x01})
 	if got != want || !all {
@@ -65,6 +67,7 @@ func TestAheadForm(t *testing.T) {
 
 // The worst that the default window can bring fits, and the limit is one that brokers accept.
 func TestAheadFitsTheDefaultWindow(t *testing.T) {
+	t.Parallel()
 	var runs []run
 	for i := range int64(512) {
 		runs = append(runs, run{2*i + 1, 2*i + 2})
@@ -78,6 +81,7 @@ func TestAheadFitsTheDefaultWindow(t *testing.T) {
 }
 
 func TestDecodeAheadRefuses(t *testing.T) {
+	t.Parallel()
 	text := func(b ...byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 	const of = 7
 	huge := binary.AppendUvarint([]byte{noteVersion, of}, math.MaxInt64)

@@ -20,6 +20,7 @@ import (
 )
 
 func TestStartOffsets(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		start     Start
 		committed int64 // kafkawire.NoOffset: none
@@ -65,6 +66,7 @@ func TestStartOffsets(t *testing.T) {
 
 // Where to start is asked for until there is an answer: a guess would lose or repeat records.
 func TestGrantWaitsForTheStartOffset(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 5)...)
 	if err := storeOffsets(c, at(0, 3)); err != nil {
@@ -82,6 +84,7 @@ func TestGrantWaitsForTheStartOffset(t *testing.T) {
 
 // Partitions that are asked back before their start is known were never ours.
 func TestGrantIsTakenBackBeforeTheStartIsKnown(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	asked := make(chan struct{}, 100)
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress, Count: -1, When: func(kmsg.Request) bool {
@@ -107,6 +110,7 @@ func TestGrantIsTakenBackBeforeTheStartIsKnown(t *testing.T) {
 
 // Neither aborted records nor control records are handled, and neither holds the committed offset back.
 func TestTransactions(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 2)...)                    // 0, 1
 	produceTransaction(t, c, 0, true, requests(10, 2)...)  // 2, 3 and a marker
@@ -124,6 +128,7 @@ func TestTransactions(t *testing.T) {
 }
 
 func TestOffsetOutOfRange(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		start     Start
 		committed int64
@@ -163,6 +168,7 @@ func TestOffsetOutOfRange(t *testing.T) {
 
 // Records that are deleted while others are under way: those are finished first, then it goes on behind the hole.
 func TestRecordsDeletedMeanwhile(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	r := start(t, c, answerAll, nil)
 	r.delivery.setHold(true)
@@ -191,6 +197,7 @@ func TestRecordsDeletedMeanwhile(t *testing.T) {
 
 // Only the contiguous prefix of what is acknowledged is ever committed, and all of it.
 func TestCommitsThePrefix(t *testing.T) {
+	t.Parallel()
 	const n = 30
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, n)...)
@@ -228,6 +235,7 @@ func TestCommitsThePrefix(t *testing.T) {
 
 // A record with two messages is done when both are acknowledged.
 func TestBothMessagesMustBeAcknowledged(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 1)...)
 	both := func(ctx context.Context, lane *Lane) {
@@ -250,6 +258,7 @@ func TestBothMessagesMustBeAcknowledged(t *testing.T) {
 
 // A commit that fails is made again, even if nothing moves meanwhile.
 func TestCommitIsRetried(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 3)...)
 	var tries atomic.Int64
@@ -272,6 +281,7 @@ func TestCommitIsRetried(t *testing.T) {
 
 // A grant without partitions is a place in the group too.
 func TestEmptyGrant(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	r := start(t, c, answerAll, nil)
 	r.grant()
@@ -285,6 +295,7 @@ func TestEmptyGrant(t *testing.T) {
 }
 
 func TestRunReturnsTheErrorOfTheMembership(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("no such group")
 	c := broker(t, 1)
 	wire := kafkawire.NewClient(settings(c), testTopic)

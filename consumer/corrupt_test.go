@@ -85,6 +85,7 @@ func produceGarbage(t *testing.T, c *kfake.Cluster, partition int32, values ...s
 // A batch that cannot be read holds its own partition up and no other one, the lag is right, people are told what to do, and when
 // they have done it the partition goes on.
 func TestCorruptBatch(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 2)
 	produce(t, c, 0, requests(1, 3)...)
 	produceGarbage(t, c, 0, "x", "y")

@@ -41,6 +41,7 @@ func (h *gateHandler) handle(ctx context.Context, lane *Lane) {
 
 // Giving partitions back: what was started is finished and committed, what was not is left to the next owner.
 func TestReleaseDrains(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 200)...)
 	h := newGateHandler()
@@ -78,6 +79,7 @@ func TestReleaseDrains(t *testing.T) {
 
 // With a closed gate nothing that waits will finish: Release does not wait for it, commits what is done and lets the rest go.
 func TestReleaseWithClosedGate(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 2)
 	produce(t, c, 0, requests(2, 5)...)
 	produce(t, c, 0, requests(1, 1)...) // the head of the other handler: waits
@@ -113,6 +115,7 @@ func TestReleaseWithClosedGate(t *testing.T) {
 
 // Acknowledgements that come after the release change nothing: the partition belongs to somebody else.
 func TestLateAcknowledgements(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 2)
 	produce(t, c, 0, requests(1, 5)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.DrainTimeout = 50 * time.Millisecond })
@@ -135,6 +138,7 @@ func TestLateAcknowledgements(t *testing.T) {
 
 // A commit that waits while a partition is given back must not take that partition along: its next owner may have moved on.
 func TestNoCommitAfterRelease(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Hour })
 	waiting := make(chan struct{})
@@ -162,6 +166,7 @@ func TestNoCommitAfterRelease(t *testing.T) {
 
 // The next grant of the same partition goes on where the last one ended: no gap, and nothing twice that was committed.
 func TestGrantedAgain(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	const n = 500
 	produce(t, c, 0, requests(1, n)...)
@@ -184,6 +189,7 @@ func TestGrantedAgain(t *testing.T) {
 // Requests that the drain left unfinished are read again by the next grant, and only that one answers them, although the
 // first handler still has them.
 func TestUnfinishedRequestsAreReadAgain(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 6)...)
 	h := newGateHandler()
@@ -205,6 +211,7 @@ func TestUnfinishedRequestsAreReadAgain(t *testing.T) {
 
 // Partitions come and go one by one while others work.
 func TestIncrementalGrants(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 4)
 	r := start(t, c, answerAll, nil)
 	epochs := map[int32]*fakeEpoch{}
@@ -255,6 +262,7 @@ func TestIncrementalGrants(t *testing.T) {
 
 // A last commit that fails loses nothing: what was answered is read again.
 func TestLastCommitFails(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 4)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Hour })
@@ -270,6 +278,7 @@ func TestLastCommitFails(t *testing.T) {
 
 // What the group has given to others is not drained: they answer it, too.
 func TestReleaseOfWhatIsLost(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 20)...)
 	h := newGateHandler()

@@ -13,6 +13,7 @@ import (
 
 // What is answered and not committed may be answered again by somebody else: it does not count yet.
 func TestExactlyOnceCountsWhatIsCommitted(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1, kfake.SeedTopics(1, "results", "deadletters"))
 	const n = 20 // less than the window
 	produce(t, c, 0, requests(1, n)...)
@@ -52,6 +53,7 @@ func (e *lostEpoch) Lost() <-chan struct{} { return e.lost }
 
 // Nothing is committed of partitions that the group has given to others; it would be refused, in a transaction for nothing.
 func TestLostPartitionsAreNotCommitted(t *testing.T) {
+	t.Parallel()
 	revoked := 0
 	w := &fakeWriter{revoked: func() { revoked++ }}
 	obs := &fakeObserver{}

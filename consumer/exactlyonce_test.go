@@ -60,6 +60,7 @@ func (w *fakeWriter) Commit(_ context.Context, member func() kafkawire.Member, o
 func (w *fakeWriter) Revoked() { w.revoked() }
 
 func TestExactlyOnceCommits(t *testing.T) {
+	t.Parallel()
 	w := &fakeWriter{}
 	d := ExactlyOnce{Writer: w}
 	if d.Durable() {
@@ -84,6 +85,7 @@ func TestExactlyOnceCommits(t *testing.T) {
 
 // After the last commit of partitions, what is kept for them is let go.
 func TestExactlyOnceRevokes(t *testing.T) {
+	t.Parallel()
 	w := &fakeWriter{}
 	c := &Consumer{delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{}}
 	p := newPartition(c, 4, &fakeEpoch{}, position{start: 11})
@@ -102,6 +104,7 @@ func TestExactlyOnceRevokes(t *testing.T) {
 
 // Next follows the first unfinished record of the partition, Live ends when it is given back.
 func TestPlaces(t *testing.T) {
+	t.Parallel()
 	lost := make(chan struct{})
 	p := &partition{tracker: newTracker(5, nil), epoch: &lostEpoch{lost: lost}}
 	var items []*item
@@ -241,6 +244,7 @@ func (a *answers) count() (different, all int) {
 // Instances come and go, transactions fail in every way: each request is answered, and a read-committed reader sees its
 // answer once. The offsets stored at the end say so, too.
 func TestExactlyOnceUnderFire(t *testing.T) {
+	t.Parallel()
 	const partitions, each = 4, 600
 	c := broker(t, partitions, kfake.SeedTopics(partitions, "results", "deadletters"))
 	for p := range int32(partitions) {
@@ -282,6 +286,7 @@ func TestExactlyOnceUnderFire(t *testing.T) {
 
 // A record that waits holds back the answers behind it, up to the buffer; it gets in all the same, and then all are seen.
 func TestExactlyOnceWithAFullBuffer(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1, kfake.SeedTopics(1, "results", "deadletters"))
 	const n = 60 // less than the window
 	produce(t, c, 0, requests(1, n)...)

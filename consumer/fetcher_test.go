@@ -15,6 +15,7 @@ import (
 
 // While no verdict can be had nothing is fetched: what would come could only wait.
 func TestClosedGateStopsFetching(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	var fetches atomic.Int64
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Count: -1, Observe: true, When: func(kmsg.Request) bool {
@@ -66,6 +67,7 @@ func (h head) handle(ctx context.Context, lane *Lane) {
 // One slow record lets its partition run ahead by the window and no further, with two fetched chunks at most; other
 // partitions do not feel it.
 func TestWindow(t *testing.T) {
+	t.Parallel()
 	const each = 400
 	c := broker(t, 2)
 	for i := range each / 4 { // many small batches, so that a fetch cannot bring everything
@@ -107,6 +109,7 @@ func TestWindow(t *testing.T) {
 
 // No fetch error loses or repeats a record.
 func TestFetchErrors(t *testing.T) {
+	t.Parallel()
 	tests := map[string]kfake.Fault{
 		"partition": {Topic: testTopic, Partitions: []int32{0}, Err: kerr.NotLeaderForPartition},
 		"storage":   {Topic: testTopic, Err: kerr.KafkaStorageError},
@@ -141,6 +144,7 @@ func TestFetchErrors(t *testing.T) {
 
 // A leader that moves to a broker from which nothing was fetched so far: that broker's loop must be woken.
 func TestLeaderMoves(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 2, kfake.NumBrokers(2))
 	first := c.LeaderFor(testTopic, 0)
 	second := 1 - first

@@ -14,6 +14,7 @@ import (
 
 // A partition that was added to a topic in which the group is at work is read from its beginning, whatever kafka.start says.
 func TestAddedPartitionsBeginAtTheirBeginning(t *testing.T) {
+	t.Parallel()
 	for name, from := range map[string]Start{"latest": Latest, "a time": Start(time.Now().Add(time.Hour).UnixMilli()), "earliest": Earliest} {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 3)
@@ -30,6 +31,7 @@ func TestAddedPartitionsBeginAtTheirBeginning(t *testing.T) {
 
 // An offset that is in a transaction of which the end is not known yet is one: the group has begun.
 func TestAnOpenTransactionSaysThatTheGroupHasBegun(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 2)
 	produce(t, c, 1, requests(1, 5)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = Latest })
@@ -60,6 +62,7 @@ func TestAnOpenTransactionSaysThatTheGroupHasBegun(t *testing.T) {
 // Two instances start at the same time: the one with partition 0 decides for both, so that neither takes the partitions of the
 // other, or its own, for added ones.
 func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		start Start
 		first int64
@@ -103,6 +106,7 @@ func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
 // Where the beginning cannot be committed, or is not known of every partition, nobody begins: an instance would take the
 // others for added partitions.
 func TestTheGroupBeginsInAllPartitionsOrInNone(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]kfake.Fault{
 		"not committed": {Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.CoordinatorNotAvailable, Count: 3},
 		"not known":     {Keys: []kmsg.Key{kmsg.ListOffsets}, Err: kerr.NotLeaderForPartition, Count: 3},

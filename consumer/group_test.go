@@ -37,6 +37,7 @@ func (r *rig) holds() int { return len(r.Status().Partitions) }
 
 // Two members share the partitions, and who leaves hands over. As all of it is orderly, each request is answered once.
 func TestMembersShareAndHandOver(t *testing.T) {
+	t.Parallel()
 	const partitions, each = 4, 50
 	c := groupBroker(t, partitions)
 	written := 0
@@ -89,6 +90,7 @@ func TestMembersShareAndHandOver(t *testing.T) {
 
 // The end with requests under way: they are answered and committed before the group is left.
 func TestLeavingDrains(t *testing.T) {
+	t.Parallel()
 	c := groupBroker(t, 1)
 	produce(t, c, 0, requests(1, 100)...)
 	h := newGateHandler()
@@ -119,6 +121,7 @@ func TestLeavingDrains(t *testing.T) {
 
 // Requests are decoded on the way in: what is not a request comes with its error, and with the bytes as they were.
 func TestRecordsReachTheHandlerAsTheyAre(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, "no JSON", `{"contractId":"7","balanceCodes":["A"]}`)
 	got := make(chan *schemas.Inquiry, 2)

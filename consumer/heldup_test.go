@@ -14,6 +14,7 @@ import (
 
 // What stands behind an open transaction is lag, and the transaction is named; when it ends, everything comes.
 func TestOpenTransactionHoldsUpItsPartition(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 2)
 	r := start(t, c, answerAll, nil)
 	r.grant(0, 1)
@@ -46,6 +47,7 @@ func TestOpenTransactionHoldsUpItsPartition(t *testing.T) {
 
 // Lag is right while the brokers refuse to hand out anything.
 func TestLagWhileFetchesAreRefused(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	refused := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	r := start(t, c, answerAll, nil)
@@ -58,6 +60,7 @@ func TestLagWhileFetchesAreRefused(t *testing.T) {
 
 // Only a transaction that takes long is told of, at every doubling; one that follows another begins afresh.
 func TestLongTransactionsAreToldOf(t *testing.T) {
+	t.Parallel()
 	var log strings.Builder
 	p := newPartition(&Consumer{cfg: Config{Topic: "requests"}, log: zerolog.New(&log)}, 3, &fakeEpoch{}, position{start: 5})
 	began := time.Now()

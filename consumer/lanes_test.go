@@ -82,6 +82,7 @@ func TestLanesKeepOrder(t *testing.T) {
 
 // A lane that always has more work must let the others in.
 func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
+	t.Parallel()
 	var l *lanes
 	p := &partition{}
 	var rounds atomic.Int64
@@ -186,6 +187,7 @@ func TestLanesHandleBursts(t *testing.T) {
 }
 
 func TestTake(t *testing.T) {
+	t.Parallel()
 	l := newLanes(nil, 1)
 	lane := l.newLane(7)
 	ours, theirs := &partition{}, &partition{}
@@ -225,6 +227,7 @@ func TestTake(t *testing.T) {
 
 // Records that are not valid requests share lane 0, whatever contract they seem to ask for.
 func TestInvalidRecordsGoToLane0(t *testing.T) {
+	t.Parallel()
 	p := &partition{}
 	got := make(chan int64, 1)
 	l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {

@@ -54,6 +54,7 @@ func aboutTheLog(t *testing.T, r *rig, e *fakeEpoch, n int) {
 // A topic that is deleted and made again while we read it: each request in the new one is answered, and nothing of the old
 // one is committed to it, whether its records were answered, in flight, or fetched and not started.
 func TestTopicMadeAgain(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fleeting, paused, held bool
 		start                  Start
@@ -125,6 +126,7 @@ func TestTopicMadeAgain(t *testing.T) {
 // Partitions that are given back after their topic was made again leave no commit in the new one that its next owner would
 // take for its own, whatever group protocol they came by.
 func TestReleaseAfterTheTopicWasMadeAgain(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1, kfake.NumBrokers(1))
 	produce(t, c, 0, requests(1, 100)...)
 	r := start(t, c, answerAll, nil)
@@ -152,6 +154,7 @@ func TestReleaseAfterTheTopicWasMadeAgain(t *testing.T) {
 
 // The next owner compares the topic's id with the one that the offsets were committed for.
 func TestCommitsNameTheTopic(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	defer wire.Close()
@@ -216,6 +219,7 @@ func TestCommitsNameTheTopic(t *testing.T) {
 // An offset above the end of the log that was committed with an epoch: the log has lost its tail, and reading goes on where
 // its records end, not at the beginning.
 func TestCommittedAboveTheEnd(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 10)...)
 	if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 15, Epoch: 0}}); err != nil {
@@ -239,6 +243,7 @@ func TestCommittedAboveTheEnd(t *testing.T) {
 // The log has lost its tail behind us while records below and above the cut are in flight: what is above is forgotten, what is
 // below and not durable is done, and nothing below twice unless it must be.
 func TestTailLost(t *testing.T) {
+	t.Parallel()
 	for name, fleeting := range map[string]bool{"at least once": false, "exactly once": true} {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 1)
@@ -283,6 +288,7 @@ func TestTailLost(t *testing.T) {
 
 // What was read is given back and followed at the same time: each partition has one owner in the end, and none is left behind.
 func TestReleaseWhileTheLogChanges(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 20)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Millisecond })
@@ -304,6 +310,7 @@ func TestReleaseWhileTheLogChanges(t *testing.T) {
 }
 
 func TestEpochs(t *testing.T) {
+	t.Parallel()
 	e := epochs{{From: 10, Epoch: 3}}
 	e = e.add([]kafkawire.EpochStart{{From: 10, Epoch: 3}, {From: 20, Epoch: 5}}).add([]kafkawire.EpochStart{{From: 25, Epoch: 5}, {From: 30, Epoch: 7}})
 	for offset, want := range map[int64]int32{5: 3, 10: 3, 20: 3, 21: 5, 30: 5, 31: 7, 99: 7} {

@@ -68,6 +68,7 @@ func TestCommitGoesOnInPortions(t *testing.T) {
 
 // What is committed beside an error is noted, too; the rest is asked for again, not at once.
 func TestPartOfACommitThatFails(t *testing.T) {
+	t.Parallel()
 	w := &fakeWriter{step: 3, err: errors.New("held")}
 	c, p := portions(w, &fakeEpoch{})
 	done(p, 0, 3)

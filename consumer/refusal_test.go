@@ -14,6 +14,7 @@ import (
 // Every code that brokers can answer with, once each, to whatever a partition asks for: its records are read, each once and
 // from the beginning, the other partition's too, and all is committed.
 func TestEveryAnswerToAReader(t *testing.T) {
+	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.Fetch, kmsg.ListOffsets, kmsg.OffsetFetch} {
 		for _, a := range kafkawire.Answers {
 			t.Run(key.Name()+" "+a.Name, func(t *testing.T) {
@@ -51,6 +52,7 @@ func TestEveryAnswerToAReader(t *testing.T) {
 // Every code that a commit can be answered with, once each: in the end the offset is committed, and whatever is answered again
 // comes from a place in the group that was lost.
 func TestEveryAnswerToACommit(t *testing.T) {
+	t.Parallel()
 	for _, a := range kafkawire.Answers {
 		t.Run(a.Name, func(t *testing.T) {
 			t.Parallel()

@@ -41,6 +41,7 @@ func runsOf(t *testing.T, e *fakeEpoch, partition int32) []run {
 // what was answered since the last commit, which is nothing here; and so does the next but one, although the one before it
 // was killed before it had read that far.
 func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
+	t.Parallel()
 	const behind = 1000
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 1+behind)...)
@@ -80,6 +81,7 @@ func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
 
 // Partitions that are given back while a request waits for a verdict: the next owner answers that one alone.
 func TestReleaseNamesWhatIsFinished(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(2, 5)...)
 	produce(t, c, 0, requests(1, 1)...) // waits
@@ -107,6 +109,7 @@ func TestReleaseNamesWhatIsFinished(t *testing.T) {
 
 // Metadata that is not ours is no error, says nothing, and is replaced.
 func TestForeignMetadata(t *testing.T) {
+	t.Parallel()
 	for name, metadata := range map[string]string{
 		"a note":            "moved by operations",
 		"of another offset": must(encodeAhead(0, slices.Values([]run{{3, 9}}), aheadLimit)),
@@ -138,6 +141,7 @@ func must(metadata string, _ bool) string { return metadata }
 
 // What was finished above the offset still is when the log's beginning was deleted, but not when the log was made anew.
 func TestFinishedAheadOfAHole(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		committed int64
 		ahead     []run
@@ -179,6 +183,7 @@ func TestFinishedAheadOfAHole(t *testing.T) {
 
 // Brokers that take no metadata still take the offsets.
 func TestMetadataTooLarge(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(2, 3)...)
 	produce(t, c, 0, requests(1, 1)...) // waits
@@ -203,6 +208,7 @@ func TestMetadataTooLarge(t *testing.T) {
 
 // A delivery whose outcomes do not outlive a crash has none of them named.
 func TestFleetingOutcomesAreNotNamed(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(2, 3)...)
 	produce(t, c, 0, requests(1, 1)...) // waits
@@ -232,6 +238,7 @@ func (r *rig) limitMetadata(limit int) {
 
 // Intake waits before the finished stretches do not fit into a commit any more, and goes on when they have merged.
 func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
+	t.Parallel()
 	const limit = 86
 	c := broker(t, 1)
 	free := make(chan struct{})
@@ -271,6 +278,7 @@ func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
 
 // Metadata that is full does not keep an owner from what lies between its stretches: nothing else could make it shorter.
 func TestFullMetadataIsWorkedOff(t *testing.T) {
+	t.Parallel()
 	const n = 3000 // every other one is finished: 1500 stretches take more characters than there may be
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, n)...)
@@ -311,6 +319,7 @@ func TestFullMetadataIsWorkedOff(t *testing.T) {
 // Skipping keeps the order of a contract although its acknowledgements come in any order: what follows a request that is
 // not done is answered again after it.
 func TestSkippingKeepsTheOrder(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	// Offsets 0 and 2 are of contract 1, 1 and 3 of contracts of their own.
 	produce(t, c, 0, slices.Concat(requests(1, 2), requests(1, 1), requests(3, 1))...)
@@ -337,6 +346,7 @@ func TestSkippingKeepsTheOrder(t *testing.T) {
 
 // Many kills in a row, everything at random: nothing is lost, and what a commit named is not answered again.
 func TestKilledAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	const n, healthy = 2000, 10 // from that round on nothing is held
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, n)...)

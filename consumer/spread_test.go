@@ -12,6 +12,7 @@ import (
 
 // One partition a contract is never counted, however many contracts there are; a contract that alternates is.
 func TestSpread(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var s spread
 		partitions := int64(rapid.IntRange(1, 9).Draw(t, "partitions"))
@@ -35,6 +36,7 @@ func TestSpread(t *testing.T) {
 
 // What is submitted is counted, but not the lane of invalid requests, which come from everywhere.
 func TestSpreadOfLanes(t *testing.T) {
+	t.Parallel()
 	l := newLanes(nil, 0) // no worker: they stay where they are
 	one, other := &partition{id: 1}, &partition{id: 2}
 	for _, it := range []*item{record(one, 7, 1), record(one, 8, 2), record(other, 7, 3), record(one, 7, 4), record(other, 9, 5)} {

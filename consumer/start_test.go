@@ -36,6 +36,7 @@ func whatHidesAStart() map[string]func(*kfake.Cluster) *kfake.FaultHandle {
 
 // One partition whose start is not known keeps no other from starting, is named with the reason, and starts when it is known.
 func TestOnePartitionHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
 	for name, hide := range whatHidesAStart() {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 3)
@@ -71,6 +72,7 @@ func TestOnePartitionHoldsUpNoOther(t *testing.T) {
 // A partition that is asked back before it has started is not asked for any more, is never started and never committed; the
 // others are untouched, and granted again it starts by the new grant.
 func TestReleasedBeforeTheStart(t *testing.T) {
+	t.Parallel()
 	for name, hide := range whatHidesAStart() {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 2)
@@ -106,6 +108,7 @@ func TestReleasedBeforeTheStart(t *testing.T) {
 
 // What is found out for a grant that was taken back meanwhile starts nothing, whether or not it was granted again.
 func TestStartOfAnEarlierGrantIsDropped(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 5)...)
 	r := start(t, c, answerAll, nil)

@@ -10,6 +10,7 @@ import (
 
 // The status says where the oldest record is: in its lane, in its handler's hands, or with the delivery.
 func TestStatusOfTheOldest(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	hold := make(chan struct{})
 	release := sync.OnceFunc(func() { close(hold) })
@@ -45,6 +46,7 @@ func TestStatusOfTheOldest(t *testing.T) {
 
 // What a full window keeps out waits to be started, and leaves no room for a fetch.
 func TestStatusOfAFullPartition(t *testing.T) {
+	t.Parallel()
 	c := broker(t, 1)
 	hold := make(chan struct{})
 	r := start(t, c, func(ctx context.Context, lane *Lane) {

@@ -170,6 +170,7 @@ func (t *tracker) knows(offset int64) bool {
 // Whoever dies when: every record is answered, nothing is skipped that was not, nothing is repeated that was named or should
 // have been, and a contract's last answers come out in order.
 func TestRestartsSkipWhatIsFinished(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := &lives{t: t, limit: rapid.SampledFrom([]int{0, 8, 12, 20, aheadLimit}).Draw(t, "limit"), durable: map[int64]bool{}, acked: map[int64]bool{}, all: true}
 		offset := rapid.Int64Range(0, 300).Draw(t, "first")

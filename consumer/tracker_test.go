@@ -55,6 +55,7 @@ func (n *naiveTracker) open() int {
 }
 
 func TestTrackerAgainstModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		begin := rapid.Int64Range(0, 1000).Draw(t, "begin")
 		tr := newTracker(begin, nil)
@@ -110,6 +111,7 @@ func TestTrackerAgainstModel(t *testing.T) {
 
 // Memory does not grow with what has passed.
 func TestTrackerForgets(t *testing.T) {
+	t.Parallel()
 	tr := newTracker(0, nil)
 	for offset := range int64(100_000) {
 		k := tr.start(offset, 0)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestAdviceForEveryReason(t *testing.T) {
+	t.Parallel()
 	foreign := AdviceFor("some-other-reason")
 	seen := map[Advice]schemas.Reason{foreign: "others", stranger: "none"}
 	for _, reason := range schemas.Reasons {
@@ -27,6 +28,7 @@ func TestAdviceForEveryReason(t *testing.T) {
 
 // Who reads the advice for one record can type what it ends with.
 func TestAdviceOfLetter(t *testing.T) {
+	t.Parallel()
 	l := letter(7, "x", func(d *schemas.DeadLetter) { d.Reason = schemas.ReasonExpired })
 	want := []string{"balanceq deadletters replay --partition 2 --offset 107", "balanceq deadletters replay --partition 2 --offset 107 --edit --execute"}
 	if got := l.Advice().Commands(l.Position); !slices.Equal(got, want) {

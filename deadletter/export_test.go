@@ -145,6 +145,7 @@ func checkNDJSON(l *Letter) error {
 }
 
 func TestNDJSONIsLossless(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := anyLetter(t)
 		if err := checkNDJSON(l); err != nil {
@@ -225,6 +226,7 @@ func checkCSV(l *Letter) error {
 }
 
 func TestCSVIsLossless(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		l := anyLetter(t)
 		if err := checkCSV(l); err != nil {
@@ -258,6 +260,7 @@ func FuzzNDJSON(f *testing.F) { fuzzed(f, checkNDJSON) }
 func FuzzCSV(f *testing.F) { fuzzed(f, checkCSV) }
 
 func TestDocument(t *testing.T) {
+	t.Parallel()
 	l := letter(7, `{"contractId":70001,"balanceCodes":["A"],"requestId":"r\u202e"}`, func(d *schemas.DeadLetter) {
 		d.HTTPStatus, d.CMSReasonCode, d.Attempts, d.LastFailure = 404, "CONTRACT_DOES_NOT_EXIST", 2, noon
 	})
@@ -287,6 +290,7 @@ func TestDocument(t *testing.T) {
 }
 
 func TestCSVRow(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"{\n \"a\": \"ü\"}": encodingText, "": encodingText, "a\r\nb": encodingBase64, "-1": encodingBase64} {
 		if cell, encoding := csvBytes([]byte(text)); encoding != want || encoding == encodingText && cell != text {
 			t.Errorf("%q is %q, %s", text, cell, encoding)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestFilter(t *testing.T) {
+	t.Parallel()
 	value := `{"contractId":70001,"balanceCodes":["AVAILABLE"]}`
 	plain := letter(7, value)
 	refused := letter(8, value, func(d *schemas.DeadLetter) { d.Reason, d.HTTPStatus = schemas.ReasonRequestRejected, 400 })

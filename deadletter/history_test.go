@@ -15,6 +15,7 @@ import (
 // Whatever runs there are, and in whatever order and however often outcomes are told: each request counts once, and a dead
 // letter outweighs a result.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		h := History{Requests: "requests"}
 		place := rapid.Custom(func(t *rapid.T) Place {
@@ -97,6 +98,7 @@ func wantHistory(t *rapid.T, h *History, entries []Entry, outcomes map[Place]Rep
 }
 
 func TestHistoryFilter(t *testing.T) {
+	t.Parallel()
 	e := Entry{Run: "one", By: "ann@host-1", Time: noon}
 	tests := map[string]struct {
 		filter HistoryFilter
@@ -128,6 +130,7 @@ func TestHistoryFilter(t *testing.T) {
 
 // Which request a result answers is in a header; where it is not, in the result itself. Failed ones answer nothing.
 func TestHistoryResult(t *testing.T) {
+	t.Parallel()
 	at := func(offset int64) schemas.Position {
 		return schemas.Position{Topic: "requests", Partition: 1, Offset: offset}
 	}
@@ -188,6 +191,7 @@ func TestHistoryResult(t *testing.T) {
 
 // A ledger that somebody fills with runs and long texts takes no more than so much memory.
 func TestHistoryIsBounded(t *testing.T) {
+	t.Parallel()
 	h := History{Requests: "requests"}
 	long := strings.Repeat("x", 2*schemas.MaxDetail)
 	for i := range maxRuns + 7 {

@@ -30,6 +30,7 @@ func letter(offset int64, value string, change ...func(*schemas.DeadLetter)) *Le
 }
 
 func TestLetterRequest(t *testing.T) {
+	t.Parallel()
 	l := letter(7, `{"contractId":70001,"balanceCodes":["A"]}`)
 	if r, err := l.Request(); err != nil || r.ContractID != 70001 || r.ID != "balance.requests/1/7" {
 		t.Errorf("%+v, error %v", r, err)
@@ -45,6 +46,7 @@ func TestLetterRequest(t *testing.T) {
 
 // A record without headers of a dead letter has neither a source nor a request id that could be told.
 func TestLetterOfNobody(t *testing.T) {
+	t.Parallel()
 	l := Read(&schemas.Record{
 		Position: schemas.Position{Topic: "balance.deadletters", Offset: 5}, Value: []byte(`{"contractId":1,"balanceCodes":["A"]}`),
 	})
@@ -58,6 +60,7 @@ func TestLetterOfNobody(t *testing.T) {
 
 // A letter that is kept is the same, and shares no byte with the scan.
 func TestLetterKeep(t *testing.T) {
+	t.Parallel()
 	rec := &schemas.Record{Position: schemas.Position{Topic: "t", Partition: 1, Offset: 2}, Key: []byte("key"), Value: []byte{}, Time: noon,
 		Headers: []schemas.Header{{Key: "a", Value: []byte("one")}, {Key: "a", Value: nil}, {Key: "", Value: []byte{}}}}
 	kept := Read(rec).Keep()

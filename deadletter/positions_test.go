@@ -8,6 +8,7 @@ import (
 
 // A set of positions is a set.
 func TestPositions(t *testing.T) {
+	t.Parallel()
 	type at struct {
 		partition int32
 		offset    int64

@@ -39,6 +39,7 @@ func (b *books) impatient(name string) *Replay {
 // Every request of a replay, answered in error: what passes is not noticed. After what does not, nothing has been replayed
 // that the ledger does not have, and the next run goes on.
 func TestReplayAnswersInError(t *testing.T) {
+	t.Parallel()
 	passing := []*kerr.Error{kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.RequestTimedOut,
 		kerr.ConcurrentTransactions, kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.NotEnoughReplicas,
 		kerr.NotLeaderForPartition}
@@ -99,6 +100,7 @@ func TestReplayAnswersInError(t *testing.T) {
 // An answer is lost after its request was applied, or the request itself, at every step: the run goes on, replays each letter
 // once, and knows where it stands.
 func TestReplayLosses(t *testing.T) {
+	t.Parallel()
 	for _, step := range steps {
 		for _, applied := range []bool{true, false} {
 			if step.topic == "requests" && !applied {
@@ -143,6 +145,7 @@ func TestReplayLosses(t *testing.T) {
 
 // Nobody says how the last transaction ended, for as long as somebody waits: the error tells so, and the next run knows.
 func TestReplayUnknownEnd(t *testing.T) {
+	t.Parallel()
 	for _, applied := range []bool{true, false} {
 		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
 			t.Parallel()
@@ -183,6 +186,7 @@ func TestReplayUnknownEnd(t *testing.T) {
 // Connections break before a request is applied and after, brokers answer in error, runs are cut off, killed within a
 // transaction and overtaken by others: at the end each letter is on the request topic once, where the ledger says.
 func TestReplayUnderFire(t *testing.T) {
+	t.Parallel()
 	errs := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.NotEnoughReplicas,
 		kerr.InvalidTxnState, kerr.ConcurrentTransactions, kerr.NotCoordinator}
 	for seed := range uint64(2) {

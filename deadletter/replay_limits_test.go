@@ -32,6 +32,7 @@ func (b *books) anew(c cluster, topic string, partitions int32, configs map[stri
 
 // A topic that takes only so much at once gets it in smaller transactions, be it that of the requests or the ledger's.
 func TestReplayHalves(t *testing.T) {
+	t.Parallel()
 	for _, topic := range []string{"requests", "ledger"} {
 		t.Run(topic, func(t *testing.T) {
 			t.Parallel()
@@ -238,6 +239,7 @@ func TestReplayLedgerGrows(t *testing.T) {
 
 // Whoever takes over has the last transaction end once more, the same way, in all partitions.
 func TestReplayRepeatsTheDecision(t *testing.T) {
+	t.Parallel()
 	for state, want := range map[string]string{
 		"CompleteCommit": "4 true", "PrepareCommit": "4 true", "CompleteAbort": "4 false", "PrepareAbort": "4 false",
 		"Ongoing": "", "Empty": "",

@@ -8,6 +8,7 @@ import (
 )
 
 func TestRules(t *testing.T) {
+	t.Parallel()
 	replayed := func(n string) func(*schemas.DeadLetter) {
 		return func(d *schemas.DeadLetter) {
 			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: schemas.HeaderReplayCount, Value: []byte(n)})

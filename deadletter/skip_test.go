@@ -7,6 +7,7 @@ import (
 
 // A skip that is recorded is found by its group, for its topic as it is now and for the offsets that it covers; it is no replay.
 func TestSkips(t *testing.T) {
+	t.Parallel()
 	b, _ := onShared(t)
 	requests, ledger := b.cfg.Requests, b.cfg.Ledger
 	wire := b.client(requests, ledger)

@@ -20,6 +20,7 @@ func keys(groups []Group) (all []string) {
 }
 
 func TestTally(t *testing.T) {
+	t.Parallel()
 	letters := []*Letter{
 		letter(1, `{"contractId":5,"balanceCodes":["A"]}`),
 		letter(2, `{"contractId":5,"balanceCodes":["A"]}`, func(d *schemas.DeadLetter) { d.HTTPStatus, d.CMSReasonCode = 404, "GONE" }),
@@ -53,6 +54,7 @@ func TestTally(t *testing.T) {
 
 // Every letter is in one group or beyond them, whatever its headers say, and no key is long.
 func TestTallyCountsAll(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		tally := Tally{By: rapid.SampledFrom(Groupings).Draw(rt, "by"), Bucket: time.Minute}
 		n := rapid.IntRange(0, 50).Draw(rt, "letters")
@@ -80,6 +82,7 @@ func TestTallyCountsAll(t *testing.T) {
 }
 
 func TestTallyIsBounded(t *testing.T) {
+	t.Parallel()
 	tally := Tally{By: ByContract}
 	for i := range maxGroups + 10 {
 		tally.Add(Read(&schemas.Record{Value: []byte(`{"contractId":` + strconv.Itoa(i+1) + `,"balanceCodes":["A"]}`)}))

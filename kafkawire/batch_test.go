@@ -50,6 +50,7 @@ func at(batch []byte, offset int64) []byte {
 }
 
 func TestBatchRoundTrip(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		records := genRecords(t)
 		base := rapid.Int64Range(0, 1<<50).Draw(t, "base offset")
@@ -72,6 +73,7 @@ func TestBatchRoundTrip(t *testing.T) {
 
 // What we write, kmsg (the codec of another client) reads, field by field.
 func TestBatchIsWhatOthersRead(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		records, id := genRecords(t), genID(t)
 		sequence := rapid.Int32Min(0).Draw(t, "sequence")
@@ -120,6 +122,7 @@ func TestBatchIsWhatOthersRead(t *testing.T) {
 
 // What kmsg writes (deltas of its own choosing, as after compaction), we read.
 func TestBatchesOfOthers(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		records := genRecords(t)
 		base := rapid.Int64Range(0, 1<<50).Draw(t, "base offset")
@@ -151,6 +154,7 @@ func TestBatchesOfOthers(t *testing.T) {
 }
 
 func TestBatchZeroTimeIsNow(t *testing.T) {
+	t.Parallel()
 	now := time.UnixMilli(1_700_000_000_123)
 	earlier := now.Add(-time.Hour)
 	b := AppendBatch(nil, ProducerID{}, 0, []Record{{}, {Time: earlier}}, now)
@@ -164,6 +168,7 @@ func TestBatchZeroTimeIsNow(t *testing.T) {
 }
 
 func TestStamp(t *testing.T) {
+	t.Parallel()
 	records := []Record{{Value: []byte("one"), Time: time.UnixMilli(1)}, {Value: []byte("two"), Time: time.UnixMilli(2)}}
 	stamped := AppendBatch(nil, ProducerID{ID: 1, Epoch: 2}, 3, records, time.Time{})
 	id := ProducerID{ID: math.MaxInt64, Epoch: math.MaxInt16}
@@ -178,6 +183,7 @@ func TestStamp(t *testing.T) {
 
 // The reference is Kafka's DefaultRecordBatch.incrementSequence.
 func TestNextSequence(t *testing.T) {
+	t.Parallel()
 	java := func(sequence, increment int32) int32 {
 		if sequence > math.MaxInt32-increment {
 			return increment - (math.MaxInt32 - sequence) - 1
@@ -208,6 +214,7 @@ func TestNextSequence(t *testing.T) {
 }
 
 func TestRecordSizeIsAnUpperBound(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		records := genRecords(t)
 		bound := batchHead

@@ -11,6 +11,7 @@ import (
 )
 
 func TestDecodeBatches(t *testing.T) {
+	t.Parallel()
 	one, two := values(10, "a", "b").encode(), values(12, "c").encode()
 	cases := map[string]struct {
 		b       []byte
@@ -77,6 +78,7 @@ func TestDecodeBatches(t *testing.T) {
 
 // On an error the good batches before it are still there, and next points at the bad one: nothing is skipped.
 func TestDecodeBatchesRefuses(t *testing.T) {
+	t.Parallel()
 	edit := func(t theirs, change func(*theirs)) []byte {
 		change(&t)
 		return t.encode()
@@ -146,6 +148,7 @@ func TestDecodeBatchesRefuses(t *testing.T) {
 // A topic with message.timestamp.type=LogAppendTime leaves the producer's times in the records and puts its own into the
 // batch's head.
 func TestDecodeBatchesLogAppendTime(t *testing.T) {
+	t.Parallel()
 	b := values(0, "a", "b")
 	b.first, b.max, b.attributes = 1_000, 99_000, 1<<3
 	records, _, err := DecodeBatches(b.encode(), 0, nil)
@@ -161,6 +164,7 @@ func TestDecodeBatchesLogAppendTime(t *testing.T) {
 
 // Two records of one batch must not share a slice that an append could run through.
 func TestDecodeBatchesClipsSlices(t *testing.T) {
+	t.Parallel()
 	records, _, err := DecodeBatches(values(0, "a", "b").encode(), 0, nil)
 	if err != nil {
 		t.Fatal(err)

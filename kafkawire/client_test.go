@@ -29,6 +29,7 @@ func patient(tb testing.TB, c *Client, what string, call func() error) {
 }
 
 func TestLeaders(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 5)
 	c := wire(t, broker.Brokers())
@@ -42,6 +43,7 @@ func TestLeaders(t *testing.T) {
 }
 
 func TestLeadersMoveAndVanish(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs(), "topic")
 	before, _, err := c.Leaders(deadline(t), "topic")
@@ -96,6 +98,7 @@ func withoutLeader(cluster *kfake.Cluster, partition int32) {
 }
 
 func TestTopics(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	name := broker.Topic(t, 1) + "-made" // unique
 	c := wire(t, broker.Brokers())

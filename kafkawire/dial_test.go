@@ -31,6 +31,7 @@ func advertising(t *testing.T, host string, port int) *kfake.Cluster {
 
 // A broker that cannot be reached at its own word is told apart from a bootstrap address that is wrong.
 func TestAdvertisedError(t *testing.T) {
+	t.Parallel()
 	l := listen(t)
 	closed := l.Addr().(*net.TCPAddr)
 	_ = l.Close()

@@ -11,6 +11,7 @@ import (
 )
 
 func TestTransient(t *testing.T) {
+	t.Parallel()
 	wrapped := func(e error) error { return fmt.Errorf("doing something: %w", e) }
 	cases := map[string]struct {
 		err                       error

@@ -21,6 +21,7 @@ var limits = FetchLimits{MaxWait: 100 * time.Millisecond, MaxBytes: 8 << 20, Par
 func message(i int) kafka.Message { return kafka.Message{Value: fmt.Appendf(nil, "%d", i)} }
 
 func TestFetch(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 4)
 	c := wire(t, broker.Brokers(), topic)
@@ -66,6 +67,7 @@ func TestFetch(t *testing.T) {
 }
 
 func TestFetchTransactions(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
@@ -116,6 +118,7 @@ func TestFetchTransactions(t *testing.T) {
 
 // Fetches by topic id tell a topic that was made again, and one that is gone, from the one that was read.
 func TestFetchByTopicID(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
@@ -159,6 +162,7 @@ func TestFetchByTopicID(t *testing.T) {
 }
 
 func TestFetchDiverged(t *testing.T) {
+	t.Parallel()
 	p := kmsg.NewFetchResponseTopicPartition()
 	p.Partition, p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 2, 4, 20
 	f, _ := new(Client).decodePartition("t", &p, LogPosition{Offset: 30, Epoch: 5}, limits, 0)

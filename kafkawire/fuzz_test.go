@@ -119,6 +119,7 @@ func FuzzSkipTags(f *testing.F) {
 
 // Batches with right checksums and arbitrary lies in their fields: what comes out still keeps to the offsets.
 func TestDecodeForgedBatches(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		var b []byte
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {

@@ -78,6 +78,7 @@ func (g *consumerGroup) join(m GroupMember, n int) (GroupMember, []int32) {
 }
 
 // A dynamic member's life: what it is given, how it gives back for another, what is refused, and its leave.
+// Alone: kfake begins a new epoch of every group when any topic is made.
 func TestConsumerGroupMember(t *testing.T) {
 	g := newConsumerGroup(t, 4)
 	a, all := g.join(g.member("a", "", EpochJoining), 4)
@@ -134,6 +135,7 @@ func TestConsumerGroupMember(t *testing.T) {
 
 // A static member that rests keeps its partitions for its next start, a member that has the name until then is in the way, and
 // who had it before is refused everything.
+// Alone, too.
 func TestStaticConsumerGroupMember(t *testing.T) {
 	g := newConsumerGroup(t, 2)
 	old, _ := g.join(g.member("old", "slot-0", EpochJoining), 2)
@@ -164,6 +166,7 @@ func TestStaticConsumerGroupMember(t *testing.T) {
 
 // A member may rest and come back under its own id: so does one that never got the answer to its join.
 func TestConsumerGroupMemberJoinsTwice(t *testing.T) {
+	t.Parallel()
 	for _, instance := range []string{"", "slot-0"} {
 		t.Run("instance "+instance, func(t *testing.T) {
 			g := newConsumerGroup(t, 2)
@@ -191,6 +194,7 @@ func offset(partition int32, offset int64) map[int32]OffsetAndMetadata {
 
 // Commits go by the member epoch, also within a transaction, and in no older version.
 func TestConsumerGroupCommits(t *testing.T) {
+	t.Parallel()
 	g := newConsumerGroup(t, 2)
 	m, _ := g.join(g.member("m", "", EpochJoining), 2)
 	if err := g.CommitMemberOffsets(deadline(t), m.Member, g.topic, offset(0, 0)); err != nil {
@@ -243,6 +247,7 @@ func TestConsumerGroupCommits(t *testing.T) {
 }
 
 func TestTopicID(t *testing.T) {
+	t.Parallel()
 	g := newConsumerGroup(t, 1)
 	if g.id == (TopicID{}) {
 		t.Error("the topic has no id")
@@ -253,6 +258,7 @@ func TestTopicID(t *testing.T) {
 }
 
 func TestDescribeUnknownConsumerGroup(t *testing.T) {
+	t.Parallel()
 	g := newConsumerGroup(t, 1)
 	inGroup(t, g.Client, "the coordinator's answer", func(ctx context.Context) error {
 		_, err := g.DescribeConsumerGroup(ctx, g.topic)
@@ -269,6 +275,7 @@ func TestDescribeUnknownConsumerGroup(t *testing.T) {
 // The protocol is offered where the feature is finalized and the request is known in the version that we speak: brokers of
 // Kafka 3.7 to 3.9 name the request without being able to serve it.
 func TestOffersConsumerProtocol(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		feature string

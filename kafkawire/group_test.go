@@ -41,6 +41,7 @@ func inGroup(t *testing.T, c *Client, what string, do func(ctx context.Context) 
 
 // A dynamic member's life, from the id it has to ask with to its leave.
 func TestGroupMembership(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	c := wire(t, broker.Brokers(), topic)
@@ -105,6 +106,7 @@ func TestGroupMembership(t *testing.T) {
 
 // A static member that joins again under its name has its assignment, and who had the name before is refused everything.
 func TestStaticMembership(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
@@ -149,6 +151,7 @@ func TestStaticMembership(t *testing.T) {
 }
 
 func TestPartitionCounts(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	two, three := broker.Topic(t, 2), broker.Topic(t, 3)
 	c := wire(t, broker.Brokers(), two)
@@ -167,6 +170,7 @@ func TestPartitionCounts(t *testing.T) {
 
 // A member whose subscription cannot be read is named: nothing can be assigned without knowing what it owns.
 func TestJoinWithUnreadableSubscription(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t)
 	cluster.ControlKey(kmsg.JoinGroup.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
@@ -187,6 +191,7 @@ func genTopics(rt *rapid.T) map[string][]int32 {
 }
 
 func TestGroupMetadataRoundTrip(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		s := Subscription{
 			Topics: rapid.SliceOfN(rapid.String(), 1, 4).Draw(rt, "topics"), Owned: genTopics(rt),
@@ -210,6 +215,7 @@ func TestGroupMetadataRoundTrip(t *testing.T) {
 
 // The encoding is the standard one: the bytes of Kafka's ConsumerProtocolSubscription version 3, written out by hand.
 func TestSubscriptionBytes(t *testing.T) {
+	t.Parallel()
 	s := Subscription{Topics: []string{"t"}, Owned: map[string][]int32{"t": {7}}, Generation: 5}
 	want := []byte{
 		0, 3, // version

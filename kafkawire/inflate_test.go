@@ -50,6 +50,7 @@ func (f theirs) compressed(tb testing.TB, codec uint16) theirs {
 var codecNames = map[uint16]string{1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 
 func TestDecodeCompressed(t *testing.T) {
+	t.Parallel()
 	for codec, name := range codecNames {
 		t.Run(name, func(t *testing.T) {
 			long := string(bytes.Repeat([]byte("0123456789"), 20_000)) // more than one snappy frame
@@ -122,6 +123,7 @@ func TestDecodeBatchesBombs(t *testing.T) {
 
 // Neither is a large batch an error whose records are within their limits.
 func TestDecodeLargeBatch(t *testing.T) {
+	t.Parallel()
 	value := make([]byte, 3<<20)
 	f := theirs{attributes: 1, count: 1, body: gzipped(t, appendRecord(nil, &Record{Value: value}, 0, 0))}
 	records, _, err := DecodeBatches(f.encode(), 0, nil)
@@ -148,6 +150,7 @@ func gzipped(tb testing.TB, b []byte) []byte {
 
 // Another client writes with every codec, the broker stores it as it is, and we read it; then the other way round.
 func TestCodecsOfAnotherClient(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	for name, codec := range map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),

@@ -232,6 +232,7 @@ func TestBrokerConfigs(t *testing.T) {
 }
 
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	for o, want := range map[Operations]struct{ read, write bool }{
 		0: {}, 1 << 3: {read: true}, 1 << 4: {write: true}, 1<<3 | 1<<4 | 1<<8: {true, true}, 1 << 8: {},
 		unknownOperations: {true, true},

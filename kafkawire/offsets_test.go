@@ -41,6 +41,7 @@ func commitOffsets(tb testing.TB, cl *kgo.Client, group, topic string, offsets m
 }
 
 func TestCommittedOffsets(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 3)
 	c, cl := wire(t, broker.Brokers()), oracle(t, broker.Brokers(), kgo.MaxVersions(kversion.V3_5_0()))
@@ -86,6 +87,7 @@ func offsetsOf(stored map[int32]OffsetAndMetadata) map[int32]int64 {
 }
 
 func TestCommitMetadata(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 4)
 	c := wire(t, broker.Brokers())
@@ -175,6 +177,7 @@ func openTransaction(tb testing.TB, cl *kgo.Client, topic string, offsets map[in
 }
 
 func TestListOffsets(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	c := wire(t, broker.Brokers())
@@ -205,6 +208,7 @@ func TestListOffsets(t *testing.T) {
 
 // A partition that fails takes no other along, and each has its own error.
 func TestOffsetsByPartition(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	commitOffsets(t, oracle(t, cluster.ListenAddrs(), kgo.MaxVersions(kversion.V3_5_0())), "group", "topic", map[int32]int64{0: 7})

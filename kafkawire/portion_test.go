@@ -36,6 +36,7 @@ func portions(tb testing.TB, b []byte, limits FetchLimits, each func([]Record)) 
 
 // A batch comes out complete and in order in portions, whatever its codec, and whether or not the reader is kept in between.
 func TestPortions(t *testing.T) {
+	t.Parallel()
 	const n = 5000
 	f := theirs{last: n - 1, producer: -1, count: n}
 	for i := range n {
@@ -69,6 +70,7 @@ func TestPortions(t *testing.T) {
 
 // A record beyond a limit comes out by position, with what can be told about it; those around it come out as they are.
 func TestOversized(t *testing.T) {
+	t.Parallel()
 	long := bytes.Repeat([]byte("0123456789"), MaxRecordBytes/10+1)
 	many := make([]Header, MaxRecordHeaders+1)
 	cases := map[string]struct {

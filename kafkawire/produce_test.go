@@ -14,6 +14,7 @@ import (
 )
 
 func TestNewProducerID(t *testing.T) {
+	t.Parallel()
 	c := wire(t, kafkatest.Shared(t).Brokers())
 	seen := map[ProducerID]bool{}
 	for range 3 {
@@ -31,6 +32,7 @@ func TestNewProducerID(t *testing.T) {
 
 // Batches of different producer ids and topics ride in one request.
 func TestProduce(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	a, b := broker.Topic(t, 2), broker.Topic(t, 2)
 	c := wire(t, broker.Brokers(), a, b)
@@ -110,6 +112,7 @@ func produceAll(t *testing.T, c *Client, batches []*Batch) {
 }
 
 func TestProduceToTheWrongBroker(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	leader := leaderOf(t, c, "topic")

@@ -33,6 +33,7 @@ func collect() (each func(int32, *Record) bool, got func() string) {
 }
 
 func TestReaderToEnd(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 3)
 	c := wire(t, broker.Brokers())
@@ -79,6 +80,7 @@ func TestReaderToEnd(t *testing.T) {
 }
 
 func TestReaderFollows(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
 	broker.ProduceTo(t, topic, 0, message(0))
@@ -109,6 +111,7 @@ func TestReaderFollows(t *testing.T) {
 }
 
 func TestReaderCancelled(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	for name, topic := range map[string]string{"following": broker.Topic(t, 1), "no such topic": "no-such-topic"} {
 		t.Run(name, func(t *testing.T) {
@@ -151,6 +154,7 @@ func produceValue(t *testing.T, c *Client, values ...string) {
 
 // A log that cannot be read will not become readable: a tool must say so instead of trying for ever.
 func TestReaderOfCorruptLog(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b")
@@ -166,6 +170,7 @@ func TestReaderOfCorruptLog(t *testing.T) {
 
 // Who wants to know what cannot be read goes on behind it.
 func TestReaderSkips(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b", "c", "d", "e")
@@ -187,6 +192,7 @@ func TestReaderSkips(t *testing.T) {
 
 // The head of a corrupt batch may say anything: reading goes on behind it, no further than the next batch.
 func TestReaderSkipsNonsense(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(bad []byte){
 		"last offset": func(bad []byte) { binary.BigEndian.PutUint32(bad[atLastDelta:], 1<<30) },
 		"base offset": func(bad []byte) { binary.BigEndian.PutUint64(bad, math.MaxInt64) },
@@ -218,6 +224,7 @@ func TestReaderSkipsNonsense(t *testing.T) {
 
 // A topic that deletes old records while it is read is read on from where it begins now.
 func TestReaderOfExpiringLog(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers())
@@ -240,6 +247,7 @@ func TestReaderOfExpiringLog(t *testing.T) {
 }
 
 func TestReaderWithin(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 3)
 	c := wire(t, broker.Brokers())
@@ -258,6 +266,7 @@ func TestReaderWithin(t *testing.T) {
 
 // Leaders move, brokers err, connections break: what passes is waited out, and nothing is read twice or left out.
 func TestReaderWaitsOut(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b")
@@ -283,6 +292,7 @@ func TestReaderWaitsOut(t *testing.T) {
 
 // A partition without a leader for a while is not asked of a broker that happens to have the number 0.
 func TestReaderWithoutLeader(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "topic", Partitions: []int32{2}, Observe: true, Count: -1})

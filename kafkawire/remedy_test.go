@@ -15,6 +15,7 @@ import (
 
 // Each code has the name that Kafka gives to it, once, and what only a person can cure says what to do.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	last := kafka.Error(-2)
 	for _, a := range Answers {
 		if want := kerr.TypedErrorForCode(int16(a.Code)); want.Message != a.Name {
@@ -45,6 +46,7 @@ func TestAnswers(t *testing.T) {
 
 // The table of docs/ARCHITECTURE.md is this one.
 func TestAnswersInTheDocumentation(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +64,7 @@ func TestAnswersInTheDocumentation(t *testing.T) {
 
 // What the broker says about a refusal is in the error, without what a terminal would take for commands.
 func TestRefusedSaysWhatTheBrokerSays(t *testing.T) {
+	t.Parallel()
 	text := func(s string) *string { return &s }
 	record := func(n int32, s string) kmsg.ProduceResponseTopicPartitionErrorRecord {
 		return kmsg.ProduceResponseTopicPartitionErrorRecord{RelativeOffset: n, ErrorMessage: &s}

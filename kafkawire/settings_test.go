@@ -50,6 +50,7 @@ func selfSigned(t *testing.T) (tls.Certificate, TLSFiles) {
 }
 
 func TestSecureConnections(t *testing.T) {
+	t.Parallel()
 	cert, files := selfSigned(t)
 	pool := x509.NewCertPool()
 	pool.AddCert(parse(t, cert))
@@ -98,6 +99,7 @@ func parse(t *testing.T, c tls.Certificate) *x509.Certificate {
 }
 
 func TestSettingsErrors(t *testing.T) {
+	t.Parallel()
 	_, files := selfSigned(t)
 	missing := filepath.Join(t.TempDir(), "missing.pem")
 	for name, c := range map[string]struct {

@@ -17,6 +17,7 @@ import (
 
 // A whole transaction with every call of it, twice in one epoch; an aborted one between them leaves nothing.
 func TestTransaction(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	results, requests := broker.Topic(t, 2), broker.Topic(t, 2)
 	group, id := "g-"+requests, "t-"+results
@@ -82,6 +83,7 @@ func TestTransaction(t *testing.T) {
 
 // The transactional bit is set under a checksum that holds.
 func TestAppendTransactionalBatch(t *testing.T) {
+	t.Parallel()
 	prefix := []byte("before")
 	b := AppendTransactionalBatch(prefix, ProducerID{ID: 5, Epoch: 2}, 9, []Record{{Value: []byte("x")}}, time.Unix(1, 0))
 	var batch kmsg.RecordBatch
@@ -102,6 +104,7 @@ func TestAppendTransactionalBatch(t *testing.T) {
 // What the coordinators answer comes out as an error that names the step; a partition that was only not attempted is not the
 // cause, and one without an answer is not taken for done.
 func TestTransactionAnswers(t *testing.T) {
+	t.Parallel()
 	txn := Transactional{ID: "t", Producer: ProducerID{ID: 1}}
 	cases := map[string]struct {
 		key    kmsg.Key

@@ -19,6 +19,7 @@ import (
 
 // The table is what the source sends: each request that is made is in it, in that version, and nothing else is.
 func TestAPIsAreThoseOfTheSource(t *testing.T) {
+	t.Parallel()
 	made := regexp.MustCompile(`kmsg\.NewPtr(\w+)Request\(\)`)
 	versioned := regexp.MustCompile(`kmsg\.NewPtr(\w+)Request\(\)}?\n\t+req\.Version(?:, req\.\w+)* = (\d+)`)
 	files, err := filepath.Glob("*.go")
@@ -66,6 +67,7 @@ func TestAPIsAreThoseOfTheSource(t *testing.T) {
 
 // The releases are right: the one before does not have the version. franz-go's table of them is independent of ours.
 func TestReleases(t *testing.T) {
+	t.Parallel()
 	releases := kversion.VersionStrings() // the newest first
 	for _, api := range APIs(ClassicMember, ConsumerMember, Transactions) {
 		oldest := ""
@@ -81,6 +83,7 @@ func TestReleases(t *testing.T) {
 }
 
 func TestReleasesCompare(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		a, b Release
 		want int

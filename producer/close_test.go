@@ -16,6 +16,7 @@ import (
 )
 
 func TestCloseFlushes(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 200})
 	a := newAcks()
@@ -79,6 +80,7 @@ func TestCloseGivesUp(t *testing.T) {
 }
 
 func TestCloseWhileRepeating(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: notEnoughReplicas, Count: -1})

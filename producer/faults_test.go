@@ -24,6 +24,7 @@ var notEnoughReplicas = kerr.NotEnoughReplicas
 // What a broker answers to a batch, before applying it or after: each message is in the log once all the same, in order, and
 // what is sent again is sent byte for byte.
 func TestAnswersInError(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []*kerr.Error{
 		kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.KafkaStorageError,
 		kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, // these two are applied and answered with an error
@@ -75,6 +76,7 @@ func identical(t *testing.T, batches []sent) {
 
 // The broker applies a batch, and the connection breaks before its answer: the classic duplicate.
 func TestLostAcknowledgement(t *testing.T) {
+	t.Parallel()
 	var lose atomic.Int32
 	cluster := embedded(t, kfake.SeedTopics(2, "topic"), tap(func(key int16) bool {
 		return key == int16(kmsg.Produce) && lose.Add(-1) >= 0
@@ -102,6 +104,7 @@ func TestLostAcknowledgement(t *testing.T) {
 
 // An acknowledgement never comes before the record can be read.
 func TestAcknowledgedIsInTheLog(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 200})
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: 2})
@@ -133,6 +136,7 @@ func (f ackFunc) Acknowledged() { f() }
 
 // A partition that fails holds back its own later messages, and only those.
 func TestNothingOvertakes(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 200})
 	faults := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Partitions: []int32{1}, Err: kerr.NotEnoughReplicas, Count: -1})
@@ -168,6 +172,7 @@ func TestNothingOvertakes(t *testing.T) {
 
 // The status tells of the oldest failure, and of the next one as soon as that is over.
 func TestStatusOfSeveralFailures(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	fail := func(partition int32, err *kerr.Error) *kfake.FaultHandle {
@@ -207,6 +212,7 @@ func TestStatusOfSeveralFailures(t *testing.T) {
 
 // The broker has forgotten the producer: a new id goes on, from sequence 0, in order.
 func TestProducerStateLost(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []*kerr.Error{kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch, kerr.ProducerFenced} {
 		t.Run(answer.Message, func(t *testing.T) {
 			t.Parallel()
@@ -242,6 +248,7 @@ func TestProducerStateLost(t *testing.T) {
 
 // Where no producer id is to be had, the messages wait.
 func TestProducerIDRefused(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: 3})
@@ -258,6 +265,7 @@ func TestProducerIDRefused(t *testing.T) {
 
 // Connections break at random, before a request is applied and after, leaders move, brokers answer in error; many write.
 func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
 	const partitions, each = 6, 400
 	var trouble atomic.Bool
 	roll := func(percent int) bool { return trouble.Load() && rand.IntN(100) < percent }

@@ -45,6 +45,7 @@ func drawRequest(t *rapid.T) *schemas.Record {
 
 // What fits stays as it is; what does not is written with the smallest loss that makes it fit, in a number of tries that ends.
 func TestReformLosesLeast(t *testing.T) {
+	t.Parallel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters", Origin: schemas.Origin{Group: "g"}}
 	rapid.Check(t, func(t *rapid.T) {
 		rec := drawRequest(t)
@@ -105,6 +106,7 @@ func firstFit(e entry, origin schemas.Origin, limit int) (form, bool) {
 
 // A result that fits nowhere is a dead letter of its request; one that only says so of a failure has a dead letter anyhow.
 func TestReformOfAResult(t *testing.T) {
+	t.Parallel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters"}
 	inq := &schemas.Inquiry{Attempts: 1, Request: schemas.Request{ID: "r-1"},
 		Record: &schemas.Record{Position: schemas.Position{Topic: "requests", Partition: 3, Offset: 7}, Key: bytes.Repeat([]byte("k"), 5000)}}
@@ -131,6 +133,7 @@ func TestReformOfAResult(t *testing.T) {
 
 // Which form a refusal leads to, where it is not about size.
 func TestReformByCode(t *testing.T) {
+	t.Parallel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters"}
 	at := schemas.Position{Topic: "requests", Partition: 3, Offset: 7}
 	inq := &schemas.Inquiry{Record: &schemas.Record{Position: at, Value: []byte("x")}}

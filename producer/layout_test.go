@@ -18,6 +18,7 @@ import (
 
 // A broker that hangs holds up its own partitions only.
 func TestHungLeader(t *testing.T) {
+	t.Parallel()
 	cluster, _, release := holding(t, 1, kfake.NumBrokers(3), kfake.SeedTopics(3, "topic"))
 	for p := range int32(3) {
 		if err := cluster.MoveTopicPartition("topic", p, p); err != nil {
@@ -41,6 +42,7 @@ func TestHungLeader(t *testing.T) {
 }
 
 func TestLeadersMove(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 300})
 	a := newAcks()
@@ -65,6 +67,7 @@ func TestLeadersMove(t *testing.T) {
 
 // While nobody leads the partition there is nobody to send to; other partitions go on.
 func TestLeaderUnknownForAWhile(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
 	var known atomic.Bool
 	hideLeader(cluster, "topic", 2, 1, &known)
@@ -116,6 +119,7 @@ func hideLeader(cluster *kfake.Cluster, topic string, partitions, hidden int32, 
 
 // Partitions may be added while it runs: keys spread over them, and nothing breaks.
 func TestPartitionsAdded(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}})
@@ -168,6 +172,7 @@ func addPartitions(t *testing.T, brokers []string, topic string, count int32) {
 
 // The broker goes away (kill -9 where it is a container) with messages on their way, and comes back.
 func TestBrokerRestart(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.New(t)
 	topic := broker.Topic(t, 2)
 	p, obs := start(t, broker.Brokers(), Config{Topics: []string{topic}, BatchBytes: 300})

@@ -131,6 +131,7 @@ func checkBuffer(p *Producer, q *queue, limit int, want []string, sizes []int, w
 
 // A large message that waits is not overtaken by small ones for which there is room; those go on when it gives up.
 func TestLargeMessageIsNotOvertaken(t *testing.T) {
+	t.Parallel()
 	for _, givesUp := range []bool{false, true} {
 		t.Run(fmt.Sprint("gives up ", givesUp), func(t *testing.T) {
 			cluster, held, release := holding(t, allNodes, kfake.SeedTopics(1, "topic"))

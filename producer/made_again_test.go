@@ -37,6 +37,7 @@ func makeAgain(t *testing.T, brokers []string, partitions int, topics ...string)
 // A topic of outcomes that is made again while it is written takes what comes after, each once, whatever the sequence numbers
 // of the former one were.
 func TestTopicOfOutcomesMadeAgain(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(2, "topic"), kfake.NumBrokers(1))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	before, after := newAcks(), newAcks()
@@ -56,6 +57,7 @@ func TestTopicOfOutcomesMadeAgain(t *testing.T) {
 
 // The same in transactions.
 func TestTopicOfOutcomesMadeAgainInTransactions(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, append(slices.Clone(transactionTopics), kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)

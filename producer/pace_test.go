@@ -10,6 +10,7 @@ import (
 // On any line that carries the least of what may be sent within the patience for it, what is sent fits the line after a few
 // tries and goes on fitting, and a fast line carries the most again soon.
 func TestPaceFindsTheLine(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		const most, timeout = 8 << 20, 15 * time.Second
 		p := pace{limit: rapid.IntRange(leastPace, most).Draw(t, "limit"), most: most, aim: timeout / 3}
@@ -48,6 +49,7 @@ func TestPaceFindsTheLine(t *testing.T) {
 
 // What small sizes take is the brokers' time: it says nothing about the line.
 func TestPaceOfSmallSizes(t *testing.T) {
+	t.Parallel()
 	p := pace{limit: 4 << 20, most: 8 << 20, aim: time.Second}
 	for range 10 {
 		p.took(1000, 900*time.Millisecond)
@@ -61,6 +63,7 @@ func TestPaceOfSmallSizes(t *testing.T) {
 
 // A single message larger than the limit gets time in proportion.
 func TestPatienceOfALargeMessage(t *testing.T) {
+	t.Parallel()
 	p := pace{limit: leastPace, most: 8 << 20, aim: 5 * time.Second}
 	if got := p.patience(leastPace, 15*time.Second); got != 15*time.Second {
 		t.Errorf("%v for what fits", got)

@@ -20,6 +20,7 @@ import (
 
 // Many writers, several partitions: what one writer wrote to a partition is there in its order, once, and acknowledged once.
 func TestOrderUnderConcurrency(t *testing.T) {
+	t.Parallel()
 	const writers, partitions, each = 8, 4, 300
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, partitions)
@@ -71,6 +72,7 @@ func TestOrderUnderConcurrency(t *testing.T) {
 
 // The vectors are those of Kafka's UtilsTest.testMurmur2, so a key's partition is the one Java's producers choose.
 func TestPartitionOfKey(t *testing.T) {
+	t.Parallel()
 	const partitions = 12
 	vectors := map[string]int32{
 		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
@@ -99,6 +101,7 @@ func TestPartitionOfKey(t *testing.T) {
 
 // A message arrives as it was given: null stays null, the time is the message's.
 func TestMessageIsKept(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1)
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}})
@@ -129,6 +132,7 @@ func TestMessageIsKept(t *testing.T) {
 }
 
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	results, deadLetters := broker.Topic(t, 3), broker.Topic(t, 2)
 	o := Outcomes{Results: results, DeadLetters: deadLetters, Origin: schemas.Origin{Group: "g", Instance: "i", Version: "v"}}
@@ -196,6 +200,7 @@ func TestNewFails(t *testing.T) {
 }
 
 func TestUnknownTopic(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	a := newAcks()
@@ -219,6 +224,7 @@ func blocked(returned <-chan error) bool {
 }
 
 func TestBufferBlocksAndUnblocks(t *testing.T) {
+	t.Parallel()
 	cluster, held, release := holding(t, allNodes, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BufferBytes: 1000})
 	a := newAcks()
@@ -266,6 +272,7 @@ func TestBufferBlocksAndUnblocks(t *testing.T) {
 
 // A message larger than the whole buffer must not wait for ever.
 func TestMessageLargerThanTheBuffer(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BufferBytes: 1000, BatchBytes: 500})
 	a := newAcks()

@@ -53,6 +53,7 @@ var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, req
 
 // Whatever a publisher can get in comes out, with the smallest loss, and what is behind it too; in both deliveries.
 func TestWhateverComesInComesOut(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	small := []string{"max.message.bytes=5000"}
 	for name, c := range map[string]struct {
@@ -154,6 +155,7 @@ func readLetter(rec kafka.Message) schemas.DeadLetterInfo {
 // Every code that Produce can be answered with, once: the message is written, once, in the end; another partition does not wait
 // for it; and what only people can cure is said with what to do.
 func TestEveryAnswerToProduce(t *testing.T) {
+	t.Parallel()
 	for _, a := range kafkawire.Answers {
 		if code := kerr.TypedErrorForCode(int16(a.Code)); a.Code != kafka.DuplicateSequenceNumber { // which is a success
 			t.Run(a.Name, func(t *testing.T) {

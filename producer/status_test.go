@@ -15,6 +15,7 @@ import (
 
 // The status names the partition from which nothing is heard, for as long as nothing is.
 func TestStatusTellsOfSilence(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.NumBrokers(2), kfake.SeedTopics(2, "topic"))
 	for p := range int32(2) {
 		if err := cluster.MoveTopicPartition("topic", p, p); err != nil {
@@ -48,6 +49,7 @@ func TestStatusTellsOfSilence(t *testing.T) {
 
 // A refusal is something to be heard: what is refused is old, but nobody is silent.
 func TestRefusedIsNotSilent(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	faults := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})

@@ -15,6 +15,7 @@ import (
 // A batch of several records over the topic's limit is split; nothing is lost or reordered, and larger batches are not tried
 // again and again.
 func TestTooLargeBatchIsSplit(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 1, "max.message.bytes=2000")
 	p, obs := start(t, broker.Brokers(), Config{Topics: []string{topic}, BatchBytes: 64 << 10})
@@ -41,6 +42,7 @@ func TestTooLargeBatchIsSplit(t *testing.T) {
 
 // A single message over the limit, of which nothing but its bytes is known, holds its partition up, visibly, until somebody raises the limit.
 func TestTooLargeMessageWaits(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2, "max.message.bytes=2000")
 	p, obs := start(t, broker.Brokers(), Config{Topics: []string{topic}})

@@ -49,6 +49,7 @@ func (b *books) blocked(done chan error) {
 
 // A full buffer holds outcomes back until a commit makes room.
 func TestTransactionBufferBlocks(t *testing.T) {
+	t.Parallel()
 	b := tight(t)
 	p := &place{}
 	done := b.later(t.Context(), 0, 14, p)
@@ -66,6 +67,7 @@ func TestTransactionBufferBlocks(t *testing.T) {
 // A partition's next outcome gets in, or the full buffer would wait for it for ever; with one of its partition before it, a
 // commit can make room, so it waits.
 func TestTransactionBufferLetsTheNextIn(t *testing.T) {
+	t.Parallel()
 	b := tight(t)
 	var before, next, after place // 10 to 13 are here; 9 is what they wait for
 	next.next.Store(true)
@@ -97,6 +99,7 @@ func TestTransactionBufferLetsTheNextIn(t *testing.T) {
 
 // Acknowledging one outcome makes another the next of its partition; that one goes on without anybody's help.
 func TestAcknowledgementWakesTheNext(t *testing.T) {
+	t.Parallel()
 	b := tight(t)
 	second := &place{}
 	done := b.later(t.Context(), 1, 1, second)
@@ -141,6 +144,7 @@ func (c *chained) Acknowledged() {
 
 // What is kept for partitions that were given back is forgotten, and what waits to be kept for them is let go.
 func TestTransactionsForgetWhatIsRevoked(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	gone, stays := &place{}, &place{}
@@ -171,6 +175,7 @@ func TestTransactionsForgetWhatIsRevoked(t *testing.T) {
 
 // A write that waits ends with its context and leaves nothing behind.
 func TestTransactionBufferCancelled(t *testing.T) {
+	t.Parallel()
 	b := tight(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &place{}
@@ -188,6 +193,7 @@ func TestTransactionBufferCancelled(t *testing.T) {
 
 // Where there is no coordinator the start says so, and what to look at.
 func TestNoTransactionCoordinator(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, transactionTopics...)
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.CoordinatorNotAvailable, Count: -1})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

@@ -34,6 +34,7 @@ func onEmbedded(t *testing.T, cluster *kfake.Cluster, change func(*TransactionCo
 // Every request of a transaction, answered in error: what passes is repeated and not noticed; after what does not, nothing
 // is seen, and the next commit carries it, once.
 func TestTransactionAnswersInError(t *testing.T) {
+	t.Parallel()
 	keys := []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 	passing := []*kerr.Error{kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress,
 		kerr.RequestTimedOut, kerr.NotEnoughReplicas}
@@ -76,6 +77,7 @@ func TestTransactionAnswersInError(t *testing.T) {
 
 // Every code there is, in answer to every request of a transaction, once each: in the end all is committed and seen, once.
 func TestEveryAnswerInATransaction(t *testing.T) {
+	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
@@ -109,6 +111,7 @@ func TestEveryAnswerInATransaction(t *testing.T) {
 
 // One partition's offset is refused: ending the transaction would store the others without it.
 func TestOneOffsetRefused(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, transactionTopics...)
 	b := onEmbedded(t, cluster, nil)
 	names := slices.Concat([]string{"requests/0/0"}, b.write(0, 1, 5), b.write(1, 0, 5), b.write(2, 0, 5))
@@ -131,6 +134,7 @@ func TestOneOffsetRefused(t *testing.T) {
 // An answer gets lost after its request was applied, at every step. The same request again is answered alike, and nothing is
 // seen twice. As the first one might still arrive, the next transaction has an epoch of its own.
 func TestLostAnswersOfTransactions(t *testing.T) {
+	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
@@ -158,6 +162,7 @@ func TestLostAnswersOfTransactions(t *testing.T) {
 
 // The end of a transaction is never answered. It may have been committed or not: the next commit finds out.
 func TestUnknownEnd(t *testing.T) {
+	t.Parallel()
 	for _, applied := range []bool{false, true} {
 		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
 			t.Parallel()
@@ -195,6 +200,7 @@ func TestUnknownEnd(t *testing.T) {
 // However many partitions, a transaction is one produce request to each leader and four requests besides; and none at all
 // if nothing has moved.
 func TestTransactionRequests(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(2))...)
 	for p := range int32(4) {
 		if err := cluster.MoveTopicPartition("results", p, p%2); err != nil {
@@ -232,6 +238,7 @@ func TestTransactionRequests(t *testing.T) {
 
 // Offsets move without an outcome, over control records: that is a transaction too, and not an empty one.
 func TestOffsetsAlone(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	b.mustCommit(map[int32]int64{1: 17})
 	if got := b.stored(1)[1]; got != 17 {
@@ -245,6 +252,7 @@ func TestOffsetsAlone(t *testing.T) {
 // Connections break before a request is applied and after, brokers answer in error, the process is replaced: at the end a
 // reader sees each outcome once, and after every restart what the stored offsets say and no more.
 func TestTransactionsUnderFire(t *testing.T) {
+	t.Parallel()
 	var trouble atomic.Bool
 	roll := func(percent int) bool { return trouble.Load() && rand.IntN(100) < percent }
 	cluster := embedded(t, append(transactionTopics, tap(func(int16) bool { return roll(3) }))...)
@@ -312,6 +320,7 @@ func below(names []string, offsets map[int32]int64) []string {
 // An end that is not known, and an offset in the group that was committed for a topic of the same name that is no more: it is
 // above all outcomes of the one at hand, and they are not in the log.
 func TestUnknownEndAndAFormerTopic(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, transactionTopics...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Second })
 	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)

@@ -55,6 +55,7 @@ func (b *books) due() {
 // An outcome that is larger than its topic allows holds up its own partition, from its record on. It is tried alone, now
 // and then: what is aborted stays in the logs.
 func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	dead := broker.Topic(t, 3, "max.message.bytes=2000")
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), dead, "a", nil)
@@ -116,6 +117,7 @@ func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 
 // What was too large is somebody else's meanwhile: the offset that they have committed is not rewound to it.
 func TestOversizedOutcomeOfAnother(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), broker.Topic(t, 3, "max.message.bytes=2000"), "a", nil)
 	b.write(0, 0, 5)
@@ -142,6 +144,7 @@ func TestOversizedOutcomeOfAnother(t *testing.T) {
 
 // A transaction that fails is followed by the next one after a pause, which grows: what was written is in the logs, aborted.
 func TestFailedTransactionsPause(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	b.write(0, 0, 1)
 	if b.commit(map[int32]int64{0: 1}); b.wait != 0 {
@@ -166,6 +169,7 @@ func TestFailedTransactionsPause(t *testing.T) {
 
 // Committed is told of each outcome once, when it is in the log, and not of one whose partition is somebody else's.
 func TestPlacesAreToldOfTheCommit(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	places := []*place{{}, {}, {}, {}}
 	for i, p := range places {
@@ -195,6 +199,7 @@ func TestPlacesAreToldOfTheCommit(t *testing.T) {
 // While one Commit goes on trying, the status says why already; afterwards it does not, nor when there is nothing left to
 // commit.
 func TestStatusOfALongCommit(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	b.write(0, 1, 1)

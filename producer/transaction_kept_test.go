@@ -17,6 +17,7 @@ func outcomeOf(partition int32, offset int64, size int, since time.Time) *kept {
 
 // However outcomes come in, a partition's are in the order of offsets, and all bytes are counted.
 func TestBacklogIsInOrder(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		b := backlog{partitions: map[int32][]*kept{}}
 		offsets := rapid.SliceOfNDistinct(rapid.Int64Range(0, 100), 0, 40, rapid.ID).Draw(t, "offsets")
@@ -54,6 +55,7 @@ func TestBacklogIsInOrder(t *testing.T) {
 // A portion takes of each partition a stretch from its first outcome on, no more than the limit unless it is a single outcome,
 // and always something. Portion by portion everything comes out, and what has waited the longest is not passed over.
 func TestPortions(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		const limit = 1000
 		waiting := map[int32][]*kept{}

@@ -38,6 +38,7 @@ func (b *books) everywhere(from, n int64) map[int32]int64 {
 // What only an operator can cure holds the requests that it concerns. All others are committed, also new ones; status and
 // error name the partition and what the brokers say. When it is cured, everything is committed.
 func TestRefusalHoldsWhatItConcerns(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name  string
 		fault kfake.Fault
@@ -106,6 +107,7 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 // A partition that has no broker for longer than a transaction may last holds its own requests; the others lose the time of
 // one transaction, once.
 func TestUnavailablePartitionIsHeld(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 500 * time.Millisecond })
 	outage := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{1},
@@ -133,6 +135,7 @@ func TestUnavailablePartitionIsHeld(t *testing.T) {
 
 // A topic of outcomes that is deleted holds the requests whose outcome belongs there, until it exists again.
 func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 4), broker.Topic(t, 4), broker.Topic(t, 4), "a",
 		func(c *TransactionConfig) { c.Timeout = 2 * time.Second })
@@ -174,6 +177,7 @@ func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
 
 // With every partition in trouble none is held: then it is the brokers, and they come back.
 func TestOutageHoldsNothing(t *testing.T) {
+	t.Parallel()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	outage := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})

@@ -30,6 +30,7 @@ func wantRival(t *testing.T, err error) {
 // Partitions that are answered with an old epoch concern the whole transaction, also where others are refused for a reason of
 // their own: nothing is held, and a rival is told.
 func TestRivalsAreToldByPartitions(t *testing.T) {
+	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.AddPartitionsToTxn} {
 		for _, answer := range epochIsOver {
 			t.Run(kmsg.NameForKey(int16(key))+" "+answer.Message, func(t *testing.T) {
@@ -54,6 +55,7 @@ func TestRivalsAreToldByPartitions(t *testing.T) {
 
 // Who loses the id during its start takes it over again, as it would later; a rival is told here, too.
 func TestFencedAtTheStart(t *testing.T) {
+	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.AddOffsetsToTxn, kmsg.AddPartitionsToTxn, kmsg.EndTxn} {
 		for _, answer := range epochIsOver {
 			t.Run(kmsg.NameForKey(int16(key))+" "+answer.Message, func(t *testing.T) {
@@ -86,6 +88,7 @@ func TestFencedAtTheStart(t *testing.T) {
 // Two live instances of one name take the transactional id from each other with every commit. One is told soon, and leaves
 // it to the other from then on, also when it is asked to commit for the last time.
 func TestRivalsAreTold(t *testing.T) {
+	t.Parallel()
 	one := onShared(t, "a")
 	two := one.again("a")
 	var names []string
@@ -121,6 +124,7 @@ func TestRivalsAreTold(t *testing.T) {
 
 // Losses that lie far apart are successors, each of them.
 func TestRivalryForgets(t *testing.T) {
+	t.Parallel()
 	var r rivalry
 	at := time.Now()
 	for n := range 10 * rivalTakeovers {

@@ -60,6 +60,7 @@ func endings(cluster *kfake.Cluster, states []string) func() []ending {
 // Whoever takes over an id whose last transaction has ended, as far as its coordinator knows, has it end once more, the same
 // way, in all partitions. What the coordinator does not decide is not decided by us.
 func TestSweepRepeatsTheDecision(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		states []string
 		want   []ending
@@ -87,6 +88,7 @@ func TestSweepRepeatsTheDecision(t *testing.T) {
 // A transaction begins after we have asked how the last one ended, and before we have the id: taking over aborts it, so the
 // sweep must not commit. Where only the answer to a takeover was lost, what was said before stands.
 func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		states []string
 		answer error // to the first takeover
@@ -121,6 +123,7 @@ func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 
 // Kafka answers who takes over an id with an open transaction first of all that it is being aborted: begin relies on that.
 func TestTakingOverSaysWhatItAborts(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	b.write(0, 0, 5)
 	if err := b.fill(deadline(t), nobody(b.group), b.gather(at(map[int32]int64{0: 5}))); err != nil {
@@ -136,6 +139,7 @@ func TestTakingOverSaysWhatItAborts(t *testing.T) {
 
 // A partition that the brokers refuse keeps a sweep from nothing else; with all of them refused it fails.
 func TestSweepWithoutWhatIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition} {
 		t.Run(answer.Message, func(t *testing.T) {
 			t.Parallel()
@@ -162,6 +166,7 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 
 // Where the brokers left nothing open, a sweep changes nothing that a reader could see.
 func TestSweepIsNotSeen(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	var names []string
 	for n := range int64(3) {

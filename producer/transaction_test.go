@@ -20,6 +20,7 @@ import (
 
 // Outcomes and offsets come together, and only what lies below the offsets.
 func TestTransactionCarriesWhatIsBelowTheOffsets(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	first := b.write(0, 0, 10)
 	second := b.write(1, 100, 10)
@@ -48,6 +49,7 @@ func TestTransactionCarriesWhatIsBelowTheOffsets(t *testing.T) {
 
 // A dead letter goes to the partition of its source, a result beside it to the one of its key; both or neither.
 func TestTransactionOfBoth(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	inq, out := b.result(2, 40)
 	inq.Record.Value = []byte("the request")
@@ -65,6 +67,7 @@ func TestTransactionOfBoth(t *testing.T) {
 
 // What a transaction holds is seen by nobody before its end, neither outcomes nor offsets, and never if it is aborted.
 func TestOpenAndAbortedTransactions(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	names := b.write(0, 0, 20)
 	for _, commit := range []bool{false, true} {
@@ -107,6 +110,7 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 // A process that was thought dead comes back: nothing of it is seen, and its offsets do not count. When it goes on, it finds
 // out that all is answered.
 func TestZombieIsFenced(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"before", "filled"} {
 		t.Run(step, func(t *testing.T) {
 			zombie := onShared(t, "a")
@@ -148,6 +152,7 @@ func TestZombieIsFenced(t *testing.T) {
 
 // The group refuses what comes from a member or a generation that it does not know any more; then no outcome is seen either.
 func TestGroupRefusesStrangers(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.ConsumerGroup(b.group), kgo.ConsumeTopics(b.requests), kgo.DisableAutoCommit())
 	if err != nil {
@@ -194,6 +199,7 @@ func TestGroupRefusesStrangers(t *testing.T) {
 
 // A broker that is killed with an open transaction: everything is seen once afterwards.
 func TestBrokerRestartInATransaction(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.New(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 2), broker.Topic(t, 1), "a", nil)
 	names := b.write(0, 0, 50)
@@ -213,6 +219,7 @@ func TestBrokerRestartInATransaction(t *testing.T) {
 
 // Outcomes of one key keep the order in which they were written, over batches and transactions.
 func TestTransactionsKeepOrder(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 1), broker.Topic(t, 1), "a",
 		func(c *TransactionConfig) { c.BatchBytes = 2000 })
@@ -230,6 +237,7 @@ func TestTransactionsKeepOrder(t *testing.T) {
 
 // A batch over the topic's limit is sent in pieces; a single message over it is said so, and is sent when the limit is raised.
 func TestTransactionTooLarge(t *testing.T) {
+	t.Parallel()
 	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 1), broker.Topic(t, 1, "max.message.bytes=3000"), "a", nil)
 	write := func(offset int64, size int) string {
@@ -260,6 +268,7 @@ func TestTransactionTooLarge(t *testing.T) {
 
 // Partitions that are added to the results are written to soon, also within what one epoch began.
 func TestTransactionsFollowAddedPartitions(t *testing.T) {
+	t.Parallel()
 	b := onShared(t, "a")
 	names := b.write(0, 0, 30)
 	b.mustCommit(map[int32]int64{0: 30})

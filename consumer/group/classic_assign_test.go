@@ -39,6 +39,7 @@ func shares(members []kafkawire.Peer, n int32) (shared map[string][]int32, movin
 }
 
 func TestAssign(t *testing.T) {
+	t.Parallel()
 	static := func(id, instance string, owned ...int32) kafkawire.Peer {
 		p := peer(id, owned...)
 		p.InstanceID = instance
@@ -86,6 +87,7 @@ func TestAssign(t *testing.T) {
 
 // A broker that has just started may not know the topic yet: no member is to lose anything over that.
 func TestAssignUnknownTopic(t *testing.T) {
+	t.Parallel()
 	all, _ := assign([]kafkawire.Peer{peer("a", 0, 1), peer("b", 2, 3)}, map[string]int32{})
 	if got, want := assignedTo(all), map[string][]int32{"a": {0, 1}, "b": {2, 3}}; !maps.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("got %v, want %v", got, want)
@@ -98,6 +100,7 @@ func TestAssignUnknownTopic(t *testing.T) {
 
 // Members of different topics get what they subscribe to, and who has fewer of one gets more of the next.
 func TestAssignTopics(t *testing.T) {
+	t.Parallel()
 	members := []kafkawire.Peer{peer("a"), peer("b"), peer("c")}
 	members[0].Subscription.Topics = []string{"x", "y"}
 	members[1].Subscription.Topics = []string{"x", "y"}
@@ -130,6 +133,7 @@ func somePeers(rt *rapid.T, n int32) []kafkawire.Peer {
 }
 
 func TestAssignProperties(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.Int32Range(0, 40).Draw(rt, "partitions")
 		members := somePeers(rt, n)
@@ -210,6 +214,7 @@ func TestAssignProperties(t *testing.T) {
 
 // A join moves no more than the share of who joins; a leave moves nothing of those who stay.
 func TestAssignMovesLittle(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.Int32Range(1, 60).Draw(rt, "partitions")
 		size := rapid.IntRange(1, 12).Draw(rt, "members")

@@ -18,6 +18,7 @@ import (
 
 // The group went on without a static member: what it was given then may be with others by now.
 func TestClassicMissedGeneration(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 2)
 	a := startMemberOf(t, classic, settings(c), kafkatest.NewLedger(), "a", nil)
 	eventually(t, "a has all", a.has(2))
@@ -47,6 +48,7 @@ func TestClassicMissedGeneration(t *testing.T) {
 }
 
 func TestMissed(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		before, now int32
 		coordinated bool
@@ -63,6 +65,7 @@ func TestMissed(t *testing.T) {
 
 // A group of another strategy is closed to us until its last member has left.
 func TestClassicOtherStrategy(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 1)
 	wire, req := stranger(t, c)
 	req.Strategy, req.SessionTimeout = "range", time.Minute

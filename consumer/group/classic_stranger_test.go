@@ -32,6 +32,7 @@ func stranger(t *testing.T, c *kfake.Cluster, owned ...int32) (*kafkawire.Client
 
 // The leader dies between its join and its decision: the others join again without it.
 func TestClassicLeaderDies(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 2)
 	l := kafkatest.NewLedger()
 	wire, req := stranger(t, c)
@@ -50,6 +51,7 @@ func TestClassicLeaderDies(t *testing.T) {
 
 // A decision that knows members that have gone, or does not know one that is there, does no harm.
 func TestClassicDecisionOfOthers(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 2)
 	l := kafkatest.NewLedger()
 	wire, req := stranger(t, c)
@@ -78,6 +80,7 @@ func TestClassicDecisionOfOthers(t *testing.T) {
 // A stop while the group is waited for does not wait: there is nothing to give back. A static member that has not even
 // learnt its id leaves all the same, or the group would wait for it until the session is over.
 func TestClassicStopsWhileJoining(t *testing.T) {
+	t.Parallel()
 	for _, instance := range []string{"", "0"} {
 		t.Run("instance "+instance, func(t *testing.T) {
 			c := memberBroker(t, 1)
@@ -110,6 +113,7 @@ func TestClassicStopsWhileJoining(t *testing.T) {
 // A stop while a rebalance waits for somebody else: what drains is committed all the same, and then nobody is waited
 // for.
 func TestClassicStopsInRebalance(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 2)
 	l := kafkatest.NewLedger()
 	var a *memberRig

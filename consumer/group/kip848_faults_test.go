@@ -18,6 +18,7 @@ import (
 
 // What keeps us out is named, with what to do about it, and tried again.
 func TestKIP848Refused(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		code kafka.Error
 		fix  string
@@ -56,6 +57,7 @@ func TestKIP848Refused(t *testing.T) {
 
 // A live group of the classic protocol may be closed to us: kfake's is. It is joined when its last member has left.
 func TestKIP848GroupOfAnotherProtocol(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 1)
 	l := kafkatest.NewLedger()
 	old := startMemberOf(t, classic, settings(c), l, "old", nil)
@@ -79,6 +81,7 @@ func TestKIP848GroupOfAnotherProtocol(t *testing.T) {
 
 // Every answer that carries news is lost once: the next heartbeat makes up for it, and nothing is dropped.
 func TestKIP848LostAnswers(t *testing.T) {
+	t.Parallel()
 	for _, instance := range []string{"", "0"} {
 		t.Run("instance "+instance, func(t *testing.T) {
 			var news atomic.Int32
@@ -113,6 +116,7 @@ func TestKIP848LostAnswers(t *testing.T) {
 
 // The id is made up anew for each life, also after a loss: no commit from before can count.
 func TestKIP848NewIDs(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 1)
 	a := startMemberOf(t, kip848, settings(c), kafkatest.NewLedger(), "a", nil)
 	eventually(t, "a has it", a.has(1))
@@ -135,6 +139,7 @@ func TestKIP848NewIDs(t *testing.T) {
 
 // A drain over the rebalance timeout costs the place; what drains still is granted again only after that.
 func TestKIP848DrainsForTooLong(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, kip848, 2)
 	if kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded {
 		t.Skip("kfake gives the time anew with each heartbeat")
@@ -164,6 +169,7 @@ func TestKIP848DrainsForTooLong(t *testing.T) {
 
 // Who is put to rest by another with its name, and notices before that one has joined, does not take the name back.
 func TestKIP848PutToRest(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, kip848, 2)
 	a := s.member(t, "a", "same", true)
 	eventually(t, "a has all", a.has(2))

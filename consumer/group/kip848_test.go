@@ -37,6 +37,7 @@ func (s *stage) corpse(t *testing.T, instance string) kafkawire.GroupMember {
 // Who comes back after a death does not wait for the end of the session, and nobody else stops; the dead one, should it
 // only have slept, can do nothing any more.
 func TestKIP848TakesOver(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, kip848, 4)
 	dead := s.corpse(t, "0")
 	began := time.Now()
@@ -59,6 +60,7 @@ func TestKIP848TakesOver(t *testing.T) {
 
 // A topic that was made anew has other records under the same offsets: everything is dropped and granted afresh.
 func TestKIP848TopicMadeAnew(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, kip848, 2)
 	a := s.member(t, "a", "", false)
 	eventually(t, "a has all", a.has(2))
@@ -81,6 +83,7 @@ func TestKIP848TopicMadeAnew(t *testing.T) {
 
 // Offsets go into a transaction under the epoch of the member, and of what is lost none do.
 func TestKIP848Transaction(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, kip848, 2)
 	a := s.member(t, "a", "same", true)
 	eventually(t, "a has all", a.has(2))
@@ -123,6 +126,7 @@ func TestKIP848Transaction(t *testing.T) {
 
 // Surplus is told apart from waiting for others also where the coordinator has not dealt yet, or cannot be asked.
 func TestKIP848Settles(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 1)
 	l := kafkatest.NewLedger()
 	a := startMemberOf(t, kip848, settings(c), l, "a", nil)
@@ -166,6 +170,7 @@ func TestKIP848Settles(t *testing.T) {
 
 // The report of a member is complete, and only sent when there is something to say.
 func TestKIP848Reports(t *testing.T) {
+	t.Parallel()
 	c := memberBroker(t, 2)
 	var mu sync.Mutex
 	var seen []*kmsg.ConsumerGroupHeartbeatRequest

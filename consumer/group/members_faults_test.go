@@ -64,6 +64,7 @@ func refuse(c *kfake.Cluster, key kmsg.Key, codes ...kafka.Error) (done func() b
 // Thrown out of the group: everything is dropped, nothing of it can be committed, and the member joins again as
 // another.
 func TestThrownOut(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		kind kind
 		code kafka.Error
@@ -93,6 +94,7 @@ func TestThrownOut(t *testing.T) {
 
 // What is lost is not to be drained for the group's sake: the owner hears of it while it drains.
 func TestLossIsHeardWhileDraining(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 2)
 		var a *memberRig
@@ -110,6 +112,7 @@ func TestLossIsHeardWhileDraining(t *testing.T) {
 
 // Trouble with the coordinator is no reason to give anything back.
 func TestCoordinatorTrouble(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 2)
 		a := startMemberOf(t, k, settings(c), kafkatest.NewLedger(), "a", nil)
@@ -134,6 +137,7 @@ func TestCoordinatorTrouble(t *testing.T) {
 
 // Joins that are refused are tried again, whatever the reason.
 func TestJoinIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		kind  kind
 		key   kmsg.Key
@@ -158,6 +162,7 @@ func TestJoinIsRefused(t *testing.T) {
 
 // Commits that meet a newer generation or a coordinator that moves wait for the end of it; others are refused at once.
 func TestCommitDuringRebalance(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		kind  kind
 		codes []kafka.Error

@@ -120,6 +120,7 @@ func (f *fire) even(partitions int) func() bool {
 // Whatever happens to the coordinator and to its answers: no partition is ever with two, and in the end all are with
 // somebody, evenly.
 func TestMembersUnderFire(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		const partitions, steps = 7, 30
 		seed := uint64(time.Now().UnixNano())

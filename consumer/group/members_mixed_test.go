@@ -11,6 +11,7 @@ import (
 // offer both let them work together (KIP-848, group.consumer.migration.policy=bidirectional). No partition is ever with
 // two, and what stays with its owner is not asked back.
 func TestProtocolIsChangedWhileRunning(t *testing.T) {
+	t.Parallel()
 	for _, instances := range [][]string{{"", ""}, {"0", "1"}} {
 		t.Run("instance "+instances[0], func(t *testing.T) {
 			s := newStage(t, kip848, 4)

@@ -17,6 +17,7 @@ import (
 
 // Who joins gets its share from those who have more, and what stays is never touched; who leaves hands over.
 func TestMembersShare(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 6)
 		l := kafkatest.NewLedger()
@@ -47,6 +48,7 @@ func TestMembersShare(t *testing.T) {
 
 // More members than partitions: who has none says that it has joined, and takes over when somebody leaves.
 func TestSpareMember(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 1)
 		l := kafkatest.NewLedger()
@@ -67,6 +69,7 @@ func TestSpareMember(t *testing.T) {
 // A drain that is longer than the session: the member stays in the group, commits are accepted, others can join and get
 // what is free, and nobody gets what still drains; nobody is told that it gets nothing, either.
 func TestLongDrain(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 4)
 		l := kafkatest.NewLedger()
@@ -114,6 +117,7 @@ func TestLongDrain(t *testing.T) {
 
 // A stop with a drain that is longer than the session: heartbeats keep the place for its commit.
 func TestStopsSlowly(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 1)
 		var a *memberRig
@@ -140,6 +144,7 @@ func TestStopsSlowly(t *testing.T) {
 
 // A static member that comes back finds its partitions, and nobody else notices.
 func TestStaticRestart(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newStage(t, k, 4)
 		a := s.member(t, "a", "0", false)
@@ -168,6 +173,7 @@ func TestStaticRestart(t *testing.T) {
 // A static member that is to give partitions back stops before it has done so, and comes back: the group must not go on
 // believing that it still has them. (In a group of the consumer protocol that is the brokers' business.)
 func TestStaticRestartInAHandOver(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, classic, 4)
 	leader := s.member(t, "leader", "0", false) // was there first
 	eventually(t, "the leader has all", leader.has(4))
@@ -196,6 +202,7 @@ func TestStaticRestartInAHandOver(t *testing.T) {
 // Two instances under one name: the second takes over, the first ends with an error that says so, and can commit
 // nothing.
 func TestReplaced(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newStage(t, k, 2)
 		a := s.member(t, "a", "same", true)
@@ -223,6 +230,7 @@ func TestReplaced(t *testing.T) {
 
 // Somebody notices that the topic has grown; nobody gives anything back for that.
 func TestTopicGrows(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newStage(t, k, 2)
 		a := s.member(t, "a", "", false)
@@ -238,6 +246,7 @@ func TestTopicGrows(t *testing.T) {
 // A static member that was away as the topic grew notices, too; a classic leader deals nothing when it comes back to a
 // stable group (KIP-814).
 func TestTopicGrowsUnseen(t *testing.T) {
+	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newStage(t, k, 2)
 		if k.name == kip848.name && kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded {

@@ -2,6 +2,7 @@ package kafkatest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"sync"
@@ -56,12 +57,32 @@ func Run(m *testing.M) int {
 		}
 	}
 	fmt.Println(chosen.line(chosen.brokersAt(current.port)))
+	if err := setParallel(chosen.kind); err != nil {
+		fmt.Fprintln(os.Stderr, "kafkatest:", err)
+		return 1
+	}
 	code := m.Run()
 	if err := current.close(); err != nil {
 		fmt.Fprintln(os.Stderr, "kafkatest: stopping the broker:", err)
 		code = max(code, 1)
 	}
 	return code
+}
+
+// setParallel says how many tests run side by side, unless the command line or TestMain has said so: most of them wait, for
+// brokers and for timers, and not for a core. A broker in a container wants cores of its own.
+func setParallel(kind string) error {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if chosen {
+		return nil
+	}
+	n := "6"
+	if kind == KindEmbedded {
+		n = "16"
+	}
+	return flag.Set("test.parallel", n)
 }
 
 // session is one run of a package's tests. Run sets it before any test starts and nothing replaces it.
