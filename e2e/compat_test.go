@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -218,6 +221,9 @@ func TestRights(t *testing.T) {
 		"--operation Write --transactional-id balanceq.g.i1": allow(kmsg.ACLResourceTypeTransactionalId, "balanceq.g.i1",
 			kmsg.ACLOperationWrite),
 	}
+	if listed := listedRights(t); !slices.Equal(listed, slices.Sorted(maps.Keys(rights))) {
+		t.Errorf("docs/COMPATIBILITY.md lists %q as what run ends without", listed)
+	}
 	const password = "brokers-only-3"
 	env := []string{"BALANCEQ_KAFKA_SASL_PASSWORD=" + password}
 	login := []string{"--kafka.sasl.mechanism=plain", "--kafka.sasl.username=joe", "--delivery=exactly-once"}
@@ -258,6 +264,21 @@ func TestRights(t *testing.T) {
 			"--operation Read --topic balance.replays", "balanceq skip")
 		in.Stop()
 	})
+}
+
+// listedRights are those that run ends without by docs/COMPATIBILITY.md, with this test's names of topics and group, sorted.
+func listedRights(t *testing.T) (rights []string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/COMPATIBILITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.NewReplacer("--topic balance.", "--topic ", "--group balanceq", "--group g", "balanceq.balanceq.NAME", "balanceq.g.i1")
+	for _, m := range regexp.MustCompile("(?m)^\\| `(--operation [^`]+)` \\| `run`.* \\| it ends \\|$").FindAllStringSubmatch(string(text), -1) {
+		rights = append(rights, names.Replace(m[1]))
+	}
+	slices.Sort(rights)
+	return rights
 }
 
 // A time that the brokers do not allow is told by its key.

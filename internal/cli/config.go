@@ -54,7 +54,7 @@ func configCheck(p *command.Env) *cobra.Command {
 	})
 }
 
-// configReference prints the table that the README holds.
+// configReference prints the table that docs/configuration.md holds.
 func configReference(p *command.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "reference", Short: "Print the reference of all keys, as Markdown", Args: command.NoArguments,

@@ -151,7 +151,7 @@ func (s *placement) judge(topic string) Finding {
 	return warn(fmt.Sprintf("%s\n%d contracts, for example %s, stand in several partitions by one key, so their order is not kept; "+
 		"of the keys %s are where murmur2 puts them, %s where CRC32 does (librdkafka: Python, Node, kcat)",
 		seen, len(mixed), s.example(mixed), share(s.murmur2), share(s.crc32)),
-		"let all publishers pick partitions by murmur2: partitioner=murmur2_random for librdkafka, see Order in the README; "+
+		"let all publishers pick partitions by murmur2: partitioner=murmur2_random for librdkafka, see Order in docs/guarantees.md; "+
 			"if partitions were just added, this is over when the older requests are")
 }
 

@@ -119,8 +119,8 @@ func (f *fleet) end(w *worker) {
 	w.killed = w.killed || killed
 }
 
-// heal starts anew who has ended by itself: before a worker has begun, it waits 30 s for Kafka and no longer (README.md, Run
-// it), and a broker may take longer than that to come back.
+// heal starts again what has ended by itself: before a worker has begun, it waits 30 s for Kafka and no longer
+// (docs/operating.md, Deploying), and a broker may take longer than that to come back.
 func (f *fleet) heal() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 	invalid              // a dead letter: balanceCodes is missing
 )
 
-// reasons are the dead letters' reasons by fate, as README.md spells them.
+// reasons are the dead letters' reasons by fate, as schemas/v1 spells them.
 var reasons = map[fate]string{notFound: "contract-not-found", invalid: "invalid-request"}
 
 // unknownContracts begin like this: the simulator has no contract of that kind.
@@ -181,7 +181,7 @@ func readRequest(r *kgo.Record) (request, error) {
 	return q, nil
 }
 
-// readOutcome reads a result or a dead letter, which is its request with headers (README.md, Contracts).
+// readOutcome reads a result or a dead letter, which is its request with headers (docs/contracts.md).
 func readOutcome(r stored, dead bool) (outcome, error) {
 	b, seq, err := readBody(r.Record)
 	o := outcome{
