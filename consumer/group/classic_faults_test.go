@@ -22,7 +22,7 @@ func TestClassicMissedGeneration(t *testing.T) {
 	c := memberBroker(t, 2)
 	a := startMemberOf(t, classic, settings(c), kafkatest.NewLedger(), "a", nil)
 	eventually(t, "a has all", a.has(2))
-	epoch := a.Lease()
+	lease := a.Lease()
 	var once sync.Once
 	control(c, kmsg.JoinGroup, func(req kmsg.Request) (resp kmsg.Response, handled bool) {
 		once.Do(func() {
@@ -41,7 +41,7 @@ func TestClassicMissedGeneration(t *testing.T) {
 	defer off()
 	refuse(c, kmsg.Heartbeat, kafka.RebalanceInProgress)
 	eventually(t, "a has dropped all", func() bool { _, releases := a.Calls(); return releases == 1 })
-	if err := epoch.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
+	if err := lease.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
 		t.Errorf("commit of what was lost: %v", err)
 	}
 	eventually(t, "a has all again", func() bool { grants, _ := a.Calls(); return grants == 2 && a.has(2)() })
@@ -63,7 +63,7 @@ func TestMissed(t *testing.T) {
 	}
 }
 
-// A group of another strategy is closed to us until its last member has left.
+// A group of another strategy is closed to a member until its last member has left.
 func TestClassicOtherStrategy(t *testing.T) {
 	t.Parallel()
 	c := memberBroker(t, 1)

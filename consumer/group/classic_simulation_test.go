@@ -141,13 +141,13 @@ func (s *simulation) check() error {
 		}
 	}
 	if len(s.members) > 0 && total != int(s.n) {
-		return fmt.Errorf("%d of %d partitions are with somebody", total, s.n)
+		return fmt.Errorf("%d of %d partitions are with a member", total, s.n)
 	}
 	return nil
 }
 
 // Members come, go, drain for as long as they like, miss decisions and are thrown out, in any order: no partition is
-// ever with two of them, and in the end all are with somebody, evenly.
+// ever with two of them, and in the end all are with a member, evenly.
 func TestNoPartitionIsEverWithTwo(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.Int32Range(1, 9).Draw(rt, "partitions")

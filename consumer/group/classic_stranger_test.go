@@ -110,7 +110,7 @@ func TestClassicStopsWhileJoining(t *testing.T) {
 	}
 }
 
-// A stop while a rebalance waits for somebody else: what drains is committed all the same, and then nobody is waited
+// A stop while a rebalance waits for another member: what drains is committed all the same, and then none is waited
 // for.
 func TestClassicStopsInRebalance(t *testing.T) {
 	t.Parallel()

@@ -18,11 +18,13 @@ type offsets = map[int32]kafkawire.OffsetAndMetadata
 
 // commits is how a kind of member commits.
 type commits struct {
-	wire     *kafkawire.Client
-	send     func(c *kafkawire.Client, ctx context.Context, m kafkawire.Member, topic string, o offsets) error
-	topic    string
-	outdated []error       // the group has a generation that this member has not heard of yet: it accepts the commit under that
-	hurry    func()        // has the member hear of it soon
+	wire  *kafkawire.Client
+	send  func(c *kafkawire.Client, ctx context.Context, m kafkawire.Member, topic string, o offsets) error
+	topic string
+	// outdated are the errors of a group that has a generation that this member has not heard of yet: it accepts the
+	// commit under that one.
+	outdated []error
+	hurry    func()        // has the member hear of a newer generation soon
 	timeout  time.Duration // of a rebalance that a commit waits for
 }
 

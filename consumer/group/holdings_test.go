@@ -11,7 +11,8 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// A partition that is given back to who still drains it is granted again when the drain is over, not before.
+// A partition that is assigned again to the member that still drains it is granted again when the drain is over, not
+// before.
 func TestGrantedAgainAfterTheDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drain := make(chan struct{})
@@ -21,7 +22,7 @@ func TestGrantedAgainAfterTheDrain(t *testing.T) {
 		h.assign([]int32{0}, false)
 		synctest.Wait()
 		if got := h.report(); !slices.Equal(got, []int32{0, 1}) {
-			t.Errorf("claims %v while it drains", got)
+			t.Errorf("reports %v while it drains", got)
 		}
 		h.assign([]int32{0, 1}, false)
 		synctest.Wait()
@@ -81,7 +82,7 @@ func (o *hangingOwner) Release(ids []int32) {
 	o.released = append(o.released, ids...)
 }
 
-// Who gets nothing is told so once, but not while partitions are still on their way to it.
+// A member that gets nothing is told so once, but not while partitions are still pending.
 func TestNothingToHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger()}
@@ -97,7 +98,7 @@ func TestNothingToHold(t *testing.T) {
 		expect("while partitions move", 0)
 		h.assign(nil, false)
 		h.assign(nil, false)
-		expect("when all is settled", 1)
+		expect("when none is pending", 1)
 		h.assign([]int32{3}, false)
 		expect("with a partition", 2)
 		h.assign(nil, false)
@@ -110,7 +111,8 @@ func TestNothingToHold(t *testing.T) {
 	})
 }
 
-// What was lost is not claimed any more, and not committed; what the group gives anew is granted under another epoch.
+// What was lost is not reported as owned any more, and not committed; what the group assigns again is granted under
+// another lease.
 func TestLose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		drain := make(chan struct{})
@@ -123,22 +125,22 @@ func TestLose(t *testing.T) {
 		h.lose(second)
 		me.set("second", 7)
 		if got := h.report(); len(got) != 0 {
-			t.Errorf("claims %v of what it lost", got)
+			t.Errorf("reports %v of what it lost", got)
 		}
 		if m := first.Member(); m.ID != "first" || m.Generation != 4 {
-			t.Errorf("the lost epoch commits as %+v", m)
+			t.Errorf("the lost lease commits as %+v", m)
 		}
 		h.assign([]int32{1}, false)
 		if got := h.report(); !slices.Equal(got, []int32{1}) {
-			t.Errorf("claims %v, want what it is to have", got)
+			t.Errorf("reports %v, want what it is to have", got)
 		}
 		close(drain)
 		synctest.Wait()
 		if grants, _ := owner.Calls(); grants != 2 || owner.Lease() != Lease(second) {
-			t.Errorf("%d grants, the last under the lost epoch %v", grants, owner.Lease() == Lease(first))
+			t.Errorf("%d grants, the last under the lost lease %v", grants, owner.Lease() == Lease(first))
 		}
 		if m := second.Member(); m.ID != "second" || m.Generation != 7 {
-			t.Errorf("the new epoch commits as %+v", m)
+			t.Errorf("the new lease commits as %+v", m)
 		}
 		h.stop()
 	})

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What keeps us out is named, with what to do about it, and tried again.
+// What keeps a member out is named, with what to do about it, and tried again.
 func TestKIP848Refused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -55,7 +55,7 @@ func TestKIP848Refused(t *testing.T) {
 	}
 }
 
-// A live group of the classic protocol may be closed to us: kfake's is. It is joined when its last member has left.
+// A live group of the classic protocol may be closed to it: kfake's is. It is joined when its last member has left.
 func TestKIP848GroupOfAnotherProtocol(t *testing.T) {
 	t.Parallel()
 	c := memberBroker(t, 1)
@@ -114,7 +114,7 @@ func TestKIP848LostAnswers(t *testing.T) {
 	}
 }
 
-// The id is made up anew for each life, also after a loss: no commit from before can count.
+// The id is another one after each start, also after a loss: no commit from before can count.
 func TestKIP848NewIDs(t *testing.T) {
 	t.Parallel()
 	c := memberBroker(t, 1)
@@ -137,12 +137,12 @@ func TestKIP848NewIDs(t *testing.T) {
 	}
 }
 
-// A drain over the rebalance timeout costs the place; what drains still is granted again only after that.
+// A drain over the rebalance timeout costs the membership; what drains still is granted again only after that.
 func TestKIP848DrainsForTooLong(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, kip848, 2)
 	if kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded {
-		t.Skip("kfake gives the time anew with each heartbeat")
+		t.Skip("kfake gives the time again with each heartbeat")
 	}
 	drain := make(chan struct{})
 	a := startMemberOf(t, kip848, s.settings, s.ledger, "a", func(o *memberOptions, owner *testOwner) {
@@ -152,14 +152,14 @@ func TestKIP848DrainsForTooLong(t *testing.T) {
 	end := sync.OnceFunc(func() { close(drain) })
 	t.Cleanup(end)
 	eventually(t, "a has all", a.has(2))
-	epoch, ok := a.Lease().(*memberLease)
+	lease, ok := a.Lease().(*memberLease)
 	if !ok {
-		t.Fatal("another epoch")
+		t.Fatal("another lease")
 	}
 	s.ledger = kafkatest.NewLedger() // b may have them before a hears of it
 	b := s.member(t, "b", "", false)
 	eventually(t, "b has something", func() bool { return !b.has(0)() })
-	<-epoch.Lost()
+	<-lease.Lost()
 	if grants, _ := a.Calls(); grants != 1 {
 		t.Errorf("%d grants while it drains", grants)
 	}
@@ -167,7 +167,8 @@ func TestKIP848DrainsForTooLong(t *testing.T) {
 	eventually(t, "they share", func() bool { return a.has(1)() && b.has(1)() })
 }
 
-// Who is put to rest by another with its name, and notices before that one has joined, does not take the name back.
+// A member that another one with its name has put to rest, and that notices before that one has joined, does not take
+// the name back.
 func TestKIP848PutToRest(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, kip848, 2)

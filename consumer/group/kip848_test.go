@@ -20,13 +20,13 @@ func (s *stage) corpse(t *testing.T, instance string) kafkawire.GroupMember {
 	dead := kafkawire.GroupMember{Member: kafkawire.Member{Group: s.topic, ID: "corpse"}, InstanceID: instance}
 	report := &kafkawire.ConsumerReport{Topics: []string{s.topic}, RebalanceTimeout: timeout}
 	eventually(t, "the member has all", func() bool {
-		place, err := s.admin.ConsumerHeartbeat(t.Context(), kafkawire.ConsumerHeartbeat{GroupMember: dead, Report: report})
+		answer, err := s.admin.ConsumerHeartbeat(t.Context(), kafkawire.ConsumerHeartbeat{GroupMember: dead, Report: report})
 		if err != nil {
 			s.admin.Reset()
 			return false
 		}
-		dead.Generation = place.Epoch
-		for _, partitions := range place.Assigned {
+		dead.Generation = answer.Epoch
+		for _, partitions := range answer.Assigned {
 			return len(partitions) == int(s.n)
 		}
 		return false
@@ -34,9 +34,9 @@ func (s *stage) corpse(t *testing.T, instance string) kafkawire.GroupMember {
 	return dead
 }
 
-// Who comes back after a death does not wait for the end of the session, and nobody else stops; the dead one, should it
-// only have slept, can do nothing any more.
-func TestKIP848TakesOver(t *testing.T) {
+// A member that comes back after a death does not wait for the end of the session, and no other member stops; the dead
+// one, should it only have slept, can do nothing any more.
+func TestKIP848FencesPrevious(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, kip848, 4)
 	dead := s.corpse(t, "0")
@@ -58,13 +58,13 @@ func TestKIP848TakesOver(t *testing.T) {
 	}
 }
 
-// A topic that was made anew has other records under the same offsets: everything is dropped and granted afresh.
-func TestKIP848TopicMadeAnew(t *testing.T) {
+// A topic that was made again has other records under the same offsets: everything is dropped and granted afresh.
+func TestKIP848TopicMadeAgain(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, kip848, 2)
 	a := s.member(t, "a", "", false)
 	eventually(t, "a has all", a.has(2))
-	epoch := a.Lease()
+	lease := a.Lease()
 	if _, err := s.admin.API().DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{s.topic}}); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestKIP848TopicMadeAnew(t *testing.T) {
 	})
 	eventually(t, "a has the new ones", func() bool {
 		grants, _ := a.Calls()
-		return grants > 1 && a.has(2)() && a.Lease() != epoch
+		return grants > 1 && a.has(2)() && a.Lease() != lease
 	})
 	if err := a.Lease().Commit(t.Context(), at(0, 0)); err != nil {
 		t.Error(err)
@@ -124,8 +124,9 @@ func TestKIP848Transaction(t *testing.T) {
 	eventually(t, "b has all", b.has(2))
 }
 
-// Surplus is told apart from waiting for others also where the coordinator has not dealt yet, or cannot be asked.
-func TestKIP848Settles(t *testing.T) {
+// To have nothing is told apart from waiting for others also where the coordinator has not assigned yet, or cannot be
+// asked.
+func TestKIP848Unassigned(t *testing.T) {
 	t.Parallel()
 	c := memberBroker(t, 1)
 	l := kafkatest.NewLedger()
@@ -149,7 +150,7 @@ func TestKIP848Settles(t *testing.T) {
 		}
 		resp := req.ResponseKind().(*kmsg.ConsumerGroupDescribeResponse)
 		g := kmsg.NewConsumerGroupDescribeResponseGroup()
-		g.Epoch, g.AssignmentEpoch = 2, 1 // yet to be dealt
+		g.Epoch, g.AssignmentEpoch = 2, 1 // yet to be assigned
 		m := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		m.MemberID = latest
 		g.Members = append(g.Members, m)

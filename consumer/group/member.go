@@ -46,7 +46,7 @@ const (
 	firstBackoff = 100 * time.Millisecond // after a request that was refused; doubles
 	lastBackoff  = 2 * time.Second        // so that a broker that comes back is noticed soon
 	quickFor     = 15 * time.Second       // how long heartbeats are frequent after a change: few drains are longer
-	usualOutage  = 5 * time.Second        // how long failures are normal: a new group, a coordinator that moves, a broker's start
+	usualOutage  = 5 * time.Second        // how long failures are normal: a new group, a broker's start
 )
 
 // run has participate stay in the group until ctx ends. Stopping comes in this order: the partitions are given back
@@ -86,15 +86,18 @@ func (m *member) leave(ctx context.Context, send func(context.Context) error) {
 // targetsNone says of a group in which the coordinator assigns whether the member with that id is to have no partition.
 func (m *member) targetsNone(ctx context.Context, id string) (bool, error) {
 	group, err := m.wire.DescribeConsumerGroup(ctx, m.cfg.Group)
-	return err == nil && group.Assigned && slices.ContainsFunc(group.Members, func(peer kafkawire.ConsumerGroupMember) bool {
+	if err != nil || !group.Assigned {
+		return false, err
+	}
+	return slices.ContainsFunc(group.Members, func(peer kafkawire.ConsumerGroupMember) bool {
 		return peer.ID == id && peer.Target == 0
-	}), err
+	}), nil
 }
 
 // fenced says what FencedInstanceID means to people.
 func (m *member) fenced(err error) error {
-	return fmt.Errorf("consumer group %s: another instance has started with the same kafka.instance-id %q and fenced this one; "+
-		"give each instance an id of its own: %w", m.cfg.Group, m.cfg.InstanceID, err)
+	return fmt.Errorf("consumer group %s: another instance has started with the same kafka.instance-id %q and fenced this "+
+		"one; give each instance an id of its own: %w", m.cfg.Group, m.cfg.InstanceID, err)
 }
 
 // logLost tells that the group has taken everything away.

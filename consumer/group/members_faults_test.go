@@ -76,10 +76,10 @@ func TestThrownOut(t *testing.T) {
 			c := memberBroker(t, 2)
 			a := startMemberOf(t, tt.kind, settings(c), kafkatest.NewLedger(), "a", nil)
 			eventually(t, "a has all", a.has(2))
-			epoch := a.Lease()
+			lease := a.Lease()
 			refuse(c, tt.kind.beat, tt.code)
 			eventually(t, "a has all again", func() bool { grants, releases := a.Calls(); return grants == 2 && releases == 1 })
-			if err := epoch.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
+			if err := lease.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
 				t.Errorf("commit of what was lost: %v", err)
 			}
 			if err := a.Lease().Commit(t.Context(), at(0, 6)); err != nil {
@@ -110,8 +110,8 @@ func TestLossIsHeardWhileDraining(t *testing.T) {
 	})
 }
 
-// Trouble with the coordinator is no reason to give anything back.
-func TestCoordinatorTrouble(t *testing.T) {
+// A coordinator that fails is no reason to give anything back.
+func TestCoordinatorFails(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		c := memberBroker(t, 2)

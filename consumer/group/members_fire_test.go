@@ -104,7 +104,7 @@ func (f *fire) step() {
 	}
 }
 
-// even says that all partitions are with somebody, evenly.
+// even says that all partitions are with a member, evenly.
 func (f *fire) even(partitions int) func() bool {
 	return func() bool {
 		var counts []int
@@ -118,7 +118,7 @@ func (f *fire) even(partitions int) func() bool {
 }
 
 // Whatever happens to the coordinator and to its answers: no partition is ever with two, and in the end all are with
-// somebody, evenly.
+// a member, evenly.
 func TestMembersUnderFire(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {

@@ -46,7 +46,7 @@ func TestMembersShare(t *testing.T) {
 	})
 }
 
-// More members than partitions: who has none says that it has joined, and takes over when somebody leaves.
+// More members than partitions: one that has none says that it has joined, and gets what another has had that leaves.
 func TestSpareMember(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
@@ -57,7 +57,7 @@ func TestSpareMember(t *testing.T) {
 		b := startMemberOf(t, k, settings(c), l, "b", nil)
 		eventually(t, "b knows that it has nothing", func() bool { grants, _ := b.Calls(); return grants == 1 })
 		if _, releases := a.Calls(); releases != 0 {
-			t.Error("a gave back what nobody else is to have")
+			t.Error("a gave back what no other member is to have")
 		}
 		if err := a.stop(); err != nil {
 			t.Fatal(err)
@@ -67,7 +67,7 @@ func TestSpareMember(t *testing.T) {
 }
 
 // A drain that is longer than the session: the member stays in the group, commits are accepted, others can join and get
-// what is free, and nobody gets what still drains; nobody is told that it gets nothing, either.
+// what is free, and no member gets what still drains; none is told that it gets nothing, either.
 func TestLongDrain(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
@@ -86,14 +86,14 @@ func TestLongDrain(t *testing.T) {
 		end := sync.OnceFunc(func() { close(drain) })
 		t.Cleanup(end)
 		eventually(t, "a has all", a.has(4))
-		epoch := a.Lease()
+		lease := a.Lease()
 		began := time.Now()
 		b := startMemberOf(t, k, settings(c), l, "b", quick)
 		d := startMemberOf(t, k, settings(c), l, "d", quick)
 		eventually(t, "all are members", func() bool { return members(c) == 3 })
-		eventually(t, "a commits while it drains", func() bool { return epoch.Commit(t.Context(), at(3, 7)) == nil })
+		eventually(t, "a commits while it drains", func() bool { return lease.Commit(t.Context(), at(3, 7)) == nil })
 		eventually(t, "session and rebalance timeout are over", func() bool { return time.Since(began) > 4*brief })
-		if err := epoch.Commit(t.Context(), at(3, 8)); err != nil {
+		if err := lease.Commit(t.Context(), at(3, 8)); err != nil {
 			t.Errorf("commit after that: %v", err)
 		}
 		for _, r := range []*memberRig{b, d} {
@@ -115,7 +115,7 @@ func TestLongDrain(t *testing.T) {
 	})
 }
 
-// A stop with a drain that is longer than the session: heartbeats keep the place for its commit.
+// A stop with a drain that is longer than the session: heartbeats keep it in the group for its commit.
 func TestStopsSlowly(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
@@ -142,7 +142,7 @@ func TestStopsSlowly(t *testing.T) {
 	})
 }
 
-// A static member that comes back finds its partitions, and nobody else notices.
+// A static member that comes back finds its partitions, and no other member notices.
 func TestStaticRestart(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
@@ -196,10 +196,10 @@ func TestStaticRestartInAHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := s.member(t, "a", "9", true)
-	eventually(t, "all partitions are with somebody", func() bool { return leader.has(2)() && again.has(1)() && c.has(1)() })
+	eventually(t, "all partitions are with a member", func() bool { return leader.has(2)() && again.has(1)() && c.has(1)() })
 }
 
-// Two instances under one name: the second takes over, the first ends with an error that says so, and can commit
+// Two instances under one name: the second fences the first, which ends with an error that says so, and can commit
 // nothing.
 func TestReplaced(t *testing.T) {
 	t.Parallel()
@@ -207,7 +207,7 @@ func TestReplaced(t *testing.T) {
 		s := newStage(t, k, 2)
 		a := s.member(t, "a", "same", true)
 		eventually(t, "a has all", a.has(2))
-		epoch := a.Lease()
+		lease := a.Lease()
 		s.ledger.Expel("a") // it does not know yet
 		b := s.member(t, "b", "same", true)
 		err := <-a.left
@@ -215,7 +215,7 @@ func TestReplaced(t *testing.T) {
 		if !errors.Is(err, kafka.FencedInstanceID) || !strings.Contains(err.Error(), `kafka.instance-id "same"`) {
 			t.Errorf("a ended with %v", err)
 		}
-		if err := epoch.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
+		if err := lease.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {
 			t.Errorf("commit of who was replaced: %v", err)
 		}
 		if grants, releases := a.Calls(); grants != 1 || releases != 1 {
@@ -228,7 +228,7 @@ func TestReplaced(t *testing.T) {
 	})
 }
 
-// Somebody notices that the topic has grown; nobody gives anything back for that.
+// A member notices that the topic has grown; none gives anything back for that.
 func TestTopicGrows(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
@@ -243,14 +243,14 @@ func TestTopicGrows(t *testing.T) {
 	})
 }
 
-// A static member that was away as the topic grew notices, too; a classic leader deals nothing when it comes back to a
-// stable group (KIP-814).
+// A static member that was away as the topic grew notices, too; a classic leader assigns nothing when it comes back to
+// a stable group (KIP-814).
 func TestTopicGrowsUnseen(t *testing.T) {
 	t.Parallel()
 	eachKind(t, func(t *testing.T, k kind) {
 		s := newStage(t, k, 2)
 		if k.name == kip848.name && kafkatest.Shared(t).Kind() == kafkatest.KindEmbedded {
-			t.Skip("kfake does not deal anew while no member is there but at rest")
+			t.Skip("kfake does not assign again while no member is there but at rest")
 		}
 		a := s.member(t, "a", "0", false)
 		eventually(t, "a has all", a.has(2))
