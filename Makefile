@@ -3,8 +3,6 @@ SHELL := /bin/bash
 
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS       := -s -w -X github.com/balanceq/balanceq/internal/cli/command.version=$(VERSION)
-# The race detector needs a C compiler; without one the tests run without it.
-RACE          := $(if $(shell command -v $${CC:-gcc} 2>/dev/null || command -v cc 2>/dev/null),-race,)
 GO            ?= go
 GOLANGCI      ?= golangci-lint
 COMPOSE       ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
@@ -19,15 +17,17 @@ demo: ## Watch the whole thing work, in under a minute, with nothing but Go
 	@$(GO) run ./cmd/balanceq-demo
 
 test: ## Run every test: against Kafka in a container where there is an engine, else an embedded broker
-	$(if $(RACE),,@echo "no C compiler: the race detector is off")
-	@$(GO) run ./tools/testrun -- $(RACE) -shuffle=on -timeout 15m $(PACKAGES)
+	@$(GO) run ./tools/testrun -- -shuffle=on -timeout 15m $(PACKAGES)
+
+test-race: ## The same under the race detector, the program included: twice the time, and it needs a C compiler
+	@$(GO) run ./tools/testrun -- -race -shuffle=on -timeout 20m $(PACKAGES)
 
 test-unit: ## Only the tests that need no broker, in half a minute
 	@$(GO) run ./tools/testrun -unit -- -shuffle=on $(PACKAGES)
 
 # What does not depend on the broker's version says so (kafkatest.OnlyOnce) and is skipped here.
 test-integration: ## Once more on another broker (BALANCEQ_TEST_KAFKA_IMAGE): only what depends on its version
-	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- $(RACE) -count=1 -shuffle=on -timeout 15m \
+	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- -count=1 -shuffle=on -timeout 15m \
 	  ./internal/kafkatest ./internal/cli/... ./kafkawire/... ./producer/... ./consumer/... ./deadletter/... ./e2e
 
 build: ## Build the programs into bin/
@@ -46,7 +46,7 @@ up: image ## Start Kafka, the simulator and balanceq with compose
 down: ## Stop what make up started, and delete its data
 	$(COMPOSE) down -v
 
-check: lint test ## Everything that has to be green before a commit
+check: lint test-race ## Everything that has to be green before a commit
 
 lint: ## Static checks
 	$(GO) mod tidy -diff
@@ -77,4 +77,4 @@ recording: ## Record the demo again: docs/demo.svg, from a run of it
 docs: ## Bring the generated parts of the documents up to date
 	$(GO) test ./internal/cli -run TestDocs -update
 
-.PHONY: help demo test test-unit test-integration build image up down check lint words fuzz bench chaos recording docs
+.PHONY: help demo test test-race test-unit test-integration build image up down check lint words fuzz bench chaos recording docs

@@ -1,4 +1,3 @@
-// Package e2e holds the tests that run the program itself, as a child process, against a broker and the simulator.
 package e2e
 
 import (
@@ -8,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -57,7 +55,7 @@ var program = sync.OnceValues(func() (path string, err error) {
 	}
 	path = filepath.Join(buildDir, "balanceq")
 	args := []string{"build", "-o", path}
-	if canRace() {
+	if raceDetector { // what finds races in the tests finds them in the program
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, "github.com/balanceq/balanceq/cmd/balanceq")...).CombinedOutput(); err != nil {
@@ -65,14 +63,3 @@ var program = sync.OnceValues(func() (path string, err error) {
 	}
 	return path, nil
 })
-
-// canRace says whether the race detector can be had: it needs cgo and a C compiler.
-func canRace() bool {
-	out, err := exec.Command("go", "env", "CGO_ENABLED", "CC").Output()
-	fields := strings.Fields(string(out))
-	if err != nil || len(fields) < 2 || fields[0] != "1" {
-		return false
-	}
-	_, err = exec.LookPath(fields[1])
-	return err == nil
-}

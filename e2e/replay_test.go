@@ -185,13 +185,10 @@ var unwatched = []string{"deadletters", "replay", "--execute", "--canary=off", "
 // A replay that is killed in the middle, twice, goes on where it was and repeats nothing.
 func TestReplayKilledTwice(t *testing.T) {
 	t.Parallel()
-	n := 100_000
-	if raceDetector { // which makes it ten times as slow
-		n = 20_000
-	}
+	const n = 20_000
 	r := newReplayRig(t, 3)
 	r.dead(n, 3)
-	for _, after := range []int64{int64(n) / 5, int64(n) / 2} {
+	for _, after := range []int64{n / 5, n / 2} {
 		in := r.start(nil, unwatched...)
 		in.eventually(fmt.Sprintf("%d are replayed", after), func() bool { return r.written(r.requests) >= after })
 		in.Kill()
