@@ -31,6 +31,7 @@ var retired = []struct {
 	{[]string{"trouble", "troubles"}, "fault, failure"},
 	{[]string{"camera"}, "recorder"},
 	{[]string{"crew"}, "processes"},
+	{[]string{"board", "books"}, "view, ledger"},
 	{[]string{"kindness"}, "rate limiting and back-pressure"},
 	{[]string{"mend", "mends", "mended", "mending"}, "fix, recover"},
 	{[]string{"anew"}, "again"},
