@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/sony/gobreaker/v2"
 )
 
 // admission decides who may call now and lets the others wait in a queue, first come, first served. The queue is what
@@ -16,7 +14,7 @@ import (
 type admission struct {
 	cfg    Config
 	events *events
-	obs    Observer
+	obs    observers
 
 	mu       sync.Mutex
 	breaker  *breaker
@@ -53,7 +51,7 @@ func (p permit) valid() bool { return p.ticket.failures != nil }
 // errNotSent ends a permit that was not used.
 var errNotSent = errors.New("nothing was sent")
 
-func newAdmission(cfg Config, obs Observer) *admission {
+func newAdmission(cfg Config, obs observers) *admission {
 	a := &admission{
 		cfg: cfg, obs: obs, events: &events{}, changed: make(chan struct{}),
 		pace: newPace(cfg, time.Now()), budget: newBudget(cfg),
@@ -65,12 +63,12 @@ func newAdmission(cfg Config, obs Observer) *admission {
 }
 
 // onBreakerChange requires mu.
-func (a *admission) onBreakerChange(from, to gobreaker.State) {
-	if to == gobreaker.StateClosed {
+func (a *admission) onBreakerChange(from, to BreakerState) {
+	if to == BreakerClosed {
 		a.pace.restart(a.cfg.MinInFlight, time.Now(), a.cfg.SlowStart)
 	}
 	failing := a.breaker.failing.String()
-	a.events.post(func() { a.obs.BreakerChanged(from.String(), to.String(), failing) })
+	a.events.post(func() { a.obs.breakerChanged(from, to, failing) })
 }
 
 // admit returns a permit, or ctx's error.
@@ -113,7 +111,7 @@ func (a *admission) tryHedge() (permit, bool) {
 	a.mu.Lock()
 	defer a.unlock()
 	// No other caller may wait for it.
-	if a.breaker.state(time.Now()) != gobreaker.StateClosed || a.halted != nil || a.queue.len() > 0 {
+	if a.breaker.state(time.Now()) != BreakerClosed || a.halted != nil || a.queue.len() > 0 {
 		return permit{}, false
 	}
 	return a.tryPermit(time.Now(), hedge)
@@ -165,7 +163,7 @@ func (a *admission) pump() {
 // affordable reports whether a retry may be made. While the breaker is not closed, retries are its probes and the rest
 // of what an outage left behind: those are not held against the budget. It requires mu.
 func (a *admission) affordable(now time.Time) bool {
-	return a.budget.allows(a.inFlight) || a.breaker.state(now) != gobreaker.StateClosed
+	return a.budget.allows(a.inFlight) || a.breaker.state(now) != BreakerClosed
 }
 
 // tryPermit reports whether a call may start now. It requires mu.
@@ -245,7 +243,7 @@ func halts(c Class) bool { return c == Halting || c == Undecryptable }
 func (a *admission) halt(err error, sent, now time.Time) {
 	if a.halted == nil {
 		a.probeAt, a.haltedBy = now.Add(a.cfg.ProbeInterval), sent
-		a.events.post(func() { a.obs.Halted(err) })
+		a.events.post(func() { a.obs.halted(err) })
 	}
 	a.halted = err
 	a.detector.clear()
@@ -256,7 +254,7 @@ func (a *admission) resume(now time.Time) {
 	if a.halted != nil {
 		a.halted, a.haltedBy = nil, time.Time{}
 		a.pace.restart(a.cfg.MinInFlight, now, a.cfg.SlowStart)
-		a.events.post(a.obs.Resumed)
+		a.events.post(a.obs.resumed)
 	}
 }
 

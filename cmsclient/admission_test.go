@@ -24,7 +24,7 @@ func TestHaltedProbeCadence(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		if s := c.Status(); s.Queued != 5 || s.Cause != CauseHalted || s.Breaker != "closed" {
+		if s := c.Status(); s.Queued != 5 || s.Cause != CauseHalted || s.Breaker != BreakerClosed {
 			t.Errorf("halted: %+v", s)
 		}
 		interval := c.cfg.ProbeInterval
@@ -199,13 +199,13 @@ func TestGatesTogether(t *testing.T) {
 		cms.set(always(429, "", "Retry-After", "60")) // the breaker's probe
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
-		if s := c.Status(); s.Cause != CauseThrottled || s.Breaker != "half-open" {
+		if s := c.Status(); s.Cause != CauseThrottled || s.Breaker != BreakerHalfOpen {
 			t.Errorf("a throttled probe: %+v", s)
 		}
 		cms.set(always(401, "")) // the next probe
 		time.Sleep(60 * time.Second)
 		synctest.Wait()
-		if s := c.Status(); s.Cause != CauseHalted || s.Breaker != "half-open" {
+		if s := c.Status(); s.Cause != CauseHalted || s.Breaker != BreakerHalfOpen {
 			t.Errorf("a halted probe: %+v", s)
 		}
 		cms.set(always(200, goodBody))

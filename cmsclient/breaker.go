@@ -20,9 +20,9 @@ type breaker struct {
 	cfg      BreakerSettings
 	failures *twoStep
 	slow     *twoStep // nil: no call is slow
-	onChange func(from, to gobreaker.State)
+	onChange func(from, to BreakerState)
 
-	seen      gobreaker.State
+	seen      BreakerState
 	round     int           // counts changes of the state
 	openTime  time.Duration // the latest
 	openUntil time.Time     // while open: no probe before
@@ -40,7 +40,7 @@ type ticket struct {
 	start          time.Time
 }
 
-func newBreaker(cfg BreakerSettings, onChange func(from, to gobreaker.State)) *breaker {
+func newBreaker(cfg BreakerSettings, onChange func(from, to BreakerState)) *breaker {
 	b := &breaker{cfg: cfg, onChange: onChange}
 	b.failures = newTwoStep(cfg, cfg.FailureRatio)
 	if cfg.SlowCall > 0 {
@@ -69,7 +69,7 @@ func newTwoStep(cfg BreakerSettings, ratio float64) *twoStep {
 
 // allow reports whether a call may be made.
 func (b *breaker) allow(now time.Time) (ticket, bool) {
-	if b.state(now) == gobreaker.StateOpen {
+	if b.state(now) == BreakerOpen {
 		return ticket{}, false
 	}
 	t := ticket{round: b.round, start: now}
@@ -92,9 +92,9 @@ func (b *breaker) done(t ticket, err error, now time.Time) {
 	slow := b.slow != nil && signalOf(err) == success && now.Sub(t.start) > b.cfg.SlowCall
 	switch {
 	case signalOf(err) == failure:
-		b.failing.note(kindOf(err), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
+		b.failing.note(kindOf(err), now, b.cfg.Window, b.seen == BreakerClosed)
 	case slow:
-		b.failing.note("slower than "+b.cfg.SlowCall.String(), now, b.cfg.Window, b.seen == gobreaker.StateClosed)
+		b.failing.note("slower than "+b.cfg.SlowCall.String(), now, b.cfg.Window, b.seen == BreakerClosed)
 	}
 	if t.round != b.round {
 		return
@@ -117,41 +117,40 @@ func (b *breaker) done(t ticket, err error, now time.Time) {
 var errSlow = &Error{Class: Transient}
 
 // state returns the state and notes its changes.
-func (b *breaker) state(now time.Time) gobreaker.State {
-	if b.seen == gobreaker.StateOpen && now.Before(b.openUntil) {
+func (b *breaker) state(now time.Time) BreakerState {
+	if b.seen == BreakerOpen && now.Before(b.openUntil) {
 		return b.seen
 	}
-	state := b.failures.State()
+	state := stateOf(b.failures.State())
 	if b.slow != nil {
-		// By their numbers, closed, half-open and open stand in the order of severity.
-		state = max(state, b.slow.State())
+		state = max(state, stateOf(b.slow.State()))
 	}
 	switch {
 	case state != b.seen:
 		from := b.seen
 		b.enter(state, now)
 		b.onChange(from, state)
-	case state == gobreaker.StateOpen:
+	case state == BreakerOpen:
 		// The other one opened later.
 		b.openUntil = now.Add(b.cfg.OpenTime/10 + time.Millisecond)
 	}
 	return state
 }
 
-func (b *breaker) enter(state gobreaker.State, now time.Time) {
+func (b *breaker) enter(state BreakerState, now time.Time) {
 	switch state {
-	case gobreaker.StateOpen:
+	case BreakerOpen:
 		// A failed probe, or a breaker that has hardly been closed: the last time was not long enough.
-		if b.seen == gobreaker.StateHalfOpen || now.Sub(b.closedAt) < 2*b.openTime {
+		if b.seen == BreakerHalfOpen || now.Sub(b.closedAt) < 2*b.openTime {
 			b.openTime = min(2*b.openTime, b.cfg.MaxOpenTime)
 		} else {
 			b.openTime = b.cfg.OpenTime
 		}
 		// Not now: gobreaker has read the clock since. A millisecond more than it waits, as it compares with "before".
 		b.openUntil = time.Now().Add(b.openTime + time.Millisecond)
-	case gobreaker.StateClosed:
+	case BreakerClosed:
 		b.closedAt = now
-	case gobreaker.StateHalfOpen:
+	case BreakerHalfOpen:
 	}
 	b.seen = state
 	b.round++

@@ -22,7 +22,7 @@ func TestBreakerProbesOneAtATimeThenReleasesAll(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if s := c.Status(); s.Queued != 100 || s.InFlight != 0 || s.Breaker != "open" || s.Cause != CauseBreaker {
+		if s := c.Status(); s.Queued != 100 || s.InFlight != 0 || s.Breaker != BreakerOpen || s.Cause != CauseBreaker {
 			t.Errorf("while open: %+v", s)
 		}
 		time.Sleep(9900 * time.Millisecond)
@@ -32,7 +32,7 @@ func TestBreakerProbesOneAtATimeThenReleasesAll(t *testing.T) {
 
 		time.Sleep(150 * time.Millisecond) // the first probe is under way
 		synctest.Wait()
-		if s := c.Status(); s.Queued != 99 || s.InFlight != 1 || s.Breaker != "half-open" || s.Cause != CauseBreaker {
+		if s := c.Status(); s.Queued != 99 || s.InFlight != 1 || s.Breaker != BreakerHalfOpen || s.Cause != CauseBreaker {
 			t.Errorf("while probing: %+v", s)
 		}
 		time.Sleep(10100 * time.Millisecond) // it failed, and the second is under way
@@ -54,7 +54,7 @@ func TestBreakerProbesOneAtATimeThenReleasesAll(t *testing.T) {
 		if got := obs.history(); got != want {
 			t.Errorf("the breaker went %s, want %s", got, want)
 		}
-		if s := c.Status(); s.Queued != 0 || s.InFlight != 0 || s.Breaker != "closed" || s.Cause != "" {
+		if s := c.Status(); s.Queued != 0 || s.InFlight != 0 || s.Breaker != BreakerClosed || s.Cause != "" {
 			t.Errorf("at the end: %+v", s)
 		}
 	})
@@ -164,7 +164,7 @@ func TestUnusedProbeIsHandedOn(t *testing.T) {
 		}
 		(<-admitted).Release()
 		synctest.Wait()
-		if len(admitted) != 1 || c.Status().Breaker != "half-open" {
+		if len(admitted) != 1 || c.Status().Breaker != BreakerHalfOpen {
 			t.Fatalf("after a released probe: %d probes, %+v", len(admitted), c.Status())
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
@@ -173,11 +173,11 @@ func TestUnusedProbeIsHandedOn(t *testing.T) {
 			t.Errorf("the cancelled probe: %v", err)
 		}
 		synctest.Wait()
-		if len(admitted) != 1 || c.Status().Breaker != "half-open" {
+		if len(admitted) != 1 || c.Status().Breaker != BreakerHalfOpen {
 			t.Fatalf("after a cancelled probe: %d probes, %+v", len(admitted), c.Status())
 		}
 		last := <-admitted
-		if _, err := last.Get(t.Context(), query(1)); err != nil || c.Status().Breaker != "closed" {
+		if _, err := last.Get(t.Context(), query(1)); err != nil || c.Status().Breaker != BreakerClosed {
 			t.Errorf("the third probe: %v, %+v", err, c.Status())
 		}
 		last.Release() // does nothing

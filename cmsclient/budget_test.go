@@ -24,7 +24,7 @@ func askLikeAProcessor(ctx context.Context, c *Client, contract int64) error {
 		if _, err = call.Get(ctx, query(contract)); err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if admit = c.Admit; c.Status().Breaker == "closed" {
+		if admit = c.Admit; c.Status().Breaker == BreakerClosed {
 			admit = c.AdmitRetry
 		}
 		select {

@@ -16,7 +16,7 @@ import (
 // Client asks the CMS. It is safe for concurrent use.
 type Client struct {
 	cfg       Config
-	obs       Observer
+	obs       observers
 	base      url.URL // without a trailing slash
 	template  http.Request
 	shared    sharedHeaders
@@ -39,17 +39,18 @@ type Answer struct {
 	CMSCorrelationID string            // X-MC-Correlation-ID, opaque; "": none
 }
 
-// New returns a client. It connects to nothing. A nil obs is a NopObserver; errors are those of Config.Validate.
-func New(cfg Config, obs Observer) (*Client, error) {
+// New returns a client. It connects to nothing. Errors are those of Config.Validate, or that an observer is none.
+func New(cfg Config, all ...Observer) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	obs, err := newObservers(all)
+	if err != nil {
 		return nil, err
 	}
 	base, _ := parseBase(cfg.URL) // Validate has parsed it
 	base.Path = strings.TrimRight(base.Path, "/")
 	base.RawPath = strings.TrimRight(base.RawPath, "/")
-	if obs == nil {
-		obs = NopObserver{}
-	}
 	c := &Client{
 		cfg:       cfg,
 		obs:       obs,
@@ -138,7 +139,7 @@ func (c *Client) once(ctx context.Context, p permit, q Query) (answer Answer, er
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.CorrelationID = q.CorrelationID
 	}
-	c.obs.Called(callClass(status, err), time.Since(start))
+	c.obs.called(callClass(status, err), time.Since(start))
 	return answer, err
 }
 

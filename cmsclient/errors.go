@@ -208,7 +208,7 @@ func delaySeconds(value string) (wait time.Duration, ok bool) {
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// callClass is the class for Observer.Called.
+// callClass is the class for CallObserver.Called.
 func callClass(status int, err error) string {
 	if err != nil && (status == 0 || status/100 == 2) {
 		return failureClass(err)

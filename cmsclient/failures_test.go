@@ -31,7 +31,7 @@ func TestBreakerSaysHowTheCMSFails(t *testing.T) {
 		}
 		synctest.Wait()
 		want := "status 503 (3), network (1), status 500 (1), since " + since
-		if s := c.Status(); s.Failing != want || s.Breaker != "open" {
+		if s := c.Status(); s.Failing != want || s.Breaker != BreakerOpen {
 			t.Errorf("%s: %q, want %q", s.Breaker, s.Failing, want)
 		}
 		if len(obs.failing) != 1 || obs.failing[0] != want {
@@ -42,7 +42,7 @@ func TestBreakerSaysHowTheCMSFails(t *testing.T) {
 		if _, err := ask(t.Context(), c, 1); err != nil {
 			t.Fatal(err)
 		}
-		if s := c.Status(); s.Failing != "" || s.Breaker != "closed" {
+		if s := c.Status(); s.Failing != "" || s.Breaker != BreakerClosed {
 			t.Errorf("%s: %q", s.Breaker, s.Failing)
 		}
 	})

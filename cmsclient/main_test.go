@@ -43,13 +43,13 @@ func (r *recorder) change(s string) {
 	}
 }
 
-func (r *recorder) BreakerChanged(_, to, failing string) {
-	if to == "open" {
+func (r *recorder) BreakerChanged(_, to BreakerState, failing string) {
+	if to == BreakerOpen {
 		r.mu.Lock()
 		r.failing = append(r.failing, failing)
 		r.mu.Unlock()
 	}
-	r.change(to)
+	r.change(to.String())
 }
 func (r *recorder) Halted(error)         { r.change("halted") }
 func (r *recorder) Resumed()             { r.change("resumed") }

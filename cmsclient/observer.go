@@ -1,27 +1,43 @@
 package cmsclient
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
 
-// Observer is told what happens; telemetry implements it. Its methods are called outside any lock, so they may call the
-// client. BreakerChanged, Halted and Resumed come one at a time and in the order of events.
-type Observer interface {
+// Observer is told what happens: one or several of CallObserver, BreakerObserver, HaltObserver and QuotaObserver. Their
+// methods are called outside any lock, so they may call the client. What is not about a single call comes one at a time and
+// in the order of events.
+type Observer any
+
+// CallObserver hears of every attempt.
+type CallObserver interface {
 	// Called reports one attempt and how long it took. The class is one of the Call constants.
 	Called(class string, d time.Duration)
-	// BreakerChanged reports a change between "closed", "open" and "half-open"; failing is how the CMS fails or failed, as
-	// in Status.
-	BreakerChanged(from, to, failing string)
+}
+
+// BreakerObserver hears of the circuit breaker.
+type BreakerObserver interface {
+	// BreakerChanged reports a change; failing is how the CMS fails or failed, as in Status.
+	BreakerChanged(from, to BreakerState, failing string)
+}
+
+// HaltObserver hears when the CMS refuses the client itself.
+type HaltObserver interface {
 	// Halted reports that calls stopped because of something that no request can be blamed for; err says what to fix.
 	Halted(err error)
 	// Resumed reports the end of that.
 	Resumed()
-	// QuotaSpent reports that the day's quota of calls is used up; until is the next UTC day.
+}
+
+// QuotaObserver hears of the day's quota.
+type QuotaObserver interface {
+	// QuotaSpent reports that it is used up; until is the next UTC day.
 	QuotaSpent(until time.Time)
 }
 
-// Classes of Observer.Called, by what came back.
+// Classes of CallObserver.Called, by what came back.
 const (
 	Call2xx           = "2xx"
 	Call3xx           = "3xx"
@@ -36,29 +52,71 @@ const (
 	CallCancelled     = "cancelled"     // the caller gave up
 )
 
-// CallClasses are all classes of Observer.Called.
-var CallClasses = []string{Call2xx, Call3xx, Call4xx, Call429, Call5xx, CallOther, CallUndecodable, CallUndecryptable, CallTimeout,
-	CallNetwork, CallCancelled}
+// CallClasses are all classes of CallObserver.Called.
+var CallClasses = []string{Call2xx, Call3xx, Call4xx, Call429, Call5xx, CallOther, CallUndecodable, CallUndecryptable,
+	CallTimeout, CallNetwork, CallCancelled}
 
-// NopObserver ignores everything.
-type NopObserver struct{}
+// observers are those of a client, by what they hear of.
+type observers struct {
+	call    []CallObserver
+	breaker []BreakerObserver
+	halt    []HaltObserver
+	quota   []QuotaObserver
+}
 
-var _ Observer = NopObserver{}
+// newObservers refuses what would never be called; nil is ignored.
+func newObservers(all []Observer) (observers, error) {
+	var o observers
+	for _, one := range all {
+		known := one == nil
+		known = add(&o.call, one) || known
+		known = add(&o.breaker, one) || known
+		known = add(&o.halt, one) || known
+		known = add(&o.quota, one) || known
+		if !known {
+			return o, fmt.Errorf("a %T hears of nothing: implement one of the observers of this package", one)
+		}
+	}
+	return o, nil
+}
 
-// Called does nothing.
-func (NopObserver) Called(string, time.Duration) {}
+func add[T any](to *[]T, one Observer) bool {
+	observer, ok := one.(T)
+	if ok {
+		*to = append(*to, observer)
+	}
+	return ok
+}
 
-// BreakerChanged does nothing.
-func (NopObserver) BreakerChanged(string, string, string) {}
+func (o *observers) called(class string, d time.Duration) {
+	for _, one := range o.call {
+		one.Called(class, d)
+	}
+}
 
-// Halted does nothing.
-func (NopObserver) Halted(error) {}
+func (o *observers) breakerChanged(from, to BreakerState, failing string) {
+	for _, one := range o.breaker {
+		one.BreakerChanged(from, to, failing)
+	}
+}
 
-// Resumed does nothing.
-func (NopObserver) Resumed() {}
+func (o *observers) halted(err error) {
+	for _, one := range o.halt {
+		one.Halted(err)
+	}
+}
 
-// QuotaSpent does nothing.
-func (NopObserver) QuotaSpent(time.Time) {}
+func (o *observers) resumed() {
+	for _, one := range o.halt {
+		one.Resumed()
+	}
+}
+
+func (o *observers) quotaSpent(until time.Time) {
+	for _, one := range o.quota {
+		one.QuotaSpent(until)
+	}
+}
 
 // events hands state changes to the observer: post under any lock, flush under none.
 type events struct {

@@ -61,7 +61,7 @@ func TestSlowStart(t *testing.T) {
 		_, changed := c.Waiting()
 		<-changed // the time of the probe
 		time.Sleep(30 * time.Millisecond)
-		if s := c.Status(); s.Breaker != "closed" || s.Limit > 5 || s.InFlight > 5 {
+		if s := c.Status(); s.Breaker != BreakerClosed || s.Limit > 5 || s.InFlight > 5 {
 			t.Errorf("just closed: %+v", s)
 		}
 		closed := time.Now()
@@ -276,7 +276,7 @@ func TestSlowCallsOpenTheBreaker(t *testing.T) {
 			t.Error("a slow probe has closed it")
 		}
 		call(100*time.Millisecond, ok)
-		if s := c.Status(); s.Breaker != "closed" || s.InFlight != 0 {
+		if s := c.Status(); s.Breaker != BreakerClosed || s.InFlight != 0 {
 			t.Errorf("after a quick probe: %+v", s)
 		}
 		if got := obs.history(); got != "open half-open open half-open closed" {
@@ -290,7 +290,7 @@ func TestSlowCallsOpenTheBreaker(t *testing.T) {
 			t.Error("failures did not open it")
 		}
 		call(100*time.Millisecond, ok)
-		if s := c.Status(); s.Breaker != "closed" || s.InFlight != 0 {
+		if s := c.Status(); s.Breaker != BreakerClosed || s.InFlight != 0 {
 			t.Errorf("after a good probe of both: %+v", s)
 		}
 	})

@@ -2,8 +2,6 @@ package cmsclient
 
 import (
 	"time"
-
-	"github.com/sony/gobreaker/v2"
 )
 
 // Causes of waiting, as Waiting and Status give them.
@@ -21,7 +19,7 @@ func (a *admission) refresh(now time.Time) {
 		a.blocked = cause
 		if cause == CauseQuota {
 			until := a.pace.quotaUntil(now)
-			a.events.post(func() { a.obs.QuotaSpent(until) })
+			a.events.post(func() { a.obs.quotaSpent(until) })
 		}
 		close(a.changed)
 		a.changed = make(chan struct{})
@@ -33,7 +31,7 @@ func (a *admission) refresh(now time.Time) {
 			next = t
 		}
 	}
-	if state == gobreaker.StateOpen {
+	if state == BreakerOpen {
 		earliest(a.breaker.openUntil)
 	}
 	if a.halted != nil {
@@ -61,13 +59,13 @@ func (a *admission) refresh(now time.Time) {
 //
 // A half-open breaker does not block, however many wait: if all of those that wait are requests that the CMS fails on,
 // only a fresh one can close the breaker, and it has to be fetched first.
-func (a *admission) blockedNow(now time.Time, state gobreaker.State) string {
+func (a *admission) blockedNow(now time.Time, state BreakerState) string {
 	switch {
 	case a.halted != nil && now.Before(a.probeAt):
 		return CauseHalted
 	case now.Before(a.coolUntil):
 		return CauseThrottled
-	case state == gobreaker.StateOpen:
+	case state == BreakerOpen:
 		return CauseBreaker
 	case a.pace.quotaUntil(now).After(now):
 		return CauseQuota
@@ -82,7 +80,7 @@ func (a *admission) causeNow(now time.Time) string {
 		return CauseHalted
 	case now.Before(a.coolUntil):
 		return CauseThrottled
-	case a.breaker.state(now) != gobreaker.StateClosed:
+	case a.breaker.state(now) != BreakerClosed:
 		return CauseBreaker
 	case a.pace.quotaUntil(now).After(now):
 		return CauseQuota
@@ -92,7 +90,7 @@ func (a *admission) causeNow(now time.Time) string {
 
 // Status is a snapshot for health pages and metrics.
 type Status struct {
-	Breaker       string    // "closed", "open" or "half-open"
+	Breaker       BreakerState
 	Cause         string    // what keeps calls from flowing freely, a half-open breaker included; "": nothing
 	Failing       string    // while the breaker is not closed: the most frequent failures, their counts, and since when
 	HaltedError   string    // what to fix; "": not halted
@@ -113,7 +111,7 @@ func (c *Client) Status() Status {
 	a.pump()
 	now := time.Now()
 	s := Status{
-		Breaker:       a.breaker.state(now).String(),
+		Breaker:       a.breaker.state(now),
 		Cause:         a.causeNow(now),
 		InFlight:      a.inFlight,
 		Limit:         a.pace.limit(now),
@@ -122,7 +120,7 @@ func (c *Client) Status() Status {
 		Retries:       a.budget.retries,
 		Hedges:        a.budget.hedges,
 	}
-	if a.breaker.seen != gobreaker.StateClosed {
+	if a.breaker.seen != BreakerClosed {
 		s.Failing = a.breaker.failing.String()
 	}
 	if a.halted != nil {
@@ -151,5 +149,5 @@ func (c *Client) BreakerOpen() bool {
 	a.mu.Lock()
 	defer a.unlock()
 	a.pump()
-	return a.breaker.state(time.Now()) == gobreaker.StateOpen
+	return a.breaker.state(time.Now()) == BreakerOpen
 }

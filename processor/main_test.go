@@ -123,17 +123,15 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.answer(r.Context(), c)
 }
 
-// The observer of the client: only the breaker matters.
+// The observer of the client: only breaker and halts matter.
 
-func (w *world) Called(string, time.Duration) {}
-func (w *world) Halted(error)                 { w.halts.Add(1) }
-func (w *world) Resumed()                     {}
-func (w *world) QuotaSpent(time.Time)         {}
+func (w *world) Halted(error) { w.halts.Add(1) }
+func (w *world) Resumed()     {}
 
-func (w *world) BreakerChanged(_, to, _ string) {
+func (w *world) BreakerChanged(_, to cmsclient.BreakerState, _ string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if to == "open" {
+	if to == cmsclient.BreakerOpen {
 		w.opened = time.Now()
 	} else if !w.opened.IsZero() {
 		w.opens = append(w.opens, [2]time.Time{w.opened, time.Now()})

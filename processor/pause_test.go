@@ -169,7 +169,7 @@ func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
 		w.await(budgetFloor-1+41, 10*time.Minute)
 		w.lane(8).submit(request(8, 8))
 		settled := w.await(budgetFloor-1+42, time.Minute)
-		if s := w.client.Status(); s.InFlight != 0 || s.Breaker != "closed" {
+		if s := w.client.Status(); s.InFlight != 0 || s.Breaker != cmsclient.BreakerClosed {
 			t.Errorf("%+v", s)
 		}
 		counts := map[string]int{}

@@ -215,7 +215,7 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 	}
 	share, gaveUp := p.refused(ctx, g, cms.Class, sent)
 	now := time.Now()
-	closed := p.cms.Status().Breaker == "closed"
+	closed := p.cms.Status().Breaker == cmsclient.BreakerClosed
 	shared := g.shared()
 	next = noVerdict
 	g.keep(func(inq *schemas.Inquiry) bool {

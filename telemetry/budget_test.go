@@ -26,7 +26,7 @@ func TestPauseIsNoStandstill(t *testing.T) {
 			consumer: consumer.Status{Joined: true, WorkerFree: true, Partitions: []consumer.PartitionStatus{
 				{Partition: 2, Next: 5, Committed: 5, Open: 2, Oldest: 5, Fetched: 9, Room: true, Moved: time.Now()},
 			}},
-			cms: cmsclient.Status{Breaker: "closed"}, budget: paused(2), there: map[int32]bool{2: true},
+			cms: cmsclient.Status{}, budget: paused(2), there: map[int32]bool{2: true},
 		}
 		w, _, _ := watch(t, f, Patience{After: time.Minute, Retry: time.Minute})
 		for contract := range int64(2) {

@@ -28,7 +28,7 @@ func at(d time.Duration) *moment {
 		consumer: consumer.Status{Joined: true, InFlight: 1, WorkerFree: true, Partitions: []consumer.PartitionStatus{{
 			Partition: 3, Next: 7, Committed: 7, End: 9, Open: 1, Moved: epoch, Fetched: 9, Room: true, Oldest: 7, Lane: 70,
 		}}},
-		cms: cmsclient.Status{Breaker: "closed"},
+		cms: cmsclient.Status{},
 	}
 }
 

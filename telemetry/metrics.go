@@ -36,9 +36,13 @@ type refusedCommit struct {
 }
 
 var (
-	_ consumer.Observer  = (*Metrics)(nil)
-	_ producer.Observer  = (*Metrics)(nil)
-	_ cmsclient.Observer = (*Metrics)(nil)
+	_ consumer.Observer = (*Metrics)(nil)
+	_ producer.Observer = (*Metrics)(nil)
+
+	_ cmsclient.CallObserver    = (*Metrics)(nil)
+	_ cmsclient.BreakerObserver = (*Metrics)(nil)
+	_ cmsclient.HaltObserver    = (*Metrics)(nil)
+	_ cmsclient.QuotaObserver   = (*Metrics)(nil)
 )
 
 // callMetrics are the metrics of one class of calls.
@@ -109,7 +113,7 @@ func (m *Metrics) OffsetJumped(int32, int64, int64) { m.jumps.Inc() }
 // WriteFailed implements producer.Observer.
 func (m *Metrics) WriteFailed(topic string, _ int32, _ error) { m.retries.WithLabelValues(topic).Inc() }
 
-// Called implements cmsclient.Observer.
+// Called implements cmsclient.CallObserver.
 func (m *Metrics) Called(class string, d time.Duration) {
 	m.ended.Add(1)
 	c := m.calls[class]
@@ -117,34 +121,33 @@ func (m *Metrics) Called(class string, d time.Duration) {
 	c.duration.Observe(d.Seconds())
 }
 
-// BreakerChanged implements cmsclient.Observer.
-func (m *Metrics) BreakerChanged(from, to, failing string) {
-	m.transitions.WithLabelValues(from, to).Inc()
-	event, text := m.log.Warn(), "the circuit breaker opened: the CMS fails, so consumption pauses; nothing is dead-lettered meanwhile"
+// BreakerChanged implements cmsclient.BreakerObserver.
+func (m *Metrics) BreakerChanged(from, to cmsclient.BreakerState, failing string) {
+	m.transitions.WithLabelValues(from.String(), to.String()).Inc()
+	change := m.log.With().Stringer("from", from).Stringer("to", to).Logger()
 	switch to {
-	case "half-open":
-		event, text = m.log.Info(), "the circuit breaker is half-open: waiting requests probe the CMS"
-	case "closed":
-		event, text = m.log.Info(), "the circuit breaker closed: consumption goes on"
+	case cmsclient.BreakerOpen:
+		change.Warn().Str("event", "breaker_opened").Str("failing", failing).
+			Msg("the circuit breaker opened: the CMS fails, so consumption pauses; nothing is dead-lettered meanwhile")
+	case cmsclient.BreakerHalfOpen:
+		change.Info().Str("event", "breaker_half_open").
+			Msg("the circuit breaker is half-open: waiting requests probe the CMS")
+	case cmsclient.BreakerClosed:
+		change.Info().Str("event", "breaker_closed").Msg("the circuit breaker closed: consumption goes on")
 	}
-	event.Str("from", from).Str("to", to)
-	if to == "open" {
-		event.Str("failing", failing)
-	}
-	event.Msg(text)
 }
 
-// Halted implements cmsclient.Observer.
+// Halted implements cmsclient.HaltObserver.
 func (m *Metrics) Halted(err error) {
 	m.log.Error().Err(err).Msg("halted: the CMS refuses this service, not its requests; consumption pauses and goes on by itself when this is mended")
 }
 
-// Resumed implements cmsclient.Observer.
+// Resumed implements cmsclient.HaltObserver.
 func (m *Metrics) Resumed() {
 	m.log.Info().Msg("the CMS answers again: no longer halted")
 }
 
-// QuotaSpent implements cmsclient.Observer.
+// QuotaSpent implements cmsclient.QuotaObserver.
 func (m *Metrics) QuotaSpent(until time.Time) {
 	m.log.Warn().Time("until", until).Msg("cms.daily-quota is used up: consumption pauses until the next UTC day")
 }

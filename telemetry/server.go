@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,23 +22,23 @@ import (
 
 // Health is what /readyz says. Waiting for the CMS or an operator is ready: a restart could not mend it.
 type Health struct {
-	Ready         bool       `json:"ready"`
-	Why           string     `json:"why,omitempty"`     // why not ready
-	Waiting       string     `json:"waiting,omitempty"` // Verdict.Waiting: what requests wait for
-	Halted        string     `json:"halted,omitempty"`  // what to mend
-	Paused        string     `json:"paused,omitempty"`  // what has spent the dead-letter budget, and how to go on
-	Breaker       string     `json:"breaker"`
-	Failing       string     `json:"failing,omitempty"` // while the breaker is not closed: how the CMS fails, and since when
-	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
-	KeysFailing   string     `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
-	WritesFailing string     `json:"writesFailing,omitempty"`
-	KafkaFailing  string     `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
-	NotStarted    string     `json:"notStarted,omitempty"`   // which granted partitions have not begun, and why
-	Corrupt       string     `json:"corrupt,omitempty"`      // partitions that stand still because a batch cannot be read, and how to go on
-	Transaction   string     `json:"transaction,omitempty"`  // open for long, hiding requests behind it: where, and how to end it
-	Partitions    int        `json:"partitions"`
-	InFlight      int        `json:"inFlight"`
-	Lag           int64      `json:"lag"`
+	Ready         bool                   `json:"ready"`
+	Why           string                 `json:"why,omitempty"`     // why not ready
+	Waiting       string                 `json:"waiting,omitempty"` // Verdict.Waiting: what requests wait for
+	Halted        string                 `json:"halted,omitempty"`  // what to mend
+	Paused        string                 `json:"paused,omitempty"`  // what has spent the dead-letter budget, and how to go on
+	Breaker       cmsclient.BreakerState `json:"breaker"`
+	Failing       string                 `json:"failing,omitempty"` // while the breaker is not closed: how the CMS fails, and since when
+	CoolDownUntil *time.Time             `json:"coolDownUntil,omitempty"`
+	KeysFailing   string                 `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
+	WritesFailing string                 `json:"writesFailing,omitempty"`
+	KafkaFailing  string                 `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
+	NotStarted    string                 `json:"notStarted,omitempty"`   // which granted partitions have not begun, and why
+	Corrupt       string                 `json:"corrupt,omitempty"`      // partitions that stand still because a batch cannot be read, and how to go on
+	Transaction   string                 `json:"transaction,omitempty"`  // open for long, hiding requests behind it: where, and how to end it
+	Partitions    int                    `json:"partitions"`
+	InFlight      int                    `json:"inFlight"`
+	Lag           int64                  `json:"lag"`
 }
 
 // health reads the snapshots.

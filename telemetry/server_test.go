@@ -109,30 +109,30 @@ func TestReadyz(t *testing.T) {
 		code  int
 		want  Health
 	}{
-		"joined": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed"}}, 200,
-			Health{Ready: true, Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
-		"not joined": {fakes{cms: cmsclient.Status{Breaker: "closed"}}, 503,
-			Health{Why: "not a member of the consumer group at the moment", Waiting: "rebalance", Breaker: "closed"}},
+		"joined": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
+			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Partitions: 2, InFlight: 3, Lag: 4}},
+		"not joined": {fakes{cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 503,
+			Health{Why: "not a member of the consumer group at the moment", Waiting: "rebalance", Breaker: cmsclient.BreakerClosed}},
 		"partitions have not started": {fakes{consumer: consumer.Status{Joined: true, Starting: []consumer.StartStatus{
 			{Partition: 0, Since: epoch, Reason: "no leader"}, {Partition: 3, Since: epoch}, {Partition: 4, Since: epoch, Reason: "no leader"},
-		}}, cms: cmsclient.Status{Breaker: "closed"}}, 200,
-			Health{Ready: true, Breaker: "closed", Waiting: "start", NotStarted: "partition 0, 4 since 2026-01-02T03:04:05Z: no leader; " +
+		}}, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
+			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Waiting: "start", NotStarted: "partition 0, 4 since 2026-01-02T03:04:05Z: no leader; " +
 				"partition 3 since 2026-01-02T03:04:05Z: the brokers are being asked where to start"}},
 		"nothing has started": {fakes{consumer: consumer.Status{Starting: []consumer.StartStatus{{Partition: 1, Since: epoch}}},
-			cms: cmsclient.Status{Breaker: "closed"}}, 503,
-			Health{Breaker: "closed", Waiting: "start", Why: "it is not known yet where the partitions start",
+			cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 503,
+			Health{Breaker: cmsclient.BreakerClosed, Waiting: "start", Why: "it is not known yet where the partitions start",
 				NotStarted: "partition 1 since 2026-01-02T03:04:05Z: the brokers are being asked where to start"}},
-		"waiting for the CMS is ready": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "open", Cause: cmsclient.CauseBreaker}}, 200,
-			Health{Ready: true, Waiting: "breaker", Breaker: "open", Partitions: 2, InFlight: 3, Lag: 4}},
-		"halted": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed", Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
-			Health{Ready: true, Waiting: "halted", Halted: "check the keys", Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
-		"writes fail": {fakes{consumer: joined, producer: producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cms: cmsclient.Status{Breaker: "closed"}}, 200,
-			Health{Ready: true, Breaker: "closed", Waiting: "kafka", WritesFailing: "for 3s: no leader", KafkaFailing: "writing fails: no leader",
+		"waiting for the CMS is ready": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerOpen, Cause: cmsclient.CauseBreaker}}, 200,
+			Health{Ready: true, Waiting: "breaker", Breaker: cmsclient.BreakerOpen, Partitions: 2, InFlight: 3, Lag: 4}},
+		"halted": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed, Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
+			Health{Ready: true, Waiting: "halted", Halted: "check the keys", Breaker: cmsclient.BreakerClosed, Partitions: 2, InFlight: 3, Lag: 4}},
+		"writes fail": {fakes{consumer: joined, producer: producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
+			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Waiting: "kafka", WritesFailing: "for 3s: no leader", KafkaFailing: "writing fails: no leader",
 				Partitions: 2, InFlight: 3, Lag: 4}},
-		"paused is ready": {fakes{consumer: joined, budget: paused(3), cms: cmsclient.Status{Breaker: "closed"}}, 200,
-			Health{Ready: true, Waiting: "dead-letter-budget", Paused: "too many", Breaker: "closed", Partitions: 2, InFlight: 3, Lag: 4}},
-		"a key fails": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: "closed"}, keys: []Key{{Failing: errors.New("no key")}}}, 200,
-			Health{Ready: true, Breaker: "closed", KeysFailing: "no key", Partitions: 2, InFlight: 3, Lag: 4}},
+		"paused is ready": {fakes{consumer: joined, budget: paused(3), cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
+			Health{Ready: true, Waiting: "dead-letter-budget", Paused: "too many", Breaker: cmsclient.BreakerClosed, Partitions: 2, InFlight: 3, Lag: 4}},
+		"a key fails": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}, keys: []Key{{Failing: errors.New("no key")}}}, 200,
+			Health{Ready: true, Breaker: cmsclient.BreakerClosed, KeysFailing: "no key", Partitions: 2, InFlight: 3, Lag: 4}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +159,7 @@ func TestMetrics(t *testing.T) {
 		}},
 		producer: producer.Status{Buffered: 77},
 		cms: cmsclient.Status{
-			Breaker: "half-open", Cause: cmsclient.CauseBreaker, Queued: 6, InFlight: 1, Limit: 200, Retries: 11, Hedges: 12,
+			Breaker: cmsclient.BreakerHalfOpen, Cause: cmsclient.CauseBreaker, Queued: 6, InFlight: 1, Limit: 200, Retries: 11, Hedges: 12,
 		},
 		saved: 13,
 		keys:  []Key{{Name: "signing", Expires: time.Now().Add(36*time.Hour + time.Minute)}, {Name: "decryption", Failing: errors.New("no key")}},
@@ -219,11 +219,11 @@ func TestMetrics(t *testing.T) {
 // What an operator must not miss is in the log, once, with what it means.
 func TestWarnings(t *testing.T) {
 	m, log, _ := serve(t, &fakes{})
-	m.BreakerChanged("closed", "open", "status 503 (7), since 2026-01-02T03:04:05Z")
+	m.BreakerChanged(cmsclient.BreakerClosed, cmsclient.BreakerOpen, "status 503 (7), since 2026-01-02T03:04:05Z")
 	m.Halted(errors.New("check the keys"))
 	m.Resumed()
 	m.QuotaSpent(time.Now())
-	for _, want := range []string{`"level":"warn","from":"closed","to":"open","failing":"status 503 (7), since 2026-01-02T03:04:05Z"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted", "cms.daily-quota"} {
+	for _, want := range []string{`"level":"warn","from":"closed","to":"open","event":"breaker_opened","failing":"status 503 (7), since 2026-01-02T03:04:05Z"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted", "cms.daily-quota"} {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("%q is not once in %s", want, log)
 		}

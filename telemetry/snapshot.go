@@ -146,8 +146,8 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 		set("balanceq_key_failing", number(k.Failing != nil), k.Name)
 	}
-	for _, state := range []string{"closed", "half-open", "open"} {
-		set("balanceq_breaker_state", number(cms.Breaker == state), state)
+	for _, state := range cmsclient.BreakerStates {
+		set("balanceq_breaker_state", number(cms.Breaker == state), state.String())
 	}
 	set("balanceq_halted", number(cms.HaltedError != ""))
 	set("balanceq_producer_buffered_bytes", float64(p.Buffered))

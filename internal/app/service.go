@@ -61,7 +61,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 	if cms, s.keys, err = connect.CMS(cfg, version); err != nil {
 		return nil, err
 	}
-	if s.cms, err = cmsclient.New(cms, append(observers{s.metrics}, chosen.watchers...)); err != nil {
+	if s.cms, err = cmsclient.New(cms, append(chosen.watchers, s.metrics)...); err != nil {
 		return nil, err
 	}
 	wire := func(topics ...string) *kafkawire.Client {

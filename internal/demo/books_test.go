@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -198,16 +199,16 @@ func TestBreakerLog(t *testing.T) {
 	if spans := l.open(noon); len(spans) != 0 || l.total(noon) != 0 {
 		t.Fatalf("never opened: %v", spans)
 	}
-	l.BreakerChanged(breakerClosed, breakerOpen, "")
-	l.BreakerChanged(breakerOpen, breakerHalfOpen, "")
-	l.BreakerChanged(breakerHalfOpen, breakerOpen, "")
+	l.BreakerChanged(cmsclient.BreakerClosed, cmsclient.BreakerOpen, "")
+	l.BreakerChanged(cmsclient.BreakerOpen, cmsclient.BreakerHalfOpen, "")
+	l.BreakerChanged(cmsclient.BreakerHalfOpen, cmsclient.BreakerOpen, "")
 	now := time.Now().Add(time.Hour)
 	spans := l.open(now)
 	if len(spans) != 2 || spans[0].to.IsZero() || !spans[1].to.Equal(now) || l.total(now) < time.Hour {
 		t.Fatalf("open again: %v", spans)
 	}
-	l.BreakerChanged(breakerOpen, breakerHalfOpen, "")
-	l.BreakerChanged(breakerHalfOpen, breakerClosed, "")
+	l.BreakerChanged(cmsclient.BreakerOpen, cmsclient.BreakerHalfOpen, "")
+	l.BreakerChanged(cmsclient.BreakerHalfOpen, cmsclient.BreakerClosed, "")
 	if spans := l.open(now); len(spans) != 2 || spans[1].to.Equal(now) {
 		t.Errorf("closed: %v", spans)
 	}

@@ -7,31 +7,22 @@ import (
 	"github.com/balanceq/balanceq/cmsclient"
 )
 
-// States of the breaker, as cmsclient names them.
-const (
-	breakerClosed   = "closed"
-	breakerOpen     = "open"
-	breakerHalfOpen = "half-open"
-)
-
 // breakerLog remembers when the breaker was open. It is an observer of the CMS client.
 type breakerLog struct {
-	cmsclient.NopObserver
-
 	mu    sync.Mutex
 	spans []span // the last one has no end while the breaker is open
 }
 
-var _ cmsclient.Observer = (*breakerLog)(nil)
+var _ cmsclient.BreakerObserver = (*breakerLog)(nil)
 
-// BreakerChanged implements cmsclient.Observer.
-func (l *breakerLog) BreakerChanged(from, to, _ string) {
+// BreakerChanged implements cmsclient.BreakerObserver.
+func (l *breakerLog) BreakerChanged(from, to cmsclient.BreakerState, _ string) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if to == breakerOpen {
+	if to == cmsclient.BreakerOpen {
 		l.spans = append(l.spans, span{from: now})
-	} else if n := len(l.spans); from == breakerOpen && n > 0 {
+	} else if n := len(l.spans); from == cmsclient.BreakerOpen && n > 0 {
 		l.spans[n-1].to = now
 	}
 }

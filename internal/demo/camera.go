@@ -15,7 +15,7 @@ type snapshot struct {
 	byStatus                                          map[int]int64
 	broken                                            int64 // calls without an answer
 	requestRate, callRate, resultRate, deadLetterRate float64
-	breaker                                           string
+	breaker                                           cmsclient.BreakerState
 	openFor                                           time.Duration // the breaker, in all
 	coolDown                                          time.Duration // what is left of it; 0: none
 }

@@ -37,7 +37,7 @@ func (v plainView) show(ctx context.Context, take func(time.Time) snapshot) {
 
 // plainLine is one second in a line.
 func plainLine(s snapshot) string {
-	state := s.breaker
+	state := s.breaker.String()
 	if s.coolDown > 0 {
 		state += ", calls pause " + seconds(s.coolDown)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/charmbracelet/lipgloss"
@@ -100,7 +101,7 @@ func (p painter) arrows(s snapshot, height int, at ...int) string {
 	}
 	for _, i := range at {
 		switch {
-		case s.breaker == breakerOpen:
+		case s.breaker == cmsclient.BreakerOpen:
 			lines[i] = p.bad.Render("╌╳╌")
 		case s.coolDown > 0:
 			lines[i] = p.warn.Render("─║ ")
@@ -202,12 +203,12 @@ func (p painter) breaker(s snapshot, width int) string {
 	switch {
 	case s.coolDown > 0:
 		style, text = p.warn, "the CMS said 429: all calls pause "+seconds(s.coolDown)+" more"
-	case s.breaker == breakerOpen:
+	case s.breaker == cmsclient.BreakerOpen:
 		style, text = p.bad, "consumption pauses; nothing is dead-lettered"
-	case s.breaker == breakerHalfOpen:
+	case s.breaker == cmsclient.BreakerHalfOpen:
 		style, text = p.warn, "one waiting request probes the CMS"
 	}
-	line := " breaker   " + style.Render("● "+strings.ToUpper(s.breaker)) + "  " + text
+	line := " breaker   " + style.Render("● "+strings.ToUpper(s.breaker.String())) + "  " + text
 	if s.openFor == 0 {
 		return line
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/charmbracelet/lipgloss"
@@ -23,20 +24,23 @@ func busy(act int) snapshot {
 		},
 		calls: 11_111, byStatus: map[int]int64{200: 10_000, 404: 1_000, 429: 1_000, 500: 1_000, 503: 111}, broken: 1_222,
 		requestRate: 1300, callRate: 1234, resultRate: 1234, deadLetterRate: 1234,
-		breaker: breakerOpen, openFor: 13 * time.Second,
+		breaker: cmsclient.BreakerOpen, openFor: 13 * time.Second,
 	}
 }
 
 func plainPainter() painter { return newPainter(lipgloss.NewRenderer(io.Discard)) }
 
+// throttled stands for a closed breaker in a cool-down.
+const throttled cmsclient.BreakerState = -1
+
 // On 80×24 nothing may wrap, be cut off or fall off the lower edge, in no act and no state of the breaker.
 func TestScreenFits(t *testing.T) {
 	p := plainPainter()
 	for act := range story {
-		for _, breaker := range []string{breakerClosed, breakerOpen, breakerHalfOpen, "throttled"} {
+		for _, breaker := range append(cmsclient.BreakerStates, throttled) {
 			s := busy(act)
-			if s.breaker = breaker; breaker == "throttled" {
-				s.breaker, s.coolDown = breakerClosed, 1900*time.Millisecond
+			if s.breaker = breaker; breaker == throttled {
+				s.breaker, s.coolDown = cmsclient.BreakerClosed, 1900*time.Millisecond
 			}
 			wide, narrow := p.screen(s, 200), p.screen(s, 80)
 			lines := strings.Split(narrow, "\n")
@@ -78,10 +82,10 @@ func TestScreenOnNarrowTerminals(t *testing.T) {
 
 func TestScreenSaysWhatTheBreakerMeans(t *testing.T) {
 	p := plainPainter()
-	for state, want := range map[string]string{
-		breakerOpen:     "● OPEN  consumption pauses; nothing is dead-lettered",
-		breakerClosed:   "● CLOSED  calls go through",
-		breakerHalfOpen: "● HALF-OPEN  one waiting request probes the CMS",
+	for state, want := range map[cmsclient.BreakerState]string{
+		cmsclient.BreakerOpen:     "● OPEN  consumption pauses; nothing is dead-lettered",
+		cmsclient.BreakerClosed:   "● CLOSED  calls go through",
+		cmsclient.BreakerHalfOpen: "● HALF-OPEN  one waiting request probes the CMS",
 	} {
 		s := busy(1)
 		s.breaker = state
@@ -89,7 +93,7 @@ func TestScreenSaysWhatTheBreakerMeans(t *testing.T) {
 		if !strings.Contains(screen, want) {
 			t.Errorf("%s:\n%s", state, screen)
 		}
-		if strings.Contains(screen, "╳") != (state == breakerOpen) {
+		if strings.Contains(screen, "╳") != (state == cmsclient.BreakerOpen) {
 			t.Errorf("%s: arrows:\n%s", state, screen)
 		}
 	}
@@ -97,7 +101,7 @@ func TestScreenSaysWhatTheBreakerMeans(t *testing.T) {
 
 func TestPlainLine(t *testing.T) {
 	s := busy(1)
-	s.breaker, s.coolDown = breakerClosed, 1500*time.Millisecond
+	s.breaker, s.coolDown = cmsclient.BreakerClosed, 1500*time.Millisecond
 	got := plainLine(s)
 	for _, want := range []string{"13s", "requests 12345", "results  9876", "dead letters 1234", "lag 2345", "p50 1.2 s p99 56.0 s", "breaker closed, calls pause 1.5 s"} {
 		if !strings.Contains(got, want) {

@@ -21,7 +21,7 @@ func checkBalance(ctx context.Context, cfg config.Config, version string, q cmsc
 		return fail(err.Error(), "correct cms.auth, cms.decryption and cms.tls")
 	}
 	settings.HedgeAfter = 0 // one call, whatever it takes
-	client, err := cmsclient.New(settings, nil)
+	client, err := cmsclient.New(settings)
 	if err != nil {
 		return fail(err.Error(), "correct the configuration")
 	}

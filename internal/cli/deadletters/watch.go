@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
@@ -86,7 +87,7 @@ func (w *serviceWatch) ask(ctx context.Context) string {
 		}
 		answered++
 		switch {
-		case h.Breaker == "open":
+		case h.Breaker == cmsclient.BreakerOpen:
 			return i.URL + ": its circuit breaker is open"
 		case h.Halted != "":
 			return i.URL + ": it is halted: " + h.Halted

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/telemetry"
 )
 
@@ -68,7 +69,7 @@ func TestAskInstance(t *testing.T) {
 	const ready = `{"ready":false,"why":"not a member","paused":"too many","breaker":"closed"}`
 	for _, status := range []int{200, 503} {
 		in, _ := answering(t, status, ready)
-		if h, err := in.Ready(t.Context()); err != nil || h != (telemetry.Health{Why: "not a member", Paused: "too many", Breaker: "closed"}) {
+		if h, err := in.Ready(t.Context()); err != nil || h != (telemetry.Health{Why: "not a member", Paused: "too many", Breaker: cmsclient.BreakerClosed}) {
 			t.Errorf("%d: %+v, %v", status, h, err)
 		}
 	}
