@@ -33,35 +33,30 @@ func (c *Consumer) freshStarts(
 ) (from map[int32]position, failed map[int32]error) {
 	log, err := c.identify(ctx)
 	if err != nil {
-		return nil, failures[position](ids, nil, err)
+		return nil, kafkawire.Failures[position](ids, nil, err)
 	}
 	if c.cfg.Start != Earliest {
 		begun, all, err := c.begun(ctx)
 		switch {
 		case err != nil:
-			return nil, failures[position](ids, nil, err)
+			return nil, kafkawire.Failures[position](ids, nil, err)
 		case !begun && !slices.Contains(ids, beginner):
-			return nil, failures[position](ids, nil, errNotBegun)
+			return nil, kafkawire.Failures[position](ids, nil, errNotBegun)
 		case !begun:
 			from, err = c.beginGroup(ctx, granted[beginner].epoch, log, all)
 			maps.DeleteFunc(from, func(id int32, _ position) bool { return !slices.Contains(ids, id) })
-			return from, failures(ids, from, err)
+			return from, kafkawire.Failures(ids, from, err)
 		}
 	}
 	from, err = c.resolve(ctx, log, ids, kafkawire.Earliest)
-	return from, failures(ids, from, err)
+	return from, kafkawire.Failures(ids, from, err)
 }
 
 // begun says whether the group has committed anything in the topic, and which partitions that has. An offset that a
 // transaction is about to commit is one.
 func (c *Consumer) begun(ctx context.Context) (begun bool, all []int32, err error) {
-	_, partitions, err := c.wire.Leaders(ctx, c.cfg.Topic)
-	if err != nil {
+	if all, err = c.wire.Partitions(ctx, c.cfg.Topic); err != nil {
 		return false, nil, err
-	}
-	all = make([]int32, partitions)
-	for i := range all {
-		all[i] = int32(i)
 	}
 	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, all)
 	for _, o := range committed {

@@ -206,10 +206,10 @@ func (s *starting) status(id int32) StartStatus {
 func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[int32]position, fresh []int32, failed map[int32]error) {
 	log, err := c.identify(ctx)
 	if err != nil {
-		return nil, nil, failures[position](ids, nil, err)
+		return nil, nil, kafkawire.Failures[position](ids, nil, err)
 	}
 	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
-	failed = failures(ids, committed, err)
+	failed = kafkawire.Failures(ids, committed, err)
 	from = make(map[int32]position, len(committed))
 	var renewed []int32
 	var former logID
@@ -228,7 +228,7 @@ func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[i
 		return from, fresh, failed
 	}
 	first, err := c.beginnings(ctx, log, renewed)
-	maps.Copy(failed, failures(renewed, first, err))
+	maps.Copy(failed, kafkawire.Failures(renewed, first, err))
 	c.sayRenewed(former, log, slices.Sorted(maps.Keys(first)))
 	for id, at := range first {
 		c.obs.OffsetJumped(id, committed[id].Offset, at.start)
@@ -246,21 +246,4 @@ func (c *Consumer) resolve(ctx context.Context, log logID, ids []int32, at int64
 			committed: kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset, Epoch: kafkawire.NoEpoch}}
 	}
 	return from, err
-}
-
-// failures gives each partition that has no answer its error.
-func failures[T any](ids []int32, answers map[int32]T, err error) map[int32]error {
-	failed := map[int32]error{}
-	var each kafkawire.PartitionErrors
-	errors.As(err, &each)
-	for _, id := range ids {
-		if _, ok := answers[id]; ok {
-			continue
-		}
-		failed[id] = err
-		if each[id] != nil {
-			failed[id] = each[id]
-		}
-	}
-	return failed
 }

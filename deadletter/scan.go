@@ -102,13 +102,9 @@ func (s Scan) within() map[int32]kafkawire.Span {
 
 // Ends are the offsets at which the partitions of a topic end now.
 func Ends(ctx context.Context, client *kafkawire.Client, topic string) (map[int32]int64, error) {
-	_, n, err := client.Leaders(ctx, topic)
+	partitions, err := client.Partitions(ctx, topic)
 	if err != nil {
 		return nil, err
-	}
-	partitions := make([]int32, n)
-	for i := range partitions {
-		partitions[i] = int32(i)
 	}
 	return client.ListOffsets(ctx, topic, partitions, kafkawire.Latest)
 }

@@ -137,3 +137,16 @@ func (c *Client) Leaders(ctx context.Context, topic string) (leaders map[int32]i
 	}
 	return leaders, len(t.Partitions), nil
 }
+
+// Partitions returns the ids of all partitions of a topic, in ascending order, as old as in Leaders.
+func (c *Client) Partitions(ctx context.Context, topic string) ([]int32, error) {
+	_, n, err := c.Leaders(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int32, n)
+	for i := range ids {
+		ids[i] = int32(i)
+	}
+	return ids, nil
+}

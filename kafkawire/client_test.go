@@ -3,6 +3,7 @@ package kafkawire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,12 @@ func TestLeaders(t *testing.T) {
 	}
 	if _, _, err := c.Leaders(deadline(t), topic+"-no"); !errors.Is(err, kafka.UnknownTopicOrPartition) {
 		t.Errorf("no such topic: error %v", err)
+	}
+	if ids, err := c.Partitions(deadline(t), topic); err != nil || !slices.Equal(ids, []int32{0, 1, 2, 3, 4}) {
+		t.Errorf("partitions %v, error %v", ids, err)
+	}
+	if _, err := c.Partitions(deadline(t), topic+"-no"); !errors.Is(err, kafka.UnknownTopicOrPartition) {
+		t.Errorf("partitions of no topic: error %v", err)
 	}
 }
 

@@ -51,6 +51,20 @@ func (e PartitionErrors) orNil() error {
 	return e
 }
 
+// Failures gives each partition that was asked for and has no answer its error; err is that of the request, PartitionErrors
+// or one of all partitions.
+func Failures[T any](asked []int32, answers map[int32]T, err error) map[int32]error {
+	failed := map[int32]error{}
+	each, _ := errors.AsType[PartitionErrors](err)
+	for _, id := range asked {
+		if _, ok := answers[id]; ok {
+			continue
+		}
+		failed[id] = cmp.Or(each[id], err)
+	}
+	return failed
+}
+
 // CommittedOffsets reads a group's committed offsets (OffsetFetch v7, require_stable, KIP-447). While a transaction over
 // an offset is still open its partition fails with UnstableOffsetCommit rather than return the offset from before it, which
 // is what kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the answer, or in

@@ -2,6 +2,7 @@ package kafkawire
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -207,6 +208,22 @@ func TestListOffsets(t *testing.T) {
 }
 
 // A partition that fails takes no other along, and each has its own error.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	request, one := errors.New("the request failed"), errors.New("partition 2 failed")
+	answers := map[int32]int64{0: 5}
+	if got := Failures([]int32{0, 1, 2}, answers, request); !maps.Equal(got, map[int32]error{1: request, 2: request}) {
+		t.Errorf("of a request that failed: %v", got)
+	}
+	err := fmt.Errorf("asking: %w", PartitionErrors{2: one})
+	if got := Failures([]int32{0, 2}, answers, err); !maps.Equal(got, map[int32]error{2: one}) {
+		t.Errorf("of one partition that failed: %v", got)
+	}
+	if got := Failures([]int32{0}, answers, nil); len(got) != 0 {
+		t.Errorf("of none: %v", got)
+	}
+}
+
 func TestOffsetsByPartition(t *testing.T) {
 	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(3, "topic"))

@@ -167,13 +167,9 @@ func (r Reader) start(ctx context.Context, at int64) (map[int32]int64, error) {
 }
 
 func (r Reader) resolve(ctx context.Context, at int64) (map[int32]int64, error) {
-	_, n, err := r.Client.Leaders(ctx, r.Topic)
+	partitions, err := r.Client.Partitions(ctx, r.Topic)
 	if err != nil {
 		return nil, err
-	}
-	partitions := make([]int32, n)
-	for i := range partitions {
-		partitions[i] = int32(i)
 	}
 	offsets, err := r.Client.ListOffsets(ctx, r.Topic, partitions, at)
 	if err != nil || at < 0 {

@@ -39,22 +39,18 @@ func checkOrder(ctx context.Context, cfg config.Config) Finding {
 // sampleRequests reads the last requests of the topic. With an error, it has those that were read before.
 func sampleRequests(ctx context.Context, client *kafkawire.Client, topic string) (*placement, error) {
 	s := newPlacement(0)
-	_, n, err := client.Leaders(ctx, topic)
+	partitions, err := client.Partitions(ctx, topic)
 	if err != nil {
 		return s, err
 	}
-	s = newPlacement(n)
-	partitions := make([]int32, n)
-	for i := range partitions {
-		partitions[i] = int32(i)
-	}
+	s = newPlacement(len(partitions))
 	ends, err := client.ListOffsets(ctx, topic, partitions, kafkawire.Latest)
 	if err != nil {
 		return s, err
 	}
 	within := map[int32]kafkawire.Span{}
 	for p, end := range ends {
-		within[p] = kafkawire.Span{From: max(0, end-orderSample/int64(n)), To: end}
+		within[p] = kafkawire.Span{From: max(0, end-orderSample/int64(len(partitions))), To: end}
 	}
 	reader := kafkawire.Reader{Client: client, Topic: topic, From: kafkawire.Earliest, Within: within, ToEnd: true,
 		Skipped: func(int32, kafkawire.Span, error) {}}

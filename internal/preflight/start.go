@@ -16,13 +16,9 @@ import (
 // checks of topics and group say why.
 func firstStart(ctx context.Context, client *kafkawire.Client, cfg config.Config) []Finding {
 	topic := cfg.Topics.Requests
-	_, partitions, err := client.Leaders(ctx, topic)
+	all, err := client.Partitions(ctx, topic)
 	if err != nil {
 		return nil
-	}
-	all := make([]int32, partitions)
-	for i := range all {
-		all[i] = int32(i)
 	}
 	committed, err := client.CommittedOffsets(ctx, cfg.Kafka.Group, topic, all)
 	if err != nil {
