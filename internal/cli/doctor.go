@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ type doctorOptions struct {
 	format   string
 }
 
-func doctorCommand(p *command.Env) *cobra.Command {
+func doctorCommand(e *command.Env) *cobra.Command {
 	o := &doctorOptions{}
 	cmd := command.WithConfig(&cobra.Command{
 		Use: "doctor", Short: "Check everything that run needs, and say what to do", Args: command.NoArguments,
@@ -44,8 +45,8 @@ Exit code 0: run can work, warnings apart. 1: something failed. 2: wrong usage.`
 				return command.WrongUsage(err)
 			}
 			subject := doctor.Subject{Version: command.Version(), Query: query}
-			subject.Loaded, subject.LoadErr = config.Load(cmd.Flags(), p.Environ)
-			return diagnose(p, cmd, subject, o.format == term.JSON)
+			subject.Loaded, subject.LoadErr = config.Load(cmd.Flags(), e.Environ)
+			return diagnose(cmd.Context(), e.Out, subject, o.format == term.JSON)
 		},
 	})
 	cmd.Flags().StringVar(&o.contract, "contract", "70001", "`id` of the contract to ask about; the default is the sandbox's")
@@ -72,15 +73,15 @@ func (o *doctorOptions) query() (*cmsclient.Query, error) {
 	return &cmsclient.Query{ContractID: asked.ContractID, Codes: asked.BalanceCodes, CorrelationID: request.NewID()}, err
 }
 
-func diagnose(p *command.Env, cmd *cobra.Command, subject doctor.Subject, asJSON bool) error {
+func diagnose(ctx context.Context, out io.Writer, subject doctor.Subject, asJSON bool) error {
 	show := showCheck
 	if asJSON {
 		show = encodeCheck
 	}
 	checks := doctor.Checks(subject)
 	failed := 0
-	for result := range doctor.Run(cmd.Context(), checks) {
-		if err := show(p.Out, result); err != nil {
+	for result := range doctor.Run(ctx, checks) {
+		if err := show(out, result); err != nil {
 			return err
 		}
 		if result.Status == doctor.Fail {
@@ -88,14 +89,14 @@ func diagnose(p *command.Env, cmd *cobra.Command, subject doctor.Subject, asJSON
 		}
 	}
 	switch {
-	case cmd.Context().Err() != nil:
+	case ctx.Err() != nil:
 		return command.ErrInterrupted
 	case failed > 0:
 		return fmt.Errorf("%d of %d checks failed", failed, len(checks))
 	case asJSON:
 		return nil
 	}
-	_, err := fmt.Fprintln(p.Out, "nothing failed")
+	_, err := fmt.Fprintln(out, "nothing failed")
 	return err
 }
 

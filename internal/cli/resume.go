@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/balanceq/balanceq/internal/cli/command"
@@ -13,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func resumeCommand(p *command.Env) *cobra.Command {
+func resumeCommand(e *command.Env) *cobra.Command {
 	var services []string
 	timeout := 10 * time.Second
-	cmd := command.WithConfig(&cobra.Command{
+	cmd := e.Configured(&cobra.Command{
 		Use: "resume", Short: "Let instances go on that were paused by too many dead letters", Args: command.NoArguments,
 		Long: `Lets instances go on that paused because more than deadletters.budget of their requests would have become dead
 letters. Look first: balanceq deadletters list shows what they are about. What was held is then written, and the
@@ -28,37 +29,32 @@ the configuration is asked.
 Exit code 0: every instance goes on, or was not paused. 1: one could not be asked. 2: wrong usage.`,
 		Example: `  balanceq resume
   balanceq resume --service http://balanceq-0:8080,http://balanceq-1:8080`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			urls, err := instances.URLs(services, loaded.Config.HTTP.Listen)
-			switch {
-			case err != nil:
-				return command.WrongUsage(err)
-			case len(urls) == 0:
-				return command.WrongUsage(errors.New("http.listen is off, so there is no instance to ask: name those that serve HTTP with --service, " +
-					"or restart the instance, which also starts counting anew"))
-			case timeout <= 0:
-				return command.WrongUsage(fmt.Errorf("--timeout: %v; give at least 1s", timeout))
-			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
-			return resume(p, ctx, urls)
-		},
+	}, func(ctx context.Context, c *command.Call) error {
+		urls, err := instances.URLs(services, c.Config.HTTP.Listen)
+		switch {
+		case err != nil:
+			return command.WrongUsage(err)
+		case len(urls) == 0:
+			return command.WrongUsage(errors.New("http.listen is off, so there is no instance to ask: " +
+				"name those that serve HTTP with --service, or restart the instance, which also counts from zero again"))
+		case timeout <= 0:
+			return command.WrongUsage(fmt.Errorf("--timeout: %v; give at least 1s", timeout))
+		}
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return resume(ctx, c.Out, urls)
 	})
 	cmd.Flags().StringSliceVar(&services, "service", nil, "the instances, by the `URLs` of their http.listen")
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "most `time` to take for all of them")
 	return cmd
 }
 
-// resume asks one after the other, and tells of each.
-func resume(p *command.Env, ctx context.Context, urls []string) error {
-	who := instances.Operator()
+// resume asks one after the other, and says what each did.
+func resume(ctx context.Context, out io.Writer, urls []string) error {
+	operator := instances.Operator()
 	var failed []error
 	for _, url := range urls {
-		answer, err := instances.Instance{URL: url}.Resume(ctx, who)
+		answer, err := instances.Instance{URL: url}.Resume(ctx, operator)
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -67,7 +63,9 @@ func resume(p *command.Env, ctx context.Context, urls []string) error {
 		if !answer.Resumed {
 			did = "nothing to do"
 		}
-		if _, err := fmt.Fprintf(p.Out, "%s (%s): %s; %s\n", term.Printable(answer.Instance), url, did, term.Printable(answer.Was)); err != nil {
+		_, err = fmt.Fprintf(out, "%s (%s): %s; %s\n",
+			term.Printable(answer.Instance), url, did, term.Printable(answer.Was))
+		if err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,6 @@
 // Package cli is the program balanceq: its root command, and the commands that have no package of their own. Commands with
-// much to them are in packages below: request, results, deadletters. They share command (what a command starts with and ends
-// with) and term (what they print with).
+// much to them are in packages below: request, results, deadletters. They share command (how a command begins and ends), term
+// (what they print with), answers (results and dead letters as they come) and instances (running instances over HTTP).
 package cli
 
 import (
@@ -18,24 +18,24 @@ import (
 
 // Execute runs the program and returns its exit code.
 func Execute(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
-	p := &command.Env{Environ: environ, Out: out, Err: errOut}
-	return p.Execute(ctx, Root(p), args)
+	e := &command.Env{Environ: environ, Out: out, Err: errOut}
+	return e.Execute(ctx, Root(e), args)
 }
 
-func Root(p *command.Env) *cobra.Command {
-	return command.NewRoot(p, commands...)
-}
+// Root is the program with all of its commands.
+func Root(e *command.Env) *cobra.Command { return command.Root(e, commands...) }
 
 // commands are what the program can do, in the order in which its help shows them.
 var commands = []func(*command.Env) *cobra.Command{
-	runCommand, request.Command, results.Command, deadletters.Command, resumeCommand, skipCommand, topicsCommand, doctorCommand, configCommand, versionCommand,
+	runCommand, request.Command, results.Command, deadletters.Command, resumeCommand, skipCommand,
+	topicsCommand, doctorCommand, configCommand, versionCommand,
 }
 
-func versionCommand(p *command.Env) *cobra.Command {
+func versionCommand(e *command.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: command.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(p.Out, "balanceq", command.Version())
+			_, err := fmt.Fprintln(e.Out, "balanceq", command.Version())
 			return err
 		},
 	}

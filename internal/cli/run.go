@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	stdlog "log"
 	"runtime/debug"
@@ -14,39 +15,31 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func runCommand(p *command.Env) *cobra.Command {
-	return command.WithConfig(&cobra.Command{
+func runCommand(e *command.Env) *cobra.Command {
+	return e.Configured(&cobra.Command{
 		Use: "run", Short: "Answer requests until stopped", Args: command.NoArguments,
 		Long: `Reads requests, asks the CMS and publishes results and dead letters until it is stopped.
 
 SIGTERM or Ctrl-C drains: what was started is finished and committed within shutdown.timeout.
 A second signal ends the program at once; what was under way is then read again.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			if err := loaded.Config.ValidateRun(); err != nil {
-				return command.WrongUsage(err)
-			}
-			log, err := p.Logger(loaded)
-			if err != nil {
-				return err
-			}
-			stdlog.SetFlags(0)
-			stdlog.SetOutput(libraries{log})
-			tuneGC(p)
-			ctx := cmd.Context()
-			if err := preflight.Run(ctx, loaded.Config, log); err != nil {
-				return fmt.Errorf("checking before the start: %w", err)
-			}
-			s, err := app.New(ctx, loaded.Config, command.Version(), log)
-			if err != nil {
-				return err
-			}
-			return s.Run(ctx)
-		},
-	})
+	}, run)
+}
+
+func run(ctx context.Context, c *command.Call) error {
+	if err := c.Config.ValidateRun(); err != nil {
+		return command.WrongUsage(err)
+	}
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraries{c.Log})
+	tuneGC(c.Environ)
+	if err := preflight.Run(ctx, c.Config, c.Log); err != nil {
+		return fmt.Errorf("checking before the start: %w", err)
+	}
+	s, err := app.New(ctx, c.Config, command.Version(), c.Log)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
 }
 
 // gcPercent trades memory for time: the live heap is some 20 to 35 MB whatever the backlog, and collecting it less often
@@ -54,9 +47,9 @@ A second signal ends the program at once; what was under way is then read again.
 const gcPercent = 150
 
 // tuneGC leaves the setting alone where GOGC is set.
-func tuneGC(p *command.Env) {
+func tuneGC(environ []string) {
 	set := func(variable string) bool { return strings.HasPrefix(variable, "GOGC=") }
-	if !slices.ContainsFunc(p.Environ, set) {
+	if !slices.ContainsFunc(environ, set) {
 		debug.SetGCPercent(gcPercent)
 	}
 }

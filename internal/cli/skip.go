@@ -10,7 +10,6 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/spf13/cobra"
@@ -23,9 +22,9 @@ type skipOptions struct {
 	execute   bool
 }
 
-func skipCommand(p *command.Env) *cobra.Command {
+func skipCommand(e *command.Env) *cobra.Command {
 	o := &skipOptions{partition: -1, offset: -1}
-	cmd := command.WithConfig(&cobra.Command{
+	cmd := e.Configured(&cobra.Command{
 		Use: "skip", Short: "Go on behind a batch of requests that cannot be read", Args: command.NoArguments,
 		Long: `Lets the group go on behind a batch of the request topic that cannot be read: its checksum is wrong, or its format. The
 requests in it are lost, as nothing can tell what they were. /readyz and the log name partition and offset.
@@ -37,18 +36,14 @@ within seconds, or the next one to start, and goes on. It says so as an error in
 Exit code 0: done, or shown. 1: there is nothing to skip, or Kafka fails. 2: wrong usage.`,
 		Example: `  balanceq skip --partition 3 --offset 1042
   balanceq skip --partition 3 --offset 1042 --execute`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			switch {
-			case err != nil:
-				return err
-			case o.partition < 0:
-				return command.WrongUsage(errors.New("--partition: name the partition, as /readyz and the log do"))
-			case o.offset < 0:
-				return command.WrongUsage(errors.New("--offset: name the offset, as /readyz and the log do"))
-			}
-			return command.Interrupted(cmd.Context(), skip(p, cmd.Context(), loaded.Config, o))
-		},
+	}, func(ctx context.Context, c *command.Call) error {
+		switch {
+		case o.partition < 0:
+			return command.WrongUsage(errors.New("--partition: name the partition, as /readyz and the log do"))
+		case o.offset < 0:
+			return command.WrongUsage(errors.New("--offset: name the offset, as /readyz and the log do"))
+		}
+		return command.Interrupted(ctx, skip(ctx, c, o))
 	})
 	cmd.Flags().IntVar(&o.partition, "partition", o.partition, "the `partition` of the request topic")
 	cmd.Flags().Int64Var(&o.offset, "offset", o.offset, "the `offset` at which it stands still")
@@ -56,9 +51,9 @@ Exit code 0: done, or shown. 1: there is nothing to skip, or Kafka fails. 2: wro
 	return cmd
 }
 
-func skip(p *command.Env, ctx context.Context, cfg config.Config, o *skipOptions) error {
-	topic := cfg.Topics.Requests
-	settings, described, err := command.ReachTopics(ctx, cfg, topic, cfg.Topics.Replays)
+func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
+	group, topic, ledger := c.Config.Kafka.Group, c.Config.Topics.Requests, c.Config.Topics.Replays
+	settings, described, err := c.ReachTopics(ctx, topic, ledger)
 	if err != nil {
 		return err
 	}
@@ -66,7 +61,7 @@ func skip(p *command.Env, ctx context.Context, cfg config.Config, o *skipOptions
 		return command.WrongUsage(fmt.Errorf("--partition: %s has no partition %d; it has 0 to %d",
 			topic, o.partition, described[0].Partitions-1))
 	}
-	wire := kafkawire.NewClient(settings, topic, cfg.Topics.Replays)
+	wire := kafkawire.NewClient(settings, topic, ledger)
 	defer wire.Close()
 	gap, why, err := unreadable(ctx, wire, topic, int32(o.partition), o.offset)
 	if err != nil {
@@ -74,9 +69,9 @@ func skip(p *command.Env, ctx context.Context, cfg config.Config, o *skipOptions
 	}
 	at := fmt.Sprintf("offsets %d to %d of %s/%d (%s)", gap.From, gap.To-1, topic, o.partition, term.Count(gap.To-gap.From, "offset"))
 	if !o.execute {
-		_, err := fmt.Fprintf(p.Out,
+		_, err := fmt.Fprintf(c.Out,
 			"%s cannot be read: %s\nto let group %s go on behind them, at %d: add --execute\n",
-			at, term.Printable(why.Error()), cfg.Kafka.Group, gap.To)
+			at, term.Printable(why.Error()), group, gap.To)
 		return err
 	}
 	id, err := wire.TopicID(ctx, topic)
@@ -85,17 +80,17 @@ func skip(p *command.Env, ctx context.Context, cfg config.Config, o *skipOptions
 	}
 	now, by := time.Now(), instances.Operator()
 	s := deadletter.Skip{
-		Run: now.UTC().Format("20060102T150405.000"), Time: now, By: by, Group: cfg.Kafka.Group,
+		Run: now.UTC().Format("20060102T150405.000"), Time: now, By: by, Group: group,
 		Topic: topic, TopicID: id.String(),
 		Partition: int32(o.partition), From: gap.From, To: gap.To, Why: why.Error(),
 	}
-	if err := s.Record(ctx, wire, cfg.Topics.Replays); err != nil {
-		return fmt.Errorf("recording the decision in %s: %w", cfg.Topics.Replays, err)
+	if err := s.Record(ctx, wire, ledger); err != nil {
+		return fmt.Errorf("recording the decision in %s: %w", ledger, err)
 	}
-	_, err = fmt.Fprintf(p.Out, "skipped %s, which cannot be read: %s\n"+
+	_, err = fmt.Fprintf(c.Out, "skipped %s, which cannot be read: %s\n"+
 		"group %s goes on at %d as soon as the instance that holds the partition has seen it; "+
 		"if it does not within a minute, see its log and whether it may read %s\n",
-		at, term.Printable(why.Error()), cfg.Kafka.Group, gap.To, cfg.Topics.Replays)
+		at, term.Printable(why.Error()), group, gap.To, ledger)
 	return err
 }
 
@@ -146,7 +141,7 @@ func unreadable(
 func fetchOne(
 	ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64,
 ) (*kafkawire.Fetched, error) {
-	ctx, cancel := context.WithTimeout(ctx, command.ReachPatience)
+	ctx, cancel := context.WithTimeout(ctx, command.ReachTimeout)
 	defer cancel()
 	for {
 		f, err := tryFetch(ctx, wire, topic, partition, offset)

@@ -105,8 +105,8 @@ type Call struct {
 
 // Execute runs a program that has only these commands, and returns its exit code.
 func Execute(ctx context.Context, args, environ []string, out, err io.Writer, commands ...func(*command.Env) *cobra.Command) int {
-	p := &command.Env{Environ: environ, Out: out, Err: err}
-	return p.Execute(ctx, command.NewRoot(p, commands...), args)
+	e := &command.Env{Environ: environ, Out: out, Err: err}
+	return e.Execute(ctx, command.Root(e, commands...), args)
 }
 
 func (s *Shell) Start(args ...string) *Call {

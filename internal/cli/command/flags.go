@@ -39,6 +39,7 @@ func FileFormat(path, format string) (string, error) {
 	return "", fmt.Errorf("--format: the ending of %q does not tell the format; write csv or ndjson", path)
 }
 
+// ParseContracts reads the contract ids of --contract.
 func ParseContracts(texts []string) (ids []int64, _ error) {
 	for _, text := range texts {
 		id, err := strconv.ParseInt(text, 10, 64)
@@ -75,7 +76,7 @@ func ParseWindow(since, until string, now time.Time) (from, to time.Time, err er
 			return from, to, err
 		}
 		if !from.IsZero() && !from.Before(to) {
-			return from, to, errors.New("--since and --until: nothing lies between them; --since has to be the earlier one")
+			return from, to, errors.New("--since and --until: nothing lies between them; give --since the earlier time")
 		}
 	}
 	return from, to, nil

@@ -7,33 +7,24 @@ import (
 	"strings"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// Interrupted is what an error means once ctx has ended.
-func Interrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return ErrInterrupted
-	}
-	return err
-}
-
-// ReachPatience is how long a command waits for Kafka before it says that it cannot be reached. It is short because a
+// ReachTimeout is how long a command waits for Kafka before it says that it cannot be reached. It is short because a
 // person waits; run has more.
-const ReachPatience = 10 * time.Second
+const ReachTimeout = 10 * time.Second
 
-// ReachTopics checks that Kafka answers and has the topics, and describes them.
-func ReachTopics(ctx context.Context, cfg config.Config, names ...string) (kafkawire.Settings, []kafkawire.Topic, error) {
-	settings, err := connect.Kafka(cfg)
+// ReachTopics checks that Kafka answers and has the topics, and describes them in the same order.
+func (c *Call) ReachTopics(ctx context.Context, names ...string) (kafkawire.Settings, []kafkawire.Topic, error) {
+	settings, err := connect.Kafka(c.Config)
 	if err != nil {
 		return settings, nil, err
 	}
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
-	limited, cancel := context.WithTimeout(ctx, ReachPatience)
+	limited, cancel := context.WithTimeout(ctx, ReachTimeout)
 	defer cancel()
 	var topics []kafkawire.Topic
 	var missing []error
@@ -41,7 +32,7 @@ func ReachTopics(ctx context.Context, cfg config.Config, names ...string) (kafka
 		t, err := client.DescribeTopic(limited, name, "max.message.bytes")
 		switch {
 		case errors.Is(err, kafkawire.ErrNoTopic):
-			missing = append(missing, errors.New(preflight.NoTopic(cfg.Kafka, name).String()))
+			missing = append(missing, errors.New(preflight.NoTopic(c.Config.Kafka, name).String()))
 		case ctx.Err() != nil:
 			return settings, nil, ErrInterrupted
 		case err != nil && t.Partitions == 0: // a topic whose configuration may not be read can be used all the same
@@ -52,5 +43,3 @@ func ReachTopics(ctx context.Context, cfg config.Config, names ...string) (kafka
 	}
 	return settings, topics, errors.Join(missing...)
 }
-
-var ErrInterrupted = errors.New("interrupted")

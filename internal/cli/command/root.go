@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,27 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Execute runs a root command, prints its error, and returns the exit code.
-func (p *Env) Execute(ctx context.Context, root *cobra.Command, args []string) int {
-	root.SetArgs(args)
-	root.SetOut(p.Out)
-	root.SetErr(p.Err)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return ExitDone
-	}
-	for line := range strings.Lines(err.Error()) {
-		_, _ = fmt.Fprintf(p.Err, "balanceq: %s\n", strings.TrimRight(line, "\n"))
-	}
-	var usage usageError
-	if errors.As(err, &usage) {
-		return ExitUsage
-	}
-	return ExitFailed
-}
-
-// NewRoot makes a program of commands.
-func NewRoot(p *Env, commands ...func(*Env) *cobra.Command) *cobra.Command {
+// Root makes the program of its commands, in the order in which its help shows them.
+func Root(e *Env, commands ...func(*Env) *cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "balanceq",
 		Short: "Answers balance requests from Kafka by asking the CMS",
@@ -52,12 +32,22 @@ Every key of the configuration is a flag, an environment variable and a key of t
 		return WrongUsage(config.FlagError(cmd.Flags(), err))
 	})
 	for _, command := range commands {
-		root.AddCommand(command(p))
+		root.AddCommand(command(e))
 	}
 	return root
 }
 
-// UnknownCommand is the root's check of arguments: whatever is left is no command.
+// Family makes a command that only holds others.
+func Family(use, short string, members ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: UnknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(members...)
+	return cmd
+}
+
+// UnknownCommand is the check of arguments of a command that holds others: what is left is no command.
 func UnknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -76,13 +66,6 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 		return WrongUsage(fmt.Errorf("unexpected argument %q: balanceq %s takes flags only", args[0], cmd.Name()))
 	}
 	return nil
-}
-
-// WithConfig adds the configuration's flags to a command.
-func WithConfig(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().SortFlags = false
-	config.Register(cmd.Flags())
-	return cmd
 }
 
 // usage shows a command's own flags. Those of the configuration are many and the same for every command, so they are hidden

@@ -41,7 +41,7 @@ func beginCanary(ctx context.Context, r *replayRun) (*canary, error) {
 	c := &canary{run: r, left: canarySteps, open: canarySteps[0], stop: stop, finished: make(chan struct{}),
 		news: make(chan struct{}, 1), last: map[schemas.Position]string{}}
 	ready := make(chan struct{})
-	topics := r.cfg.Topics
+	topics := r.Config.Topics
 	f := answers.Follower{Settings: r.settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: func() { close(ready) }}
 	go func() {
 		defer close(c.finished)
@@ -61,7 +61,7 @@ func beginCanary(ctx context.Context, r *replayRun) (*canary, error) {
 
 // see notes the request that a result or dead letter is about.
 func (c *canary) see(rec *schemas.Record) bool {
-	topics := c.run.cfg.Topics
+	topics := c.run.Config.Topics
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if rec.Topic == topics.DeadLetters {

@@ -19,13 +19,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-func Command(p *command.Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "deadletters", Short: "Find dead letters, understand and replay them", Args: command.UnknownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(deadlettersList(p), deadlettersReplay(p), deadlettersShow(p), deadlettersExport(p), deadlettersHistory(p))
-	return cmd
+// Command is the command deadletters with its subcommands.
+func Command(e *command.Env) *cobra.Command {
+	return command.Family("deadletters", "Find dead letters, understand and replay them",
+		listCommand(e), replayCommand(e), showCommand(e), exportCommand(e), historyCommand(e))
 }
 
 // letterFlags are the filters that the subcommands share. They compose: a letter has to pass all of them.
@@ -53,8 +50,8 @@ type letterQuery struct {
 // reasonNone stands for letters of other writers, which have none of our reasons.
 const reasonNone = "none"
 
-// letterFlagNames are the flags that say which letters.
-var letterFlagNames = []string{"reason", "status", "since", "until", "contract", "grep", "partition", "offset", "not-replayed"}
+// filterFlagNames are the flags that say which letters.
+var filterFlagNames = []string{"reason", "status", "since", "until", "contract", "grep", "partition", "offset", "not-replayed"}
 
 func (f *letterFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.reasons, "reason", nil, "only those with these `reasons`, for example contract-not-found; none: of other writers")

@@ -36,10 +36,10 @@ func (r *replayRun) edit(ctx context.Context, a *deadletter.Candidate) error {
 		if err == nil {
 			break
 		}
-		r.program.Say("not a valid request: %s\nedit it again, or save it as it is to give up", term.Masked(err.Error()))
+		r.Say("not a valid request: %s\nedit it again, or save it as it is to give up", term.Masked(err.Error()))
 	}
 	for _, c := range a.Changes {
-		r.program.Say("%s: %s → %s", c.Field, orNone(c.From), orNone(c.To))
+		r.Say("%s: %s → %s", c.Field, orNone(c.From), orNone(c.To))
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func editable(value []byte) []byte {
 func (r *replayRun) openEditor(ctx context.Context, text []byte) (edited []byte, err error) {
 	editor := ""
 	for _, name := range []string{"VISUAL", "EDITOR"} {
-		for _, v := range r.program.Environ {
+		for _, v := range r.Environ {
 			if value, is := strings.CutPrefix(v, name+"="); is && value != "" && editor == "" {
 				editor = value
 			}
@@ -95,7 +95,7 @@ func (r *replayRun) openEditor(ctx context.Context, text []byte) (edited []byte,
 	}
 	// As git does it: the setting may have arguments.
 	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file.Name())
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = r.in, r.program.Err, r.program.Err, r.program.Environ
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = r.In, r.Err, r.Err, r.Environ
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("--edit: the editor %q: %w", term.Printable(term.Shorten(editor)), err)
 	}

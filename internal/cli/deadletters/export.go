@@ -15,7 +15,6 @@ import (
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/internal/config"
 
 	"github.com/spf13/cobra"
 )
@@ -28,9 +27,9 @@ type exportOptions struct {
 	force  bool
 }
 
-func deadlettersExport(p *command.Env) *cobra.Command {
+func exportCommand(e *command.Env) *cobra.Command {
 	o := &exportOptions{}
-	cmd := &cobra.Command{
+	cmd := e.Configured(&cobra.Command{
 		Use: "export", Short: "Write dead letters with all they hold", Args: command.NoArguments,
 		Long: `Writes the dead letters that the topic has now, whole, as they are: card numbers in keys, values and headers are not
 masked, so keep what comes out as you keep the topic. It reads without a consumer group and changes nothing.
@@ -46,27 +45,19 @@ records cannot be read, the rest is written and the exit code is 1.
 A file appears under its name when it is complete; until then it is called FILE.partial.`,
 		Example: `  balanceq deadletters export --since 24h > deadletters.ndjson
   balanceq deadletters export --reason invalid-request --file invalid.csv`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			q, err := o.check(time.Now())
-			if err != nil {
-				return command.WrongUsage(err)
-			}
-			if _, err := p.Logger(loaded); err != nil { // for its warnings
-				return err
-			}
-			return exportDeadLetters(p, cmd.Context(), loaded.Config, o, q)
-		},
-	}
+	}, func(ctx context.Context, c *command.Call) error {
+		q, err := o.check(time.Now())
+		if err != nil {
+			return command.WrongUsage(err)
+		}
+		return export(ctx, c, o, q)
+	})
 	fs := cmd.Flags()
 	o.register(fs)
 	fs.StringVar(&o.format, "format", "", "how to write them, `ndjson|csv` (default: by the ending of --file, else ndjson)")
 	fs.StringVar(&o.file, "file", "", "write to this new `file` instead of standard output")
 	fs.BoolVar(&o.force, "force", false, "let --file replace a file that exists")
-	return command.WithConfig(cmd)
+	return cmd
 }
 
 func (o *exportOptions) check(now time.Time) (*letterQuery, error) {
@@ -83,15 +74,15 @@ func (o *exportOptions) check(now time.Time) (*letterQuery, error) {
 	return o.query(now)
 }
 
-func exportDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *exportOptions, q *letterQuery) error {
+func export(ctx context.Context, c *command.Call, o *exportOptions, q *letterQuery) error {
 	if o.file == "" {
-		return exportTo(p, ctx, cfg, o, q, p.Out)
+		return exportTo(ctx, c, o, q, c.Out)
 	}
 	file, err := createExport(o.file, o.force)
 	if err != nil {
 		return err
 	}
-	failed := exportTo(p, ctx, cfg, o, q, file)
+	failed := exportTo(ctx, c, o, q, file)
 	if _, incomplete := errors.AsType[*unreadableError](failed); failed == nil || incomplete {
 		return errors.Join(file.commit(), failed)
 	}
@@ -99,8 +90,8 @@ func exportDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o
 }
 
 // exportTo writes all dead letters that the query asks for, one at a time.
-func exportTo(p *command.Env, ctx context.Context, cfg config.Config, o *exportOptions, q *letterQuery, to io.Writer) error {
-	scan := scan(p, cfg, q)
+func exportTo(ctx context.Context, c *command.Call, o *exportOptions, q *letterQuery, to io.Writer) error {
+	scan := newScan(c, q)
 	out := bufio.NewWriterSize(to, 64<<10)
 	enc := newExportEncoder(o.format, out)
 	var written, lost int64
@@ -122,7 +113,7 @@ func exportTo(p *command.Env, ctx context.Context, cfg config.Config, o *exportO
 			return enc.letter(l)
 		})
 	}
-	switch err = cmp.Or(err, failed, enc.End(), out.Flush()); {
+	switch err = cmp.Or(err, failed, enc.end(), out.Flush()); {
 	case err != nil && written > 0:
 		return fmt.Errorf("after %s: %w", term.Count(written, "record"), err)
 	case err != nil:
@@ -132,7 +123,7 @@ func exportTo(p *command.Env, ctx context.Context, cfg config.Config, o *exportO
 	if lost > 0 {
 		summary += "; " + term.Count(lost, "offset") + " could not be read"
 	}
-	_, _ = fmt.Fprintln(p.Err, summary) // nobody reads it when that fails
+	c.Say("%s", summary)
 	if lost > 0 && o.format == command.FormatCSV {
 		return &unreadableError{lost}
 	}
@@ -151,7 +142,7 @@ type exportEncoder interface {
 	begin() error
 	letter(*deadletter.Letter) error
 	gap(deadletter.Gap) error
-	End() error
+	end() error
 }
 
 func newExportEncoder(format string, out io.Writer) exportEncoder {
@@ -165,7 +156,7 @@ type ndjsonExport struct{ out io.Writer }
 
 func (ndjsonExport) begin() error { return nil }
 
-func (ndjsonExport) End() error { return nil }
+func (ndjsonExport) end() error { return nil }
 
 func (e ndjsonExport) letter(l *deadletter.Letter) error {
 	return term.WriteLine(e.out, deadletter.NewDocument(l).JSON)
@@ -189,7 +180,7 @@ func (e csvExport) letter(l *deadletter.Letter) error {
 	return e.Write(row)
 }
 
-func (e csvExport) End() error {
+func (e csvExport) end() error {
 	e.Flush()
 	return e.Error()
 }

@@ -123,14 +123,15 @@ func TestDeadLettersExportInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	o := &exportOptions{format: command.FormatNDJSON, file: name}
-	p := &command.Env{Out: &clitest.Output{}, Err: &clitest.Output{}}
-	if err := exportTo(p, ctx, s.Configuration(), o, &letterQuery{from: kafkawire.Earliest}, file); !errors.Is(err, command.ErrInterrupted) {
+	c := &command.Call{Env: &command.Env{Out: &clitest.Output{}, Err: &clitest.Output{}}, Config: s.Configuration()}
+	all := &letterQuery{from: kafkawire.Earliest}
+	if err := exportTo(ctx, c, o, all, file); !errors.Is(err, command.ErrInterrupted) {
 		t.Errorf("error %v", err)
 	}
 	if err := file.discard(); err != nil {
 		t.Error(err)
 	}
-	if err := exportDeadLetters(p, ctx, s.Configuration(), o, &letterQuery{from: kafkawire.Earliest}); !errors.Is(err, command.ErrInterrupted) {
+	if err := export(ctx, c, o, all); !errors.Is(err, command.ErrInterrupted) {
 		t.Errorf("error %v", err)
 	}
 	for _, left := range []string{name, name + partialSuffix} {

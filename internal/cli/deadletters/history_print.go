@@ -12,17 +12,51 @@ import (
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 // historyPrinter shows what was replayed.
 type historyPrinter struct {
-	*command.Env
+	*command.Call
 	*historyOptions
-	topics config.Topics
-	bar    *term.Progress
+	bar *term.Progress
+}
+
+// skipJSON is a skip as --output json shows it, one a line.
+type skipJSON struct {
+	Skipped *deadletter.Skip `json:"skipped"`
+}
+
+// skips shows what was skipped of the request topic: that is in the ledger, too.
+func (h historyPrinter) skips(skips []*deadletter.Skip) error {
+	for _, s := range skips {
+		var err error
+		if h.output == term.JSON {
+			err = h.json(skipJSON{s})
+		} else {
+			_, err = fmt.Fprintf(h.Out, "%s %s skipped offsets %d to %d of %s/%d for group %s: %s\n",
+				term.Seconds(s.Time), term.Masked(s.By), s.From, s.To-1, term.Masked(s.Topic), s.Partition,
+				term.Masked(s.Group), term.Masked(s.Why))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nothing says that no replay passed the filter.
+func (h historyPrinter) nothing(history *deadletter.History) error {
+	if h.output == term.JSON {
+		return nil
+	}
+	text := "nothing has been replayed"
+	if history.Entries > 0 {
+		text = "nothing like that has been replayed (" + term.Count(history.Entries, "replay") + " in all)"
+	}
+	_, err := fmt.Fprintln(h.Out, text)
+	return err
 }
 
 // runJSON is a run as --output json shows it, one a line.
@@ -113,7 +147,7 @@ func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings
 		}
 	}
 	var seen int64
-	_, err := readLedger(h.Env, ctx, settings, h.topics.Replays, h.bar, func(e *deadletter.Entry) error {
+	_, err := readLedger(ctx, settings, h.Config.Topics.Replays, h.bar, func(e *deadletter.Entry) error {
 		if !history.Filter.Passes(e) {
 			return nil
 		}
@@ -140,7 +174,7 @@ func (h historyPrinter) record(e *deadletter.Entry, outcome deadletter.ReplayOut
 		})
 	}
 	letter := fmt.Sprintf("%d/%d", e.Letter.Partition, e.Letter.Offset)
-	if e.Letter.Topic != h.topics.DeadLetters {
+	if e.Letter.Topic != h.Config.Topics.DeadLetters {
 		letter = term.Masked(e.Letter.Topic) + "/" + letter
 	}
 	text := map[deadletter.ReplayOutcome]string{deadletter.ReplayDeadAgain: "dead again"}[outcome]

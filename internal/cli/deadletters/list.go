@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
@@ -29,9 +29,9 @@ type listOptions struct {
 	output  string
 }
 
-func deadlettersList(p *command.Env) *cobra.Command {
+func listCommand(e *command.Env) *cobra.Command {
 	o := &listOptions{}
-	cmd := &cobra.Command{
+	cmd := e.Configured(&cobra.Command{
 		Use: "list", Short: "Count dead letters, or list them one by one", Args: command.NoArguments,
 		Long: `Counts the dead letters that the topic has now, by reason or by what --by says, with the times of the first
 and of the last one; with --records it lists them, with their places in the topic for deadletters show. It reads without a
@@ -42,21 +42,13 @@ holds contract and request ids as they are, as results does; {"unreadable":…} 
 		Example: `  balanceq deadletters list
   balanceq deadletters list --since 24h --reason contract-not-found --by contract
   balanceq deadletters list --contract 70001 --records --output json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			q, err := o.check(time.Now())
-			if err != nil {
-				return command.WrongUsage(err)
-			}
-			if _, err := p.Logger(loaded); err != nil { // for its warnings
-				return err
-			}
-			return listDeadLetters(p, cmd.Context(), loaded.Config, o, q)
-		},
-	}
+	}, func(ctx context.Context, c *command.Call) error {
+		q, err := o.check(time.Now())
+		if err != nil {
+			return command.WrongUsage(err)
+		}
+		return list(ctx, c, o, q)
+	})
 	fs := cmd.Flags()
 	o.register(fs)
 	fs.StringVar(&o.by, "by", string(deadletter.ByReason), "count by `reason|status|cms-reason|contract|time`")
@@ -64,7 +56,7 @@ holds contract and request ids as they are, as results does; {"unreadable":…} 
 	fs.BoolVar(&o.records, "records", false, "list each dead letter instead of counting")
 	fs.IntVar(&o.limit, "limit", 0, "show only the first `n` groups or records")
 	fs.StringVar(&o.output, "output", term.Text, "how to show them, `text|json`")
-	return command.WithConfig(cmd)
+	return cmd
 }
 
 func (o *listOptions) check(now time.Time) (*letterQuery, error) {
@@ -87,9 +79,9 @@ func (o *listOptions) check(now time.Time) (*letterQuery, error) {
 	return q, term.CheckOutput(o.output)
 }
 
-func listDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *listOptions, q *letterQuery) error {
-	scan := scan(p, cfg, q)
-	list := &letterList{Printer: answers.Printer{Out: p.Out, JSON: o.output == term.JSON, Clear: scan.bar.Clear}}
+func list(ctx context.Context, c *command.Call, o *listOptions, q *letterQuery) error {
+	scan := newScan(c, q)
+	printer := &letterPrinter{Printer: answers.Printer{Out: c.Out, JSON: o.output == term.JSON, Clear: scan.bar.Clear}}
 	tally := deadletter.Tally{By: deadletter.Grouping(o.by), Bucket: o.bucket}
 	var unreadable int64
 	var failed error // of a gap's line
@@ -98,8 +90,8 @@ func listDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *
 			return
 		}
 		unreadable += g.To - g.From
-		if o.records && list.JSON {
-			failed = cmp.Or(failed, term.WriteLine(p.Out, func() ([]byte, error) { return deadletter.GapJSON(g) }))
+		if o.records && printer.JSON {
+			failed = cmp.Or(failed, term.WriteLine(c.Out, func() ([]byte, error) { return deadletter.GapJSON(g) }))
 		}
 	}
 	err := scan.each(ctx, func(l *deadletter.Letter) error {
@@ -107,7 +99,7 @@ func listDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *
 		if !o.records {
 			return nil
 		}
-		if err := cmp.Or(failed, list.add(l)); err != nil {
+		if err := cmp.Or(failed, printer.add(l)); err != nil {
 			return err
 		}
 		if tally.Total.Count == int64(o.limit) {
@@ -119,15 +111,15 @@ func listDeadLetters(p *command.Env, ctx context.Context, cfg config.Config, o *
 		return err
 	}
 	if o.output == term.JSON {
-		return tallyJSON(p, &tally, o.limit, unreadable)
+		return encodeTally(c.Out, &tally, o.limit, unreadable)
 	}
-	return showTally(p, &tally, o.limit, unreadable)
+	return printTally(c.Out, &tally, o.limit, unreadable)
 }
 
-// letterList prints records, a line each.
-type letterList struct{ answers.Printer }
+// letterPrinter prints dead letters, a line each.
+type letterPrinter struct{ answers.Printer }
 
-func (p *letterList) add(l *deadletter.Letter) error {
+func (p *letterPrinter) add(l *deadletter.Letter) error {
 	when, place := l.Time.Local().Format("2006-01-02 15:04:05.000"), fmt.Sprintf("[%d/%d]", l.Partition, l.Offset)
 	rec := *l.Record
 	rec.Time = term.MilliTime(rec.Time)
@@ -162,8 +154,8 @@ type unreadableJSON struct {
 	} `json:"unreadable"`
 }
 
-func tallyJSON(p *command.Env, t *deadletter.Tally, limit int, unreadable int64) error {
-	enc := json.NewEncoder(p.Out)
+func encodeTally(out io.Writer, t *deadletter.Tally, limit int, unreadable int64) error {
+	enc := json.NewEncoder(out)
 	show := func(key string, others bool, g deadletter.Group) error {
 		first, last := deadletter.FormatTime(g.First), deadletter.FormatTime(g.Last)
 		return enc.Encode(groupJSON{t.By, term.Printable(key), others, g.Count, first, last})
@@ -195,12 +187,12 @@ func limited(groups []deadletter.Group, limit int) ([]deadletter.Group, int) {
 	return groups[:limit], len(groups) - limit
 }
 
-func showTally(p *command.Env, t *deadletter.Tally, limit int, unreadable int64) error {
+func printTally(out io.Writer, t *deadletter.Tally, limit int, unreadable int64) error {
 	if t.Total.Count == 0 && unreadable == 0 {
-		_, err := fmt.Fprintln(p.Out, "no dead letters")
+		_, err := fmt.Fprintln(out, "no dead letters")
 		return err
 	}
-	w := tabwriter.NewWriter(p.Out, 0, 0, 3, ' ', 0)
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	// A tabwriter says what failed when it is flushed.
 	_, _ = fmt.Fprintf(w, "%s\tCOUNT\tFIRST\tLAST\n", strings.ToUpper(string(t.By)))
 	row := func(name string, g deadletter.Group) {
@@ -221,7 +213,7 @@ func showTally(p *command.Env, t *deadletter.Tally, limit int, unreadable int64)
 		return err
 	}
 	if more > 0 {
-		_, err := fmt.Fprintf(p.Out, "%s more; raise --limit to see them\n", term.Count(int64(more), "group"))
+		_, err := fmt.Fprintf(out, "%s more; raise --limit to see them\n", term.Count(int64(more), "group"))
 		return err
 	}
 	return nil

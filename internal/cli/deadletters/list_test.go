@@ -165,8 +165,8 @@ func TestDeadLettersExpireMeanwhile(t *testing.T) {
 		s.Broker.ProduceTo(t, s.Dead, 0, ownLetter("expired", nil, make([]byte, 1<<20))) // more than fits one fetch
 	}
 	var errOut clitest.Output
-	p := &command.Env{Out: &clitest.Output{}, Err: &errOut}
-	scan := scan(p, s.Configuration(), &letterQuery{from: kafkawire.Earliest})
+	call := &command.Call{Env: &command.Env{Out: &clitest.Output{}, Err: &errOut}, Config: s.Configuration()}
+	scan := newScan(call, &letterQuery{from: kafkawire.Earliest})
 	var gaps []deadletter.Gap
 	scan.gap = func(g deadletter.Gap) { gaps = append(gaps, g) }
 	var offsets []int64

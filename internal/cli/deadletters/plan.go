@@ -23,7 +23,7 @@ func (r *replayRun) plan(ctx context.Context) (*replayPlan, error) {
 	if r.o.limit > 0 {
 		r.chosen = &deadletter.Positions{}
 	}
-	scan := scan(r.program, r.cfg, r.query)
+	scan := newScan(r.Call, r.query)
 	scan.gap = func(g deadletter.Gap) {
 		if g.Corrupt() {
 			plan.corrupt += g.To - g.From
@@ -68,15 +68,15 @@ func (plan *replayPlan) json() planJSON {
 	return j
 }
 
-// Show prints the plan, as text.
-func (r *replayRun) Show(plan *replayPlan) error {
+// show prints the plan, as text.
+func (r *replayRun) show(plan *replayPlan) error {
 	total := plan.replay.Total.Count
 	if total == 0 {
-		if _, err := fmt.Fprintln(r.program.Out, "nothing to replay"); err != nil {
+		if _, err := fmt.Fprintln(r.Out, "nothing to replay"); err != nil {
 			return err
 		}
 	} else {
-		w := tabwriter.NewWriter(r.program.Out, 0, 0, 3, ' ', 0)
+		w := tabwriter.NewWriter(r.Out, 0, 0, 3, ' ', 0)
 		_, _ = fmt.Fprintln(w, "TO REPLAY\tCOUNT\tFIRST\tLAST") // a tabwriter says what failed when it is flushed
 		row := func(name string, g deadletter.Group) {
 			_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, g.Count, term.Seconds(g.First), term.Seconds(g.Last))
@@ -91,13 +91,13 @@ func (r *replayRun) Show(plan *replayPlan) error {
 	}
 	for _, o := range deadletter.Obstacles {
 		if n := plan.leftOut[o]; n > 0 {
-			if _, err := fmt.Fprintf(r.program.Out, "left out: %d %s\n", n, r.rules.Explain(o)); err != nil {
+			if _, err := fmt.Fprintf(r.Out, "left out: %d %s\n", n, r.rules.Explain(o)); err != nil {
 				return err
 			}
 		}
 	}
 	if plan.corrupt > 0 {
-		if _, err := fmt.Fprintf(r.program.Out, "left out: %d cannot be read\n", plan.corrupt); err != nil {
+		if _, err := fmt.Fprintf(r.Out, "left out: %d cannot be read\n", plan.corrupt); err != nil {
 			return err
 		}
 	}
@@ -105,5 +105,5 @@ func (r *replayRun) Show(plan *replayPlan) error {
 }
 
 func (r *replayRun) printJSON(j planJSON) error {
-	return json.NewEncoder(r.program.Out).Encode(j)
+	return json.NewEncoder(r.Out).Encode(j)
 }

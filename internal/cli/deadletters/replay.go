@@ -1,6 +1,7 @@
 package deadletters
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -34,9 +35,9 @@ const (
 	canaryOff = "off"
 )
 
-func deadlettersReplay(p *command.Env) *cobra.Command {
+func replayCommand(e *command.Env) *cobra.Command {
 	o := &replayOptions{}
-	cmd := &cobra.Command{
+	cmd := e.Configured(&cobra.Command{
 		Use: "replay", Short: "Put the requests of dead letters back on the request topic", Args: command.NoArguments,
 		Long: `Puts the requests of dead letters back on the request topic: key, value and headers byte for byte, with a replay count
 and headers that link them to their dead letters. Without --execute it only counts what it would replay.
@@ -52,34 +53,31 @@ an instance of the service has its circuit breaker open, is halted or paused.`,
   balanceq deadletters replay --reason contract-not-found --contract 70001 --execute
   balanceq deadletters replay --since 2h --rate 100 --execute
   balanceq deadletters replay --partition 3 --offset 17 --edit --execute`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			q, err := o.check(time.Now())
-			if err != nil {
-				return command.WrongUsage(err)
-			}
-			urls, err := instances.URLs(o.services, loaded.Config.HTTP.Listen)
-			if err != nil {
-				return command.WrongUsage(err)
-			}
-			if _, err := p.Logger(loaded); err != nil { // for its warnings
-				return err
-			}
-			r := &replayRun{
-				program: p, cfg: loaded.Config, o: o, query: q, filter: filterText(cmd.Flags()), in: cmd.InOrStdin(),
-				watch: &serviceWatch{say: p.Say, strict: len(o.services) > 0},
-			}
-			for _, u := range urls {
-				r.watch.instances = append(r.watch.instances, instances.Instance{URL: u})
-			}
-			return r.Run(cmd.Context())
-		},
-	}
+	}, func(ctx context.Context, c *command.Call) error {
+		q, err := o.check(time.Now())
+		if err != nil {
+			return command.WrongUsage(err)
+		}
+		urls, err := instances.URLs(o.services, c.Config.HTTP.Listen)
+		if err != nil {
+			return command.WrongUsage(err)
+		}
+		r := &replayRun{
+			Call: c, o: o, query: q, filter: filterText(c.Flags),
+			watch: &serviceWatch{Env: c.Env, strict: len(o.services) > 0},
+		}
+		for _, u := range urls {
+			r.watch.instances = append(r.watch.instances, instances.Instance{URL: u})
+		}
+		return r.run(ctx)
+	})
 	fs := cmd.Flags()
+	o.letterFlags.register(fs)
 	o.register(fs)
+	return cmd
+}
+
+func (o *replayOptions) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.execute, "execute", false, "replay; without it, nothing is written")
 	fs.BoolVar(&o.edit, "edit", false, "edit the request in $EDITOR first; for one dead letter, with --partition and --offset")
 	fs.StringVar(&o.canary, "canary", canaryOn, "replay 1, then 10, then the rest, as long as those get results, `on|off`")
@@ -89,7 +87,6 @@ an instance of the service has its circuit breaker open, is halted or paused.`,
 	fs.IntVar(&o.maxReplays, "max-replays", 3, "leave out requests that have been replayed so often already")
 	fs.StringSliceVar(&o.services, "service", nil, "`URLs` of instances to watch (default: the address of http.listen)")
 	fs.StringVar(&o.output, "output", term.Text, "how to show the counts, `text|json`")
-	return command.WithConfig(cmd)
 }
 
 func (o *replayOptions) check(now time.Time) (*letterQuery, error) {
@@ -119,7 +116,7 @@ func (o *replayOptions) check(now time.Time) (*letterQuery, error) {
 // filterText is the part of the command line that chose the letters, for the ledger.
 func filterText(fs *pflag.FlagSet) string {
 	var all []string
-	for _, name := range letterFlagNames {
+	for _, name := range filterFlagNames {
 		if f := fs.Lookup(name); f != nil && f.Changed {
 			value := f.Value.String()
 			if list, is := f.Value.(pflag.SliceValue); is {

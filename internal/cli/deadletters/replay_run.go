@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"golang.org/x/time/rate"
@@ -23,12 +21,10 @@ import (
 
 // replayRun is one run of deadletters replay.
 type replayRun struct {
-	program  *command.Env
-	cfg      config.Config
+	*command.Call
 	o        *replayOptions
 	query    *letterQuery
 	filter   string // the flags that chose the letters
-	in       io.Reader
 	settings kafkawire.Settings
 	rules    deadletter.Rules
 	watch    *serviceWatch
@@ -46,9 +42,9 @@ type replayRun struct {
 	done     int64
 }
 
-func (r *replayRun) Run(ctx context.Context) error {
-	topics := r.cfg.Topics
-	settings, described, err := command.ReachTopics(ctx, r.cfg, topics.DeadLetters, topics.Replays, topics.Results, topics.Requests)
+func (r *replayRun) run(ctx context.Context) error {
+	topics := r.Config.Topics
+	settings, described, err := r.ReachTopics(ctx, topics.DeadLetters, topics.Replays, topics.Results, topics.Requests)
 	if err != nil {
 		return err
 	}
@@ -71,7 +67,7 @@ func (r *replayRun) Run(ctx context.Context) error {
 	r.total = plan.replay.Total.Count
 	asJSON := r.o.output == term.JSON
 	if !asJSON {
-		if err := r.Show(plan); err != nil {
+		if err := r.show(plan); err != nil {
 			return err
 		}
 	}
@@ -85,7 +81,7 @@ func (r *replayRun) Run(ctx context.Context) error {
 	case asJSON:
 		return errors.Join(failed, r.printJSON(result))
 	case !r.o.execute && r.total > 0:
-		_, failed = fmt.Fprintln(r.program.Out, "nothing was replayed yet; the same command with --execute does it")
+		_, failed = fmt.Fprintln(r.Out, "nothing was replayed yet; the same command with --execute does it")
 	}
 	return failed
 }
@@ -93,9 +89,9 @@ func (r *replayRun) Run(ctx context.Context) error {
 // fixEnds makes sure that the same letters are counted and replayed: what comes meanwhile, such as those that fail again, is
 // the next replay's.
 func (r *replayRun) fixEnds(ctx context.Context) (err error) {
-	client := kafkawire.NewClient(r.settings, r.cfg.Topics.DeadLetters)
+	client := kafkawire.NewClient(r.settings, r.Config.Topics.DeadLetters)
 	defer client.Close()
-	r.query.ends, err = deadletter.Ends(ctx, client, r.cfg.Topics.DeadLetters)
+	r.query.ends, err = deadletter.Ends(ctx, client, r.Config.Topics.DeadLetters)
 	return command.Interrupted(ctx, err)
 }
 
@@ -112,11 +108,11 @@ func (r *replayRun) warnRetention(ctx context.Context) {
 		}
 		return ms, err == nil && failed == nil // the settings may not be ours to read
 	}
-	ledger, known := keeps(r.cfg.Topics.Replays)
-	letters, alsoKnown := keeps(r.cfg.Topics.DeadLetters)
+	ledger, known := keeps(r.Config.Topics.Replays)
+	letters, alsoKnown := keeps(r.Config.Topics.DeadLetters)
 	if known && alsoKnown && ledger < letters {
-		r.program.Say("warning: topic %s forgets replays after %v, before their dead letters expire in %s: those would be replayed again; set its %s to -1",
-			r.cfg.Topics.Replays, time.Duration(ledger)*time.Millisecond, r.cfg.Topics.DeadLetters, setting)
+		r.Warn("topic %s forgets replays after %v, before their dead letters expire in %s: those would be replayed again; set its %s to -1",
+			r.Config.Topics.Replays, time.Duration(ledger)*time.Millisecond, r.Config.Topics.DeadLetters, setting)
 	}
 }
 
@@ -125,13 +121,13 @@ func (r *replayRun) execute(ctx context.Context) error {
 	if err := r.watch.begin(ctx); err != nil {
 		return err
 	}
-	topics := r.cfg.Topics
+	topics := r.Config.Topics
 	wire := kafkawire.NewClient(r.settings, topics.DeadLetters, topics.Requests, topics.Replays)
 	defer wire.Close()
 	reading := kafkawire.NewClient(r.settings, topics.Replays)
 	defer reading.Close()
 	r.id = runID(time.Now())
-	r.bar = term.NewProgress(r.program.Err, r.total)
+	r.bar = term.NewProgress(r.Err, r.total)
 	r.bar.Unit = "dead letters"
 	defer r.bar.End()
 	var err error
@@ -158,9 +154,9 @@ func (r *replayRun) execute(ctx context.Context) error {
 	}
 	r.bar.End()
 	if r.done < r.total {
-		r.program.Say("warning: %d fewer than were counted: another replay took them, or the topic's retention did", r.total-r.done)
+		r.Warn("%d fewer than were counted: another replay took them, or the topic's retention did", r.total-r.done)
 	}
-	r.program.Say("replayed %s; what became of them: balanceq deadletters history --run %s", term.PaceOf(r.done, "dead letter", time.Since(began)), r.id)
+	r.Say("replayed %s; what became of them: balanceq deadletters history --run %s", term.PaceOf(r.done, "dead letter", time.Since(began)), r.id)
 	return nil
 }
 
@@ -191,7 +187,7 @@ func (r *replayRun) retrying(err error) {
 	if text := term.Printable(err.Error()); text != r.waitsFor {
 		r.waitsFor = text
 		r.bar.Clear()
-		r.program.Say("waiting: %s", text)
+		r.Say("waiting: %s", text)
 	}
 }
 
@@ -209,13 +205,13 @@ func (r *replayRun) mostAtOnce() int {
 }
 
 func (r *replayRun) replayAll(ctx context.Context) error {
-	scan := scan(r.program, r.cfg, r.query)
+	scan := newScan(r.Call, r.query)
 	scan.draw = func(int64) { r.bar.Draw(r.done, "replaying") }
 	scan.quiet = true // the count has told what is corrupt
 	scan.gap = func(g deadletter.Gap) {
 		if !g.Corrupt() {
 			r.bar.Clear()
-			warnGap(r.program, r.cfg.Topics.DeadLetters, g)
+			warnGap(r.Call, r.Config.Topics.DeadLetters, g)
 		}
 	}
 	err := scan.read(ctx, r.settings, func(l *deadletter.Letter) error {

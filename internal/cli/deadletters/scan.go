@@ -3,7 +3,6 @@ package deadletters
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 
 	"github.com/balanceq/balanceq/deadletter"
@@ -15,20 +14,19 @@ import (
 
 // letterScan reads dead letters for a command, with a progress bar.
 type letterScan struct {
-	program *command.Env
-	cfg     config.Config
-	query   *letterQuery
-	bar     *term.Progress
+	*command.Call
+	query *letterQuery
+	bar   *term.Progress
 	// gap, if set, is told of what cannot be read; the scan says it on standard error too.
 	gap   func(deadletter.Gap)
 	quiet bool             // nothing is said on standard error
 	draw  func(read int64) // shows how far it has come
 }
 
-func scan(p *command.Env, cfg config.Config, q *letterQuery) *letterScan {
-	bar := term.NewProgress(p.Err, -1)
+func newScan(c *command.Call, q *letterQuery) *letterScan {
+	bar := term.NewProgress(c.Err, -1)
 	bar.Unit = "records"
-	return &letterScan{program: p, cfg: cfg, query: q, bar: bar, draw: func(read int64) { bar.Draw(read, "reading dead letters") }}
+	return &letterScan{Call: c, query: q, bar: bar, draw: func(read int64) { bar.Draw(read, "reading dead letters") }}
 }
 
 // progressEvery keeps the bar from costing more than the reading.
@@ -39,11 +37,11 @@ var errEnough = errors.New("enough")
 
 // each calls wanted for every letter that the query asks for. An interrupted scan is errInterrupted.
 func (s *letterScan) each(ctx context.Context, wanted func(*deadletter.Letter) error) error {
-	topics := []string{s.cfg.Topics.DeadLetters}
+	topics := []string{s.Config.Topics.DeadLetters}
 	if s.query.notReplayed {
-		topics = append(topics, s.cfg.Topics.Replays)
+		topics = append(topics, s.Config.Topics.Replays)
 	}
-	settings, described, err := command.ReachTopics(ctx, s.cfg, topics...)
+	settings, described, err := s.ReachTopics(ctx, topics...)
 	if err != nil {
 		return err
 	}
@@ -51,7 +49,7 @@ func (s *letterScan) each(ctx context.Context, wanted func(*deadletter.Letter) e
 		return err
 	}
 	if s.query.notReplayed {
-		if s.query.Except, err = replayed(ctx, settings, s.cfg.Topics); err != nil {
+		if s.query.Except, err = replayed(ctx, settings, s.Config.Topics); err != nil {
 			return err
 		}
 	}
@@ -60,7 +58,7 @@ func (s *letterScan) each(ctx context.Context, wanted func(*deadletter.Letter) e
 }
 
 func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, wanted func(*deadletter.Letter) error) error {
-	topic := s.cfg.Topics.DeadLetters
+	topic := s.Config.Topics.DeadLetters
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
 	defer s.bar.End()
@@ -76,7 +74,7 @@ func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, want
 		Skipped: func(g deadletter.Gap) {
 			if !s.quiet {
 				s.bar.Clear()
-				warnGap(s.program, topic, g)
+				warnGap(s.Call, topic, g)
 			}
 			if s.gap != nil {
 				s.gap(g)
@@ -98,12 +96,12 @@ func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, want
 }
 
 // warnGap says on standard error what cannot be read.
-func warnGap(p *command.Env, topic string, g deadletter.Gap) {
+func warnGap(c *command.Call, topic string, g deadletter.Gap) {
 	what := "were deleted by the topic's retention while it was read"
 	if g.Corrupt() {
 		what = "cannot be read: " + term.Printable(g.Why.Error())
 	}
-	_, _ = fmt.Fprintf(p.Err, "warning: offsets %d to %d of %s/%d %s\n", g.From, g.To-1, topic, g.Partition, what)
+	c.Warn("offsets %d to %d of %s/%d %s", g.From, g.To-1, topic, g.Partition, what)
 }
 
 // replayed says which dead letters have been replayed.

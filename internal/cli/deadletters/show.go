@@ -30,9 +30,9 @@ type showOptions struct {
 	output    string
 }
 
-func deadlettersShow(p *command.Env) *cobra.Command {
+func showCommand(e *command.Env) *cobra.Command {
 	o := &showOptions{}
-	cmd := &cobra.Command{
+	cmd := e.Configured(&cobra.Command{
 		Use: "show [PARTITION/OFFSET]...", Short: "Show dead letters whole, with what to do about them", Args: cobra.ArbitraryArgs,
 		Long: `Shows dead letters by their position in the dead-letter topic, as deadletters list --records prints it: the request,
 why it was given up and by whom, what to do about it, and its headers, key and value. It changes nothing.
@@ -44,34 +44,26 @@ is no dead letter.`,
 		Example: `  balanceq deadletters show 3/17
   balanceq deadletters show 3/17 0/4711 --output json
   balanceq deadletters show 3/17 --raw > request.json`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			positions, err := o.check(args)
-			if err != nil {
-				return command.WrongUsage(err)
-			}
-			if _, err := p.Logger(loaded); err != nil { // for its warnings
-				return err
-			}
-			return showDeadLetters(p, cmd.Context(), loaded.Config, o, positions)
-		},
-	}
+	}, func(ctx context.Context, c *command.Call) error {
+		positions, err := o.check(c.Args)
+		if err != nil {
+			return command.WrongUsage(err)
+		}
+		return show(ctx, c, o, positions)
+	})
 	fs := cmd.Flags()
 	fs.Int32Var(&o.partition, "partition", -1, "the `partition` of the dead-letter topic, with --offset")
 	fs.Int64Var(&o.offset, "offset", -1, "the `offset` in it, with --partition")
 	fs.BoolVar(&o.raw, "raw", false, "write the value of the one dead letter and nothing else")
 	fs.StringVar(&o.output, "output", term.Text, "how to show them, `text|json`")
-	return command.WithConfig(cmd)
+	return cmd
 }
 
 // check returns the positions wanted. They have no topic yet.
 func (o *showOptions) check(args []string) ([]schemas.Position, error) {
 	var positions []schemas.Position
 	for _, arg := range args {
-		at, err := parsePlace(arg)
+		at, err := parsePosition(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -95,8 +87,8 @@ func (o *showOptions) check(args []string) ([]schemas.Position, error) {
 	return positions, term.CheckOutput(o.output)
 }
 
-// parsePlace reads "3/17", partition and offset.
-func parsePlace(text string) (schemas.Position, error) {
+// parsePosition reads "3/17", partition and offset.
+func parsePosition(text string) (schemas.Position, error) {
 	left, right, _ := strings.Cut(text, "/")
 	partition, err := strconv.ParseUint(left, 10, 31)
 	offset, err2 := strconv.ParseUint(right, 10, 63)
@@ -106,21 +98,18 @@ func parsePlace(text string) (schemas.Position, error) {
 	return schemas.Position{Partition: int32(partition), Offset: int64(offset)}, nil
 }
 
-// showDeadLetters shows what is at each position. What is wrong with one does not keep the others from being shown.
-func showDeadLetters(p *command.Env,
-	ctx context.Context, cfg config.Config, o *showOptions, positions []schemas.Position,
-) error {
+// show shows what is at each position. What is wrong with one does not keep the others from being shown.
+func show(ctx context.Context, c *command.Call, o *showOptions, positions []schemas.Position) error {
 	var all []error
 	for i, at := range positions {
-		at.Topic = cfg.Topics.DeadLetters
+		at.Topic = c.Config.Topics.DeadLetters
 		if i > 0 && o.output == term.Text {
-			if _, err := io.WriteString(p.Out, "\n"); err != nil {
+			if _, err := io.WriteString(c.Out, "\n"); err != nil {
 				return err
 			}
 		}
-		var wrong *wrongPlaceError
-		err := showDeadLetter(p, ctx, cfg, o, at)
-		if err != nil && !errors.As(err, &wrong) {
+		err := showAt(ctx, c, o, at)
+		if _, absent := errors.AsType[*absentError](err); err != nil && !absent {
 			return errors.Join(append(all, err)...)
 		}
 		all = append(all, err)
@@ -128,58 +117,58 @@ func showDeadLetters(p *command.Env,
 	return errors.Join(all...)
 }
 
-// wrongPlaceError says that there is no dead letter at a position, and what is there.
-type wrongPlaceError struct {
+// absentError says that there is no dead letter at a position, and what is there.
+type absentError struct {
 	at   schemas.Position
 	what string
 }
 
-func (e *wrongPlaceError) Error() string { return term.Printable(e.at.String() + " " + e.what) }
+func (e *absentError) Error() string { return term.Printable(e.at.String() + " " + e.what) }
 
-func showDeadLetter(p *command.Env, ctx context.Context, cfg config.Config, o *showOptions, at schemas.Position) error {
-	scan := scan(p, cfg, &letterQuery{from: kafkawire.Earliest, Filter: deadletter.Filter{At: []schemas.Position{at}}})
+func showAt(ctx context.Context, c *command.Call, o *showOptions, at schemas.Position) error {
+	scan := newScan(c, &letterQuery{from: kafkawire.Earliest, Filter: deadletter.Filter{At: []schemas.Position{at}}})
 	var gone *deadletter.Gap
 	scan.gap = func(g deadletter.Gap) { gone = &g }
 	found, recognised := false, false
 	err := scan.each(ctx, func(l *deadletter.Letter) error {
 		found, recognised = true, l.Recognised()
-		return showLetter(p, o, l)
+		return showLetter(c, o, l)
 	})
 	switch {
 	case err != nil:
 		return err
 	case !found:
-		return missing(p, ctx, cfg, at, gone)
+		return absence(ctx, c.Config, at, gone)
 	case !recognised:
-		return &wrongPlaceError{at, "is not a dead letter: it has none of the headers of one; something else wrote it there"}
+		return &absentError{at, "is not a dead letter: it has none of the headers of one; something else wrote it there"}
 	}
 	return nil
 }
 
-func showLetter(p *command.Env, o *showOptions, l *deadletter.Letter) error {
+func showLetter(c *command.Call, o *showOptions, l *deadletter.Letter) error {
 	switch {
 	case o.raw:
-		return showRaw(p, l)
+		return showRaw(c, l)
 	case o.output == term.JSON:
 		d := deadletter.NewDocument(l)
 		a := l.Advice()
 		d.Advice = &deadletter.DocumentAdvice{Means: a.Means, Look: a.Look, Do: a.Do, Commands: a.Commands(l.Position)}
-		return term.WriteLine(p.Out, d.JSON)
+		return term.WriteLine(c.Out, d.JSON)
 	}
-	_, err := io.WriteString(p.Out, letterText(l))
+	_, err := io.WriteString(c.Out, letterText(l))
 	return err
 }
 
 // showRaw writes the value as it is, but nothing to a terminal on which it could act.
-func showRaw(p *command.Env, l *deadletter.Letter) error {
-	if term.IsTerminal(p.Out) && !harmless(l.Value) {
+func showRaw(c *command.Call, l *deadletter.Letter) error {
+	if term.IsTerminal(c.Out) && !harmless(l.Value) {
 		return fmt.Errorf("--raw: the value of %s has characters on which a terminal could act; redirect it to a file, or leave --raw out",
 			l.Position)
 	}
 	if l.Value == nil {
-		_, _ = fmt.Fprintln(p.Err, "the value is null")
+		c.Say("the value is null")
 	}
-	_, err := p.Out.Write(l.Value)
+	_, err := c.Out.Write(l.Value)
 	return err
 }
 
@@ -187,10 +176,10 @@ func harmless(b []byte) bool {
 	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && r != '\t' && term.Unprintable(r) })
 }
 
-// missing says why there is no record at a position.
-func missing(p *command.Env, ctx context.Context, cfg config.Config, at schemas.Position, gone *deadletter.Gap) error {
+// absence says why there is no record at a position.
+func absence(ctx context.Context, cfg config.Config, at schemas.Position, gone *deadletter.Gap) error {
 	if gone != nil && gone.Corrupt() {
-		return &wrongPlaceError{at, "cannot be read: " + gone.Why.Error()}
+		return &absentError{at, "cannot be read: " + gone.Why.Error()}
 	}
 	settings, err := connect.Kafka(cfg)
 	if err != nil {
@@ -198,14 +187,14 @@ func missing(p *command.Env, ctx context.Context, cfg config.Config, at schemas.
 	}
 	client := kafkawire.NewClient(settings, at.Topic)
 	defer client.Close()
-	limited, cancel := context.WithTimeout(ctx, command.ReachPatience)
+	limited, cancel := context.WithTimeout(ctx, command.ReachTimeout)
 	defer cancel()
 	_, partitions, err := client.Leaders(limited, at.Topic)
 	if err != nil {
 		return fmt.Errorf("there is no record at %s, and why cannot be asked: %w", at, err)
 	}
 	if int(at.Partition) >= partitions {
-		return &wrongPlaceError{at, fmt.Sprintf("is not there: the topic has the partitions 0 to %d", partitions-1)}
+		return &absentError{at, fmt.Sprintf("is not there: the topic has the partitions 0 to %d", partitions-1)}
 	}
 	first, err := client.ListOffsets(limited, at.Topic, []int32{at.Partition}, kafkawire.Earliest)
 	if err != nil {
@@ -215,11 +204,11 @@ func missing(p *command.Env, ctx context.Context, cfg config.Config, at schemas.
 	if err != nil {
 		return fmt.Errorf("there is no record at %s, and why cannot be asked: %w", at, err)
 	}
-	return &wrongPlaceError{at, absence(at.Offset, first[at.Partition], end[at.Partition])}
+	return &absentError{at, absentOffset(at.Offset, first[at.Partition], end[at.Partition])}
 }
 
-// absence says why a partition that holds the offsets from first up to end, end not included, has no record at an offset.
-func absence(offset, first, end int64) string {
+// absentOffset says why a partition that holds the offsets from first up to end, end not included, has no record at an offset.
+func absentOffset(offset, first, end int64) string {
 	has := fmt.Sprintf("the partition has the offsets %d to %d", first, end-1)
 	if first >= end {
 		has = "the partition is empty"

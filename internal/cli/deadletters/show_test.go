@@ -190,9 +190,9 @@ func TestHarmless(t *testing.T) {
 		t.Skip("no terminal can be had here: ", err)
 	}
 	defer tty.Close()
-	p := &command.Env{Out: tty}
+	c := &command.Call{Env: &command.Env{Out: tty}}
 	l := deadletter.Read(&schemas.Record{Position: schemas.Position{Topic: "dead"}, Value: []byte("\x1b[31m")})
-	if err := showRaw(p, l); !term.IsTerminal(tty) || err == nil || !strings.Contains(err.Error(), "redirect it to a file") {
+	if err := showRaw(c, l); !term.IsTerminal(tty) || err == nil || !strings.Contains(err.Error(), "redirect it to a file") {
 		t.Errorf("a terminal: %t, error %v", term.IsTerminal(tty), err)
 	}
 }

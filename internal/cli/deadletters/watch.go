@@ -14,9 +14,9 @@ import (
 
 // serviceWatch tells when a replay has to wait for the service.
 type serviceWatch struct {
+	*command.Env
 	instances []instances.Instance
 	strict    bool // the instances were named: they must answer
-	say       func(format string, args ...any)
 
 	asked time.Time
 	why   string // "": nothing
@@ -27,7 +27,7 @@ const watchInterval = time.Second
 // begin asks for the first time. Without instances that answer nothing is watched.
 func (w *serviceWatch) begin(ctx context.Context) error {
 	if len(w.instances) == 0 {
-		w.say("warning: http.listen is off and --service names no instance: the replay does not pause while the circuit breaker is open")
+		w.Warn("http.listen is off and --service names no instance: the replay does not pause while the circuit breaker is open")
 		return nil
 	}
 	for _, i := range w.instances {
@@ -39,7 +39,7 @@ func (w *serviceWatch) begin(ctx context.Context) error {
 		case w.strict:
 			return fmt.Errorf("--service: %w", err)
 		default:
-			w.say("warning: %v: the replay does not pause while the circuit breaker is open; name an instance with --service", err)
+			w.Warn("%v: the replay does not pause while the circuit breaker is open; name an instance with --service", err)
 			w.instances = nil
 		}
 	}
@@ -66,9 +66,9 @@ func (w *serviceWatch) waits(ctx context.Context, bar *term.Progress) bool {
 	if ctx.Err() == nil && (why == "") != (w.why == "") {
 		bar.Clear()
 		if why != "" {
-			w.say("paused: %s", term.Printable(why))
+			w.Say("paused: %s", term.Printable(why))
 		} else {
-			w.say("going on")
+			w.Say("going on")
 		}
 	}
 	w.why = why

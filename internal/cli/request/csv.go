@@ -26,12 +26,12 @@ const maxRecord = schemas.MaxRequestSize + 64<<10
 type csvSource struct {
 	csv     *csv.Reader
 	limit   *recordLimit
-	o       *requestOptions
+	o       *options
 	columns map[string]int // index by name; nil: the header has not been read
 	line    int            // on which the last record began
 }
 
-func newCSVSource(r io.Reader, o *requestOptions) *csvSource {
+func newCSVSource(r io.Reader, o *options) *csvSource {
 	limit := &recordLimit{r: skipByteOrderMark(r)}
 	s := &csvSource{csv: csv.NewReader(limit), limit: limit, o: o}
 	s.csv.FieldsPerRecord = -1 // checked here, with a better message

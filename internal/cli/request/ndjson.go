@@ -14,11 +14,11 @@ import (
 // ndjsonSource reads a request a line and leaves its bytes as they are. Empty lines are passed over.
 type ndjsonSource struct {
 	r    *bufio.Reader
-	o    *requestOptions
+	o    *options
 	line int
 }
 
-func newNDJSONSource(r io.Reader, o *requestOptions) *ndjsonSource {
+func newNDJSONSource(r io.Reader, o *options) *ndjsonSource {
 	return &ndjsonSource{r: bufio.NewReaderSize(skipByteOrderMark(r), 64<<10), o: o}
 }
 

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	publishPatience = 30 * time.Second // without any acknowledgement, before publishing is given up
-	flushPatience   = 5 * time.Second  // for what is under way when publishing was interrupted
-	batchOverhead   = 256              // bytes that a batch and its one record add to key, value and headers, generously
-	listedSkips     = 20               // skipped lines that are listed at the end; the others are only counted
+	publishTimeout = 30 * time.Second // without any acknowledgement, before publishing is given up
+	flushTimeout   = 5 * time.Second  // for what is under way when publishing was interrupted
+	batchOverhead  = 256              // bytes that a batch and its one record add to key, value and headers, generously
+	listedSkips    = 20               // skipped lines that are listed at the end; the others are only counted
 )
 
 // publisher sends the requests of an input to a topic.
@@ -158,7 +158,7 @@ func (b *publisher) send(ctx context.Context, e *entry) error {
 func (b *publisher) flush(ctx context.Context) {
 	closing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(flushPatience, cancel) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(flushTimeout, cancel) })
 	defer stop()
 	_ = b.producer.Close(closing) // what was not acknowledged shows in the counts
 }

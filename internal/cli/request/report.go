@@ -12,7 +12,7 @@ import (
 )
 
 // report says what happened, and returns what of it is a failure.
-func (r *requestRun) report(took time.Duration, err error) error {
+func (r *publishing) report(took time.Duration, err error) error {
 	acked, sent := r.pub.acked.Load(), r.pub.sent.Load()
 	summary := "published " + term.Pace(acked, took)
 	var t tally
@@ -22,7 +22,7 @@ func (r *requestRun) report(took time.Duration, err error) error {
 		summary += "; " + t.String()
 	}
 	if acked > 0 || err == nil {
-		_, _ = fmt.Fprintln(r.err, summary) // when that fails, the error below will hardly be read either
+		r.Say("%s", summary)
 	}
 	if errors.Is(err, context.Canceled) {
 		err = command.ErrInterrupted
@@ -54,7 +54,7 @@ func (t tally) String() string {
 }
 
 // unanswered says what to do about requests without an answer.
-func (r *requestRun) unanswered(t tally, interrupted bool) error {
+func (r *publishing) unanswered(t tally, interrupted bool) error {
 	if t.unanswered == 0 {
 		return nil
 	}

@@ -2,6 +2,7 @@
 package request
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -14,8 +15,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// requestOptions are the flags of request.
-type requestOptions struct {
+// options are the flags of request.
+type options struct {
 	contracts, codes []string
 	id, deadline     string
 	file, format     string
@@ -27,9 +28,10 @@ type requestOptions struct {
 	output           string
 }
 
-func Command(p *command.Env) *cobra.Command {
-	o := &requestOptions{}
-	cmd := &cobra.Command{
+// Command is the command request.
+func Command(e *command.Env) *cobra.Command {
+	o := &options{}
+	cmd := e.Configured(&cobra.Command{
 		Use: "request", Short: "Publish requests, and wait for their answers", Args: command.NoArguments,
 		Long: `Publishes requests, from flags or from a file, and with --wait shows the answers as they come.
 
@@ -45,26 +47,21 @@ Exit code 0: everything was published and, with --wait, answered by a result. 1:
 		Example: `  balanceq request --contract 70001 --codes AVAILABLE,BLOCKED --wait
   balanceq request --file requests.csv --rate 100
   generate | balanceq request --file - --format ndjson --wait --output json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			if err := o.check(cmd.Flags()); err != nil {
-				return command.WrongUsage(err)
-			}
-			return run(p, cmd, loaded, o)
-		},
-	}
+	}, func(ctx context.Context, c *command.Call) error {
+		if err := o.check(c.Flags); err != nil {
+			return command.WrongUsage(err)
+		}
+		return publishAll(ctx, c, o)
+	})
 	o.register(cmd.Flags())
-	return command.WithConfig(cmd)
+	return cmd
 }
 
-func (o *requestOptions) register(fs *pflag.FlagSet) {
+func (o *options) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.contracts, "contract", nil, "`ids` of contracts, comma-separated or in several flags: a request each")
 	fs.StringSliceVar(&o.codes, "codes", nil, "balance `codes` to ask for, such as AVAILABLE,BLOCKED")
 	fs.StringVar(&o.id, "id", "", "`id` of the request")
-	fs.StringVar(&o.deadline, "deadline", "", "`time` after which nobody needs the answer: 30s from now, or RFC 3339")
+	fs.StringVar(&o.deadline, "deadline", "", "`time` after which the answer is of no use: 30s from now, or RFC 3339")
 	fs.StringVar(&o.file, "file", "", "`path` of a file of requests, - for standard input")
 	fs.StringVar(&o.format, "format", "", "format of the file, `csv|ndjson` (default: by its ending)")
 	fs.BoolVar(&o.noValidate, "no-validate", false, "publish without checking, to try out dead letters")
@@ -76,11 +73,11 @@ func (o *requestOptions) register(fs *pflag.FlagSet) {
 }
 
 // check finds flags that do not go together.
-func (o *requestOptions) check(fs *pflag.FlagSet) error {
+func (o *options) check(fs *pflag.FlagSet) error {
 	return errors.Join(o.checkInput(fs), o.checkPace(fs))
 }
 
-func (o *requestOptions) checkInput(fs *pflag.FlagSet) error {
+func (o *options) checkInput(fs *pflag.FlagSet) error {
 	given := fs.Changed
 	switch {
 	case given("contract") && given("file"):
@@ -108,7 +105,7 @@ func (o *requestOptions) checkInput(fs *pflag.FlagSet) error {
 	return nil
 }
 
-func (o *requestOptions) checkPace(fs *pflag.FlagSet) error {
+func (o *options) checkPace(fs *pflag.FlagSet) error {
 	if err := term.CheckOutput(o.output); err != nil {
 		return err
 	}

@@ -4,27 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
 
-	"github.com/rs/zerolog"
-	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
 )
 
-// requestRun is one run of request.
-type requestRun struct {
-	o        *requestOptions
-	topics   config.Topics
-	err      io.Writer
+// publishing is one run of the command.
+type publishing struct {
+	*command.Call
+	o        *options
 	pub      *publisher
 	tracker  *tracker // nil without --wait
 	printer  *answers.Printer
@@ -32,27 +27,40 @@ type requestRun struct {
 	start    time.Time
 }
 
-func run(p *command.Env, cmd *cobra.Command, loaded *config.Loaded, o *requestOptions) error {
-	cfg := loaded.Config
-	log, err := p.Logger(loaded)
+// publishAll is what the command does once its flags are good.
+func publishAll(ctx context.Context, c *command.Call, o *options) error {
+	in, err := openInput(o, c.In)
 	if err != nil {
 		return err
 	}
-	in, err := openInput(o, cmd.InOrStdin())
-	if err != nil {
-		return err
-	}
-	names := []string{cfg.Topics.Requests}
+	topics := c.Config.Topics
+	names := []string{topics.Requests}
 	if o.wait {
-		names = append(names, cfg.Topics.Results, cfg.Topics.DeadLetters)
+		names = append(names, topics.Results, topics.DeadLetters)
 	}
-	settings, topics, err := command.ReachTopics(cmd.Context(), cfg, names...)
+	settings, described, err := c.ReachTopics(ctx, names...)
 	if err != nil {
 		return errors.Join(err, in.close())
 	}
-	r := &requestRun{
-		o: o, topics: cfg.Topics, err: p.Err, start: time.Now(), progress: term.NewProgress(p.Err, in.size),
-		pub: &publisher{in: in, topic: cfg.Topics.Requests, maxBytes: topics[0].MaxMessageBytes(), skipping: o.skipInvalid},
+	r := newRun(c, o, in, described[0].MaxMessageBytes())
+	wire := kafkawire.NewClient(settings, topics.Requests)
+	defer wire.Close()
+	r.pub.producer, err = producer.New(ctx, producer.Config{
+		Topics: []string{topics.Requests}, BufferBytes: int(c.Config.Producer.BufferBytes),
+	}, wire, c.Log.Hook(r.progress), writeFailures{})
+	if ctx.Err() != nil {
+		err = command.ErrInterrupted
+	}
+	if err != nil {
+		return errors.Join(err, in.close())
+	}
+	return r.run(ctx, settings)
+}
+
+func newRun(c *command.Call, o *options, in *input, maxBytes int) *publishing {
+	r := &publishing{
+		Call: c, o: o, start: time.Now(), progress: term.NewProgress(c.Err, in.size),
+		pub: &publisher{in: in, topic: c.Config.Topics.Requests, maxBytes: maxBytes, skipping: o.skipInvalid},
 	}
 	if o.rate > 0 {
 		// A burst of 10 ms: finer steps than that are lost in the timers.
@@ -61,31 +69,20 @@ func run(p *command.Env, cmd *cobra.Command, loaded *config.Loaded, o *requestOp
 	if o.wait {
 		r.tracker = newTracker(maxUnanswered, o.timeout)
 		r.pub.tracker = r.tracker
-		r.printer = &answers.Printer{Out: p.Out, JSON: o.output == term.JSON, Clear: r.progress.Clear}
+		r.printer = &answers.Printer{Out: c.Out, JSON: o.output == term.JSON, Clear: r.progress.Clear}
 	}
-	wire := kafkawire.NewClient(settings, cfg.Topics.Requests)
-	defer wire.Close()
-	r.pub.producer, err = producer.New(cmd.Context(), producer.Config{
-		Topics: []string{cfg.Topics.Requests}, BufferBytes: int(cfg.Producer.BufferBytes),
-	}, wire, log.Hook(r.progress), writeFailures{})
-	if cmd.Context().Err() != nil {
-		err = command.ErrInterrupted
-	}
-	if err != nil {
-		return errors.Join(err, in.close())
-	}
-	return r.Run(cmd.Context(), settings)
+	return r
 }
 
-// writeFailures hears of writes that are repeated; the producer has logged them.
+// writeFailures is told of writes that are repeated; the producer has logged them.
 type writeFailures struct{}
 
 // WriteFailed implements producer.Observer.
 func (writeFailures) WriteFailed(string, int32, error) {}
 
-// Run publishes everything and, with --wait, shows the answers. It stops, in this order: publishing, flushing, waiting for
+// run publishes everything and, with --wait, shows the answers. It stops, in this order: publishing, flushing, waiting for
 // answers, following. The watch runs over all of it, as flushing and waiting end through it too.
-func (r *requestRun) Run(outer context.Context, settings kafkawire.Settings) error {
+func (r *publishing) run(outer context.Context, settings kafkawire.Settings) error {
 	ctx, stop := context.WithCancelCause(outer)
 	defer stop(nil)
 	watched := make(chan struct{})
@@ -98,7 +95,7 @@ func (r *requestRun) Run(outer context.Context, settings kafkawire.Settings) err
 		ready := make(chan struct{})
 		go func() {
 			defer close(following)
-			if err := r.Follow(ctx, settings, func() { close(ready) }); err != nil {
+			if err := r.follow(ctx, settings, func() { close(ready) }); err != nil {
 				stop(err)
 			}
 		}()
@@ -128,7 +125,7 @@ func (r *requestRun) Run(outer context.Context, settings kafkawire.Settings) err
 
 // awaitStart waits until the answers' topics are followed: only then will an answer be seen.
 func awaitStart(ctx context.Context, ready <-chan struct{}) error {
-	timer := time.NewTimer(command.ReachPatience)
+	timer := time.NewTimer(command.ReachTimeout)
 	defer timer.Stop()
 	select {
 	case <-ready:
@@ -136,17 +133,20 @@ func awaitStart(ctx context.Context, ready <-chan struct{}) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-timer.C:
-		return fmt.Errorf("the topics of the answers could not be read within %s; try: balanceq topics check", command.ReachPatience)
+		return fmt.Errorf("the topics of the answers could not be read within %s; try: balanceq topics check", command.ReachTimeout)
 	}
 }
 
-func (r *requestRun) Follow(ctx context.Context, settings kafkawire.Settings, ready func()) error {
-	f := answers.Follower{Settings: settings, Topics: []string{r.topics.Results, r.topics.DeadLetters}, From: kafkawire.Latest, Ready: ready}
+func (r *publishing) follow(ctx context.Context, settings kafkawire.Settings, ready func()) error {
+	topics := r.Config.Topics
+	f := answers.Follower{
+		Settings: settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: ready,
+	}
 	var failed error
 	err := f.Follow(ctx, func(rec *schemas.Record) bool {
-		a, err := answers.Read(rec, r.topics)
+		a, err := answers.Read(rec, topics)
 		if err != nil || (a.Result != nil && a.Result.Outcome == schemas.OutcomeFailed) {
-			return true // nothing of ours, or something about a request whose dead letter says more
+			return true // not an answer, or one about a request whose dead letter says more
 		}
 		w := r.tracker.take(a.RequestID)
 		if w == nil {
@@ -160,7 +160,7 @@ func (r *requestRun) Follow(ctx context.Context, settings kafkawire.Settings, re
 }
 
 // watch draws the progress, gives up requests whose answer does not come, and everything when Kafka takes nothing.
-func (r *requestRun) watch(ctx context.Context, stop context.CancelCauseFunc) {
+func (r *publishing) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	acked, moved := int64(0), time.Now()
@@ -174,8 +174,8 @@ func (r *requestRun) watch(ctx context.Context, stop context.CancelCauseFunc) {
 			if acked != before || acked == r.pub.sent.Load() {
 				moved = now
 			}
-			if now.Sub(moved) > publishPatience {
-				stop(fmt.Errorf("no acknowledgement from Kafka for %s: %w", publishPatience, r.failing()))
+			if now.Sub(moved) > publishTimeout {
+				stop(fmt.Errorf("no acknowledgement from Kafka for %s: %w", publishTimeout, r.failing()))
 				return
 			}
 			if r.tracker != nil {
@@ -186,19 +186,17 @@ func (r *requestRun) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	}
 }
 
-func (r *requestRun) failing() error {
+func (r *publishing) failing() error {
 	if err := r.pub.producer.Status().Failing; err != nil {
 		return err
 	}
 	return errors.New("a partition has no leader; try: balanceq topics check")
 }
 
-func (r *requestRun) progressText(acked int64) string {
+func (r *publishing) progressText(acked int64) string {
 	text := fmt.Sprintf("%d published, %.0f/s", acked, float64(acked)/time.Since(r.start).Seconds())
 	if r.tracker != nil {
 		text += fmt.Sprintf(", %d answered", r.tracker.counts().answers())
 	}
 	return text
 }
-
-var _ zerolog.Hook = (*term.Progress)(nil)

@@ -113,7 +113,7 @@ func TestRequestStandardInput(t *testing.T) {
 	s := clitest.NewShell(t, Command)
 	var errOut clitest.Output
 	p := &command.Env{Out: &clitest.Output{}, Err: &errOut}
-	root := command.NewRoot(p, Command)
+	root := command.Root(p, Command)
 	line := `{"contractId":7, "balanceCodes":["A"]}`
 	root.SetIn(strings.NewReader(line + "\n"))
 	root.SetArgs(s.Args("request", "--file", "-", "--format", "ndjson"))
@@ -165,7 +165,7 @@ func TestRequestInterruptedWhileReading(t *testing.T) {
 	var errOut clitest.Output
 	ended := make(chan error, 1)
 	go func() {
-		root := command.NewRoot(&command.Env{Out: &clitest.Output{}, Err: &errOut}, Command)
+		root := command.Root(&command.Env{Out: &clitest.Output{}, Err: &errOut}, Command)
 		root.SetIn(in)
 		root.SetArgs(s.Args("request", "--file", "-", "--format", "ndjson"))
 		ended <- root.ExecuteContext(ctx)
@@ -200,7 +200,7 @@ func TestRequestNoKafka(t *testing.T) {
 		var out, errOut clitest.Output
 		start := time.Now()
 		code := clitest.Execute(context.Background(), append(args, "--kafka.brokers", "127.0.0.1:1"), nil, &out, &errOut, Command, results.Command)
-		if code != command.ExitFailed || time.Since(start) > command.ReachPatience+time.Second {
+		if code != command.ExitFailed || time.Since(start) > command.ReachTimeout+time.Second {
 			t.Errorf("exit code %d after %v", code, time.Since(start))
 		}
 		clitest.WantText(t, "the error", errOut.String(), "asking Kafka at kafka.brokers=127.0.0.1:1: ", "check kafka.brokers")

@@ -113,7 +113,7 @@ func NewID() string { return uuid.NewString() }
 
 // flagSource makes a request for each contract.
 type flagSource struct {
-	o    *requestOptions
+	o    *options
 	done int
 }
 
@@ -138,7 +138,7 @@ func (s *flagSource) next() (entry, error) {
 }
 
 // checkFlags makes all requests once, so that nothing is published when one of them is not valid.
-func checkFlags(o *requestOptions) error {
+func checkFlags(o *options) error {
 	for s := (&flagSource{o: o}); ; {
 		_, err := s.next()
 		if errors.Is(err, io.EOF) {
@@ -160,7 +160,7 @@ type input struct {
 }
 
 // openInput opens the file, or standard input, or takes the requests from the flags.
-func openInput(o *requestOptions, stdin io.Reader) (*input, error) {
+func openInput(o *options, stdin io.Reader) (*input, error) {
 	in := &input{name: o.file, size: -1, close: func() error { return nil }}
 	if o.file == "" {
 		in.size = int64(len(o.contracts))

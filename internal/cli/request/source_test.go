@@ -40,7 +40,7 @@ func wantLines(t *testing.T, got []string, want ...string) {
 func TestCSV(t *testing.T) {
 	const header = "contractId,balanceCodes\n"
 	tests := map[string]struct {
-		o    requestOptions
+		o    options
 		text string
 		want []string
 	}{
@@ -75,9 +75,9 @@ func TestCSV(t *testing.T) {
 				`! line 6, column contractId: has a leading zero; send a number or a string of digits, 1 to 999999999999999999`,
 				`line 7 2 {"contractId":"2","balanceCodes":["A"]}`,
 			}},
-		"wrong values, not validated": {o: requestOptions{noValidate: true}, text: header + "x,\n",
+		"wrong values, not validated": {o: options{noValidate: true}, text: header + "x,\n",
 			want: []string{`line 2  {"contractId":"x","balanceCodes":[]}`}},
-		"a missing column, not validated": {o: requestOptions{noValidate: true}, text: "contractId\n7\n",
+		"a missing column, not validated": {o: options{noValidate: true}, text: "contractId\n7\n",
 			want: []string{`line 2 7 {"contractId":"7","balanceCodes":[]}`}},
 		"not UTF-8": {text: header + "1,\xc4\n",
 			want: []string{`! line 2, column balanceCodes: is not UTF-8; write it as UTF-8`}},
@@ -115,7 +115,7 @@ func TestCSV(t *testing.T) {
 // A quote that is never closed must not read the whole file into memory.
 func TestCSVMemoryIsBounded(t *testing.T) {
 	rest := &endless{text: "2,A\n"}
-	got := collect(newCSVSource(io.MultiReader(strings.NewReader("contractId,balanceCodes\n1,A\n2,\"A\n"), rest), &requestOptions{}))
+	got := collect(newCSVSource(io.MultiReader(strings.NewReader("contractId,balanceCodes\n1,A\n2,\"A\n"), rest), &options{}))
 	wantLines(t, got, `line 2 1 {"contractId":"1","balanceCodes":["A"]}`,
 		fmt.Sprintf("!! after line 2: a line is longer than %d bytes; is a quote not closed?", maxRecord))
 	if rest.read > maxRecord+64<<10 {
@@ -141,7 +141,7 @@ func TestNDJSON(t *testing.T) {
 	const good = `{ "balanceCodes":["A"], "contractId":70001,  "x":1.0 }`
 	large := `{"contractId":"1","balanceCodes":["A"],"x":"` + strings.Repeat("y", maxRecord) + `"}`
 	tests := map[string]struct {
-		o    requestOptions
+		o    options
 		text string
 		want []string
 	}{
@@ -149,9 +149,9 @@ func TestNDJSON(t *testing.T) {
 		"byte order mark and empty lines": {text: "\ufeff" + good + "\n\n \t\r\n" + good + "\n", want: []string{"line 1 70001 " + good, "line 4 70001 " + good}},
 		"nothing":                         {text: ""},
 		"not valid":                       {text: "{}\n{\"contractId\":\n" + good + "\n", want: []string{"! line 1: contractId: is missing; send a number or a string of digits, 1 to 999999999999999999", "! line 2: value: is not complete JSON: it ends at byte 14", "line 3 70001 " + good}},
-		"not validated":                   {o: requestOptions{noValidate: true}, text: "\x1b[31m\n{\"contractId\":7}\n", want: []string{"line 1  \x1b[31m", `line 2 7 {"contractId":7}`}},
+		"not validated":                   {o: options{noValidate: true}, text: "\x1b[31m\n{\"contractId\":7}\n", want: []string{"line 1  \x1b[31m", `line 2 7 {"contractId":7}`}},
 		"larger than any topic takes":     {text: large + "\n" + good, want: []string{fmt.Sprintf("! line 1: has %d bytes; send at most %d", len(large)+1, schemas.MaxRequestSize), "line 2 70001 " + good}},
-		"larger than any topic takes, no line end": {o: requestOptions{noValidate: true}, text: large, want: []string{fmt.Sprintf("! line 1: has %d bytes; send at most %d", len(large), schemas.MaxRequestSize)}},
+		"larger than any topic takes, no line end": {o: options{noValidate: true}, text: large, want: []string{fmt.Sprintf("! line 1: has %d bytes; send at most %d", len(large), schemas.MaxRequestSize)}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestNDJSON(t *testing.T) {
 
 // With --wait every request has an id by which its answer can be found, and the service must read the same one.
 func TestWaitGivesIDs(t *testing.T) {
-	o := &requestOptions{wait: true, noValidate: true, contracts: []string{"1", "2"}, codes: []string{"A"}}
+	o := &options{wait: true, noValidate: true, contracts: []string{"1", "2"}, codes: []string{"A"}}
 	sources := map[string]source{
 		"flags": &flagSource{o: o},
 		"CSV":   newCSVSource(strings.NewReader("contractId,balanceCodes,requestId\n1,A,\n2,A,\n3,A,mine\n"), o),
@@ -208,7 +208,7 @@ func FuzzCSV(f *testing.F) {
 	f.Add("contractId,balanceCodes\n1,A|B\n")
 	f.Add("contractId,balanceCodes,requestId,deadline\n1,\"A,B\",r,30s\n\"")
 	f.Fuzz(func(t *testing.T, text string) {
-		s := newCSVSource(strings.NewReader(text), &requestOptions{})
+		s := newCSVSource(strings.NewReader(text), &options{})
 		for {
 			e, err := s.next()
 			if _, bad := errors.AsType[*BadRequest](err); bad {

@@ -2,6 +2,7 @@
 package results
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,15 +12,14 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
 )
 
-// resultsOptions are the flags of results.
-type resultsOptions struct {
+// options are the flags of results.
+type options struct {
 	fromBeginning bool
 	since         string
 	contractIDs   []string
@@ -34,31 +34,24 @@ type resultsOptions struct {
 	contracts []int64
 }
 
-func Command(p *command.Env) *cobra.Command {
-	o := &resultsOptions{}
-	cmd := &cobra.Command{
+// Command is the command results.
+func Command(e *command.Env) *cobra.Command {
+	o := &options{}
+	cmd := e.Configured(&cobra.Command{
 		Use: "results", Short: "Follow the results", Args: command.NoArguments,
 		Long: `Shows results as they come, until Ctrl-C; with --from-beginning or --since earlier ones first.
 
-It reads all partitions without a consumer group, so it takes nothing away from anybody. Results of one contract are
+It reads all partitions without a consumer group, so it takes no record away from another reader. Results of one contract are
 in order. --output json prints each result as it is, and with --deadletters an object with "outcome":"dead-letter"
 for each dead letter.`,
 		Example: `  balanceq results --since 1h --contract 70001
   balanceq results --from-beginning --exit --deadletters --output json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			loaded, err := p.Load(cmd)
-			if err != nil {
-				return err
-			}
-			if err := o.check(time.Now()); err != nil {
-				return command.WrongUsage(err)
-			}
-			if _, err := p.Logger(loaded); err != nil { // for its warnings
-				return err
-			}
-			return run(p, cmd, loaded.Config, o)
-		},
-	}
+	}, func(ctx context.Context, c *command.Call) error {
+		if err := o.check(time.Now()); err != nil {
+			return command.WrongUsage(err)
+		}
+		return show(ctx, c, o)
+	})
 	fs := cmd.Flags()
 	fs.BoolVar(&o.fromBeginning, "from-beginning", false, "begin with the oldest result that the topic still has")
 	fs.StringVar(&o.since, "since", "", "begin with the results since this `time`: 1h ago, or RFC 3339")
@@ -68,10 +61,10 @@ for each dead letter.`,
 	fs.StringVar(&o.output, "output", term.Text, "how to show them, `text|json`")
 	fs.IntVar(&o.limit, "limit", 0, "end when `n` have been shown")
 	fs.BoolVar(&o.exit, "exit", false, "end where the topic ends now, instead of following it")
-	return command.WithConfig(cmd)
+	return cmd
 }
 
-func (o *resultsOptions) check(now time.Time) error {
+func (o *options) check(now time.Time) error {
 	if err := term.CheckOutput(o.output); err != nil {
 		return err
 	}
@@ -102,35 +95,35 @@ func (o *resultsOptions) check(now time.Time) error {
 }
 
 // wants says whether the filters let an answer through.
-func (o *resultsOptions) wants(a *answers.Answer) bool {
+func (o *options) wants(a *answers.Answer) bool {
 	return (len(o.contracts) == 0 || slices.Contains(o.contracts, a.ContractID)) &&
 		(len(o.requestIDs) == 0 || slices.Contains(o.requestIDs, a.RequestID))
 }
 
-func run(p *command.Env, cmd *cobra.Command, cfg config.Config, o *resultsOptions) error {
-	topics := []string{cfg.Topics.Results}
+func show(ctx context.Context, c *command.Call, o *options) error {
+	topics := []string{c.Config.Topics.Results}
 	if o.deadLetters {
-		topics = append(topics, cfg.Topics.DeadLetters)
+		topics = append(topics, c.Config.Topics.DeadLetters)
 	}
-	settings, _, err := command.ReachTopics(cmd.Context(), cfg, topics...)
+	settings, _, err := c.ReachTopics(ctx, topics...)
 	if errors.Is(err, command.ErrInterrupted) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	out := &answers.Printer{Out: p.Out, JSON: o.output == term.JSON, Clear: func() {}}
+	out := &answers.Printer{Out: c.Out, JSON: o.output == term.JSON, Clear: func() {}}
 	var failed error
 	shown := 0
 	f := answers.Follower{Settings: settings, Topics: topics, From: o.from, ToEnd: o.exit, Ready: func() {
 		if !o.exit {
-			_, _ = fmt.Fprintf(p.Err, "following %s; Ctrl-C ends\n", strings.Join(topics, " and "))
+			c.Say("following %s; Ctrl-C ends", strings.Join(topics, " and "))
 		}
 	}}
-	err = f.Follow(cmd.Context(), func(rec *schemas.Record) bool {
-		a, err := answers.Read(rec, cfg.Topics)
+	err = f.Follow(ctx, func(rec *schemas.Record) bool {
+		a, err := answers.Read(rec, c.Config.Topics)
 		if err != nil {
-			_, _ = fmt.Fprintln(p.Err, "warning:", term.Printable(err.Error()))
+			c.Warn("%s", term.Printable(err.Error()))
 			return true
 		}
 		if !o.wants(a) {
