@@ -11,9 +11,6 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// run is a stretch of offsets: from, and everything up to to, which is not in it.
-type run struct{ from, to int64 }
-
 // aheadLimit bounds what encodeAhead returns, in characters. Brokers refuse more than offset.metadata.max.bytes (by default
 // 4096, https://kafka.apache.org/documentation/#brokerconfigs_offset.metadata.max.bytes).
 const aheadLimit = 4000
@@ -43,7 +40,7 @@ var aheadEncoding = base64.RawURLEncoding.Strict()
 //
 // next is in it although the group stores it too: who copies a commit to another cluster (MirrorMaker) translates the
 // offset and not what is relative to it.
-func encodeNote(log logID, next int64, runs iter.Seq[run], limit int) (metadata string, all bool) {
+func encodeNote(log logID, next int64, runs iter.Seq[Run], limit int) (metadata string, all bool) {
 	version := byte(noteVersion)
 	if log.known() {
 		version = noteLogVersion
@@ -57,13 +54,13 @@ func encodeNote(log logID, next int64, runs iter.Seq[run], limit int) (metadata 
 	all = true
 	for r := range runs {
 		size := len(b)
-		b = binary.AppendUvarint(b, uint64(r.from-end))
-		b = binary.AppendUvarint(b, uint64(r.to-r.from))
+		b = binary.AppendUvarint(b, uint64(r.From-end))
+		b = binary.AppendUvarint(b, uint64(r.To-r.From))
 		if aheadEncoding.EncodedLen(len(b)) > limit {
 			b, all = b[:size], false
 			break
 		}
-		end = r.to
+		end = r.To
 	}
 	if len(b) == head && !log.known() || aheadEncoding.EncodedLen(len(b)) > limit {
 		return "", all
@@ -73,7 +70,7 @@ func encodeNote(log logID, next int64, runs iter.Seq[run], limit int) (metadata 
 
 // decodeNote reads what encodeNote wrote for a commit of next. Everything else is an error: a run too many would be
 // records that nobody answers. No metadata is no runs, and an unknown log.
-func decodeNote(next int64, metadata string) (log logID, runs []run, err error) {
+func decodeNote(next int64, metadata string) (log logID, runs []Run, err error) {
 	if metadata == "" {
 		return logID{}, nil, nil
 	}
@@ -109,7 +106,7 @@ func decodeNote(next int64, metadata string) (log logID, runs []run, err error) 
 	return log, runs, nil
 }
 
-func decodeRuns(next int64, b []byte) ([]run, error) {
+func decodeRuns(next int64, b []byte) ([]Run, error) {
 	var err error
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
@@ -120,7 +117,7 @@ func decodeRuns(next int64, b []byte) ([]run, error) {
 		b = b[n:]
 		return v
 	}
-	var runs []run
+	var runs []Run
 	for end := next; len(b) > 0; {
 		gap, length := int64(number()), int64(number())
 		if err != nil {
@@ -129,7 +126,7 @@ func decodeRuns(next int64, b []byte) ([]run, error) {
 		if gap == 0 || length == 0 || gap > math.MaxInt64-end || length > math.MaxInt64-end-gap {
 			return nil, fmt.Errorf("run %d is impossible: %d offsets, %d after the one before", len(runs), length, gap)
 		}
-		runs = append(runs, run{from: end + gap, to: end + gap + length})
+		runs = append(runs, Run{From: end + gap, To: end + gap + length})
 		end += gap + length
 	}
 	return runs, nil
@@ -137,7 +134,7 @@ func decodeRuns(next int64, b []byte) ([]run, error) {
 
 // readNote reads which log a commit is about, and which records above it are finished. Anybody may have committed it, so
 // whatever it does not understand says nothing.
-func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []run) {
+func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []Run) {
 	log, ahead, err := decodeNote(o.Offset, o.Metadata)
 	if err != nil {
 		c.log.Debug().Err(err).Int32("partition", id).Int64("offset", o.Offset).Int("characters", len(o.Metadata)).
@@ -147,10 +144,10 @@ func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []r
 }
 
 // note is a commit of the offset with what is known about it. It requires mu.
-func (p *partition) note(offset int64, above iter.Seq[run], limit int) (o kafkawire.OffsetAndMetadata, all bool) {
+func (p *partition) note(offset int64, above iter.Seq[Run], limit int) (o kafkawire.OffsetAndMetadata, all bool) {
 	o = kafkawire.OffsetAndMetadata{Offset: offset, Epoch: p.epochs.at(offset)}
 	o.Metadata, all = encodeNote(p.log, offset, above, limit)
 	return o, all
 }
 
-func none(func(run) bool) {}
+func none(func(Run) bool) {}

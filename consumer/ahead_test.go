@@ -12,13 +12,13 @@ import (
 )
 
 // drawRuns draws runs that lie above next and do not touch.
-func drawRuns(t *rapid.T, next int64, most int) []run {
-	var runs []run
+func drawRuns(t *rapid.T, next int64, most int) []Run {
+	var runs []Run
 	span := rapid.SampledFrom([]int64{2, 200, 1 << 40}).Draw(t, "span")
 	for range rapid.IntRange(0, most).Draw(t, "runs") {
 		from := next + rapid.Int64Range(1, span).Draw(t, "gap")
 		next = from + rapid.Int64Range(1, span).Draw(t, "length")
-		runs = append(runs, run{from, next})
+		runs = append(runs, Run{from, next})
 	}
 	return runs
 }
@@ -58,7 +58,7 @@ func TestAheadRoundTrip(t *testing.T) {
 // The form is what other versions read: it changes with noteVersion only.
 func TestAheadForm(t *testing.T) {
 	t.Parallel()
-	got, all := encodeAhead(300, slices.Values([]run{{301, 302}, {310, 510}}), aheadLimit)
+	got, all := encodeAhead(300, slices.Values([]Run{{301, 302}, {310, 510}}), aheadLimit)
 	want := base64.RawURLEncoding.EncodeToString([]byte{0xb1, 0xac, 0x02, 1, 1, 8, 0xc8, 0x01})
 	if got != want || !all {
 		t.Errorf("%q (all %v), want %q", got, all, want)
@@ -68,9 +68,9 @@ func TestAheadForm(t *testing.T) {
 // The worst that the default window can bring fits, and the limit is one that brokers accept.
 func TestAheadFitsTheDefaultWindow(t *testing.T) {
 	t.Parallel()
-	var runs []run
+	var runs []Run
 	for i := range int64(512) {
-		runs = append(runs, run{2*i + 1, 2*i + 2})
+		runs = append(runs, Run{2*i + 1, 2*i + 2})
 	}
 	if metadata, all := encodeAhead(0, slices.Values(runs), aheadLimit); !all || len(metadata) > aheadLimit/4*3 {
 		t.Errorf("%d characters, all %v", len(metadata), all)
@@ -113,7 +113,7 @@ func TestDecodeAheadRefuses(t *testing.T) {
 			t.Errorf("%s: an error of two lines: %v", name, err)
 		}
 	}
-	if runs, err := decodeAhead(of, text(noteVersion, of, 1, 1)); err != nil || !slices.Equal(runs, []run{{8, 9}}) {
+	if runs, err := decodeAhead(of, text(noteVersion, of, 1, 1)); err != nil || !slices.Equal(runs, []Run{{8, 9}}) {
 		t.Errorf("the table's good form: %v, error %v", runs, err)
 	}
 }
@@ -135,10 +135,10 @@ func FuzzDecodeAhead(f *testing.F) {
 			}
 			end := next
 			for _, r := range runs {
-				if r.from <= end || r.to <= r.from {
+				if r.From <= end || r.To <= r.From {
 					t.Fatalf("run %v behind %d", r, end)
 				}
-				end = r.to
+				end = r.To
 			}
 			again, all := encodeAhead(next, slices.Values(runs), aheadLimit)
 			if back, err := decodeAhead(next, again); err != nil || !all || !slices.Equal(back, runs) {

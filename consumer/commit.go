@@ -11,27 +11,23 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// commitLoop commits what has moved, every CommitInterval, until ctx ends. Where outcomes are not seen before they are
-// committed, they do not wait for the interval if nothing was committed for that long.
+// commitLoop commits what has moved, until ctx ends: at once if nothing was committed for CommitInterval, else when that is
+// over.
 func (c *Consumer) commitLoop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.CommitInterval)
 	defer tick.Stop()
-	var moved <-chan struct{}
-	if !c.delivery.Durable() {
-		moved = c.moved
-	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-moved:
-		case <-tick.C:
+		case <-c.moved:
+		case <-tick.C: // what lies above the offset may have changed
 		}
 		some, more := c.commit(ctx, c.held())
 		for more && ctx.Err() == nil {
 			_, more = c.commit(ctx, c.held()) // what is held may have changed: Release comes in between
 		}
-		if !some || moved == nil {
+		if !some {
 			continue
 		}
 		tick.Reset(c.cfg.CommitInterval)
@@ -80,7 +76,7 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, 
 		if ended(p.epoch.Lost()) {
 			continue // the group would refuse it
 		}
-		offset, ok := p.toCommit(c.noteLimit, c.delivery.Durable())
+		offset, ok := p.toCommit(c.noteLimit)
 		if !ok {
 			continue
 		}

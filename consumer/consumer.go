@@ -52,8 +52,9 @@ const OutcomeDeadLetter = "dead-letter"
 
 // Observer hears what happens. Its methods are called on hot paths and must not block.
 type Observer interface {
-	// Settled is called when a record's outcome is durable: acknowledged, or where it goes with the offset, committed. outcome is a result's outcome, or OutcomeDeadLetter.
-	Settled(outcome string, reason schemas.Reason)
+	// Answered is called when a request's outcome is in the log: acknowledged, or where it goes with the offset, committed.
+	// outcome is a result's outcome, or OutcomeDeadLetter.
+	Answered(outcome string, reason schemas.Reason)
 	// Committed is called after each commit; err is nil when it worked.
 	Committed(took time.Duration, err error)
 	// OffsetJumped is called when records between two offsets could not be read any more.

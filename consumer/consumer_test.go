@@ -239,8 +239,8 @@ func TestBothMessagesMustBeAcknowledged(t *testing.T) {
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 1)...)
 	both := func(ctx context.Context, lane *Lane) {
-		for _, inq := range lane.Take(nil, takeAll) {
-			lane.Settle(ctx, inq, schemas.Outcome{Result: &schemas.Result{}, DeadLetter: &schemas.DeadLetter{}})
+		for _, req := range lane.Take(nil, takeAll) {
+			req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{}, DeadLetter: &schemas.DeadLetter{}})
 		}
 	}
 	r := start(t, c, both, nil)

@@ -2,37 +2,51 @@ package consumer
 
 import (
 	"context"
+	"iter"
 
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Delivery decides when an outcome is durable and what is committed together with the offsets. At-least-once finishes a
-// record when the broker has acknowledged its outcome, and commits offsets on their own; exactly-once finishes it at once
-// and puts outcomes and offsets into one transaction.
+// Delivery writes outcomes and commits offsets. It decides when a request counts as answered (inflight.Slot has the two ways to
+// say so), what is committed together with the offsets, and what a commit may name beyond them.
 type Delivery interface {
-	// Deliver takes the outcome of a record. Each message of it is acknowledged once, from any goroutine, possibly before
-	// Deliver returns. It blocks while buffers are full; an error means that nothing was taken and that no
-	// acknowledgement follows.
-	Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error
-	// Commit makes offsets permanent under the epoch, with whatever has to go with them, and returns what has become
+	// Deliver takes the outcome of a request: a result, a dead letter, or both. From then on the delivery says to the request
+	// how far its outcome is, from any goroutine, possibly before Deliver returns. It blocks while buffers are full; an error
+	// means that the outcome was not taken in full, and the request stays unanswered.
+	Deliver(ctx context.Context, req *inflight.Request, out schemas.Outcome) error
+	// Commit makes offsets permanent under the lease, with whatever has to go with them, and returns what has become
 	// permanent, on an error as well. That may be less than was asked for: of a partition an offset below the one asked for,
 	// or none. If it is below, the rest can be committed at once.
-	Commit(ctx context.Context, epoch group.Lease, o offsets) (committed offsets, err error)
-	// Revoked says that partitions have been given back: outcomes of theirs that are kept are the next owner's business.
+	Commit(ctx context.Context, lease group.Lease, o Offsets) (committed Offsets, err error)
+	// Answered returns that part of a partition's progress that outlives a crash, whatever is committed from here on. Commits
+	// name its Above in their metadata, and the next owner skips those requests.
+	Answered(p Progress) Progress
+	// Revoked says that partitions have been given back: their pending outcomes are the next owner's business.
 	Revoked()
-	// Durable says whether the outcome of a record that counts as done outlives a crash, whatever is committed. If so,
-	// commits carry the records that are done above the committed offset in their metadata, and the next owner skips them.
-	Durable() bool
 }
 
-// Acknowledger is told that one message of an outcome counts as done. It is an alias, so that the producer can satisfy
-// Writer without knowing this package.
-type Acknowledger = interface{ Acknowledged() }
+// Offsets are what a group commits, by partition.
+type Offsets = map[int32]kafkawire.OffsetAndMetadata
+
+// Progress is how far a partition's requests are: acknowledged or pending.
+type Progress struct {
+	Committed int64 // the last committed offset; where the partition began, if there is none
+	Next      int64 // all below it are
+	Above     iter.Seq[Run]
+}
+
+// Run is a stretch of offsets above Progress.Next: From, and everything up to To, which is not in it. Runs come in ascending
+// order and do not touch.
+type Run struct{ From, To int64 }
 
 // Writer is what AtLeastOnce needs of the producer.
 type Writer interface {
-	Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error
+	// Write queues each message of the outcome, and acknowledges the request for each that is in the log. It blocks while
+	// there is no room.
+	Write(ctx context.Context, req *inflight.Request, out schemas.Outcome) error
 }
 
 // AtLeastOnce is delivery by acknowledged writes: nothing is ever lost; what was acknowledged but not committed when a
@@ -42,20 +56,20 @@ type AtLeastOnce struct{ Writer Writer }
 var _ Delivery = AtLeastOnce{}
 
 // Deliver implements Delivery.
-func (d AtLeastOnce) Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Acknowledger) error {
-	return d.Writer.Write(ctx, inq, out, ack)
+func (d AtLeastOnce) Deliver(ctx context.Context, req *inflight.Request, out schemas.Outcome) error {
+	return d.Writer.Write(ctx, req, out)
 }
 
 // Commit implements Delivery: all or, as far as is known, nothing.
-func (d AtLeastOnce) Commit(ctx context.Context, epoch group.Lease, o offsets) (offsets, error) {
-	if err := epoch.Commit(ctx, o); err != nil {
+func (d AtLeastOnce) Commit(ctx context.Context, lease group.Lease, o Offsets) (Offsets, error) {
+	if err := lease.Commit(ctx, o); err != nil {
 		return nil, err
 	}
 	return o, nil
 }
 
-// Revoked implements Delivery: nothing is kept.
-func (d AtLeastOnce) Revoked() {}
+// Answered implements Delivery: whatever is acknowledged is in the log.
+func (d AtLeastOnce) Answered(p Progress) Progress { return p }
 
-// Durable implements Delivery: a record is done when the brokers have acknowledged its outcome.
-func (d AtLeastOnce) Durable() bool { return true }
+// Revoked implements Delivery: nothing is pending here.
+func (d AtLeastOnce) Revoked() {}

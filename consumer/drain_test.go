@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -15,26 +16,26 @@ import (
 // gateHandler answers when it is let, or never if ctx ends before.
 type gateHandler struct {
 	free    chan struct{}
-	started chan *schemas.Inquiry
+	started chan *inflight.Request
 }
 
 func newGateHandler() *gateHandler {
-	return &gateHandler{free: make(chan struct{}), started: make(chan *schemas.Inquiry, 10_000)}
+	return &gateHandler{free: make(chan struct{}), started: make(chan *inflight.Request, 10_000)}
 }
 
 func (h *gateHandler) handle(ctx context.Context, lane *Lane) {
-	inqs := lane.Take(nil, takeAll)
-	for _, inq := range inqs {
-		h.started <- inq
+	reqs := lane.Take(nil, takeAll)
+	for _, req := range reqs {
+		h.started <- req
 	}
 	select {
 	case <-h.free:
 	case <-ctx.Done():
 		return
 	}
-	for _, inq := range inqs {
-		if lane.Live(inq) {
-			lane.Settle(ctx, inq, schemas.Outcome{Result: &schemas.Result{}})
+	for _, req := range reqs {
+		if req.Owned() {
+			req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{}})
 		}
 	}
 }

@@ -96,7 +96,7 @@ func TestExactlyOnceCommitsAtOnce(t *testing.T) {
 			<-time.After(after)
 			p.consumer.room.take(0)
 			p.mu.Lock()
-			it := &item{partition: p, ticket: p.tracker.start(offset, 0)}
+			it := &slot{partition: p, ticket: p.tracker.start(offset, 0)}
 			p.mu.Unlock()
 			p.finish(it)
 			offset++

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
@@ -25,7 +26,7 @@ import (
 
 // fakeWriter is a TransactionWriter that remembers.
 type fakeWriter struct {
-	places  []Place
+	pending []*inflight.Request
 	offsets map[int32]int64
 	step    int64         // offsets that one commit can take; 0: all
 	takes   time.Duration // one commit
@@ -35,8 +36,8 @@ type fakeWriter struct {
 	err     error
 }
 
-func (w *fakeWriter) Write(_ context.Context, _ *schemas.Inquiry, _ schemas.Outcome, place Place) error {
-	w.places = append(w.places, place)
+func (w *fakeWriter) Write(_ context.Context, req *inflight.Request, _ schemas.Outcome) error {
+	w.pending = append(w.pending, req)
 	return w.err
 }
 
@@ -63,8 +64,9 @@ func TestExactlyOnceCommits(t *testing.T) {
 	t.Parallel()
 	w := &fakeWriter{}
 	d := ExactlyOnce{Writer: w}
-	if d.Durable() {
-		t.Error("what is done above the committed offset is said to be durable")
+	before := Progress{Committed: 4, Next: 7, Above: slices.Values([]Run{{8, 9}})}
+	if a := d.Answered(before); a.Next != 4 || len(slices.Collect(a.Above)) > 0 {
+		t.Errorf("what is pending is said to be answered: %+v", a)
 	}
 	offsets := map[int32]kafkawire.OffsetAndMetadata{1: {Offset: 7, Metadata: "of another mode"}, 2: {Offset: 9}}
 	epoch := &fakeEpoch{}
@@ -78,8 +80,9 @@ func TestExactlyOnceCommits(t *testing.T) {
 	if _, err := d.Commit(t.Context(), epoch, offsets); !errors.Is(err, w.err) {
 		t.Errorf("a transaction that fails: %v", err)
 	}
-	if err := d.Deliver(t.Context(), &schemas.Inquiry{Record: &schemas.Record{}}, schemas.Outcome{}, nil); err == nil {
-		t.Error("a record of nobody is delivered")
+	req := &inflight.Request{}
+	if err := d.Deliver(t.Context(), req, schemas.Outcome{}); !errors.Is(err, w.err) || !slices.Equal(w.pending, []*inflight.Request{req}) {
+		t.Errorf("delivered %v: %v", w.pending, err)
 	}
 }
 
@@ -102,18 +105,18 @@ func TestExactlyOnceRevokes(t *testing.T) {
 	}
 }
 
-// Next follows the first unfinished record of the partition, Live ends when it is given back.
-func TestPlaces(t *testing.T) {
+// First follows the first unfinished request of the partition, Owned ends when it is lost or given back.
+func TestSlots(t *testing.T) {
 	t.Parallel()
 	lost := make(chan struct{})
 	p := &partition{tracker: newTracker(5, nil), epoch: &lostEpoch{lost: lost}}
-	var items []*item
+	var items []*slot
 	for offset := int64(5); offset < 8; offset++ {
-		items = append(items, &item{partition: p, ticket: p.tracker.start(offset, 0)})
+		items = append(items, &slot{partition: p, ticket: p.tracker.start(offset, 0)})
 	}
 	next := func() (list []bool) {
 		for _, it := range items {
-			list = append(list, it.Next())
+			list = append(list, it.First())
 		}
 		return list
 	}
@@ -123,17 +126,17 @@ func TestPlaces(t *testing.T) {
 		}
 		p.tracker.finish(items[[]int{1, 0, 2}[i]].ticket)
 	}
-	if !items[0].Live() {
-		t.Error("not live")
+	if !items[0].Owned() {
+		t.Error("not owned")
 	}
 	close(lost)
-	if items[0].Live() {
-		t.Error("live although lost")
+	if items[0].Owned() {
+		t.Error("owned although lost")
 	}
 	p.epoch = &fakeEpoch{}
 	p.revoked.Store(true)
-	if items[0].Live() {
-		t.Error("live although given back")
+	if items[0].Owned() {
+		t.Error("owned although given back")
 	}
 }
 
@@ -188,9 +191,9 @@ func startStation(t *testing.T, c *kfake.Cluster, instance string, handler Handl
 
 // answerTruly answers each request with its own source, as the processor does.
 func answerTruly(ctx context.Context, lane *Lane) {
-	for _, inq := range lane.Take(nil, takeAll) {
-		lane.Settle(ctx, inq, schemas.Outcome{Result: &schemas.Result{
-			Outcome: schemas.OutcomeComplete, Source: inq.Record.Position, ContractID: inq.Request.ContractID, RetrievedAt: time.Now(),
+	for _, req := range lane.Take(nil, takeAll) {
+		req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{
+			Outcome: schemas.OutcomeComplete, Source: req.Record.Position, ContractID: req.Request.ContractID, RetrievedAt: time.Now(),
 		}})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -92,31 +93,44 @@ type fakeDelivery struct {
 	mu        sync.Mutex
 	hold      bool // acknowledgements wait for release
 	delivered []schemas.Position
-	held      []Acknowledger
+	held      []*inflight.Request
 }
 
-func (d *fakeDelivery) Deliver(_ context.Context, inq *schemas.Inquiry, _ schemas.Outcome, ack Acknowledger) error {
+func (d *fakeDelivery) Deliver(_ context.Context, req *inflight.Request, _ schemas.Outcome) error {
 	d.mu.Lock()
-	d.delivered = append(d.delivered, inq.Record.Position)
+	d.delivered = append(d.delivered, req.Record.Position)
 	hold := d.hold
 	if hold {
-		d.held = append(d.held, ack)
+		d.held = append(d.held, req)
 	}
 	d.mu.Unlock()
 	if !hold {
-		ack.Acknowledged()
+		d.acknowledge(req)
 	}
 	return nil
 }
 
-func (d *fakeDelivery) Commit(ctx context.Context, epoch group.Lease, o offsets) (offsets, error) {
-	if err := epoch.Commit(ctx, o); err != nil {
+func (d *fakeDelivery) acknowledge(req *inflight.Request) {
+	if d.fleeting {
+		req.Pending()
+		return
+	}
+	req.Acknowledged()
+}
+
+func (d *fakeDelivery) Commit(ctx context.Context, lease group.Lease, o offsets) (offsets, error) {
+	if err := lease.Commit(ctx, o); err != nil {
 		return nil, err
 	}
 	return o, nil
 }
 
-func (d *fakeDelivery) Durable() bool { return !d.fleeting }
+func (d *fakeDelivery) Answered(p Progress) Progress {
+	if d.fleeting {
+		return ExactlyOnce{}.Answered(p)
+	}
+	return p
+}
 
 func (d *fakeDelivery) Revoked() {}
 
@@ -132,8 +146,8 @@ func (d *fakeDelivery) release() {
 	held := d.held
 	d.held = nil
 	d.mu.Unlock()
-	for _, ack := range held {
-		ack.Acknowledged()
+	for _, req := range held {
+		d.acknowledge(req)
 	}
 }
 
@@ -164,15 +178,15 @@ type jump struct {
 // fakeObserver remembers.
 type fakeObserver struct {
 	mu       sync.Mutex
-	settled  int
+	answered int
 	failures int // commits that failed
 	jumps    []jump
 }
 
-func (o *fakeObserver) Settled(string, schemas.Reason) {
+func (o *fakeObserver) Answered(string, schemas.Reason) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.settled++
+	o.answered++
 }
 
 func (o *fakeObserver) Committed(_ time.Duration, err error) {
@@ -189,8 +203,8 @@ func (o *fakeObserver) OffsetJumped(partition int32, from, to int64) {
 	o.jumps = append(o.jumps, jump{partition, from, to})
 }
 
-func (o *fakeObserver) seen() (settled, failures int, jumps []jump) {
+func (o *fakeObserver) seen() (answered, failures int, jumps []jump) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.settled, o.failures, slices.Clone(o.jumps)
+	return o.answered, o.failures, slices.Clone(o.jumps)
 }

@@ -51,7 +51,7 @@ func TestClosedGateStopsFetching(t *testing.T) {
 type head struct{ free chan struct{} }
 
 func (h head) handle(ctx context.Context, lane *Lane) {
-	inqs := lane.Take(nil, takeAll)
+	reqs := lane.Take(nil, takeAll)
 	if lane.Contract() == 1 {
 		select {
 		case <-h.free:
@@ -59,8 +59,8 @@ func (h head) handle(ctx context.Context, lane *Lane) {
 			return
 		}
 	}
-	for _, inq := range inqs {
-		lane.Settle(ctx, inq, schemas.Outcome{Result: &schemas.Result{}})
+	for _, req := range reqs {
+		req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{}})
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *Consumer) beginGroup(ctx context.Context, epoch group.Lease, log logID,
 	first := make(offsets, len(from))
 	for id, at := range from {
 		at.committed = kafkawire.OffsetAndMetadata{Offset: at.start, Epoch: kafkawire.NoEpoch}
-		at.committed.Metadata, _ = encodeNote(log, at.start, func(func(run) bool) {}, aheadLimit)
+		at.committed.Metadata, _ = encodeNote(log, at.start, func(func(Run) bool) {}, aheadLimit)
 		first[id], from[id] = at.committed, at
 	}
 	if err := epoch.Commit(ctx, first); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/balanceq/balanceq/kafkawire"
@@ -124,25 +125,25 @@ func TestRecordsReachTheHandlerAsTheyAre(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
 	produce(t, c, 0, "no JSON", `{"contractId":"7","balanceCodes":["A"]}`)
-	got := make(chan *schemas.Inquiry, 2)
+	got := make(chan *inflight.Request, 2)
 	r := start(t, c, func(ctx context.Context, lane *Lane) {
-		for _, inq := range lane.Take(nil, takeAll) {
-			if (lane.Contract() == 0) != (inq.Err != nil) {
-				t.Errorf("lane %d: %v", lane.Contract(), inq.Err)
+		for _, req := range lane.Take(nil, takeAll) {
+			if (lane.Contract() == 0) != (req.Err != nil) {
+				t.Errorf("lane %d: %v", lane.Contract(), req.Err)
 			}
-			got <- inq
-			lane.Settle(ctx, inq, schemas.Outcome{Result: &schemas.Result{}})
+			got <- req
+			req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{}})
 		}
 	}, nil)
 	r.grant(0)
 	for range 2 {
-		inq := <-got
-		want := schemas.Position{Topic: testTopic, Offset: inq.Record.Offset}
-		if inq.Record.Position != want || inq.Record.Key != nil || inq.Record.Time.IsZero() || inq.Request.ID != want.String() {
-			t.Errorf("inquiry %+v of record %+v", inq, inq.Record)
+		req := <-got
+		want := schemas.Position{Topic: testTopic, Offset: req.Record.Offset}
+		if req.Record.Position != want || req.Record.Key != nil || req.Record.Time.IsZero() || req.Request.ID != want.String() {
+			t.Errorf("inquiry %+v of record %+v", req, req.Record)
 		}
-		if inq.Record.Offset == 0 && string(inq.Record.Value) != "no JSON" {
-			t.Errorf("value %q", inq.Record.Value)
+		if req.Record.Offset == 0 && string(req.Record.Value) != "no JSON" {
+			t.Errorf("value %q", req.Record.Value)
 		}
 	}
 }

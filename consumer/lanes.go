@@ -5,7 +5,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/inflight"
 )
 
 // Handler decides what becomes of the records of one lane.
@@ -26,47 +26,33 @@ func (f HandlerFunc) Handle(ctx context.Context, lane *Lane) { f(ctx, lane) }
 type Lane struct {
 	contract int64
 	lanes    *lanes
-	waiting  []*item // guarded by lanes.mu
+	waiting  []*slot // guarded by lanes.mu
 	oldest   uint64  // while ready: the turn of waiting[0]
 }
 
 // Contract is the contract that the lane's records ask about; 0: they are not valid requests.
 func (l *Lane) Contract() int64 { return l.contract }
 
-// Take moves waiting records into dst, oldest first, as long as join agrees. It leaves out records whose partitions have
+// Take moves waiting requests into dst, oldest first, as long as join agrees. It leaves out requests whose partitions have
 // been given back meanwhile. join must be quick: it runs under the lanes' lock.
-func (l *Lane) Take(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry {
+func (l *Lane) Take(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request {
 	l.lanes.mu.Lock()
 	defer l.lanes.mu.Unlock()
 	n := 0
 	for ; n < len(l.waiting); n++ {
-		it := l.waiting[n]
-		if it.partition.revoked.Load() {
+		s := l.waiting[n]
+		if !s.Owned() {
 			continue
 		}
-		if !join(&it.Inquiry) {
+		if !join(&s.req) {
 			break
 		}
-		dst = append(dst, &it.Inquiry)
+		dst = append(dst, &s.req)
 	}
 	rest := copy(l.waiting, l.waiting[n:])
 	clear(l.waiting[rest:])
 	l.waiting = l.waiting[:rest]
 	return dst
-}
-
-// Live says whether a record taken from the lane is still ours; one whose partition was given back is to be dropped.
-func (l *Lane) Live(inq *schemas.Inquiry) bool {
-	it, ok := inq.Ticket.(*item)
-	return ok && !it.partition.revoked.Load()
-}
-
-// Gone returns a channel that is closed when a record taken from the lane is not ours any more; see Live.
-func (l *Lane) Gone(inq *schemas.Inquiry) <-chan struct{} {
-	if it, ok := inq.Ticket.(*item); ok {
-		return it.partition.gone
-	}
-	return nil
 }
 
 // StepAside runs wait, which may take hours, and lets another worker have this one's place meanwhile. The lane stays with its
@@ -76,13 +62,6 @@ func (l *Lane) StepAside(ctx context.Context, wait func()) {
 	l.lanes.stepAside(ctx)
 	defer l.lanes.comeBack()
 	wait()
-}
-
-// Settle hands in what became of a record taken from the lane. Outcomes of one lane are written in the order of Settle.
-func (l *Lane) Settle(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome) {
-	if it, ok := inq.Ticket.(*item); ok {
-		it.settle(ctx, out)
-	}
 }
 
 // lanes runs the handler on lanes with waiting records, on at most limit goroutines besides those that have stepped aside:
@@ -111,25 +90,22 @@ func newLanes(handler Handler, limit int) *lanes {
 	return l
 }
 
-// submit puts a record at the end of its lane.
-func (l *lanes) submit(ctx context.Context, it *item) {
-	contract := it.Request.ContractID
-	if it.Err != nil {
-		contract = 0
-	}
+// submit puts a request at the end of its lane.
+func (l *lanes) submit(ctx context.Context, s *slot) {
+	contract := s.req.Contract()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turns++
-	it.turn = l.turns
+	s.turn = l.turns
 	if contract != 0 {
-		l.spread.note(contract, it.partition.id)
+		l.spread.note(contract, s.partition.id)
 	}
 	if lane, ok := l.open[contract]; ok {
-		lane.waiting = append(lane.waiting, it)
+		lane.waiting = append(lane.waiting, s)
 		return
 	}
 	lane := l.newLane(contract)
-	lane.waiting = append(lane.waiting, it)
+	lane.waiting = append(lane.waiting, s)
 	l.open[contract] = lane
 	l.enqueue(lane)
 	l.wake(ctx)

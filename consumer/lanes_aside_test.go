@@ -9,7 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/inflight"
 )
 
 // As many handlers as there are lanes step aside, which is far more than the limit: the others are handled all the same, and
@@ -34,7 +34,7 @@ func TestStepAsideLeavesThePlace(t *testing.T) {
 			answered.Add(1)
 			running.Add(-1)
 		}
-		l, p := newLanes(HandlerFunc(handle), limit), &partition{}
+		l, p := newLanes(HandlerFunc(handle), limit), &partition{epoch: &fakeEpoch{}}
 		for i := range int64(stuck + good) {
 			l.submit(t.Context(), record(p, i+1, 0))
 		}
@@ -73,9 +73,9 @@ func TestStepAsideLosesNoWakeUp(t *testing.T) {
 			t.Errorf("contract %d is handled twice at a time", lane.Contract())
 		}
 		left := rand.IntN(3) + 1
-		for _, inq := range lane.Take(nil, func(*schemas.Inquiry) bool { left--; return left >= 0 }) {
-			if inq.Record.Offset != next[i] {
-				t.Errorf("contract %d: record %d came when %d was next", lane.Contract(), inq.Record.Offset, next[i])
+		for _, req := range lane.Take(nil, func(*inflight.Request) bool { left--; return left >= 0 }) {
+			if req.Record.Offset != next[i] {
+				t.Errorf("contract %d: record %d came when %d was next", lane.Contract(), req.Record.Offset, next[i])
 			}
 			next[i]++
 			if rand.IntN(3) == 0 {
@@ -87,7 +87,7 @@ func TestStepAsideLosesNoWakeUp(t *testing.T) {
 		}
 		busy[i].Store(false)
 	}
-	l, p := newLanes(HandlerFunc(handle), limit), &partition{}
+	l, p := newLanes(HandlerFunc(handle), limit), &partition{epoch: &fakeEpoch{}}
 	var wg sync.WaitGroup
 	for w := range int64(writers) {
 		wg.Go(func() {

@@ -10,19 +10,20 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// record makes an item of a contract; its offset tells it from others.
-func record(p *partition, contract, offset int64) *item {
-	it := &item{partition: p}
-	it.record.Offset = offset
-	it.Record, it.Ticket = &it.record, it
-	it.Request.ContractID = contract
+// record makes a request of a contract; its offset tells it from others.
+func record(p *partition, contract, offset int64) *slot {
+	it := &slot{partition: p}
+	it.req.Slot = it
+	it.req.Record.Offset = offset
+	it.req.Request.ContractID = contract
 	return it
 }
 
-func takeAll(*schemas.Inquiry) bool { return true }
+func takeAll(*inflight.Request) bool { return true }
 
 // Many contracts, many writers, handlers that take as many as they like: each contract's records come in order, one handler
 // at a time, at most limit of them together, and none is forgotten.
@@ -45,10 +46,10 @@ func TestLanesKeepOrder(t *testing.T) {
 			most.Store(n)
 		}
 		left := rand.IntN(4) + 1
-		took := lane.Take(nil, func(*schemas.Inquiry) bool { left--; return left >= 0 })
-		for _, inq := range took {
-			if inq.Record.Offset != next[i] {
-				t.Errorf("contract %d: record %d came when %d was next", lane.Contract(), inq.Record.Offset, next[i])
+		took := lane.Take(nil, func(*inflight.Request) bool { left--; return left >= 0 })
+		for _, req := range took {
+			if req.Record.Offset != next[i] {
+				t.Errorf("contract %d: record %d came when %d was next", lane.Contract(), req.Record.Offset, next[i])
 			}
 			next[i]++
 		}
@@ -60,7 +61,7 @@ func TestLanesKeepOrder(t *testing.T) {
 		}
 	}
 	l := newLanes(HandlerFunc(handle), limit)
-	p := &partition{}
+	p := &partition{epoch: &fakeEpoch{}}
 	for w := range writers {
 		go func() {
 			for offset := range int64(each) {
@@ -84,7 +85,7 @@ func TestLanesKeepOrder(t *testing.T) {
 func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
 	t.Parallel()
 	var l *lanes
-	p := &partition{}
+	p := &partition{epoch: &fakeEpoch{}}
 	var rounds atomic.Int64
 	done := make(chan int64, 10)
 	l = newLanes(HandlerFunc(func(ctx context.Context, lane *Lane) {
@@ -115,7 +116,7 @@ func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
 func TestLanesLoseNoWakeUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 6
-		p := &partition{}
+		p := &partition{epoch: &fakeEpoch{}}
 		var barrier atomic.Pointer[sync.WaitGroup]
 		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
 			lane.Take(nil, takeAll)
@@ -163,7 +164,7 @@ func waitEmpty(l *lanes) {
 // Bursts of submits without any wait in between: all are handled, whoever sleeps at that moment.
 func TestLanesHandleBursts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &partition{}
+		p := &partition{epoch: &fakeEpoch{}}
 		var handled atomic.Int64
 		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
 			handled.Add(int64(len(lane.Take(nil, takeAll))))
@@ -190,7 +191,7 @@ func TestTake(t *testing.T) {
 	t.Parallel()
 	l := newLanes(nil, 1)
 	lane := l.newLane(7)
-	ours, theirs := &partition{}, &partition{}
+	ours, theirs := &partition{epoch: &fakeEpoch{}}, &partition{epoch: &fakeEpoch{}}
 	for offset := range int64(8) {
 		p := ours
 		if offset%3 == 1 {
@@ -199,18 +200,18 @@ func TestTake(t *testing.T) {
 		lane.waiting = append(lane.waiting, record(p, 7, offset))
 	}
 	theirs.revoked.Store(true) // offsets 1, 4 and 7
-	offsets := func(inqs []*schemas.Inquiry) []int64 {
+	offsets := func(reqs []*inflight.Request) []int64 {
 		var list []int64
-		for _, inq := range inqs {
-			list = append(list, inq.Record.Offset)
+		for _, req := range reqs {
+			list = append(list, req.Record.Offset)
 		}
 		return list
 	}
-	first := lane.Take(nil, func(inq *schemas.Inquiry) bool { return inq.Record.Offset < 3 })
+	first := lane.Take(nil, func(req *inflight.Request) bool { return req.Record.Offset < 3 })
 	if got := offsets(first); !slices.Equal(got, []int64{0, 2}) {
 		t.Errorf("took %v, want 0 and 2", got)
 	}
-	if got := lane.Take(nil, func(*schemas.Inquiry) bool { return false }); len(got) != 0 {
+	if got := lane.Take(nil, func(*inflight.Request) bool { return false }); len(got) != 0 {
 		t.Errorf("took %v although nobody may join", offsets(got))
 	}
 	rest := lane.Take(first[:1], takeAll)
@@ -220,22 +221,22 @@ func TestTake(t *testing.T) {
 	if got := lane.Take(nil, takeAll); len(got) != 0 || len(lane.waiting) != 0 {
 		t.Errorf("took %v of an empty lane", offsets(got))
 	}
-	if !lane.Live(rest[1]) || lane.Live(&record(theirs, 7, 9).Inquiry) || lane.Live(&schemas.Inquiry{}) {
-		t.Error("Live must hold for what is ours, and for that only")
+	if !rest[1].Owned() || record(theirs, 7, 9).req.Owned() {
+		t.Error("Owned must hold for what was not given back, and for that only")
 	}
 }
 
 // Records that are not valid requests share lane 0, whatever contract they seem to ask for.
 func TestInvalidRecordsGoToLane0(t *testing.T) {
 	t.Parallel()
-	p := &partition{}
+	p := &partition{epoch: &fakeEpoch{}}
 	got := make(chan int64, 1)
 	l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
 		lane.Take(nil, takeAll)
 		got <- lane.Contract()
 	}), 1)
 	bad := record(p, 7, 0)
-	bad.Err = &schemas.RequestError{}
+	bad.req.Err = &schemas.RequestError{}
 	l.submit(t.Context(), bad)
 	if contract := <-got; contract != 0 {
 		t.Errorf("lane %d", contract)

@@ -10,7 +10,7 @@ import (
 // the group's log is bounded, and everything is named soon after it finished, and at once when the partition is given back.
 func TestNotesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPartition(&Consumer{cfg: testConfig(), room: newRoom(1<<20, func() {})}, 0, &fakeEpoch{}, position{})
+		p := newPartition(&Consumer{cfg: testConfig(), delivery: &fakeDelivery{}, room: newRoom(1<<20, func() {})}, 0, &fakeEpoch{}, position{})
 		finish := func(offset int64) {
 			p.tracker.finish(p.tracker.start(offset, offset+1))
 		}
@@ -22,7 +22,7 @@ func TestNotesAreBounded(t *testing.T) {
 			finish(offset + 1)
 			offset += 2
 			<-time.After(interval)
-			if o, ok := p.toCommit(aheadLimit, true); ok {
+			if o, ok := p.toCommit(aheadLimit); ok {
 				written += len(o.Metadata)
 				commits++
 				p.noteCommitted(o)
@@ -35,16 +35,16 @@ func TestNotesAreBounded(t *testing.T) {
 			t.Fatalf("%d characters: the test proves nothing", len(full.Metadata))
 		}
 		finish(offset)
-		if _, ok := p.toCommit(aheadLimit, true); ok {
+		if _, ok := p.toCommit(aheadLimit); ok {
 			t.Error("a long note is committed again at once")
 		}
 		p.draining = true
-		if _, ok := p.toCommit(aheadLimit, true); !ok {
+		if _, ok := p.toCommit(aheadLimit); !ok {
 			t.Error("a partition that is given back does not name what has finished")
 		}
 		p.draining = false
 		p.tracker.finish(held)
-		if o, ok := p.toCommit(aheadLimit, true); !ok || o.Offset == 0 {
+		if o, ok := p.toCommit(aheadLimit); !ok || o.Offset == 0 {
 			t.Error("an offset that has moved waits")
 		}
 	})

@@ -144,30 +144,22 @@ func (c *Consumer) moveBack(p *partition, asked, to int64, why string) {
 	c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).
 		Int64("offset", asked).Int64("continuing_at", to).Msg(why)
 	c.obs.OffsetJumped(p.id, asked, to)
-	c.replace(p, p.before(to, c.delivery.Durable()))
+	c.replace(p, p.before(to))
 	c.fetcher.poke()
 }
 
-// before is where a fenced partition goes on if the log is as we know it below to, and not from there on. Where outcomes are
-// durable with the commit only, what was done since the last one is done again.
-func (p *partition) before(to int64, durable bool) position {
+// before is where a fenced partition goes on if the log is as we know it below to, and not from there on: behind what is
+// answered below it. What is only pending is done again.
+func (p *partition) before(to int64) position {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	from := position{log: p.log, start: p.tracker.next}
-	if !durable {
-		from.start = p.began
-		if p.committed != kafkawire.NoOffset {
-			from.start = p.committed
+	answered := p.answeredSoFar()
+	from := position{log: p.log, start: min(answered.Next, to)}
+	for r := range answered.Above {
+		if r.From >= to || from.start == to {
+			break
 		}
-	}
-	from.start = min(from.start, to)
-	if durable {
-		for r := range p.tracker.above() {
-			if r.from >= to || from.start == to {
-				break
-			}
-			from.ahead = append(from.ahead, run{r.from, min(r.to, to)})
-		}
+		from.ahead = append(from.ahead, Run{r.From, min(r.To, to)})
 	}
 	from.committed = kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset, Epoch: p.epochs.at(from.start)}
 	return from

@@ -193,7 +193,7 @@ func TestCommitsNameTheTopic(t *testing.T) {
 			} else if log == former {
 				log.cluster = now.cluster
 			}
-			metadata := must(encodeNote(log, 4, slices.Values([]run{{6, 8}}), aheadLimit))
+			metadata := must(encodeNote(log, 4, slices.Values([]Run{{6, 8}}), aheadLimit))
 			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 4, Metadata: metadata}}); err != nil {
 				t.Fatal(err)
 			}
@@ -268,7 +268,7 @@ func TestTailLost(t *testing.T) {
 			q.mu.Lock()
 			ahead := slices.Clone(q.tracker.ahead)
 			q.mu.Unlock()
-			if want := []run{{6, 12}}; !fleeting && !slices.Equal(ahead, want) || fleeting && len(ahead) > 0 {
+			if want := []Run{{6, 12}}; !fleeting && !slices.Equal(ahead, want) || fleeting && len(ahead) > 0 {
 				t.Errorf("%v is known to be answered", ahead)
 			}
 			close(h.free)

@@ -11,48 +11,6 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// item is a record between its fetch and its acknowledgement.
-type item struct {
-	schemas.Inquiry
-	record    schemas.Record
-	partition *partition
-	hold      *hold // of the chunk that it came in
-	ticket    ticket
-	turn      uint64       // order of submission over all partitions; the lanes' own
-	writes    atomic.Int32 // messages of its outcome that are not acknowledged yet
-	outcome   string       // for the observer
-	reason    schemas.Reason
-}
-
-// settle hands the outcome to the delivery. An item whose partition was given back is dropped: its new owner answers it,
-// and an answer of ours could come out after a newer one of theirs.
-func (it *item) settle(ctx context.Context, out schemas.Outcome) {
-	p := it.partition
-	if p.revoked.Load() {
-		return
-	}
-	n := int32(0)
-	if out.Result != nil {
-		it.outcome = out.Result.Outcome
-		n++
-	}
-	if out.DeadLetter != nil {
-		it.outcome, it.reason = OutcomeDeadLetter, out.DeadLetter.Reason
-		n++
-	}
-	it.writes.Store(n)
-	if err := p.consumer.delivery.Deliver(ctx, &it.Inquiry, out, it); err != nil && ctx.Err() == nil {
-		p.consumer.log.Error().Err(err).Stringer("record", it.record.Position).Msg("an outcome could not be handed over; its request is read again after a restart")
-	}
-}
-
-// Acknowledged implements Acknowledger.
-func (it *item) Acknowledged() {
-	if it.writes.Add(-1) == 0 {
-		it.partition.finish(it)
-	}
-}
-
 // chunk is what one fetch returned for a partition.
 type chunk struct {
 	records []kafkawire.Record
@@ -203,39 +161,35 @@ func (p *partition) forfeit() int {
 	return open
 }
 
-// begin makes an item of a record and puts it on the books.
-func (p *partition) begin(r *kafkawire.Record, chunk *hold) *item {
-	it := &item{partition: p, hold: chunk}
+// begin makes an in-flight request of a record and has the tracker follow it.
+func (p *partition) begin(r *kafkawire.Record, chunk *hold) *slot {
+	s := &slot{partition: p, chunk: chunk}
 	chunk.users.Add(1)
-	it.record = schemas.Record{
+	s.req.Slot = s
+	s.req.Record = schemas.Record{
 		Position: schemas.Position{Topic: p.consumer.cfg.Topic, Partition: p.id, Offset: r.Offset},
 		Log:      schemas.LogID{TopicID: p.topicID, LeaderEpoch: r.LeaderEpoch},
 		Key:      r.Key, Value: r.Value, Headers: r.Headers, Time: r.Time,
 		Oversized: r.Oversized,
 	}
-	it.Record, it.Ticket = &it.record, it
-	it.Request, it.Err = schemas.DecodeRequest(&it.record)
-	contract := it.Request.ContractID
-	if it.Err != nil {
-		contract = 0 // as in lanes.submit
-	}
+	s.req.Request, s.req.Err = schemas.DecodeRequest(&s.req.Record)
 	p.mu.Lock()
 	if p.tracker.open == 0 {
 		p.moved = time.Now() // it was idle until now
 	}
-	it.ticket = p.tracker.start(r.Offset, contract)
+	s.ticket = p.tracker.start(r.Offset, s.req.Contract())
 	forfeited := p.forfeited
 	p.mu.Unlock()
 	if forfeited { // between awaitRoom and here; its work is dropped
 		p.consumer.room.give(1)
 	}
-	return it
+	return s
 }
 
-// finish takes a record off the books.
-func (p *partition) finish(it *item) {
+// finish lets the commit offset pass a request.
+func (p *partition) finish(s *slot) {
 	p.mu.Lock()
-	moved := p.tracker.finish(it.ticket)
+	moved := p.tracker.finish(s.ticket)
 	if moved > 0 {
 		p.moved = time.Now()
 	}
@@ -245,10 +199,7 @@ func (p *partition) finish(it *item) {
 		p.consumer.room.give(moved)
 		p.wake()
 	}
-	it.hold.release()
-	if p.consumer.delivery.Durable() {
-		it.settled()
-	}
+	s.chunk.release()
 	if moved > 0 {
 		select {
 		case p.consumer.moved <- struct{}{}:
@@ -259,8 +210,6 @@ func (p *partition) finish(it *item) {
 		p.consumer.signalProgress()
 	}
 }
-
-func (it *item) settled() { it.partition.consumer.obs.Settled(it.outcome, it.reason) }
 
 // wanted returns the offset to fetch from, when there is room for what comes.
 func (p *partition) wanted() (from kafkawire.LogPosition, ok bool) {
@@ -310,26 +259,31 @@ func (p *partition) open() int {
 }
 
 // toCommit returns what to commit, if it has changed. limit is how many characters the metadata may have, 0: none. It says which
-// log the offset is about and, if named, which records above it are finished.
+// log the offset is about and which requests above it are answered.
 //
 // It also lets intake go on or wait: whatever finishes until the next commit would be repeated by a crash anyhow, so it is
 // soon enough to look at each commit.
-func (p *partition) toCommit(limit int, named bool) (kafkawire.OffsetAndMetadata, bool) {
+func (p *partition) toCommit(limit int) (kafkawire.OffsetAndMetadata, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	above := none
-	if named {
-		above = p.tracker.above()
-	}
-	o, all := p.note(p.tracker.next, above, limit)
+	o, all := p.note(p.tracker.next, p.answeredSoFar().Above, limit)
 	// What lies between stretches that are named already must be started, or it could never join them.
-	crowded := named && limit > minNote && (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
+	crowded := limit > minNote && (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
 	p.crowded.Store(crowded)
 	if !crowded {
 		p.wake()
 	}
 	due := p.draining || time.Since(p.notedAt) >= time.Duration(len(o.Metadata))*time.Second/noteRate
 	return o, o.Offset != p.committed || o.Metadata != p.metadata && due
+}
+
+// answeredSoFar requires mu.
+func (p *partition) answeredSoFar() Progress {
+	committed := p.committed
+	if committed == kafkawire.NoOffset {
+		committed = p.began
+	}
+	return p.consumer.delivery.Answered(Progress{Committed: committed, Next: p.tracker.next, Above: p.tracker.above()})
 }
 
 func (p *partition) noteCommitted(o kafkawire.OffsetAndMetadata) {

@@ -29,7 +29,7 @@ func done(p *partition, from, n int64) {
 	for offset := from; offset < from+n; offset++ {
 		p.consumer.room.take(0)
 		p.mu.Lock()
-		it := &item{partition: p, ticket: p.tracker.start(offset, 0)}
+		it := &slot{partition: p, ticket: p.tracker.start(offset, 0)}
 		p.mu.Unlock()
 		p.finish(it)
 	}

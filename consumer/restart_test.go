@@ -27,7 +27,7 @@ func mortalEpoch(c *kfake.Cluster) (epoch *fakeEpoch, die func()) {
 }
 
 // runsOf are the stretches that the partition's last commit names.
-func runsOf(t *testing.T, e *fakeEpoch, partition int32) []run {
+func runsOf(t *testing.T, e *fakeEpoch, partition int32) []Run {
 	t.Helper()
 	o := e.last(partition)
 	runs, err := decodeAhead(o.Offset, o.Metadata)
@@ -50,14 +50,14 @@ func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
 	first := start(t, c, h.handle, large)
 	epoch, kill := mortalEpoch(c)
 	first.grantUnder(epoch, 0)
-	eventually(t, "all behind it is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []run{{1, 1 + behind}}) })
+	eventually(t, "all behind it is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []Run{{1, 1 + behind}}) })
 	kill()
 
 	produce(t, c, 0, requests(10_000, 5)...)
 	second := start(t, c, h.handle, large)
 	epoch, kill = mortalEpoch(c)
 	second.grantUnder(epoch, 0)
-	eventually(t, "what came since is in a commit, too", func() bool { return slices.Equal(runsOf(t, epoch, 0), []run{{1, 6 + behind}}) })
+	eventually(t, "what came since is in a commit, too", func() bool { return slices.Equal(runsOf(t, epoch, 0), []Run{{1, 6 + behind}}) })
 	if got := second.delivery.offsets(0); len(got) != 5 || slices.Min(got) != 1+behind {
 		t.Errorf("the second owner answered %d: %v", len(got), got)
 	}
@@ -112,7 +112,7 @@ func TestForeignMetadata(t *testing.T) {
 	t.Parallel()
 	for name, metadata := range map[string]string{
 		"a note":            "moved by operations",
-		"of another offset": must(encodeAhead(0, slices.Values([]run{{3, 9}}), aheadLimit)),
+		"of another offset": must(encodeAhead(0, slices.Values([]Run{{3, 9}}), aheadLimit)),
 		"not UTF-8":         "\xff",
 		"none":              "",
 	} {
@@ -144,14 +144,14 @@ func TestFinishedAheadOfAHole(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		committed int64
-		ahead     []run
+		ahead     []Run
 		want      []int64
 	}{
-		"deleted before them":  {3, []run{{7, 8}}, []int64{6, 8, 9}},
-		"deleted within them":  {3, []run{{5, 8}}, []int64{8, 9}},
-		"deleted behind them":  {2, []run{{3, 5}}, []int64{6, 7, 8, 9}},
-		"deleted up to them":   {3, []run{{6, 8}}, []int64{8, 9}},
-		"the log ends earlier": {20, []run{{21, 24}}, sequence(6, 10)},
+		"deleted before them":  {3, []Run{{7, 8}}, []int64{6, 8, 9}},
+		"deleted within them":  {3, []Run{{5, 8}}, []int64{8, 9}},
+		"deleted behind them":  {2, []Run{{3, 5}}, []int64{6, 7, 8, 9}},
+		"deleted up to them":   {3, []Run{{6, 8}}, []int64{8, 9}},
+		"the log ends earlier": {20, []Run{{21, 24}}, sequence(6, 10)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -282,9 +282,9 @@ func TestFullMetadataIsWorkedOff(t *testing.T) {
 	const n = 3000 // every other one is finished: 1500 stretches take more characters than there may be
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, n)...)
-	var runs []run
+	var runs []Run
 	for offset := int64(1); offset < n; offset += 2 {
-		runs = append(runs, run{offset, offset + 1})
+		runs = append(runs, Run{offset, offset + 1})
 	}
 	metadata, all := encodeAhead(0, slices.Values(runs), aheadLimit)
 	named, err := decodeAhead(0, metadata)
@@ -306,7 +306,7 @@ func TestFullMetadataIsWorkedOff(t *testing.T) {
 	eventually(t, "all is committed", func() bool { return epoch.offset(0) == n })
 	skipped := map[int64]bool{}
 	for _, s := range named {
-		skipped[s.from] = true
+		skipped[s.From] = true
 	}
 	want := slices.DeleteFunc(sequence(0, n), func(offset int64) bool { return skipped[offset] })
 	got := r.delivery.offsets(0)
@@ -333,7 +333,7 @@ func TestSkippingKeepsTheOrder(t *testing.T) {
 			first.delivery.held[i].Acknowledged()
 		}
 	}
-	eventually(t, "what may be skipped is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []run{{1, 2}, {3, 4}}) })
+	eventually(t, "what may be skipped is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []Run{{1, 2}, {3, 4}}) })
 	kill()
 	second := start(t, c, answerAll, nil)
 	epoch = brokerEpoch(c)
@@ -376,7 +376,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		}
 		for _, offset := range r.delivery.offsets(0) {
 			answered[offset]++
-			if offset < stored.Offset || slices.ContainsFunc(named, func(s run) bool { return s.from <= offset && offset < s.to }) {
+			if offset < stored.Offset || slices.ContainsFunc(named, func(s Run) bool { return s.From <= offset && offset < s.To }) {
 				t.Errorf("round %d: %d is answered again, though the commit of %d names it", round, offset, stored.Offset)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -33,8 +34,8 @@ type rig struct {
 
 // answerAll is a handler that answers what waits, at once.
 func answerAll(ctx context.Context, lane *Lane) {
-	for _, inq := range lane.Take(nil, func(*schemas.Inquiry) bool { return true }) {
-		lane.Settle(ctx, inq, schemas.Outcome{Result: &schemas.Result{Outcome: schemas.OutcomeComplete}})
+	for _, req := range lane.Take(nil, func(*inflight.Request) bool { return true }) {
+		req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{Outcome: schemas.OutcomeComplete}})
 	}
 }
 

@@ -19,13 +19,13 @@ import (
 // roomRig is a consumer without brokers, whose partitions have records without end and whose handler the test is.
 type roomRig struct {
 	*Consumer
-	begun map[*partition][]*item // not finished, in order; touched when all goroutines wait
+	begun map[*partition][]*slot // not finished, in order; touched when all goroutines wait
 	mu    sync.Mutex
 	wg    sync.WaitGroup
 }
 
 func newRoomRig(limit int) *roomRig {
-	r := &roomRig{begun: map[*partition][]*item{}}
+	r := &roomRig{begun: map[*partition][]*slot{}}
 	r.Consumer = New(Config{RunAhead: limit}, Parts{
 		Delivery: &fakeDelivery{}, Observer: &fakeObserver{}, Gate: newFakeGate(), Log: zerolog.Nop(),
 	})
@@ -47,7 +47,7 @@ func (r *roomRig) hold(ids ...int32) {
 			defer close(p.stopped)
 			for offset := int64(0); p.awaitRoom(ctx); offset++ {
 				it := p.begin(&kafkawire.Record{Offset: offset}, &hold{partition: p})
-				it.Err, it.Request = nil, schemas.Request{}
+				it.req.Err, it.req.Request = nil, schemas.Request{}
 				r.mu.Lock()
 				r.begun[p] = append(r.begun[p], it)
 				r.mu.Unlock()
@@ -246,13 +246,13 @@ func TestRoomUnderFire(t *testing.T) {
 func BenchmarkRoom(b *testing.B) {
 	r := newRoomRig(1024)
 	p := newPartition(r.Consumer, 0, &fakeEpoch{}, position{})
-	items := make(chan *item, 1024)
+	items := make(chan *slot, 1024)
 	go func() {
 		defer close(items)
 		for offset := range int64(b.N) {
 			p.awaitRoom(context.Background())
 			p.mu.Lock()
-			it := &item{partition: p, ticket: p.tracker.start(offset, 0)}
+			it := &slot{partition: p, ticket: p.tracker.start(offset, 0)}
 			p.mu.Unlock()
 			items <- it
 		}

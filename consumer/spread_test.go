@@ -39,12 +39,12 @@ func TestSpreadOfLanes(t *testing.T) {
 	t.Parallel()
 	l := newLanes(nil, 0) // no worker: they stay where they are
 	one, other := &partition{id: 1}, &partition{id: 2}
-	for _, it := range []*item{record(one, 7, 1), record(one, 8, 2), record(other, 7, 3), record(one, 7, 4), record(other, 9, 5)} {
+	for _, it := range []*slot{record(one, 7, 1), record(one, 8, 2), record(other, 7, 3), record(one, 7, 4), record(other, 9, 5)} {
 		l.submit(t.Context(), it)
 	}
 	for _, p := range []*partition{one, other} {
 		invalid := record(p, 7, 9)
-		invalid.Err = errors.New("not a request")
+		invalid.req.Err = errors.New("not a request")
 		l.submit(t.Context(), invalid)
 	}
 	if got := l.spreadChanges(); got != 2 {

@@ -27,7 +27,7 @@ type position struct {
 	log       logID
 	committed kafkawire.OffsetAndMetadata
 	start     int64 // the committed offset, if there is one
-	ahead     []run // what is finished beyond it
+	ahead     []Run // what is finished beyond it
 }
 
 // Grant implements group.Owner: it looks up where to start and puts the partitions to work. It returns after the first look;

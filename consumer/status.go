@@ -98,7 +98,7 @@ func (l *lanes) waits(contract int64, p *partition, offset int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lane, ok := l.open[contract]
-	return ok && slices.ContainsFunc(lane.waiting, func(it *item) bool {
-		return it.partition == p && it.record.Offset == offset
+	return ok && slices.ContainsFunc(lane.waiting, func(s *slot) bool {
+		return s.partition == p && s.req.Record.Offset == offset
 	})
 }

@@ -11,7 +11,7 @@ type tracker struct {
 	entries []tracked
 	next    int64 // the offset to commit: everything below it is finished
 	open    int   // started and not yet passed by next
-	ahead   []run // beyond what was read: finished by who had the partition before us, as its last commit says
+	ahead   []Run // beyond what was read: finished by who had the partition before us, as its last commit says
 }
 
 // ticket names a started record within its tracker.
@@ -25,7 +25,7 @@ type tracked struct {
 }
 
 // newTracker begins at next. ahead are the runs above it that need not be started.
-func newTracker(next int64, ahead []run) tracker { return tracker{next: next, ahead: ahead} }
+func newTracker(next int64, ahead []Run) tracker { return tracker{next: next, ahead: ahead} }
 
 // start notes that the record at offset is being worked on.
 func (t *tracker) start(offset, contract int64) ticket {
@@ -46,10 +46,10 @@ func (t *tracker) finish(k ticket) int {
 // answered says whether the record at offset was finished by who had the partition before. Then it is not to be started,
 // and the commit offset can move past it.
 func (t *tracker) answered(offset int64) bool {
-	for len(t.ahead) > 0 && t.ahead[0].to <= offset {
+	for len(t.ahead) > 0 && t.ahead[0].To <= offset {
 		t.ahead = t.ahead[1:]
 	}
-	if offset >= t.next && (len(t.ahead) == 0 || offset < t.ahead[0].from) {
+	if offset >= t.next && (len(t.ahead) == 0 || offset < t.ahead[0].From) {
 		return false
 	}
 	t.skip(offset + 1)
@@ -86,8 +86,8 @@ func (t *tracker) advance() (moved int) {
 	t.entries = t.entries[i:]
 	t.first += ticket(i)
 	t.open -= moved
-	for len(t.entries) == 0 && len(t.ahead) > 0 && t.ahead[0].from <= t.next {
-		t.next = max(t.next, t.ahead[0].to) // before its records come; those are answered all the same
+	for len(t.entries) == 0 && len(t.ahead) > 0 && t.ahead[0].From <= t.next {
+		t.next = max(t.next, t.ahead[0].To) // before its records come; those are answered all the same
 		t.ahead = t.ahead[1:]
 	}
 	return moved
@@ -101,19 +101,19 @@ func (t *tracker) advance() (moved int) {
 // its contract's records before it skipped too or below next, and whatever is answered again has all of its contract's
 // records after it answered again, by the same lane, in order. Runs that this owner has not reached yet (ahead) were found
 // by the same rule, and nothing started since lies before them that was not unfinished then.
-func (t *tracker) above() iter.Seq[run] {
-	return func(yield func(run) bool) {
+func (t *tracker) above() iter.Seq[Run] {
+	return func(yield func(Run) bool) {
 		held := map[int64]bool{} // contracts with an unfinished record
-		var r run                // the current run
+		var r Run                // the current run
 		end := t.next
 		add := func(from, to int64) bool {
-			if r.to == from {
-				r.to = to
+			if r.To == from {
+				r.To = to
 				return true
 			}
 			last := r
-			r = run{from, to}
-			return last.to == 0 || yield(last)
+			r = Run{from, to}
+			return last.To == 0 || yield(last)
 		}
 		for _, e := range t.entries {
 			switch {
@@ -125,11 +125,11 @@ func (t *tracker) above() iter.Seq[run] {
 			end = e.after
 		}
 		for _, a := range t.ahead {
-			if a.to > end && !add(max(a.from, end), a.to) {
+			if a.To > end && !add(max(a.From, end), a.To) {
 				return
 			}
 		}
-		if r.to != 0 {
+		if r.To != 0 {
 			yield(r)
 		}
 	}

@@ -25,7 +25,7 @@ type lives struct {
 	metadata  string
 	all       bool
 	acked     map[int64]bool
-	committed []run
+	committed []Run
 
 	// Of the present owner.
 	skips   func(offset int64) bool // what it was told at its beginning
@@ -45,7 +45,7 @@ func (l *lives) begin() {
 	l.tracker = newTracker(l.next, ahead)
 	next, told := l.next, slices.Clone(ahead)
 	l.skips = func(offset int64) bool {
-		return offset < next || slices.ContainsFunc(told, func(r run) bool { return r.from <= offset && offset < r.to })
+		return offset < next || slices.ContainsFunc(told, func(r Run) bool { return r.From <= offset && offset < r.To })
 	}
 	l.read = 0
 	for l.read < len(l.log) && l.log[l.read].offset < l.next {
@@ -71,7 +71,7 @@ func (l *lives) checkRestart(r logged) {
 	earlier := slices.ContainsFunc(l.log, func(e logged) bool {
 		return e.contract == r.contract && e.contract != 0 && e.offset < r.offset && !l.acked[e.offset]
 	})
-	fits := l.all || len(l.committed) > 0 && r.offset < l.committed[len(l.committed)-1].to
+	fits := l.all || len(l.committed) > 0 && r.offset < l.committed[len(l.committed)-1].To
 	if !earlier && fits {
 		l.t.Fatalf("%v was answered before the commit of %d, and is repeated; skipped are %v", r, l.next, l.committed)
 	}
@@ -164,7 +164,7 @@ func (t *tracker) knows(offset int64) bool {
 		}
 		before = e.after
 	}
-	return slices.ContainsFunc(t.ahead, func(r run) bool { return r.from <= offset && offset < r.to })
+	return slices.ContainsFunc(t.ahead, func(r Run) bool { return r.From <= offset && offset < r.To })
 }
 
 // Whoever dies when: every record is answered, nothing is skipped that was not, nothing is repeated that was named or should

@@ -14,6 +14,7 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -64,17 +65,15 @@ func (w *wedged) run(r *rig) string {
 		t.Fatal(err)
 	}
 	handlers := telemetry.NewHandlers()
-	answers := processor.New(processor.Config{MaxAttempts: 3, BackoffInitial: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond}, cms, zerolog.Nop())
+	answers := processor.New(processor.Config{
+		MaxAttempts: 3, BackoffInitial: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond, Progress: handlers.Begin,
+	}, cms, zerolog.Nop())
 	offsets := wire(r.requests)
 	parts := consumer.Parts{
 		Offsets: offsets, Fetch: wire(r.requests), Delivery: consumer.AtLeastOnce{Writer: outcomes}, Gate: cms, Log: zerolog.Nop(), Observer: metrics,
 		Member: group.NewClassic(group.ClassicConfig{SessionTimeout: 6 * time.Second, Config: group.Config{
 			Group: r.group, Topic: r.requests, RebalanceTimeout: 30 * time.Second}}, offsets, zerolog.Nop()),
-		Handler: consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) {
-			watched := handlers.Begin(lane)
-			defer watched.End()
-			answers.Handle(ctx, watched)
-		}),
+		Handler: consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) { answers.Handle(ctx, lane) }),
 	}
 	if w.member != nil {
 		parts.Member = w.member
@@ -190,12 +189,14 @@ func (a authThatHangs) Authenticate(*http.Request) error {
 // deliveryThat hangs or forgets somewhere.
 type deliveryThat struct {
 	consumer.AtLeastOnce
-	deliver func(ack consumer.Acknowledger) consumer.Acknowledger
+	deliver func(inflight.Slot) inflight.Slot
 	commit  func()
 }
 
-func (d deliveryThat) Deliver(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack consumer.Acknowledger) error {
-	return d.AtLeastOnce.Deliver(ctx, inq, out, d.deliver(ack))
+func (d deliveryThat) Deliver(ctx context.Context, req *inflight.Request, out schemas.Outcome) error {
+	other := *req
+	other.Slot = d.deliver(req.Slot)
+	return d.AtLeastOnce.Deliver(ctx, &other, out)
 }
 
 func (d deliveryThat) Commit(
@@ -205,19 +206,23 @@ func (d deliveryThat) Commit(
 	return d.AtLeastOnce.Commit(ctx, epoch, o)
 }
 
-type ackFunc func()
+// acknowledging is a slot that hears of acknowledgements in a way of its own.
+type acknowledging struct {
+	inflight.Slot
+	heard func()
+}
 
-func (f ackFunc) Acknowledged() { f() }
+func (a acknowledging) Acknowledged() { a.heard() }
 
 // Each stage is wedged on purpose, while everything around it works. The watchdog names it, and takes it back where the wedge
 // can be pulled out.
 func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
-	delivery := func(deliver func(consumer.Acknowledger) consumer.Acknowledger, commit func()) func(consumer.AtLeastOnce) consumer.Delivery {
+	delivery := func(deliver func(inflight.Slot) inflight.Slot, commit func()) func(consumer.AtLeastOnce) consumer.Delivery {
 		return func(d consumer.AtLeastOnce) consumer.Delivery { return deliveryThat{d, deliver, commit} }
 	}
-	same := func(ack consumer.Acknowledger) consumer.Acknowledger { return ack }
+	same := func(s inflight.Slot) inflight.Slot { return s }
 	tests := map[string]struct {
 		stage  telemetry.Stage
 		wedge  func(w *wedged) (then func()) // then breaks it once it is running
@@ -237,7 +242,7 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 		"a handler never returns": {telemetry.StageCall, func(w *wedged) func() {
 			w.handler = func(handlers *telemetry.Handlers, inner consumer.Handler) consumer.Handler {
 				return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) {
-					watched := handlers.Begin(lane)
+					watched := handlers.Begin(lane.Contract())
 					w.hang()
 					watched.End()
 					inner.Handle(ctx, lane)
@@ -247,17 +252,17 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 		}, false, true},
 		"a call never ends": {telemetry.StageCall, func(w *wedged) func() { w.cms.Auth = authThatHangs{w}; return nil }, false, true},
 		"an acknowledgement is lost": {telemetry.StageWrite, func(w *wedged) func() {
-			w.delivery = delivery(func(consumer.Acknowledger) consumer.Acknowledger { return ackFunc(func() {}) }, func() {})
+			w.delivery = delivery(func(s inflight.Slot) inflight.Slot { return acknowledging{s, func() {}} }, func() {})
 			return nil
 		}, true, true},
 		"an acknowledgement hangs": {telemetry.StageWrite, func(w *wedged) func() {
-			w.delivery = delivery(func(ack consumer.Acknowledger) consumer.Acknowledger {
-				return ackFunc(func() { w.hang(); ack.Acknowledged() })
+			w.delivery = delivery(func(s inflight.Slot) inflight.Slot {
+				return acknowledging{s, func() { w.hang(); s.Acknowledged() }}
 			}, func() {})
 			return nil
 		}, false, true},
 		"an outcome is not taken": {telemetry.StageWrite, func(w *wedged) func() {
-			w.delivery = delivery(func(ack consumer.Acknowledger) consumer.Acknowledger { w.hang(); return ack }, func() {})
+			w.delivery = delivery(func(s inflight.Slot) inflight.Slot { w.hang(); return s }, func() {})
 			return nil
 		}, false, true},
 		"a commit hangs": {telemetry.StageCommit, func(w *wedged) func() { w.delivery = delivery(same, w.hang); return nil }, false, true},

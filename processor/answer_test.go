@@ -34,8 +34,8 @@ func TestAnswers(t *testing.T) {
 				return balancesOf(c, test.has)
 			}
 			inWorld(t, answer, nil, func(t *testing.T, w *world) {
-				inq := request(70001, 5, "AVAILABLE", "BLOCKED")
-				w.lane(70001).submit(inq)
+				req := request(70001, 5, "AVAILABLE", "BLOCKED")
+				w.lane(70001).submit(req)
 				r := w.await(1, time.Minute)[0].out.Result
 				sent := w.sent()[0]
 				if r.Outcome != test.outcome || !slices.Equal(r.MissingBalanceCodes, test.missing) || len(r.Balances) != len(test.has) {
@@ -46,7 +46,7 @@ func TestAnswers(t *testing.T) {
 						t.Errorf("balance %+v, want %+v", b, want)
 					}
 				}
-				if r.RequestID != "r5" || r.ContractID != 70001 || r.Source != inq.Record.Position || r.Reason != "" {
+				if r.RequestID != "r5" || r.ContractID != 70001 || r.Source != req.Record.Position || r.Reason != "" {
 					t.Errorf("result %+v is not this request's", r)
 				}
 				if r.CorrelationID != sent.correlation || r.CMSCorrelationID != "mc-"+sent.correlation || sent.correlation == "" {
@@ -55,8 +55,8 @@ func TestAnswers(t *testing.T) {
 				if want := sent.at.Add(time.Second); !r.RetrievedAt.Equal(want) {
 					t.Errorf("retrieved at %v, want %v", r.RetrievedAt, want)
 				}
-				if inq.Attempts != 1 || inq.Counted != 0 {
-					t.Errorf("%d attempts, %d counted", inq.Attempts, inq.Counted)
+				if req.Attempts != 1 || req.Counted != 0 {
+					t.Errorf("%d attempts, %d counted", req.Attempts, req.Counted)
 				}
 			})
 		})
@@ -155,7 +155,7 @@ func TestNobodyJoinsACallThatWasSent(t *testing.T) {
 		}
 		for i, s := range settled {
 			r := s.out.Result
-			if s.inq.Record.Offset != int64(i) {
+			if s.req.Record.Offset != int64(i) {
 				t.Fatalf("out of order: %s", summary(settled))
 			}
 			if at := sentAt[r.CorrelationID]; at.Before(asked[int64(i)]) {
@@ -194,8 +194,8 @@ func TestRetries(t *testing.T) {
 		s := w.await(1, time.Minute)
 		wantSummary(t, s, "1 complete")
 		sent := w.sent()
-		if len(sent) != 7 || s[0].inq.Attempts != 7 {
-			t.Fatalf("%d calls, %d attempts, want 7", len(sent), s[0].inq.Attempts)
+		if len(sent) != 7 || s[0].req.Attempts != 7 {
+			t.Fatalf("%d calls, %d attempts, want 7", len(sent), s[0].req.Attempts)
 		}
 		// The bound of the pause doubles from 100 ms; what the CMS asks for comes on top.
 		for i, bound := range []time.Duration{100, 200, 400, 800, 1600, 3200} {

@@ -16,9 +16,9 @@ func TestNonsenseSpendsNoBudget(t *testing.T) {
 		w.lane(0).submit(invalid(1000, 500)...)
 		late := w.lane(7)
 		for i := range int64(500) {
-			inq := request(7, 2000+i)
-			inq.Request.Deadline = time.Now().Add(-time.Second)
-			late.submit(inq)
+			req := request(7, 2000+i)
+			req.Request.Deadline = time.Now().Add(-time.Second)
+			late.submit(req)
 		}
 		w.await(1000, time.Second)
 		if s := w.processor.Budget(); s.Spent() || s.Share != 0 {
@@ -44,13 +44,13 @@ func TestStepsAsideForTheBreaker(t *testing.T) {
 		w.lane(7).submit(request(7, 1))
 		pass(time.Second)
 		l := w.lane(0)
-		inqs := invalid(1000, 2)
-		l.submit(inqs...)
+		reqs := invalid(1000, 2)
+		l.submit(reqs...)
 		pass(time.Second)
 		if n := w.aside.Load(); n != 1 || !w.client.BreakerOpen() {
 			t.Fatalf("%d handlers have stepped aside", n)
 		}
-		l.revoke(inqs...)
+		l.revoke(reqs...)
 		synctest.Wait()
 		if n := w.aside.Load(); n != 0 {
 			t.Errorf("%d handlers are aside", n)

@@ -5,16 +5,17 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 // newDeadLetter describes why a request is given up. g may be nil.
-func (p *Processor) newDeadLetter(inq *schemas.Inquiry, reason schemas.Reason, detail string, g *group) *schemas.DeadLetter {
+func (p *Processor) newDeadLetter(req *inflight.Request, reason schemas.Reason, detail string, g *group) *schemas.DeadLetter {
 	d := &schemas.DeadLetter{
-		Record: inq.Record, Reason: reason, Detail: detail, RequestID: inq.Request.ID,
-		Attempts: inq.Attempts, FirstFailure: inq.FirstFailure, LastFailure: inq.LastFailure,
+		Record: &req.Record, Reason: reason, Detail: detail, RequestID: req.Request.ID,
+		Attempts: req.Attempts, FirstFailure: req.FirstFailure, LastFailure: req.LastFailure,
 	}
-	if g != nil && inq.Attempts > 0 {
+	if g != nil && req.Attempts > 0 {
 		d.CorrelationID = g.correlation
 	}
 	return d
@@ -29,40 +30,40 @@ func failedWith(d *schemas.DeadLetter, cms *cmsclient.Error) {
 //
 // The check and the time stamp stand side by side: the breaker may still open between them and the write, but then the
 // stamp is older than the opening.
-func (p *Processor) bury(ctx context.Context, lane Lane, inq *schemas.Inquiry, d *schemas.DeadLetter) {
-	if !p.mayBury(ctx, lane, inq, d.Reason) {
+func (p *Processor) bury(ctx context.Context, h handling, req *inflight.Request, d *schemas.DeadLetter) {
+	if !p.mayBury(ctx, h, req, d.Reason) {
 		return
 	}
 	d.DecidedAt = time.Now()
 	out := schemas.Outcome{DeadLetter: d}
 	if p.cfg.PublishFailures {
 		out.Result = &schemas.Result{
-			RequestID: d.RequestID, ContractID: inq.Request.ContractID, Outcome: schemas.OutcomeFailed, Reason: d.Reason,
-			MissingBalanceCodes: inq.Request.BalanceCodes, RetrievedAt: d.DecidedAt, CorrelationID: d.CorrelationID,
-			CMSCorrelationID: d.CMSCorrelationID, Source: inq.Record.Position, Log: inq.Record.Log,
+			RequestID: d.RequestID, ContractID: req.Request.ContractID, Outcome: schemas.OutcomeFailed, Reason: d.Reason,
+			MissingBalanceCodes: req.Request.BalanceCodes, RetrievedAt: d.DecidedAt, CorrelationID: d.CorrelationID,
+			CMSCorrelationID: d.CMSCorrelationID, Source: req.Record.Position, Log: req.Record.Log,
 		}
 	}
-	p.announce(inq, d)
-	lane.Settle(ctx, inq, out)
+	p.announce(req, d)
+	h.complete(ctx, req, out)
 }
 
 // mayBury waits for the two things that keep dead letters back. It is false when ctx ended, or when the request came to be
 // somebody else's meanwhile. It may take until an operator comes, so it holds no handler's place: good requests of others
 // have their results meanwhile.
-func (p *Processor) mayBury(ctx context.Context, lane Lane, inq *schemas.Inquiry, reason schemas.Reason) (may bool) {
+func (p *Processor) mayBury(ctx context.Context, h handling, req *inflight.Request, reason schemas.Reason) (may bool) {
 	changed := p.buryingWaits(reason)
 	if changed == nil {
 		return true
 	}
-	lane.StepAside(ctx, func() { may = p.awaitBurying(ctx, lane, inq, reason, changed) })
+	h.stepAside(ctx, func() { may = p.awaitBurying(ctx, h, req, reason, changed) })
 	return may
 }
 
 // awaitBurying waits for changed, and for what else buryingWaits names then.
 func (p *Processor) awaitBurying(
-	ctx context.Context, lane Lane, inq *schemas.Inquiry, reason schemas.Reason, changed <-chan struct{},
+	ctx context.Context, h handling, req *inflight.Request, reason schemas.Reason, changed <-chan struct{},
 ) (may bool) {
-	gone := lane.Gone(inq)
+	gone := req.Revoked()
 	for changed != nil {
 		select {
 		case <-changed:
@@ -105,12 +106,12 @@ func (p *Processor) buryingWaits(reason schemas.Reason) (changed <-chan struct{}
 }
 
 // announce writes the log line of a dead letter. The correlation ids are there only if the CMS was asked.
-func (p *Processor) announce(inq *schemas.Inquiry, d *schemas.DeadLetter) {
+func (p *Processor) announce(req *inflight.Request, d *schemas.DeadLetter) {
 	event := p.log.Info()
 	if d.Reason == schemas.ReasonInternalError {
 		event = p.log.Error()
 	}
-	event.Stringer("record", inq.Record.Position).Str("request_id", schemas.Mask(d.RequestID)).Str("reason", string(d.Reason)).
+	event.Stringer("record", req.Record.Position).Str("request_id", schemas.Mask(d.RequestID)).Str("reason", string(d.Reason)).
 		Str("detail", schemas.Mask(d.Detail)).Int("attempts", d.Attempts)
 	if d.CorrelationID != "" {
 		event.Str("correlation_id", d.CorrelationID)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -28,7 +29,7 @@ func TestContractNotFound(t *testing.T) {
 		}
 		for _, s := range settled {
 			d := s.out.DeadLetter
-			if s.out.Result != nil || d.Record != s.inq.Record || d.RequestID != s.inq.Request.ID || d.Attempts != 1 ||
+			if s.out.Result != nil || d.Record != &s.req.Record || d.RequestID != s.req.Request.ID || d.Attempts != 1 ||
 				d.HTTPStatus != 404 || d.CMSReasonCode != "CONTRACT_DOES_NOT_EXIST" || d.CorrelationID != w.sent()[0].correlation ||
 				d.CMSCorrelationID != "mc-"+d.CorrelationID || d.FirstFailure.IsZero() || d.LastFailure.IsZero() || d.DecidedAt.IsZero() {
 				t.Errorf("dead letter %+v", d)
@@ -103,7 +104,7 @@ func TestAttemptsExhausted(t *testing.T) {
 					pass(time.Second)
 				}
 				settled := w.await(101, time.Minute)
-				at := slices.IndexFunc(settled, func(s settlement) bool { return s.inq.Record.Offset == 0 })
+				at := slices.IndexFunc(settled, func(s settlement) bool { return s.req.Record.Offset == 0 })
 				wantSummary(t, settled[at:at+1], "0 "+test.reason)
 				if at < 3 {
 					t.Errorf("given up after %d answers to others", at)
@@ -151,13 +152,13 @@ func TestExpired(t *testing.T) {
 			return balances(c)
 		}
 		inWorld(t, answer, nil, func(t *testing.T, w *world) {
-			inq, other := request(7, 1, "SLOW"), request(7, 2)
-			inq.Request.Deadline = time.Now().Add(time.Minute)
-			w.lane(7).submit(inq, other)
+			req, other := request(7, 1, "SLOW"), request(7, 2)
+			req.Request.Deadline = time.Now().Add(time.Minute)
+			w.lane(7).submit(req, other)
 			settled := w.await(2, time.Hour)
 			wantSummary(t, settled, "1 expired, 2 complete")
-			if at := settled[0].at; !at.Equal(inq.Request.Deadline) {
-				t.Errorf("given up at %v, the deadline is %v", at, inq.Request.Deadline)
+			if at := settled[0].at; !at.Equal(req.Request.Deadline) {
+				t.Errorf("given up at %v, the deadline is %v", at, req.Request.Deadline)
 			}
 			if d := settled[0].out.DeadLetter; d.Attempts != 1 || d.FirstFailure.IsZero() {
 				t.Errorf("dead letter %+v", d)
@@ -174,15 +175,15 @@ func TestExpired(t *testing.T) {
 		}
 		inWorld(t, answer, nil, func(t *testing.T, w *world) {
 			for i := range int64(30) {
-				inq := request(i+1, i)
-				inq.Request.Deadline = time.Now().Add(time.Minute)
-				w.lane(i + 1).submit(inq)
+				req := request(i+1, i)
+				req.Request.Deadline = time.Now().Add(time.Minute)
+				w.lane(i + 1).submit(req)
 			}
 			pass(time.Hour)
 			down = false
 			for _, s := range w.await(30, time.Hour) {
 				if s.out.DeadLetter == nil || s.out.DeadLetter.Reason != schemas.ReasonExpired {
-					t.Errorf("offset %d: %s", s.inq.Record.Offset, describe(s.out))
+					t.Errorf("offset %d: %s", s.req.Record.Offset, describe(s.out))
 				}
 			}
 		})
@@ -191,11 +192,11 @@ func TestExpired(t *testing.T) {
 
 func TestInvalidRequests(t *testing.T) {
 	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
-		bad := func(offset int64) *schemas.Inquiry {
-			inq := request(0, offset)
-			inq.Request.BalanceCodes = nil
-			inq.Err = errors.New("contractId: is missing")
-			return inq
+		bad := func(offset int64) *inflight.Request {
+			req := request(0, offset)
+			req.Request.BalanceCodes = nil
+			req.Err = errors.New("contractId: is missing")
+			return req
 		}
 		w.lane(0).submit(bad(1), bad(2))
 		settled := w.await(2, time.Minute)
@@ -216,7 +217,7 @@ func TestRefuseCardNumbers(t *testing.T) {
 		w.lane(card).submit(request(card, 1))
 		w.lane(card + 1).submit(request(card+1, 2))
 		settled := w.await(2, time.Minute)
-		slices.SortFunc(settled, func(a, b settlement) int { return int(a.inq.Record.Offset - b.inq.Record.Offset) })
+		slices.SortFunc(settled, func(a, b settlement) int { return int(a.req.Record.Offset - b.req.Record.Offset) })
 		wantSummary(t, settled, "1 invalid-request, 2 complete")
 		if d := settled[0].out.DeadLetter; !strings.HasPrefix(d.Detail, "contractId: ") || strings.Contains(d.Detail+w.log(), "4111111111111111") {
 			t.Errorf("detail %q, log %s", d.Detail, w.log())
@@ -235,15 +236,15 @@ func TestPublishFailures(t *testing.T) {
 	answer := func(context.Context, call) (*http.Response, error) { return refusal(404, "CONTRACT_DOES_NOT_EXIST") }
 	publish := func(cfg *Config, _ *cmsclient.Config) { cfg.PublishFailures = true }
 	inWorld(t, answer, publish, func(t *testing.T, w *world) {
-		inq := request(7, 1, "A", "B")
-		w.lane(7).submit(inq)
+		req := request(7, 1, "A", "B")
+		w.lane(7).submit(req)
 		out := w.await(1, time.Minute)[0].out
 		if out.DeadLetter == nil || out.Result == nil {
 			t.Fatalf("outcome %+v, want both", out)
 		}
 		r := out.Result
 		if r.Outcome != schemas.OutcomeFailed || r.Reason != schemas.ReasonContractNotFound || r.RequestID != "r1" || r.ContractID != 7 ||
-			len(r.Balances) != 0 || !slices.Equal(r.MissingBalanceCodes, inq.Request.BalanceCodes) || r.Source != inq.Record.Position ||
+			len(r.Balances) != 0 || !slices.Equal(r.MissingBalanceCodes, req.Request.BalanceCodes) || r.Source != req.Record.Position ||
 			r.CorrelationID != out.DeadLetter.CorrelationID || !r.RetrievedAt.Equal(out.DeadLetter.DecidedAt) {
 			t.Errorf("result %+v", r)
 		}

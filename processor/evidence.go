@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
-	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/inflight"
 
 	"github.com/google/uuid"
 )
@@ -93,14 +93,14 @@ func (e *evidence) next() <-chan struct{} {
 }
 
 // count notes a failed attempt. A 429 says nothing about a request and never counts.
-func (e *evidence) count(inq *schemas.Inquiry, class cmsclient.Class, now time.Time) {
-	if class != cmsclient.Throttled && (inq.Counted == 0 || e.since(inq.LastFailure)) {
-		inq.Counted++
+func (e *evidence) count(req *inflight.Request, class cmsclient.Class, now time.Time) {
+	if class != cmsclient.Throttled && (req.Counted == 0 || e.since(req.LastFailure)) {
+		req.Counted++
 	}
-	if inq.FirstFailure.IsZero() {
-		inq.FirstFailure = now
+	if req.FirstFailure.IsZero() {
+		req.FirstFailure = now
 	}
-	inq.LastFailure = now
+	req.LastFailure = now
 }
 
 // rememberInterval keeps remembering off the hot path; TryLock does the rest.

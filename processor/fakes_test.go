@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -20,24 +21,30 @@ type testLane struct {
 	contract int64
 
 	mu      sync.Mutex
-	waiting []*schemas.Inquiry
+	waiting []*inflight.Request
 	busy    bool
-	revoked map[*schemas.Inquiry]bool
-	done    map[*schemas.Inquiry]bool
-	gone    map[*schemas.Inquiry]chan struct{}
-	// onSettle, if set, is called first.
-	onSettle func(*schemas.Inquiry, schemas.Outcome)
+	// onComplete, if set, is called first.
+	onComplete func(*inflight.Request, schemas.Outcome)
+}
+
+// testSlot is the slot of a request in a testLane.
+type testSlot struct {
+	inflight.Slot // nil: the processor wants no more than what follows
+	lane          *testLane
+	req           *inflight.Request
+	revoked       chan struct{}
+	completed     bool // guarded by lane.mu
 }
 
 func (w *world) lane(contract int64) *testLane {
-	return &testLane{w: w, contract: contract, revoked: map[*schemas.Inquiry]bool{}, done: map[*schemas.Inquiry]bool{}, gone: map[*schemas.Inquiry]chan struct{}{}}
+	return &testLane{w: w, contract: contract}
 }
 
 // submit queues requests and sees to it that the lane is handled.
-func (l *testLane) submit(inqs ...*schemas.Inquiry) {
+func (l *testLane) submit(reqs ...*inflight.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = append(l.waiting, inqs...)
+	l.waiting = append(l.waiting, reqs...)
 	if !l.busy {
 		l.busy = true
 		l.w.wg.Go(l.run)
@@ -57,27 +64,10 @@ func (l *testLane) run() {
 	}
 }
 
-func (l *testLane) revoke(inqs ...*schemas.Inquiry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, inq := range inqs {
-		l.revoked[inq] = true
-		if gone := l.gone[inq]; gone != nil {
-			close(gone)
-		}
+func (l *testLane) revoke(reqs ...*inflight.Request) {
+	for _, req := range reqs {
+		close(req.Slot.(*testSlot).revoked)
 	}
-}
-
-func (l *testLane) Gone(inq *schemas.Inquiry) <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.gone[inq] == nil {
-		l.gone[inq] = make(chan struct{})
-		if l.revoked[inq] {
-			close(l.gone[inq])
-		}
-	}
-	return l.gone[inq]
 }
 
 func (l *testLane) StepAside(_ context.Context, wait func()) {
@@ -88,37 +78,37 @@ func (l *testLane) StepAside(_ context.Context, wait func()) {
 
 func (l *testLane) Contract() int64 { return l.contract }
 
-func (l *testLane) Take(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry {
+func (l *testLane) Take(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.waiting) > 0 && join(l.waiting[0]) {
+		l.waiting[0].Slot.(*testSlot).lane = l
 		dst = append(dst, l.waiting[0])
 		l.waiting = l.waiting[1:]
 	}
 	return dst
 }
 
-func (l *testLane) Live(inq *schemas.Inquiry) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.revoked[inq]
-}
+func (s *testSlot) Owned() bool { return !ended(s.revoked) }
 
-func (l *testLane) Settle(_ context.Context, inq *schemas.Inquiry, out schemas.Outcome) {
-	if l.onSettle != nil {
-		l.onSettle(inq, out)
+func (s *testSlot) Revoked() <-chan struct{} { return s.revoked }
+
+func (s *testSlot) Complete(_ context.Context, out schemas.Outcome) {
+	l, req := s.lane, s.req
+	if l.onComplete != nil {
+		l.onComplete(req, out)
 	}
 	l.mu.Lock()
-	if l.done[inq] {
-		l.w.t.Errorf("%v is settled twice, now with %v", inq.Record.Position, describe(out))
+	if s.completed {
+		l.w.t.Errorf("%v is completed twice, now with %v", req.Record.Position, describe(out))
 	}
-	l.done[inq] = true
+	s.completed = true
 	l.mu.Unlock()
 
 	w := l.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.settled = append(w.settled, settlement{inq, out, time.Now()})
+	w.settled = append(w.settled, settlement{req, out, time.Now()})
 	select {
 	case w.changed <- struct{}{}:
 	default:
@@ -126,17 +116,19 @@ func (l *testLane) Settle(_ context.Context, inq *schemas.Inquiry, out schemas.O
 }
 
 // request makes a valid request; its offset tells it from others.
-func request(contract, offset int64, codes ...string) *schemas.Inquiry {
+func request(contract, offset int64, codes ...string) *inflight.Request {
 	if len(codes) == 0 {
 		codes = []string{"AVAILABLE"}
 	}
-	rec := &schemas.Record{
+	rec := schemas.Record{
 		Position: schemas.Position{Topic: "requests", Partition: 1, Offset: offset},
 		Key:      []byte("k"), Value: []byte("v"),
 	}
-	return &schemas.Inquiry{Record: rec, Request: schemas.Request{
+	req := &inflight.Request{Record: rec, Request: schemas.Request{
 		ID: "r" + strconv.FormatInt(offset, 10), ContractID: contract, BalanceCodes: codes,
 	}}
+	req.Slot = &testSlot{req: req, revoked: make(chan struct{})}
+	return req
 }
 
 // reply makes a complete response; headers are name, value, name, value.
@@ -182,7 +174,7 @@ func describe(out schemas.Outcome) string {
 func summary(settled []settlement) string {
 	parts := make([]string, len(settled))
 	for i, s := range settled {
-		parts[i] = fmt.Sprintf("%d %s", s.inq.Record.Offset, describe(s.out))
+		parts[i] = fmt.Sprintf("%d %s", s.req.Record.Offset, describe(s.out))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -199,7 +191,7 @@ func wantNoDeadLetters(t *testing.T, settled []settlement) {
 	t.Helper()
 	for _, s := range settled {
 		if d := s.out.DeadLetter; d != nil {
-			t.Errorf("%v became a dead letter: %s: %s", s.inq.Record.Position, d.Reason, d.Detail)
+			t.Errorf("%v became a dead letter: %s: %s", s.req.Record.Position, d.Reason, d.Detail)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
@@ -17,27 +18,27 @@ func TestGroup(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 6).Draw(t, "limit")
 		g := newGroup(7, limit)
-		var joined []*schemas.Inquiry
+		var joined []*inflight.Request
 		for offset := range int64(rapid.IntRange(1, 10).Draw(t, "requests")) {
 			codes := rapid.SliceOfNDistinct(rapid.IntRange(0, 149), 1, 100, rapid.ID).Draw(t, "codes")
-			inq := request(7, offset, names(codes)...)
-			before := slices.Clone(inq.Request.BalanceCodes)
-			fits := len(joined) < limit && (len(joined) == 0 || len(union(append(slices.Clone(joined), inq))) <= schemas.MaxBalanceCodes)
-			if g.join(inq) != fits {
+			req := request(7, offset, names(codes)...)
+			before := slices.Clone(req.Request.BalanceCodes)
+			fits := len(joined) < limit && (len(joined) == 0 || len(union(append(slices.Clone(joined), req))) <= schemas.MaxBalanceCodes)
+			if g.join(req) != fits {
 				t.Fatalf("join = %v, want %v", !fits, fits)
 			}
 			if fits {
-				joined = append(joined, inq)
+				joined = append(joined, req)
 			}
-			if !slices.Equal(before, inq.Request.BalanceCodes) {
+			if !slices.Equal(before, req.Request.BalanceCodes) {
 				t.Fatal("join changed the request's codes")
 			}
 			checkGroup(t, g, joined)
 		}
 		drop := rapid.Uint16().Draw(t, "drop")
-		keep := func(inq *schemas.Inquiry) bool { return drop>>inq.Record.Offset&1 == 0 }
+		keep := func(req *inflight.Request) bool { return drop>>req.Record.Offset&1 == 0 }
 		g.keep(keep)
-		checkGroup(t, g, slices.DeleteFunc(joined, func(inq *schemas.Inquiry) bool { return !keep(inq) }))
+		checkGroup(t, g, slices.DeleteFunc(joined, func(req *inflight.Request) bool { return !keep(req) }))
 	})
 }
 
@@ -49,16 +50,16 @@ func names(codes []int) []string {
 	return list
 }
 
-func union(inqs []*schemas.Inquiry) []string {
+func union(reqs []*inflight.Request) []string {
 	var all []string
-	for _, inq := range inqs {
-		all = append(all, inq.Request.BalanceCodes...)
+	for _, req := range reqs {
+		all = append(all, req.Request.BalanceCodes...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
-func checkGroup(t *rapid.T, g *group, want []*schemas.Inquiry) {
+func checkGroup(t *rapid.T, g *group, want []*inflight.Request) {
 	if !slices.Equal(g.requests, want) {
 		t.Fatalf("the group holds %d requests, want %d", len(g.requests), len(want))
 	}
@@ -72,15 +73,15 @@ func checkGroup(t *rapid.T, g *group, want []*schemas.Inquiry) {
 			answer.Balances = append(answer.Balances, schemas.Balance{Code: code})
 		}
 	}
-	for _, inq := range g.requests {
-		r := g.result(inq, answer, g.shared())
+	for _, req := range g.requests {
+		r := g.result(req, answer, g.shared())
 		var codes []string
 		for _, b := range r.Balances {
 			codes = append(codes, b.Code)
 		}
 		codes = append(codes, r.MissingBalanceCodes...)
-		if !slices.Equal(slices.Sorted(slices.Values(codes)), union([]*schemas.Inquiry{inq})) {
-			t.Fatalf("answer %v to a request for %v", codes, inq.Request.BalanceCodes)
+		if !slices.Equal(slices.Sorted(slices.Values(codes)), union([]*inflight.Request{req})) {
+			t.Fatalf("answer %v to a request for %v", codes, req.Request.BalanceCodes)
 		}
 		if (r.Outcome == schemas.OutcomePartial) != (len(r.MissingBalanceCodes) > 0) {
 			t.Fatalf("outcome %s with %d missing", r.Outcome, len(r.MissingBalanceCodes))
@@ -92,14 +93,14 @@ func TestGroupDeadline(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	g := newGroup(7, 9)
 	for i, deadline := range []time.Time{{}, at.Add(time.Hour), at, {}, at.Add(time.Minute)} {
-		inq := request(7, int64(i))
-		inq.Request.Deadline = deadline
-		g.join(inq)
+		req := request(7, int64(i))
+		req.Request.Deadline = deadline
+		g.join(req)
 	}
 	if got := g.deadline(); !got.Equal(at) {
 		t.Errorf("deadline = %v, want the earliest, %v", got, at)
 	}
-	g.keep(func(inq *schemas.Inquiry) bool { return inq.Request.Deadline.IsZero() })
+	g.keep(func(req *inflight.Request) bool { return req.Request.Deadline.IsZero() })
 	if got := g.deadline(); !got.IsZero() {
 		t.Errorf("deadline = %v, want none", got)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
@@ -56,7 +57,7 @@ type world struct {
 
 // settlement is the outcome of one request.
 type settlement struct {
-	inq *schemas.Inquiry
+	req *inflight.Request
 	out schemas.Outcome
 	at  time.Time
 }
@@ -101,7 +102,7 @@ func (w *world) checkStamps(t *testing.T) {
 	for _, s := range w.settled {
 		for _, open := range opens {
 			if d := s.out.DeadLetter; d != nil && d.DecidedAt.After(open[0]) && d.DecidedAt.Before(open[1]) {
-				t.Errorf("%v: %s is dated %v, the breaker was open from %v to %v", s.inq.Record.Position, d.Reason, d.DecidedAt, open[0], open[1])
+				t.Errorf("%v: %s is dated %v, the breaker was open from %v to %v", s.req.Record.Position, d.Reason, d.DecidedAt, open[0], open[1])
 			}
 		}
 	}

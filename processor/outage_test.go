@@ -224,14 +224,14 @@ func TestFlapping(t *testing.T) {
 		}
 		last := map[int64]int64{}
 		for _, s := range w.await(requests, time.Hour) {
-			contract := s.inq.Request.ContractID
+			contract := s.req.Request.ContractID
 			if want := contract%10 == 0; want != (s.out.DeadLetter != nil) {
 				t.Errorf("contract %d: %s", contract, describe(s.out))
 			}
-			if offset, before := last[contract]; before && offset > s.inq.Record.Offset {
-				t.Errorf("contract %d: offset %d is answered after %d", contract, s.inq.Record.Offset, offset)
+			if offset, before := last[contract]; before && offset > s.req.Record.Offset {
+				t.Errorf("contract %d: offset %d is answered after %d", contract, s.req.Record.Offset, offset)
 			}
-			last[contract] = s.inq.Record.Offset
+			last[contract] = s.req.Record.Offset
 		}
 		if n := w.client.Status().InFlight; n != 0 {
 			t.Errorf("%d calls are in flight", n)

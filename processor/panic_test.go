@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -81,8 +82,8 @@ func TestPanicAfterSomeAreSettled(t *testing.T) {
 	t.Run("writing results", func(t *testing.T) {
 		inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
 			l := w.lane(7)
-			l.onSettle = func(inq *schemas.Inquiry, out schemas.Outcome) {
-				if inq.Record.Offset == 2 && out.Result != nil {
+			l.onComplete = func(req *inflight.Request, out schemas.Outcome) {
+				if req.Record.Offset == 2 && out.Result != nil {
 					panic("cannot encode this one")
 				}
 			}
@@ -95,8 +96,8 @@ func TestPanicAfterSomeAreSettled(t *testing.T) {
 		answer := func(context.Context, call) (*http.Response, error) { return refusal(404, "CONTRACT_DOES_NOT_EXIST") }
 		inWorld(t, answer, nil, func(t *testing.T, w *world) {
 			l := w.lane(7)
-			l.onSettle = func(inq *schemas.Inquiry, out schemas.Outcome) {
-				if inq.Record.Offset == 2 && out.DeadLetter.Reason == schemas.ReasonContractNotFound {
+			l.onComplete = func(req *inflight.Request, out schemas.Outcome) {
+				if req.Record.Offset == 2 && out.DeadLetter.Reason == schemas.ReasonContractNotFound {
 					panic("cannot encode this one")
 				}
 			}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
-	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/inflight"
 )
 
 // existing answers for all contracts but the missing one.
@@ -31,22 +31,22 @@ func limited(cfg *Config, _ *cmsclient.Config) {
 const missing = 4040
 
 // missed makes n requests for it, from an offset on.
-func missed(offset int64, n int) []*schemas.Inquiry {
-	inqs := make([]*schemas.Inquiry, n)
-	for i := range inqs {
-		inqs[i] = request(missing, offset+int64(i))
+func missed(offset int64, n int) []*inflight.Request {
+	reqs := make([]*inflight.Request, n)
+	for i := range reqs {
+		reqs[i] = request(missing, offset+int64(i))
 	}
-	return inqs
+	return reqs
 }
 
 // invalid makes n records that are no requests, from an offset on.
-func invalid(offset int64, n int) []*schemas.Inquiry {
-	inqs := make([]*schemas.Inquiry, n)
-	for i := range inqs {
-		inqs[i] = request(0, offset+int64(i))
-		inqs[i].Err = errors.New("value: is not JSON")
+func invalid(offset int64, n int) []*inflight.Request {
+	reqs := make([]*inflight.Request, n)
+	for i := range reqs {
+		reqs[i] = request(0, offset+int64(i))
+		reqs[i].Err = errors.New("value: is not JSON")
 	}
-	return inqs
+	return reqs
 }
 
 // spend uses the budget up and returns the lane in which the rest of the dead letters waits: all but the first 99.
@@ -102,7 +102,7 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 		settled = w.await(300+50+2, time.Second)
 		last := int64(-1)
 		for _, s := range settled {
-			if at := s.inq.Record.Offset; s.inq.Request.ContractID == missing {
+			if at := s.req.Record.Offset; s.req.Request.ContractID == missing {
 				if at <= last {
 					t.Errorf("%d comes after %d", at, last)
 				}
@@ -154,10 +154,10 @@ func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
 	}
 	inWorld(t, answer, one, func(t *testing.T, w *world) {
 		w.spend(200)
-		late := func(offset int64) *schemas.Inquiry {
-			inq := request(offset, offset)
-			inq.Request.Deadline = time.Now().Add(time.Second)
-			return inq
+		late := func(offset int64) *inflight.Request {
+			req := request(offset, offset)
+			req.Request.Deadline = time.Now().Add(time.Second)
+			return req
 		}
 		down.Store(true)
 		for i := range int64(20) { // all of them expire while the breaker is open, and become its probes
@@ -216,18 +216,18 @@ func TestStopsWhilePaused(t *testing.T) {
 func TestGivenBackWhilePaused(t *testing.T) {
 	inWorld(t, existing, limited, func(t *testing.T, w *world) {
 		l := w.lane(missing)
-		inqs := missed(1000, 102)
-		l.submit(inqs...)
+		reqs := missed(1000, 102)
+		l.submit(reqs...)
 		pass(time.Second)
 		if n := w.aside.Load(); n != 1 {
 			t.Errorf("%d handlers have stepped aside, want the one of the lane", n)
 		}
-		l.revoke(inqs[99]) // the next one of its lane takes its place
+		l.revoke(reqs[99]) // the next one of its lane takes its place
 		pass(time.Second)
 		if s := w.processor.Budget(); s.Held != 1 {
 			t.Errorf("%d are held", s.Held)
 		}
-		l.revoke(inqs[100], inqs[101])
+		l.revoke(reqs[100], reqs[101])
 		w.wg.Wait()
 		if s := w.processor.Budget(); s.Held != 0 || w.aside.Load() != 0 {
 			t.Errorf("%d are held, %d handlers are aside, and all was given back", s.Held, w.aside.Load())
@@ -267,7 +267,7 @@ func TestBudgetAndBreaker(t *testing.T) {
 		}
 		down.Store(false)
 		settled := w.await(301, time.Minute)
-		if !slices.ContainsFunc(settled, func(s settlement) bool { return s.inq.Record.Offset == 7 && s.out.Result != nil }) {
+		if !slices.ContainsFunc(settled, func(s settlement) bool { return s.req.Record.Offset == 7 && s.out.Result != nil }) {
 			t.Error("the good request has no result")
 		}
 	})

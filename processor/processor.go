@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
@@ -20,15 +21,9 @@ type Lane interface {
 	// Contract is 0 for the lane of records that are not valid requests.
 	Contract() int64
 	// Take moves waiting requests into dst, oldest first, as long as join agrees.
-	Take(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry
-	// Live says whether a request that was taken is still ours to answer.
-	Live(inq *schemas.Inquiry) bool
-	// Gone returns a channel that is closed when a request that was taken is not ours any more.
-	Gone(inq *schemas.Inquiry) <-chan struct{}
-	// StepAside runs wait, which may take hours, and lets another lane have the handler's place meanwhile. ctx is Handle's.
+	Take(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request
+	// StepAside runs wait, which may take hours, and lets another lane have the handler's worker meanwhile. ctx is Handle's.
 	StepAside(ctx context.Context, wait func())
-	// Settle hands in the outcome of a request that was taken.
-	Settle(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome)
 }
 
 // Config says how hard to try.
@@ -40,6 +35,8 @@ type Config struct {
 	PublishFailures   bool // a dead letter also publishes a result with outcome "failed"
 	RefuseCardNumbers bool // a contract id that looks like a card number is an invalid request
 	Budget            BudgetConfig
+	// Progress is called at the beginning of each Handle, for who is to hear of it; nil: it is not reported.
+	Progress func(contract int64) Progress
 }
 
 // maxShared bounds how many requests one answer may have to be written for, while others wait.
@@ -89,8 +86,10 @@ func (p *Processor) Resume(who string) (was string, resumed bool) {
 // Handle answers some of the requests that wait in a lane. It returns when each one it took is settled, or when ctx ends:
 // then those without an outcome are left as they are, to be read again.
 func (p *Processor) Handle(ctx context.Context, lane Lane) {
+	h := p.begin(lane)
+	defer h.progress.End()
 	if lane.Contract() == 0 {
-		p.refuse(ctx, lane)
+		p.refuse(ctx, h)
 		return
 	}
 	limit := 1
@@ -98,23 +97,25 @@ func (p *Processor) Handle(ctx context.Context, lane Lane) {
 		limit = maxShared
 	}
 	g := newGroup(lane.Contract(), limit)
-	if alone := p.answer(ctx, lane, g, lane.Take); alone {
-		for _, inq := range g.requests {
+	if alone := p.answer(ctx, h, g, lane.Take); alone {
+		for _, req := range g.requests {
 			single := newGroup(lane.Contract(), 1)
-			single.join(inq)
-			p.answer(ctx, lane, single, takeNone)
+			single.join(req)
+			p.answer(ctx, h, single, takeNone)
 		}
 	}
 }
 
-type take func(dst []*schemas.Inquiry, join func(*schemas.Inquiry) bool) []*schemas.Inquiry
+type take func(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request
 
-func takeNone(dst []*schemas.Inquiry, _ func(*schemas.Inquiry) bool) []*schemas.Inquiry { return dst }
+func takeNone(dst []*inflight.Request, _ func(*inflight.Request) bool) []*inflight.Request {
+	return dst
+}
 
 // answer asks the CMS until every request of the group is settled. It returns true when the requests that are left in the
 // group have to be asked for one by one.
-func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) (alone bool) {
-	defer p.recover(ctx, lane, g)
+func (p *Processor) answer(ctx context.Context, h handling, g *group, more take) (alone bool) {
+	defer p.recover(ctx, h, g)
 	var backoff *cmsclient.Backoff
 	admit := p.cms.Admit
 	for {
@@ -122,7 +123,7 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 		if err != nil {
 			return false
 		}
-		answer, sent, err := p.ask(ctx, lane, g, call, more)
+		answer, sent, err := p.ask(ctx, h, g, call, more)
 		if len(g.requests) == 0 {
 			return false
 		}
@@ -130,13 +131,13 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 			continue
 		}
 		if err == nil {
-			p.settle(ctx, lane, g, answer, sent)
+			p.settle(ctx, h, g, answer, sent)
 			return false
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		next := p.judge(ctx, lane, g, err, sent)
+		next := p.judge(ctx, h, g, err, sent)
 		if next == askAlone {
 			return true
 		}
@@ -150,7 +151,7 @@ func (p *Processor) answer(ctx context.Context, lane Lane, g *group, more take) 
 		if backoff == nil {
 			backoff = cmsclient.NewBackoff(p.cfg.BackoffInitial, p.cfg.BackoffMax)
 		}
-		if !p.wait(ctx, lane, backoff.Next(retryAfter(err)), g.deadline()) {
+		if !p.wait(ctx, h, backoff.Next(retryAfter(err)), g.deadline()) {
 			return false
 		}
 		p.vouch(ctx, g.contract, g.requests[0].LastFailure)
@@ -162,22 +163,26 @@ var errNotAsked = errors.New("nothing was asked: the permit for it was given bac
 
 // ask makes one call, unless there are requests in the group that may not be asked for: then it settles those. sent is when
 // the call was made.
-func (p *Processor) ask(ctx context.Context, lane Lane, g *group, call *cmsclient.Call, more take) (_ cmsclient.Answer, sent time.Time, _ error) {
+func (p *Processor) ask(
+	ctx context.Context, h handling, g *group, call *cmsclient.Call, more take,
+) (_ cmsclient.Answer, sent time.Time, _ error) {
 	// Also when something panics: a permit that nobody ends keeps others waiting, a half-open breaker's everybody.
 	defer call.Release()
 	// Whoever waits in the lane now joins this call; it has not been sent yet.
-	more(nil, g.join)
+	h.progress.Took(more(nil, g.join))
+	h.progress.Step(StepAsking)
 	if len(g.requests) == 0 {
 		return cmsclient.Answer{}, time.Time{}, nil
 	}
 	now := time.Now()
-	if slices.ContainsFunc(g.requests, func(inq *schemas.Inquiry) bool { unfit, _, _ := p.unfit(lane, inq, now); return unfit }) {
+	if slices.ContainsFunc(g.requests, func(req *inflight.Request) bool { unfit, _, _ := p.unfit(req, now); return unfit }) {
 		call.Release() // a dead letter may have to wait for hours, and nobody else must wait for this permit meanwhile
-		p.drop(ctx, lane, g, now)
+		p.drop(ctx, h, g, now)
+		h.progress.Step(StepAsking)
 		return cmsclient.Answer{}, time.Time{}, errNotAsked
 	}
-	for _, inq := range g.requests {
-		inq.Attempts++
+	for _, req := range g.requests {
+		req.Attempts++
 	}
 	p.saved.Add(uint64(len(g.requests) - 1))
 	sent = time.Now()
@@ -186,26 +191,26 @@ func (p *Processor) ask(ctx context.Context, lane Lane, g *group, call *cmsclien
 }
 
 // settle hands in the results.
-func (p *Processor) settle(ctx context.Context, lane Lane, g *group, answer cmsclient.Answer, sent time.Time) {
+func (p *Processor) settle(ctx context.Context, h handling, g *group, answer cmsclient.Answer, sent time.Time) {
 	p.evidence.answered(sent)
 	p.evidence.remember(g.contract, g.codes)
 	p.refusals.answer(g.contract, g.requests[0].Attempts == 1)
 	all, shared := g.requests, g.shared()
-	for i, inq := range all {
+	for i, req := range all {
 		p.budget.answer(time.Now())
-		lane.Settle(ctx, inq, schemas.Outcome{Result: g.result(inq, answer, shared)})
+		h.complete(ctx, req, schemas.Outcome{Result: g.result(req, answer, shared)})
 		g.requests = all[i+1:] // one by one: if something panics, those that are settled must not be buried too
 	}
 }
 
 // judge settles those of the group that a failed call dooms, and keeps the others. It returns what to do with these.
-func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, sent time.Time) (next action) {
+func (p *Processor) judge(ctx context.Context, h handling, g *group, err error, sent time.Time) (next action) {
 	var cms *cmsclient.Error
 	if !errors.As(err, &cms) {
 		// The client refused to send it: our own mistake, but not one that asking again would mend.
 		p.log.Error().Err(err).Msg("the CMS client refused a request")
-		g.keep(func(inq *schemas.Inquiry) bool {
-			p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInternalError, err.Error(), g))
+		g.keep(func(req *inflight.Request) bool {
+			p.bury(ctx, h, req, p.newDeadLetter(req, schemas.ReasonInternalError, err.Error(), g))
 			return false
 		})
 		return next
@@ -218,23 +223,23 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 	closed := p.cms.Status().Breaker == cmsclient.BreakerClosed
 	shared := g.shared()
 	next = noVerdict
-	g.keep(func(inq *schemas.Inquiry) bool {
-		p.evidence.count(inq, cms.Class, now)
+	g.keep(func(req *inflight.Request) bool {
+		p.evidence.count(req, cms.Class, now)
 		act, reason := decide(failure{
-			class: cms.Class, counted: inq.Counted, maxAttempts: p.cfg.MaxAttempts, breakerClosed: closed, shared: shared,
-			chance: chance(share, inq.Counted), gaveUp: gaveUp,
+			class: cms.Class, counted: req.Counted, maxAttempts: p.cfg.MaxAttempts, breakerClosed: closed, shared: shared,
+			chance: chance(share, req.Counted), gaveUp: gaveUp,
 		})
 		switch act {
 		case noVerdict:
 		case retry, askAlone:
 			next = max(next, act)
 		case deadLetter:
-			d := p.newDeadLetter(inq, reason, cms.Detail(), g)
+			d := p.newDeadLetter(req, reason, cms.Detail(), g)
 			failedWith(d, cms)
 			if isRefusal(cms.Class) {
 				p.refusals.giveUp(g.contract, now)
 			}
-			p.bury(ctx, lane, inq, d)
+			p.bury(ctx, h, req, d)
 			return false
 		}
 		return true
@@ -243,11 +248,11 @@ func (p *Processor) judge(ctx context.Context, lane Lane, g *group, err error, s
 }
 
 // unfit says whether a request may not be asked for (any more), and why; without a reason it is not ours any more.
-func (p *Processor) unfit(lane Lane, inq *schemas.Inquiry, now time.Time) (unfit bool, reason schemas.Reason, detail string) {
-	switch deadline := inq.Request.Deadline; {
-	case !lane.Live(inq):
+func (p *Processor) unfit(req *inflight.Request, now time.Time) (unfit bool, reason schemas.Reason, detail string) {
+	switch deadline := req.Request.Deadline; {
+	case !req.Owned():
 		return true, "", ""
-	case p.cfg.RefuseCardNumbers && schemas.LooksLikeCardNumber(inq.Request.ContractID):
+	case p.cfg.RefuseCardNumbers && schemas.LooksLikeCardNumber(req.Request.ContractID):
 		return true, schemas.ReasonInvalidRequest,
 			"contractId: looks like a card number, which this service is configured to refuse; send the contract's CMS id"
 	case !deadline.IsZero() && !now.Before(deadline):
@@ -258,32 +263,33 @@ func (p *Processor) unfit(lane Lane, inq *schemas.Inquiry, now time.Time) (unfit
 }
 
 // drop settles the unfit ones of the group, and leaves out those that are not ours any more.
-func (p *Processor) drop(ctx context.Context, lane Lane, g *group, now time.Time) {
-	g.keep(func(inq *schemas.Inquiry) bool {
-		unfit, reason, detail := p.unfit(lane, inq, now)
+func (p *Processor) drop(ctx context.Context, h handling, g *group, now time.Time) {
+	g.keep(func(req *inflight.Request) bool {
+		unfit, reason, detail := p.unfit(req, now)
 		if reason != "" {
-			p.bury(ctx, lane, inq, p.newDeadLetter(inq, reason, detail, g))
+			p.bury(ctx, h, req, p.newDeadLetter(req, reason, detail, g))
 		}
 		return !unfit
 	})
 }
 
 // refuse buries the records of lane 0.
-func (p *Processor) refuse(ctx context.Context, lane Lane) {
-	all := func(*schemas.Inquiry) bool { return true }
-	for _, inq := range lane.Take(nil, all) {
-		p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInvalidRequest, inq.Err.Error(), nil))
+func (p *Processor) refuse(ctx context.Context, h handling) {
+	all := h.lane.Take(nil, func(*inflight.Request) bool { return true })
+	h.progress.Took(all)
+	for _, req := range all {
+		p.bury(ctx, h, req, p.newDeadLetter(req, schemas.ReasonInvalidRequest, req.Err.Error(), nil))
 	}
 }
 
 // recover turns a panic into dead letters, so that a record that provokes one cannot do so for ever.
-func (p *Processor) recover(ctx context.Context, lane Lane, g *group) {
+func (p *Processor) recover(ctx context.Context, h handling, g *group) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
 	p.log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).Int("requests", len(g.requests)).Msg("a panic while handling requests")
-	for _, inq := range g.requests {
-		p.bury(ctx, lane, inq, p.newDeadLetter(inq, schemas.ReasonInternalError, "the service failed while handling this request; its log has the details", g))
+	for _, req := range g.requests {
+		p.bury(ctx, h, req, p.newDeadLetter(req, schemas.ReasonInternalError, "the service failed while handling this request; its log has the details", g))
 	}
 }

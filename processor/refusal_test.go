@@ -49,8 +49,8 @@ func TestOneContractInAHundredIsRefused(t *testing.T) {
 		w.run(3000, 100, 0)
 		settled := w.await(3000, time.Minute)
 		for _, s := range settled {
-			if want := s.inq.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
-				t.Fatalf("contract %d: %s", s.inq.Request.ContractID, describe(s.out))
+			if want := s.req.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
+				t.Fatalf("contract %d: %s", s.req.Request.ContractID, describe(s.out))
 			}
 		}
 		calls := 0
@@ -79,8 +79,8 @@ func TestOneContractInAHundredIsRefused(t *testing.T) {
 		wantNoDeadLetters(t, w.outcomes()[3000:])
 		expired.Store(false)
 		for _, s := range w.await(3100, 10*time.Minute)[3000:] {
-			if want := s.inq.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
-				t.Errorf("contract %d, afterwards: %s", s.inq.Request.ContractID, describe(s.out))
+			if want := s.req.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
+				t.Errorf("contract %d, afterwards: %s", s.req.Request.ContractID, describe(s.out))
 			}
 			if d := s.out.DeadLetter; d != nil && !strings.HasPrefix(d.Detail, "cms: refused, status ") {
 				t.Errorf("the detail is %q, and nothing halts", d.Detail)
@@ -218,18 +218,18 @@ func TestEvidenceKnowsNoSteps(t *testing.T) {
 		now := time.Now()
 		e := evidence{start: now}
 		e.answered(now.Add(time.Second))
-		inq := request(1, 1)
+		req := request(1, 1)
 		for i := range 5 {
-			e.count(inq, cmsclient.Transient, stepped.Time(now.Add(time.Duration(2+i)*time.Second), by))
+			e.count(req, cmsclient.Transient, stepped.Time(now.Add(time.Duration(2+i)*time.Second), by))
 		}
-		if inq.Counted != 1 {
-			t.Errorf("stepped by %v: %d of 5 failures count, though nobody was answered between them", by, inq.Counted)
+		if req.Counted != 1 {
+			t.Errorf("stepped by %v: %d of 5 failures count, though nobody was answered between them", by, req.Counted)
 		}
-		if act, _ := decide(failure{class: cmsclient.Transient, counted: inq.Counted, maxAttempts: 5, breakerClosed: true}); act != retry {
+		if act, _ := decide(failure{class: cmsclient.Transient, counted: req.Counted, maxAttempts: 5, breakerClosed: true}); act != retry {
 			t.Errorf("stepped by %v: %v", by, act)
 		}
 		e.answered(stepped.Time(now.Add(7*time.Second), by))
-		if e.count(inq, cmsclient.Transient, stepped.Time(now.Add(8*time.Second), by)); inq.Counted != 2 {
+		if e.count(req, cmsclient.Transient, stepped.Time(now.Add(8*time.Second), by)); req.Counted != 2 {
 			t.Errorf("stepped by %v: an answer since the last failure, and it does not count", by)
 		}
 	}

@@ -22,14 +22,14 @@ func retryAfter(err error) time.Duration {
 const longPause = time.Second
 
 // wait pauses, but not past the deadline. It is false when ctx ended.
-func (p *Processor) wait(ctx context.Context, lane Lane, d time.Duration, deadline time.Time) (went bool) {
+func (p *Processor) wait(ctx context.Context, h handling, d time.Duration, deadline time.Time) (went bool) {
 	if !deadline.IsZero() {
 		d = max(0, min(d, time.Until(deadline)))
 	}
 	if d < longPause {
 		return pause(ctx, d)
 	}
-	lane.StepAside(ctx, func() { went = pause(ctx, d) })
+	h.stepAside(ctx, func() { went = pause(ctx, d) })
 	return went
 }
 

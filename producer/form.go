@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -13,7 +14,7 @@ import (
 
 // source is what a message was made of, so that it can be made again in another form: a dead letter, or a result.
 type source struct {
-	inq    *schemas.Inquiry
+	req    *inflight.Request
 	letter *schemas.DeadLetter
 	result *schemas.Result
 }
@@ -83,13 +84,13 @@ func nextTime(t timing, at time.Time) (timing, time.Time) {
 func (o *Outcomes) keyed(e *entry, topic string) (entry, string, bool) {
 	next := *e
 	switch {
-	case e.record.Key != nil || e.inq == nil:
+	case e.record.Key != nil || e.req == nil:
 		return next, topic, false
 	case e.letter != nil:
 		next.form.without.Keyed = true
 		next.remake(o.Origin)
 	default:
-		next.record.Key = []byte(e.inq.Record.String())
+		next.record.Key = []byte(e.req.Record.String())
 		next.size = kafkawire.RecordSize(&next.record)
 	}
 	return next, topic, true
@@ -132,16 +133,16 @@ func (o *Outcomes) insteadOf(e *entry) (entry, string, bool) {
 	if r.Outcome == schemas.OutcomeFailed {
 		return *e, "", true
 	}
-	inq := e.inq
+	req := e.req
 	letter := &schemas.DeadLetter{
-		Record: inq.Record, Reason: schemas.ReasonResultTooLarge, RequestID: inq.Request.ID,
+		Record: &req.Record, Reason: schemas.ReasonResultTooLarge, RequestID: req.Request.ID,
 		Detail: fmt.Sprintf("the result, of %d bytes, is larger than %s takes (it repeats the key of the request, of %d bytes): "+
-			"raise max.message.bytes of that topic, then replay", e.size, o.Results, len(inq.Record.Key)),
-		Attempts: max(1, inq.Attempts), FirstFailure: inq.FirstFailure, LastFailure: inq.LastFailure,
+			"raise max.message.bytes of that topic, then replay", e.size, o.Results, len(req.Record.Key)),
+		Attempts: max(1, req.Attempts), FirstFailure: req.FirstFailure, LastFailure: req.LastFailure,
 		CorrelationID: r.CorrelationID, CMSCorrelationID: r.CMSCorrelationID, DecidedAt: time.Now(),
 	}
 	next := newEntry(letter.Message(o.Origin), e.ack)
-	next.source = source{inq: inq, letter: letter}
+	next.source = source{req: req, letter: letter}
 	next.at = e.at
 	return next, o.DeadLetters, true
 }
@@ -154,7 +155,7 @@ func (e *entry) asIs(origin schemas.Origin) entry {
 	case e.letter != nil:
 		next.remake(origin)
 	case e.result != nil:
-		next.record = recordOf(e.result.Message(e.inq.Record.Key))
+		next.record = recordOf(e.result.Message(e.req.Record.Key))
 		next.size = kafkawire.RecordSize(&next.record)
 	}
 	return next

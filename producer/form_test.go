@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -51,7 +52,7 @@ func TestReformLosesLeast(t *testing.T) {
 		rec := drawRequest(t)
 		limit := rapid.IntRange(200, 40_000).Draw(t, "limit")
 		d := &schemas.DeadLetter{Record: rec, Reason: schemas.ReasonInvalidRequest, Detail: "value: is no JSON", DecidedAt: time.Now()}
-		e := outcomes.letter(&schemas.Inquiry{Record: rec}, d, nil)
+		e := outcomes.letter(&inflight.Request{Record: *rec}, d)
 		whole := e.encodedSize()
 		want, fits := firstFit(e, outcomes.Origin, limit)
 		tries := 0
@@ -108,23 +109,23 @@ func firstFit(e entry, origin schemas.Origin, limit int) (form, bool) {
 func TestReformOfAResult(t *testing.T) {
 	t.Parallel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters"}
-	inq := &schemas.Inquiry{Attempts: 1, Request: schemas.Request{ID: "r-1"},
-		Record: &schemas.Record{Position: schemas.Position{Topic: "requests", Partition: 3, Offset: 7}, Key: bytes.Repeat([]byte("k"), 5000)}}
+	req := &inflight.Request{Attempts: 1, Request: schemas.Request{ID: "r-1"},
+		Record: schemas.Record{Position: schemas.Position{Topic: "requests", Partition: 3, Offset: 7}, Key: bytes.Repeat([]byte("k"), 5000)}}
 	refuse := func(e entry, topic string) (entry, string, bool) {
 		return outcomes.reform(&e, topic, e.encodedSize(), time.Now(), fmt.Errorf("writing: %w", kafka.MessageSizeTooLarge))
 	}
-	e := outcomes.result(inq, &schemas.Result{RequestID: "r-1", ContractID: 1, Outcome: schemas.OutcomeComplete}, nil)
+	e := outcomes.result(req, &schemas.Result{RequestID: "r-1", ContractID: 1, Outcome: schemas.OutcomeComplete})
 	e, topic, ok := refuse(e, "results")
 	if !ok || topic != "results" || !e.form.compressed {
 		t.Fatalf("first in %s as %+v (%t)", topic, e.form, ok)
 	}
 	e, topic, ok = refuse(e, "results")
 	info := schemas.ReadDeadLetter(&schemas.Record{Headers: e.record.Headers})
-	if !ok || topic != "deadletters" || info.Reason != schemas.ReasonResultTooLarge || info.Source != inq.Record.Position ||
-		info.RequestID != "r-1" || info.Omission != nil || !bytes.Equal(e.record.Key, inq.Record.Key) {
+	if !ok || topic != "deadletters" || info.Reason != schemas.ReasonResultTooLarge || info.Source != req.Record.Position ||
+		info.RequestID != "r-1" || info.Omission != nil || !bytes.Equal(e.record.Key, req.Record.Key) {
 		t.Errorf("then in %s: %+v", topic, info)
 	}
-	e = outcomes.result(inq, &schemas.Result{Outcome: schemas.OutcomeFailed}, nil)
+	e = outcomes.result(req, &schemas.Result{Outcome: schemas.OutcomeFailed})
 	e.form.plain = true
 	if _, topic, ok := refuse(e, "results"); topic != "" || !ok {
 		t.Errorf("a failure goes to %q (%t)", topic, ok)
@@ -136,10 +137,10 @@ func TestReformByCode(t *testing.T) {
 	t.Parallel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters"}
 	at := schemas.Position{Topic: "requests", Partition: 3, Offset: 7}
-	inq := &schemas.Inquiry{Record: &schemas.Record{Position: at, Value: []byte("x")}}
+	req := &inflight.Request{Record: schemas.Record{Position: at, Value: []byte("x")}}
 	own := time.Now().Add(-time.Hour)
 	letter := func() entry {
-		return outcomes.letter(inq, &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonExpired, DecidedAt: own}, nil)
+		return outcomes.letter(req, &schemas.DeadLetter{Record: &req.Record, Reason: schemas.ReasonExpired, DecidedAt: own})
 	}
 	step := func(e *entry, err error, encoded time.Time) bool {
 		next, topic, ok := outcomes.reform(e, "deadletters", e.encodedSize(), encoded, err)

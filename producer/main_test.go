@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
@@ -104,6 +105,20 @@ func (a ack) Acknowledged() {
 func newAcks() *acks { return &acks{count: map[string]int{}} }
 
 func (a *acks) of(name string) Ack { return ack{a, name} }
+
+// with has the acknowledgements of a request counted.
+func (a *acks) with(req *inflight.Request, name string) *inflight.Request {
+	req.Slot = acknowledged{ack: ack{a, name}}
+	return req
+}
+
+// acknowledged is a slot that takes acknowledgements and nothing else.
+type acknowledged struct {
+	inflight.Slot
+	ack ack
+}
+
+func (a acknowledged) Acknowledged() { a.ack.Acknowledged() }
 
 // wait returns when there are n acknowledgements.
 func (a *acks) wait(tb testing.TB, n int) {

@@ -3,6 +3,7 @@ package producer
 import (
 	"context"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -17,30 +18,30 @@ type Outcomes struct {
 // Topics are the topics that the Producer has to be made for.
 func (o Outcomes) Topics() []string { return []string{o.Results, o.DeadLetters} }
 
-// Write queues the outcome of one record: its result, its dead letter, or both. ack is called once for each of them. On an
-// error at least one of them was not queued, so the record is not acknowledged in full.
+// Write queues the outcome of one request: its result, its dead letter, or both, and acknowledges the request once for each
+// of them that is in the log. On an error at least one of them was not queued, so the request is not acknowledged in full.
 //
 // A dead letter goes to the partition of its source's number, so that those of one partition stay together and in order.
-func (o Outcomes) Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, ack Ack) error {
+func (o Outcomes) Write(ctx context.Context, req *inflight.Request, out schemas.Outcome) error {
 	if out.DeadLetter != nil {
-		if err := o.Producer.write(ctx, o.DeadLetters, inq.Record.Partition, o.letter(inq, out.DeadLetter, ack)); err != nil {
+		if err := o.Producer.write(ctx, o.DeadLetters, req.Record.Partition, o.letter(req, out.DeadLetter)); err != nil {
 			return err
 		}
 	}
 	if out.Result != nil {
-		return o.Producer.write(ctx, o.Results, Keyed, o.result(inq, out.Result, ack))
+		return o.Producer.write(ctx, o.Results, Keyed, o.result(req, out.Result))
 	}
 	return nil
 }
 
-func (o Outcomes) letter(inq *schemas.Inquiry, d *schemas.DeadLetter, ack Ack) entry {
-	e := newEntry(d.Message(o.Origin), ack)
-	e.source = source{inq: inq, letter: d}
+func (o Outcomes) letter(req *inflight.Request, d *schemas.DeadLetter) entry {
+	e := newEntry(d.Message(o.Origin), req)
+	e.source = source{req: req, letter: d}
 	return e
 }
 
-func (o Outcomes) result(inq *schemas.Inquiry, r *schemas.Result, ack Ack) entry {
-	e := newEntry(r.Message(inq.Record.Key), ack)
-	e.source = source{inq: inq, result: r}
+func (o Outcomes) result(req *inflight.Request, r *schemas.Result) entry {
+	e := newEntry(r.Message(req.Record.Key), req)
+	e.source = source{req: req, result: r}
 	return e
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
@@ -138,27 +139,27 @@ func TestOutcomes(t *testing.T) {
 	o := Outcomes{Results: results, DeadLetters: deadLetters, Origin: schemas.Origin{Group: "g", Instance: "i", Version: "v"}}
 	p, _ := start(t, broker.Brokers(), Config{Topics: o.Topics()})
 	o.Producer = p
-	inquiry := func(partition int32, offset int64) *schemas.Inquiry {
-		return &schemas.Inquiry{Record: &schemas.Record{
+	request := func(partition int32, offset int64) *inflight.Request {
+		return &inflight.Request{Record: schemas.Record{
 			Position: schemas.Position{Topic: "requests", Partition: partition, Offset: offset}, Key: []byte("foobar"), Value: []byte("body"),
 		}}
 	}
-	letter := func(i *schemas.Inquiry) *schemas.DeadLetter {
-		return &schemas.DeadLetter{Record: i.Record, Reason: schemas.ReasonExpired, RequestID: "r", DecidedAt: time.Now()}
+	letter := func(i *inflight.Request) *schemas.DeadLetter {
+		return &schemas.DeadLetter{Record: &i.Record, Reason: schemas.ReasonExpired, RequestID: "r", DecidedAt: time.Now()}
 	}
 	result := &schemas.Result{RequestID: "r", ContractID: 70001, Outcome: schemas.OutcomeFailed, RetrievedAt: time.Now(), Reason: schemas.ReasonExpired}
 	a := newAcks()
 	for name, w := range map[string]struct {
-		inq *schemas.Inquiry
-		out func(*schemas.Inquiry) schemas.Outcome
+		req *inflight.Request
+		out func(*inflight.Request) schemas.Outcome
 	}{
-		"result": {inquiry(0, 1), func(*schemas.Inquiry) schemas.Outcome { return schemas.Outcome{Result: result} }},
-		"letter": {inquiry(5, 2), func(i *schemas.Inquiry) schemas.Outcome { return schemas.Outcome{DeadLetter: letter(i)} }},
-		"both": {inquiry(4, 3), func(i *schemas.Inquiry) schemas.Outcome {
+		"result": {request(0, 1), func(*inflight.Request) schemas.Outcome { return schemas.Outcome{Result: result} }},
+		"letter": {request(5, 2), func(i *inflight.Request) schemas.Outcome { return schemas.Outcome{DeadLetter: letter(i)} }},
+		"both": {request(4, 3), func(i *inflight.Request) schemas.Outcome {
 			return schemas.Outcome{Result: result, DeadLetter: letter(i)}
 		}},
 	} {
-		if err := o.Write(deadline(t), w.inq, w.out(w.inq), a.of(name)); err != nil {
+		if err := o.Write(deadline(t), a.with(w.req, name), w.out(w.req)); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}

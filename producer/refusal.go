@@ -76,14 +76,14 @@ const movedText = "a result is larger than its topic takes, compressed too: its 
 // move hands the one message of the batch on to another topic, or leaves it out where that is none of ours.
 func (p *Producer) move(q *queue, next entry, topic string, err error) {
 	e := &q.entries[0]
-	p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Stringer("request", e.inq.Record.Position).
+	p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Stringer("request", e.req.Record.Position).
 		Int("bytes", e.size).Str("fix", kafkawire.Fix(err)).Msg(movedText)
 	p.mu.Lock()
 	to := p.topics[topic]
 	p.buffered -= e.size
 	if to != nil {
 		// Later outcomes of the same source partition may be there already: its dead letters have no order among contracts.
-		p.enqueue(message{to, e.inq.Record.Partition, next})
+		p.enqueue(message{to, e.req.Record.Partition, next})
 	}
 	p.advance()
 	if p.buffered == 0 {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
@@ -18,30 +19,31 @@ import (
 )
 
 // deliveries write one outcome after the other, in both ways, and return when all of them are in the log.
-var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, requests string, inq []*schemas.Inquiry, out []schemas.Outcome){
-	"at-least-once": func(t *testing.T, brokers []string, o Outcomes, _ string, inq []*schemas.Inquiry, out []schemas.Outcome) {
+var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, requests string, req []*inflight.Request, out []schemas.Outcome){
+	"at-least-once": func(t *testing.T, brokers []string, o Outcomes, _ string, req []*inflight.Request, out []schemas.Outcome) {
 		p, _ := start(t, brokers, Config{Topics: o.Topics(), Outcomes: o})
 		o.Producer = p
 		a := newAcks()
-		for i := range inq {
-			if err := o.Write(deadline(t), inq[i], out[i], a.of(fmt.Sprint(i))); err != nil {
+		for i := range req {
+			if err := o.Write(deadline(t), a.with(req[i], fmt.Sprint(i)), out[i]); err != nil {
 				t.Fatal(err)
 			}
 		}
-		a.wait(t, len(inq))
-		a.once(t, len(inq))
+		a.wait(t, len(req))
+		a.once(t, len(req))
 		if s := p.Status(); s.Failing != nil || s.Buffered != 0 {
 			t.Errorf("afterwards: %+v", s)
 		}
 	},
-	"exactly-once": func(t *testing.T, brokers []string, o Outcomes, requests string, inq []*schemas.Inquiry, out []schemas.Outcome) {
+	"exactly-once": func(t *testing.T, brokers []string, o Outcomes, requests string, req []*inflight.Request, out []schemas.Outcome) {
 		b := transactions(t, brokers, requests, o.Results, o.DeadLetters, "a", nil)
-		for i := range inq {
-			if err := b.Write(deadline(t), inq[i], out[i], &place{offset: inq[i].Record.Offset}); err != nil {
+		for i := range req {
+			req[i].Slot = &slot{offset: req[i].Record.Offset}
+			if err := b.Write(deadline(t), req[i], out[i]); err != nil {
 				t.Fatal(err)
 			}
 		}
-		b.mustCommit(map[int32]int64{0: int64(len(inq))}) // at once, without a failed one before it
+		b.mustCommit(map[int32]int64{0: int64(len(req))}) // at once, without a failed one before it
 		if n := len(b.obs.seen()); n > 2*len(losses) {
 			t.Errorf("%d tries were refused", n)
 		}
@@ -108,14 +110,14 @@ func TestWhateverComesInComesOut(t *testing.T) {
 			t.Run(name+", "+delivery, func(t *testing.T) {
 				requests := broker.Topic(t, 1)
 				o := Outcomes{Results: broker.Topic(t, 1, c.results...), DeadLetters: broker.Topic(t, 1, c.dead...)}
-				var inq []*schemas.Inquiry
+				var req []*inflight.Request
 				var out []schemas.Outcome
 				for i := range int64(4) { // the second one is it; the others are behind and before it
 					rec := &schemas.Record{Position: schemas.Position{Topic: requests, Offset: i}, Key: []byte("k"), Value: fmt.Append(nil, i)}
 					if i == 1 {
 						rec.Key, rec.Value = c.key, c.value
 					}
-					inq = append(inq, &schemas.Inquiry{Record: rec, Request: schemas.Request{ID: fmt.Sprint(i)}})
+					req = append(req, &inflight.Request{Record: *rec, Request: schemas.Request{ID: fmt.Sprint(i)}})
 					d := &schemas.DeadLetter{Record: rec, Reason: schemas.ReasonInvalidRequest, DecidedAt: time.Now()}
 					if i == 1 && len(c.dead) > 0 && strings.Contains(c.dead[0], "timestamp") {
 						d.DecidedAt = time.Now().Add(-time.Hour)
@@ -127,7 +129,7 @@ func TestWhateverComesInComesOut(t *testing.T) {
 					}
 					out = append(out, schemas.Outcome{DeadLetter: d})
 				}
-				deliver(t, broker.Brokers(), o, requests, inq, out)
+				deliver(t, broker.Brokers(), o, requests, req, out)
 				letters := broker.ReadAll(t, o.DeadLetters)
 				if got := len(letters) + len(broker.ReadAll(t, o.Results)); got != 4 {
 					t.Fatalf("%d outcomes, want 4", got)
@@ -169,7 +171,7 @@ func TestEveryAnswerToProduce(t *testing.T) {
 				letter := func(partition int32, a *acks) {
 					rec := &schemas.Record{Position: schemas.Position{Topic: "requests", Partition: partition}, Value: []byte("v")}
 					out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: rec, Reason: schemas.ReasonExpired, DecidedAt: time.Now()}}
-					if err := o.Write(deadline(t), &schemas.Inquiry{Record: rec}, out, a.of("it")); err != nil {
+					if err := o.Write(deadline(t), a.with(&inflight.Request{Record: *rec}, "it"), out); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -58,11 +59,11 @@ func (c *slowConn) Write(b []byte) (int, error) {
 }
 
 // letterOf is a dead letter of so many bytes.
-func letterOf(b *books, partition int32, offset int64, size int) (*schemas.Inquiry, schemas.Outcome) {
-	inq, _ := b.result(partition, offset)
-	name := inq.Record.String()
-	inq.Record.Value = fmt.Appendf(nil, "%s%*s", name, max(0, size-len(name)), "")
-	return inq, schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
+func letterOf(b *books, partition int32, offset int64, size int) (*inflight.Request, schemas.Outcome) {
+	req, _ := b.result(partition, offset)
+	name := req.Record.String()
+	req.Record.Value = fmt.Appendf(nil, "%s%*s", name, max(0, size-len(name)), "")
+	return req, schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, Reason: schemas.ReasonInvalidRequest}}
 }
 
 // More is kept than the line carries within the transaction's timeout, and one outcome of it is larger than what goes into
@@ -82,8 +83,8 @@ func TestTransactionsOnASlowLine(t *testing.T) {
 			if p == 2 && offset == 5 {
 				n = 600 << 10
 			}
-			inq, out := letterOf(b, p, offset, n)
-			if err := b.Write(deadline(t), inq, out, &place{offset: offset}); err != nil {
+			req, out := letterOf(b, p, offset, n)
+			if err := b.Write(deadline(t), req, out); err != nil {
 				t.Fatal(err)
 			}
 			kept++

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -36,21 +37,6 @@ const (
 
 // Offsets are what a group commits, by partition.
 type Offsets = map[int32]kafkawire.OffsetAndMetadata
-
-// Place is where an outcome's record stands in its partition. Its methods must not block.
-type Place = interface {
-	Ack
-	// Next says that every record before it has been delivered.
-	Next() bool
-	// Live says that the partition is still ours.
-	Live() bool
-	// Committed is called once if its offset is committed, and its outcome with it.
-	Committed()
-	// Behind is what to commit when this record is the last one that is done.
-	Behind() kafkawire.OffsetAndMetadata
-	// About says whether a commit was counted in the log that the record stands in, and not in one of the topic's name from before.
-	About(committed kafkawire.OffsetAndMetadata) bool
-}
 
 // Transactions writes outcomes and the offsets of their records in one transaction (KIP-98, KIP-447): a reader with
 // isolation.level=read_committed sees each once. Write keeps an outcome in memory; Commit makes a transaction of those
@@ -118,20 +104,18 @@ func NewTransactions(ctx context.Context, cfg TransactionConfig, outcomes Outcom
 	return t, nil
 }
 
-// Write keeps the outcome of one record until its offset is committed, and acknowledges it at once, each of its messages.
+// Write keeps the outcome of one request until its offset is committed, and says at once that it is pending.
 // It fails only when ctx ends while the buffer is full; nothing is kept then. An outcome whose partition was given back is
-// acknowledged and forgotten: the next owner answers the record.
-func (t *Transactions) Write(ctx context.Context, inq *schemas.Inquiry, out schemas.Outcome, place Place) error {
-	k := &kept{Position: inq.Record.Position, place: place, messages: t.address(inq, out, place), since: time.Now()}
+// said to be pending and forgotten: the next owner answers the request.
+func (t *Transactions) Write(ctx context.Context, req *inflight.Request, out schemas.Outcome) error {
+	k := &kept{req: req, Position: req.Record.Position, messages: t.address(req, out), since: time.Now()}
 	for i := range k.messages {
 		k.size += k.messages[i].entry.size
 	}
 	if err := t.admit(ctx, k); err != nil {
 		return fmt.Errorf("keeping the outcome of %s: %w", k.Position, err)
 	}
-	for range k.messages {
-		place.Acknowledged()
-	}
+	req.Pending()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.advance() // another one may be its partition's next now
@@ -139,13 +123,13 @@ func (t *Transactions) Write(ctx context.Context, inq *schemas.Inquiry, out sche
 }
 
 // address is what Outcomes.Write does, for messages that are not sent yet.
-func (t *Transactions) address(inq *schemas.Inquiry, out schemas.Outcome, place Place) []addressed {
+func (t *Transactions) address(req *inflight.Request, out schemas.Outcome) []addressed {
 	var messages []addressed
 	if out.DeadLetter != nil {
-		messages = append(messages, addressed{t.outcomes.DeadLetters, inq.Record.Partition, t.outcomes.letter(inq, out.DeadLetter, place)})
+		messages = append(messages, addressed{t.outcomes.DeadLetters, req.Record.Partition, t.outcomes.letter(req, out.DeadLetter)})
 	}
 	if out.Result != nil {
-		messages = append(messages, addressed{t.outcomes.Results, Keyed, t.outcomes.result(inq, out.Result, place)})
+		messages = append(messages, addressed{t.outcomes.Results, Keyed, t.outcomes.result(req, out.Result)})
 	}
 	return messages
 }
@@ -174,7 +158,7 @@ func (t *Transactions) advance() {
 
 // keep requires mu.
 func (t *Transactions) keep(k *kept) {
-	if k.place.Live() {
+	if k.req.Owned() {
 		t.kept.add(k)
 	}
 }
@@ -188,7 +172,7 @@ func (t *Transactions) room(k *kept) bool {
 // or nothing would ever be committed. So a partition's next one does, unless an earlier one is here already: then a commit
 // makes room. That is one outcome a partition beyond the bound. One whose partition was given back takes no room.
 func (t *Transactions) exempt(k *kept) bool {
-	return !k.place.Live() || k.place.Next() && len(t.kept.below(k.Partition, k.Offset)) == 0
+	return !k.req.Owned() || k.req.First() && len(t.kept.below(k.Partition, k.Offset)) == 0
 }
 
 // note keeps for Status why commits fail; nil: they do not.
@@ -208,8 +192,8 @@ func (t *Transactions) drop(below Offsets) {
 	for partition, offset := range below {
 		t.kept.drop(partition, func(k *kept) bool {
 			gone := k.Offset < offset.Offset
-			if gone && k.place.Live() {
-				k.place.Committed()
+			if gone && k.req.Owned() {
+				k.req.Committed()
 			}
 			return gone
 		})
@@ -217,7 +201,7 @@ func (t *Transactions) drop(below Offsets) {
 	t.advance()
 }
 
-// Revoked forgets the outcomes of partitions that have been given back (their Place is not Live any more).
+// Revoked forgets the outcomes of partitions that have been given back (they are not owned any more).
 func (t *Transactions) Revoked() {
 	t.committing.Lock()
 	clear(t.stored) // others commit now
@@ -225,7 +209,7 @@ func (t *Transactions) Revoked() {
 	t.committing.Unlock()
 	t.mu.Lock()
 	for _, partition := range slices.Collect(maps.Keys(t.kept.partitions)) {
-		t.kept.drop(partition, func(k *kept) bool { return !k.place.Live() })
+		t.kept.drop(partition, func(k *kept) bool { return !k.req.Owned() })
 	}
 	t.advance()
 	t.mu.Unlock()
@@ -238,7 +222,7 @@ func (t *Transactions) live() []int32 {
 	defer t.mu.Unlock()
 	var partitions []int32
 	for partition, list := range t.kept.partitions {
-		if slices.ContainsFunc(list, func(k *kept) bool { return k.place.Live() }) {
+		if slices.ContainsFunc(list, func(k *kept) bool { return k.req.Owned() }) {
 			partitions = append(partitions, partition)
 		}
 	}

@@ -22,8 +22,8 @@ func BenchmarkTransaction(b *testing.B) {
 			for b.Loop() {
 				for i := range records {
 					p := int32(i % 12)
-					inq, out := t.result(p, at[p])
-					if err := t.Write(b.Context(), inq, out, &place{}); err != nil {
+					req, out := t.result(p, at[p])
+					if err := t.Write(b.Context(), req, out); err != nil {
 						b.Fatal(err)
 					}
 					at[p]++

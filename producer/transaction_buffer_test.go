@@ -25,10 +25,11 @@ func tight(t *testing.T) *books {
 }
 
 // later writes from a goroutine of its own; the error comes through the channel.
-func (b *books) later(ctx context.Context, partition int32, offset int64, p *place) chan error {
+func (b *books) later(ctx context.Context, partition int32, offset int64, p *slot) chan error {
 	done := make(chan error, 1)
-	inq, out := b.result(partition, offset)
-	go func() { done <- b.Write(ctx, inq, out, p) }()
+	req, out := b.result(partition, offset)
+	req.Slot = p
+	go func() { done <- b.Write(ctx, req, out) }()
 	return done
 }
 
@@ -51,12 +52,12 @@ func (b *books) blocked(done chan error) {
 func TestTransactionBufferBlocks(t *testing.T) {
 	t.Parallel()
 	b := tight(t)
-	p := &place{}
+	p := &slot{}
 	done := b.later(t.Context(), 0, 14, p)
 	b.blocked(done)
 	b.mustCommit(map[int32]int64{0: 11})
-	if err := <-done; err != nil || p.acked.Load() != 1 {
-		t.Errorf("%v, %d acknowledgements", err, p.acked.Load())
+	if err := <-done; err != nil || p.pending.Load() != 1 {
+		t.Errorf("%v, %d times said to be pending", err, p.pending.Load())
 	}
 	b.mustCommit(map[int32]int64{0: 15})
 	if s := b.Status(); s.Buffered != 0 {
@@ -69,19 +70,19 @@ func TestTransactionBufferBlocks(t *testing.T) {
 func TestTransactionBufferLetsTheNextIn(t *testing.T) {
 	t.Parallel()
 	b := tight(t)
-	var before, next, after place // 10 to 13 are here; 9 is what they wait for
-	next.next.Store(true)
+	var before, next, after slot // 10 to 13 are here; 9 is what they wait for
+	next.first.Store(true)
 	waiting := b.later(t.Context(), 0, 9, &next)
 	if err := <-waiting; err != nil {
 		t.Fatal(err)
 	}
 	over := b.Status().Buffered
-	after.next.Store(true)
+	after.first.Store(true)
 	done := b.later(t.Context(), 0, 14, &after) // the next one now, but 9 can be committed
 	b.blocked(done)
 	other := b.later(t.Context(), 1, 0, &before) // another partition's, which waits for an earlier one
 	b.blocked(other)
-	before.next.Store(true) // the earlier one was let in meanwhile: its own Write tells
+	before.first.Store(true) // the earlier one was let in meanwhile: its own Write tells
 	b.write(2, 0, 0)
 	b.drop(nil)
 	if err := <-other; err != nil {
@@ -101,16 +102,17 @@ func TestTransactionBufferLetsTheNextIn(t *testing.T) {
 func TestAcknowledgementWakesTheNext(t *testing.T) {
 	t.Parallel()
 	b := tight(t)
-	second := &place{}
+	second := &slot{}
 	done := b.later(t.Context(), 1, 1, second)
 	b.blocked(done)
-	third := &place{}
+	third := &slot{}
 	last := b.later(t.Context(), 2, 1, third)
 	b.blocked(last)
 	first := &chained{then: second}
-	first.next.Store(true)
-	inq, out := b.result(1, 0)
-	if err := b.Write(deadline(t), inq, out, first); err != nil {
+	first.first.Store(true)
+	req, out := b.result(1, 0)
+	req.Slot = first
+	if err := b.Write(deadline(t), req, out); err != nil {
 		t.Fatal(err)
 	}
 	b.blocked(done) // 1/0 is here: a commit makes room
@@ -119,11 +121,12 @@ func TestAcknowledgementWakesTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.blocked(last)
-	third.next.Store(true)
+	third.first.Store(true)
 	chainedTo := &chained{then: third}
-	chainedTo.next.Store(true)
-	inq, out = b.result(3, 0)
-	if err := b.Write(deadline(t), inq, out, chainedTo); err != nil { // another partition's: its acknowledgement tells
+	chainedTo.first.Store(true)
+	req, out = b.result(3, 0)
+	req.Slot = chainedTo
+	if err := b.Write(deadline(t), req, out); err != nil { // another partition's: its acknowledgement tells
 		t.Fatal(err)
 	}
 	if err := <-last; err != nil {
@@ -131,15 +134,15 @@ func TestAcknowledgementWakesTheNext(t *testing.T) {
 	}
 }
 
-// chained makes another place the next one when it is acknowledged.
+// chained makes another slot the first one when it is pending.
 type chained struct {
-	place
-	then *place
+	slot
+	then *slot
 }
 
-func (c *chained) Acknowledged() {
-	c.place.Acknowledged()
-	c.then.next.Store(true)
+func (c *chained) Pending() {
+	c.slot.Pending()
+	c.then.first.Store(true)
 }
 
 // What is kept for partitions that were given back is forgotten, and what waits to be kept for them is let go.
@@ -147,10 +150,11 @@ func TestTransactionsForgetWhatIsRevoked(t *testing.T) {
 	t.Parallel()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
-	gone, stays := &place{}, &place{}
+	gone, stays := &slot{}, &slot{}
 	for offset := range int64(4) {
-		inq, out := b.result(1, offset)
-		if err := b.Write(deadline(t), inq, out, gone); err != nil {
+		req, out := b.result(1, offset)
+		req.Slot = gone
+		if err := b.Write(deadline(t), req, out); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -166,8 +170,8 @@ func TestTransactionsForgetWhatIsRevoked(t *testing.T) {
 		}
 	}
 	late := b.later(t.Context(), 1, 5, gone) // it was on its way
-	if err := <-late; err != nil || gone.acked.Load() != 6 {
-		t.Errorf("%v; %d acknowledgements of 6", err, gone.acked.Load())
+	if err := <-late; err != nil || gone.pending.Load() != 6 {
+		t.Errorf("%v; %d of 6 said to be pending", err, gone.pending.Load())
 	}
 	b.mustCommit(map[int32]int64{1: 6, 2: 1}) // granted again: nothing of before comes out
 	b.wantSeen([]string{"requests/0/0", "requests/2/0"})
@@ -178,13 +182,13 @@ func TestTransactionBufferCancelled(t *testing.T) {
 	t.Parallel()
 	b := tight(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	p := &place{}
+	p := &slot{}
 	done := b.later(ctx, 0, 14, p)
 	b.blocked(done)
 	full := b.Status().Buffered
 	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) || p.acked.Load() != 0 {
-		t.Errorf("%v, %d acknowledgements", err, p.acked.Load())
+	if err := <-done; !errors.Is(err, context.Canceled) || p.pending.Load() != 0 {
+		t.Errorf("%v, %d times said to be pending", err, p.pending.Load())
 	}
 	if s := b.Status(); s.Buffered != full {
 		t.Errorf("%d bytes instead of %d", s.Buffered, full)

@@ -129,7 +129,7 @@ func (t *Transactions) gather(asked Offsets) portion {
 			if s.taken == 0 {
 				continue
 			}
-			offset = s.outcomes[s.taken-1].place.Behind()
+			offset = s.outcomes[s.taken-1].req.CommitOffset()
 		}
 		p.offsets[s.partition] = offset
 	}
@@ -258,8 +258,8 @@ func (t *Transactions) settleDoubt(ctx context.Context) error {
 	t.mu.Lock()
 	maps.DeleteFunc(t.stored, func(partition int32, o kafkawire.OffsetAndMetadata) bool {
 		all := t.kept.below(partition, math.MaxInt64)
-		live := slices.IndexFunc(all, func(k *kept) bool { return k.place.Live() })
-		return live >= 0 && !all[live].place.About(o)
+		live := slices.IndexFunc(all, func(k *kept) bool { return k.req.Owned() })
+		return live >= 0 && !all[live].req.SameLog(o)
 	})
 	t.mu.Unlock()
 	t.drop(t.stored)

@@ -64,8 +64,8 @@ func (t *Transactions) move(q *queue, err error) bool {
 
 // origin finds what a message for the topic was loaded from. It requires mu.
 func (t *Transactions) origin(topic string, e *entry) (*kept, *addressed) {
-	for _, k := range t.kept.partitions[e.inq.Record.Partition] {
-		if k.place != e.ack {
+	for _, k := range t.kept.partitions[e.req.Record.Partition] {
+		if k.req != e.req {
 			continue
 		}
 		for i := range k.messages {

@@ -209,7 +209,7 @@ func (t *Transactions) due(ctx context.Context, asked Offsets) (next *hold, p po
 		}
 		next, p = h, portion{offsets: Offsets{partition: offset}, outcomes: all[:min(1, len(all))]}
 		if len(all) > 1 {
-			p.offsets[partition] = all[0].place.Behind()
+			p.offsets[partition] = all[0].req.CommitOffset()
 		}
 	}
 	for _, k := range p.outcomes {

@@ -18,31 +18,30 @@ import (
 // letter is a dead letter of so many bytes, for the record at partition/offset.
 func (b *books) letter(partition int32, offset int64, size int) string {
 	b.tb.Helper()
-	inq, _ := b.result(partition, offset)
-	inq.Record.Value = []byte(inq.Record.String() + strings.Repeat(" ", size))
-	out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
-	if err := b.Write(deadline(b.tb), inq, out, &place{offset: offset}); err != nil {
+	req, _ := b.result(partition, offset)
+	req.Record.Value = []byte(req.Record.String() + strings.Repeat(" ", size))
+	out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, Reason: schemas.ReasonInvalidRequest}}
+	if err := b.Write(deadline(b.tb), req, out); err != nil {
 		b.tb.Fatal(err)
 	}
-	return string(inq.Record.Value)
+	return string(req.Record.Value)
 }
 
 // stubborn is a dead letter that has no other form: it does not compress, and nothing of it may be left out.
 func (b *books) stubborn(partition int32, offset int64, size int) string {
 	b.tb.Helper()
-	inq, _ := b.result(partition, offset)
-	inq.Record.Value = append([]byte(inq.Record.String()), random(b.tb, size, uint64(offset))...)
-	out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
-	p := &place{offset: offset}
-	if err := b.Write(deadline(b.tb), inq, out, p); err != nil {
+	req, _ := b.result(partition, offset)
+	req.Record.Value = append([]byte(req.Record.String()), random(b.tb, size, uint64(offset))...)
+	out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, Reason: schemas.ReasonInvalidRequest}}
+	if err := b.Write(deadline(b.tb), req, out); err != nil {
 		b.tb.Fatal(err)
 	}
 	for _, k := range b.kept.partitions[partition] {
-		if k.place == Place(p) {
+		if k.req == req {
 			k.messages[0].entry.letter = nil
 		}
 	}
-	return string(inq.Record.Value)
+	return string(req.Record.Value)
 }
 
 // due makes the next Commit try again what was too large.
@@ -171,15 +170,16 @@ func TestFailedTransactionsPause(t *testing.T) {
 func TestPlacesAreToldOfTheCommit(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
-	places := []*place{{}, {}, {}, {}}
-	for i, p := range places {
-		inq, out := b.result(0, int64(i))
-		if err := b.Write(deadline(t), inq, out, p); err != nil {
+	slots := []*slot{{}, {}, {}, {}}
+	for i, p := range slots {
+		req, out := b.result(0, int64(i))
+		req.Slot = p
+		if err := b.Write(deadline(t), req, out); err != nil {
 			t.Fatal(err)
 		}
 	}
 	told := func() (list []int32) {
-		for _, p := range places {
+		for _, p := range slots {
 			list = append(list, p.committed.Load())
 		}
 		return list
@@ -189,7 +189,7 @@ func TestPlacesAreToldOfTheCommit(t *testing.T) {
 	}
 	b.mustCommit(map[int32]int64{0: 2})
 	b.mustCommit(map[int32]int64{0: 2})
-	places[3].revoked.Store(true)
+	slots[3].revoked.Store(true)
 	b.mustCommit(map[int32]int64{0: 4})
 	if got := told(); !slices.Equal(got, []int32{1, 1, 1, 0}) {
 		t.Errorf("told %v", got)

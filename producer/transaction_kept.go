@@ -5,13 +5,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 // kept is an outcome that is not committed.
 type kept struct {
 	schemas.Position // of its record
-	place            Place
+	req              *inflight.Request
 	messages         []addressed
 	size             int
 	since            time.Time

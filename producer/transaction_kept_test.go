@@ -6,13 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
 )
 
 func outcomeOf(partition int32, offset int64, size int, since time.Time) *kept {
-	return &kept{Position: schemas.Position{Partition: partition, Offset: offset}, place: &place{offset: offset}, size: size, since: since}
+	return &kept{Position: schemas.Position{Partition: partition, Offset: offset}, req: &inflight.Request{Slot: &slot{offset: offset}}, size: size, since: since}
 }
 
 // However outcomes come in, a partition's are in the order of offsets, and all bytes are counted.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
@@ -18,26 +19,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// place is a record's place that the test moves.
-type place struct {
-	acked, committed atomic.Int32
-	next             atomic.Bool
-	revoked          atomic.Bool
-	offset           int64
+// slot is a request's slot that the test moves.
+type slot struct {
+	inflight.Slot      // nil: transactions want no more than what follows
+	pending, committed atomic.Int32
+	first              atomic.Bool
+	revoked            atomic.Bool
+	offset             int64
 }
 
-func (p *place) Acknowledged() { p.acked.Add(1) }
-func (p *place) Next() bool    { return p.next.Load() }
-func (p *place) Live() bool    { return !p.revoked.Load() }
-func (p *place) Committed()    { p.committed.Add(1) }
+func (p *slot) Pending()    { p.pending.Add(1) }
+func (p *slot) First() bool { return p.first.Load() }
+func (p *slot) Owned() bool { return !p.revoked.Load() }
+func (p *slot) Committed()  { p.committed.Add(1) }
 
 // ofFormerTopic is the metadata of commits that are not about the topic at hand.
 const ofFormerTopic = "former"
 
-func (p *place) About(o kafkawire.OffsetAndMetadata) bool { return o.Metadata != ofFormerTopic }
+func (p *slot) SameLog(o kafkawire.OffsetAndMetadata) bool { return o.Metadata != ofFormerTopic }
 
-// Behind needs the offset where a partition is committed in portions.
-func (p *place) Behind() kafkawire.OffsetAndMetadata {
+// CommitOffset needs the offset where a partition is committed in portions.
+func (p *slot) CommitOffset() kafkawire.OffsetAndMetadata {
 	return kafkawire.OffsetAndMetadata{Offset: p.offset + 1}
 }
 
@@ -86,10 +88,10 @@ func (b *books) again(instance string) *books {
 }
 
 // result is the outcome of the record at partition/offset. Its message is found by its position.
-func (b *books) result(partition int32, offset int64) (*schemas.Inquiry, schemas.Outcome) {
+func (b *books) result(partition int32, offset int64) (*inflight.Request, schemas.Outcome) {
 	at := schemas.Position{Topic: b.requests, Partition: partition, Offset: offset}
-	record := &schemas.Record{Position: at, Key: []byte(strconv.Itoa(int(offset) % 7))}
-	return &schemas.Inquiry{Record: record}, schemas.Outcome{Result: &schemas.Result{
+	record := schemas.Record{Position: at, Key: []byte(strconv.Itoa(int(offset) % 7))}
+	return &inflight.Request{Slot: &slot{offset: offset}, Record: record}, schemas.Outcome{Result: &schemas.Result{
 		Outcome: schemas.OutcomeComplete, Source: at, ContractID: 7, RetrievedAt: time.Now(), // the position is in a header
 	}}
 }
@@ -99,12 +101,13 @@ func (b *books) write(partition int32, from, n int64) []string {
 	b.tb.Helper()
 	var names []string
 	for offset := from; offset < from+n; offset++ {
-		inq, out := b.result(partition, offset)
-		p := &place{offset: offset}
-		if err := b.Write(deadline(b.tb), inq, out, p); err != nil || p.acked.Load() != 1 {
-			b.tb.Fatalf("writing: %v; %d acknowledgements, want 1 at once", err, p.acked.Load())
+		req, out := b.result(partition, offset)
+		p := &slot{offset: offset}
+		req.Slot = p
+		if err := b.Write(deadline(b.tb), req, out); err != nil || p.pending.Load() != 1 {
+			b.tb.Fatalf("writing: %v; said to be pending %d times, want once", err, p.pending.Load())
 		}
-		names = append(names, inq.Record.String())
+		names = append(names, req.Record.String())
 	}
 	return names
 }

@@ -51,15 +51,16 @@ func TestTransactionCarriesWhatIsBelowTheOffsets(t *testing.T) {
 func TestTransactionOfBoth(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
-	inq, out := b.result(2, 40)
-	inq.Record.Value = []byte("the request")
-	out.DeadLetter = &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}
-	p := &place{}
-	if err := b.Write(deadline(t), inq, out, p); err != nil || p.acked.Load() != 2 {
-		t.Fatalf("%v; %d acknowledgements of 2 messages", err, p.acked.Load())
+	req, out := b.result(2, 40)
+	req.Record.Value = []byte("the request")
+	out.DeadLetter = &schemas.DeadLetter{Record: &req.Record, Reason: schemas.ReasonInvalidRequest}
+	p := &slot{}
+	req.Slot = p
+	if err := b.Write(deadline(t), req, out); err != nil || p.pending.Load() != 1 {
+		t.Fatalf("%v; said to be pending %d times, want once for both messages", err, p.pending.Load())
 	}
 	b.mustCommit(map[int32]int64{2: 41})
-	b.wantSeen([]string{inq.Record.String(), "the request"})
+	b.wantSeen([]string{req.Record.String(), "the request"})
 	if ends := kafkatest.Shared(t).EndOffsets(t, b.outcomes.DeadLetters); ends[2] == 0 || ends[0]+ends[1] != 0 {
 		t.Errorf("the dead letters' partitions end at %v", ends)
 	}
@@ -241,13 +242,13 @@ func TestTransactionTooLarge(t *testing.T) {
 	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 1), broker.Topic(t, 1, "max.message.bytes=3000"), "a", nil)
 	write := func(offset int64, size int) string {
-		inq, _ := b.result(0, offset)
-		inq.Record.Value = []byte(strings.Repeat(fmt.Sprint(offset%10), size))
-		out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, Reason: schemas.ReasonInvalidRequest}}
-		if err := b.Write(deadline(t), inq, out, &place{offset: offset}); err != nil {
+		req, _ := b.result(0, offset)
+		req.Record.Value = []byte(strings.Repeat(fmt.Sprint(offset%10), size))
+		out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, Reason: schemas.ReasonInvalidRequest}}
+		if err := b.Write(deadline(t), req, out); err != nil {
 			t.Fatal(err)
 		}
-		return string(inq.Record.Value)
+		return string(req.Record.Value)
 	}
 	var names []string
 	for offset := range int64(20) {

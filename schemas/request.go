@@ -20,20 +20,3 @@ type Request struct {
 	BalanceCodes []string  // 1…MaxBalanceCodes, without duplicates, in the order given
 	Deadline     time.Time // zero: none
 }
-
-// Inquiry is a record on its way to its outcome: the record as read and what it asks.
-type Inquiry struct {
-	Record  *Record
-	Request Request
-	// Err says why the record is not a valid request; Request then holds only what could be read of it (at least the ID).
-	Err error
-
-	// What happened to it so far; the processor writes these.
-	Attempts     int       // CMS calls made for it, all of them
-	Counted      int       // failed attempts that count against it: the CMS answered others in between
-	FirstFailure time.Time // of an attempt; zero: none failed
-	LastFailure  time.Time
-
-	// Ticket is what the consumer knows the record by; nobody else looks into it.
-	Ticket any
-}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -30,11 +31,9 @@ func TestPauseIsNoStandstill(t *testing.T) {
 		}
 		w, _, _ := watch(t, f, Patience{After: time.Minute, Retry: time.Minute})
 		for contract := range int64(2) {
-			held := &Handled{
-				Lane: &consumer.Lane{}, books: f.handlers, step: aside, sign: time.Now(),
-				taken: []schemas.Position{{Partition: 2, Offset: 5 + contract}},
-			}
-			f.handlers.busy[held] = struct{}{}
+			held := f.handlers.Begin(contract)
+			held.Took([]*inflight.Request{{Record: schemas.Record{Position: schemas.Position{Partition: 2, Offset: 5 + contract}}}})
+			held.Step(processor.StepAside)
 		}
 		for range 24 * 60 {
 			<-time.After(time.Minute)
@@ -49,7 +48,7 @@ func TestPauseIsNoStandstill(t *testing.T) {
 			if v := w.Verdict(); v.Stuck != nil {
 				t.Fatalf("%+v", v)
 			}
-			held.did(settles)
+			held.Step(processor.StepCompleting)
 			held.End()
 		}
 	})

@@ -281,23 +281,23 @@ func (h *history) handlers(m *moment) []suspicion {
 			id: b.contract, mark: b.sign.UnixNano(), since: b.sign, hold: h.after / confirmation, partition: m.partitionOf(b),
 		}
 		patience := h.after - s.hold
-		if b.step == asked || b.step == aside {
+		if b.step == processor.StepAsking || b.step == processor.StepAside {
 			patience += h.retry
 		}
 		switch {
-		case b.step == settles:
+		case b.step == processor.StepCompleting:
 			if m.producer.Failing == nil && !m.ordering() && m.at.Sub(b.sign) >= patience {
 				s.stage, s.reason = StageWrite, "a handler cannot hand its outcome over to be written, though no write fails"
 				all = append(all, s)
 			}
-		case b.step == aside:
+		case b.step == processor.StepAside:
 			if m.at.Sub(latest(b.sign, h.opened)) >= patience {
 				s.reason = "a handler has stepped aside, and does not come back though nothing keeps its dead letter back"
 				all = append(all, s)
 			}
 		case m.at.Sub(latest(b.sign, h.free)) >= patience:
 			silent = append(silent, s)
-		case b.step == began:
+		case b.step == processor.StepWaiting:
 			fresh++
 		}
 	}

@@ -37,17 +37,17 @@ func paused(held int) processor.BudgetStatus {
 	return processor.BudgetStatus{Why: "too many", Held: held, Share: .75, Trips: 2}
 }
 
-// handler is one that has held offset 7 of partition 3 since a time.
-func handler(s step, since time.Duration) handling {
+// handlerAt is one that has held offset 7 of partition 3 since a time.
+func handlerAt(s processor.Step, since time.Duration) handling {
 	return handling{contract: 70, step: s, sign: epoch.Add(since), taken: []schemas.Position{{Partition: 3, Offset: 7}}}
 }
 
 // Every kind of standstill, and what excuses it. The moment repeats unchanged until it is called stuck.
 func TestStandstills(t *testing.T) {
 	calling := func(m *moment) {
-		m.handlers = []handling{handler(asked, 0)}
+		m.handlers = []handling{handlerAt(processor.StepAsking, 0)}
 	}
-	parked := func(m *moment) { m.handlers = []handling{handler(aside, 0)} }
+	parked := func(m *moment) { m.handlers = []handling{handlerAt(processor.StepAside, 0)} }
 	idle := func(m *moment) { m.consumer.Partitions[0].Open, m.consumer.Partitions[0].Oldest = 0, -1 }
 	tests := map[string]struct {
 		moment func(m *moment)
@@ -105,7 +105,7 @@ func TestStandstills(t *testing.T) {
 
 		"a call that never ends":            {func(m *moment) { calling(m); m.cms.InFlight = 1 }, StageCall, testAfter, ""},
 		"a half-open probe that never ends": {func(m *moment) { calling(m); m.cms.InFlight, m.cms.Cause = 1, "breaker" }, StageCall, testAfter, ""},
-		"a handler that never asks":         {func(m *moment) { m.handlers = []handling{handler(began, 0)} }, StageCall, testAfter, ""},
+		"a handler that never asks":         {func(m *moment) { m.handlers = []handling{handlerAt(processor.StepWaiting, 0)} }, StageCall, testAfter, ""},
 		"a handler that asks no more":       {calling, StageCall, testAfter + testRetry, ""},
 		"breaker open":                      {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseBreaker }, "", 0, "breaker"},
 		"throttled":                         {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseThrottled }, "", 0, "throttled"},
@@ -114,11 +114,11 @@ func TestStandstills(t *testing.T) {
 		"retry share":                       {func(m *moment) { calling(m); m.cms.Queued, m.cms.QueuedRetries = 1, 1 }, "", 0, CauseRetries},
 		"the rate":                          {func(m *moment) { calling(m); m.cms.Queued = 1 }, "", 0, CauseLimit},
 		"one waits for leave, the other is gone": {func(m *moment) {
-			m.handlers = []handling{{contract: 71, sign: epoch}, handler(asked, 0)}
+			m.handlers = []handling{{contract: 71, sign: epoch}, handlerAt(processor.StepAsking, 0)}
 			m.cms.Queued = 1
 		}, StageCall, testAfter + testRetry, ""},
 		"a new one waits for leave, the other is gone": {func(m *moment) {
-			m.handlers = []handling{{contract: 71, sign: m.at}, handler(asked, 0)}
+			m.handlers = []handling{{contract: 71, sign: m.at}, handlerAt(processor.StepAsking, 0)}
 			m.cms.Queued = 1
 		}, StageCall, testAfter + testRetry, ""},
 
@@ -132,24 +132,24 @@ func TestStandstills(t *testing.T) {
 			m.there, m.budget = map[int32]bool{3: true}, paused(0)
 		}, "", 0, processor.CauseBudget},
 		"held behind a full window, another waits for leave": {func(m *moment) {
-			m.handlers = []handling{handler(aside, 0), {contract: 71, sign: epoch}}
+			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, sign: epoch}}
 			m.cms.Queued, m.budget = 1, paused(1)
 		}, "", 0, processor.CauseBudget},
 		"one is held, another never asks": {func(m *moment) {
-			m.handlers = []handling{handler(aside, 0), {contract: 71, sign: epoch}}
+			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, sign: epoch}}
 			m.budget = paused(1)
 		}, StageCall, testAfter, ""},
 		"one is held, the call of another never ends": {func(m *moment) {
-			m.handlers = []handling{handler(aside, 0), {contract: 71, step: asked, sign: epoch}}
+			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, step: processor.StepAsking, sign: epoch}}
 			m.cms.InFlight, m.budget = 1, paused(1)
 		}, StageCall, testAfter, ""},
 		"one is held, the outcome of another is not taken": {func(m *moment) {
-			m.handlers = []handling{handler(aside, 0), {contract: 71, step: settles, sign: epoch}}
+			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, step: processor.StepCompleting, sign: epoch}}
 			m.budget = paused(1)
 		}, StageWrite, testAfter, ""},
 		"held, and nothing keeps it back": {parked, StageCall, testAfter + testRetry, ""},
 		"held, and handlers beside it hang": {func(m *moment) {
-			m.handlers = []handling{handler(aside, 0), {contract: 71, step: asked, sign: epoch}, {contract: 72, step: asked, sign: epoch}}
+			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, step: processor.StepAsking, sign: epoch}, {contract: 72, step: processor.StepAsking, sign: epoch}}
 			m.budget = paused(5)
 		}, StageCall, testAfter + testRetry, ""},
 		"held while the breaker is open":  {func(m *moment) { parked(m); m.cms.Cause = cmsclient.CauseBreaker }, "", 0, "breaker"},
@@ -162,17 +162,17 @@ func TestStandstills(t *testing.T) {
 		"silent brokers": {func(m *moment) {
 			m.producer.Oldest, m.producer.Silent = epoch, producer.Silence{Topic: "r", Since: epoch}
 		}, StageWrite, testAfter, ""},
-		"outcomes are not taken": {func(m *moment) { m.handlers = []handling{handler(settles, 0)} }, StageWrite, testAfter, ""},
+		"outcomes are not taken": {func(m *moment) { m.handlers = []handling{handlerAt(processor.StepCompleting, 0)} }, StageWrite, testAfter, ""},
 		"outcomes are not taken, writing fails": {func(m *moment) {
-			m.handlers, m.producer.Failing = []handling{handler(settles, 0)}, errors.New("no leader")
+			m.handlers, m.producer.Failing = []handling{handlerAt(processor.StepCompleting, 0)}, errors.New("no leader")
 		}, "", 0, CauseKafka},
 
 		"outcomes are not taken before an earlier one": {func(m *moment) {
 			m.producer.Ordered, m.cms.Cause = true, "breaker"
-			m.handlers = []handling{handler(asked, 0), {contract: 71, step: settles, sign: epoch, taken: []schemas.Position{{Partition: 3, Offset: 8}}}}
+			m.handlers = []handling{handlerAt(processor.StepAsking, 0), {contract: 71, step: processor.StepCompleting, sign: epoch, taken: []schemas.Position{{Partition: 3, Offset: 8}}}}
 		}, "", 0, "breaker"},
 		"the earliest outcome is not taken": {func(m *moment) {
-			m.producer.Ordered, m.handlers = true, []handling{handler(settles, 0)}
+			m.producer.Ordered, m.handlers = true, []handling{handlerAt(processor.StepCompleting, 0)}
 		}, StageWrite, testAfter, ""},
 
 		"not committed":   {func(m *moment) { idle(m); m.consumer.Partitions[0].Committed = 5 }, StageCommit, testAfter, ""},
@@ -222,8 +222,10 @@ func TestProgressIsNoStandstill(t *testing.T) {
 		"acknowledged": func(m *moment, n int64) { m.consumer.Partitions[0].Oldest = n },
 		"written":      func(m *moment, _ int64) { m.producer.Silent.Since = m.at.Add(-time.Minute) },
 		"committed":    func(m *moment, n int64) { m.consumer.Partitions[0].Next, m.consumer.Partitions[0].Committed = n+1, n },
-		"asked":        func(m *moment, _ int64) { m.handlers = []handling{{contract: 1, step: asked, sign: m.at}} },
-		"rejoined":     func(m *moment, n int64) { m.consumer.Joined = n%2 == 0 },
+		"asked": func(m *moment, _ int64) {
+			m.handlers = []handling{{contract: 1, step: processor.StepAsking, sign: m.at}}
+		},
+		"rejoined": func(m *moment, n int64) { m.consumer.Joined = n%2 == 0 },
 	}
 	for name, change := range progress {
 		t.Run(name, func(t *testing.T) {
@@ -248,7 +250,7 @@ func TestTimeSpentWaitingDoesNotCount(t *testing.T) {
 	over := time.Hour
 	for d := time.Duration(0); ; d += 15 * time.Second {
 		m := at(d)
-		m.handlers = []handling{handler(began, 0)}
+		m.handlers = []handling{handlerAt(processor.StepWaiting, 0)}
 		if d <= over {
 			m.cms.Cause = cmsclient.CauseBreaker
 		}

@@ -90,8 +90,8 @@ func NewMetrics(reg prometheus.Registerer, log zerolog.Logger) *Metrics {
 	return m
 }
 
-// Settled implements consumer.Observer.
-func (m *Metrics) Settled(outcome string, reason schemas.Reason) {
+// Answered implements consumer.Observer.
+func (m *Metrics) Answered(outcome string, reason schemas.Reason) {
 	m.records.WithLabelValues(outcome, string(reason)).Inc()
 }
 

@@ -165,8 +165,8 @@ func TestMetrics(t *testing.T) {
 		keys:  []Key{{Name: "signing", Expires: time.Now().Add(36*time.Hour + time.Minute)}, {Name: "decryption", Failing: errors.New("no key")}},
 	}
 	m, _, get := serve(t, f)
-	m.Settled(schemas.OutcomeComplete, "")
-	m.Settled(consumer.OutcomeDeadLetter, schemas.ReasonExpired)
+	m.Answered(schemas.OutcomeComplete, "")
+	m.Answered(consumer.OutcomeDeadLetter, schemas.ReasonExpired)
 	m.Committed(time.Millisecond, nil)
 	m.Committed(time.Millisecond, errors.New("no"))
 	m.WriteFailed("results", 1, errors.New("no"))

@@ -83,7 +83,9 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 		return nil, errors.Join(err, s.Close())
 	}
 	s.glances = Glances{Wire: wire(cfg.Topics.Requests), Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests}
-	s.answers = processor.New(processorConfig(cfg), s.cms, log)
+	answering := processorConfig(cfg)
+	answering.Progress = s.handlers.Begin
+	s.answers = processor.New(answering, s.cms, log)
 	s.consumer = consumer.New(consumerConfig(cfg), consumer.Parts{
 		Offsets: offsets, Fetch: wire(cfg.Topics.Requests),
 		Member:   member,
@@ -102,9 +104,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 
 func (s *Service) handler() consumer.Handler {
 	return consumer.HandlerFunc(func(ctx context.Context, lane *consumer.Lane) {
-		watched := s.handlers.Begin(lane)
-		defer watched.End()
-		s.answers.Handle(ctx, watched)
+		s.answers.Handle(ctx, lane)
 	})
 }
 

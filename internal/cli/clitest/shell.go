@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/kafkatest"
@@ -183,8 +184,13 @@ func (s *Shell) Write(topic string, messages ...schemas.Message) {
 	}
 }
 
+// slot is a request's where its acknowledgement is not waited for.
+type slot struct{ inflight.Slot }
+
+func (slot) Acknowledged() {}
+
 // Respond plays the service: it answers each request with what decide makes of it, a nil outcome being no answer.
-func (s *Shell) Respond(decide func(*schemas.Inquiry) *schemas.Outcome) {
+func (s *Shell) Respond(decide func(*inflight.Request) *schemas.Outcome) {
 	s.Helper()
 	settings := kafkawire.Settings{Brokers: s.Broker.Brokers(), ClientID: "responder"}
 	reading, writing := kafkawire.NewClient(settings, s.Requests), kafkawire.NewClient(settings, s.Results, s.Dead)
@@ -201,10 +207,10 @@ func (s *Shell) Respond(decide func(*schemas.Inquiry) *schemas.Outcome) {
 		defer close(done)
 		reader := kafkawire.Reader{Client: reading, Topic: s.Requests, From: kafkawire.Earliest, Ready: func(int64) { close(ready) }}
 		_ = reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
-			inq := &schemas.Inquiry{Record: deadletter.Record(s.Requests, partition, rec)}
-			inq.Request, inq.Err = schemas.DecodeRequest(inq.Record)
-			if o := decide(inq); o != nil {
-				if err := outcomes.Write(ctx, inq, *o, unheard{}); err != nil && ctx.Err() == nil {
+			req := &inflight.Request{Slot: slot{}, Record: *deadletter.Record(s.Requests, partition, rec)}
+			req.Request, req.Err = schemas.DecodeRequest(&req.Record)
+			if o := decide(req); o != nil {
+				if err := outcomes.Write(ctx, req, *o); err != nil && ctx.Err() == nil {
 					s.Error(err)
 				}
 			}
@@ -222,18 +228,18 @@ func (s *Shell) Respond(decide func(*schemas.Inquiry) *schemas.Outcome) {
 }
 
 // AnswerAll answers as the service does with a CMS that knows the code AVAILABLE and no contract that begins with 404.
-func AnswerAll(inq *schemas.Inquiry) *schemas.Outcome {
-	r := &inq.Request
+func AnswerAll(req *inflight.Request) *schemas.Outcome {
+	r := &req.Request
 	switch {
-	case inq.Err != nil:
-		return &schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, RequestID: r.ID,
-			Reason: schemas.ReasonInvalidRequest, Detail: inq.Err.Error(), DecidedAt: time.Now()}}
-	case strings.HasPrefix(string(inq.Record.Key), "404"):
-		return &schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: inq.Record, RequestID: r.ID, Attempts: 1, HTTPStatus: 404,
+	case req.Err != nil:
+		return &schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, RequestID: r.ID,
+			Reason: schemas.ReasonInvalidRequest, Detail: req.Err.Error(), DecidedAt: time.Now()}}
+	case strings.HasPrefix(string(req.Record.Key), "404"):
+		return &schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, RequestID: r.ID, Attempts: 1, HTTPStatus: 404,
 			CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Reason: schemas.ReasonContractNotFound, Detail: "the CMS has no such contract", DecidedAt: time.Now()}}
 	}
 	result := &schemas.Result{RequestID: r.ID, ContractID: r.ContractID, Outcome: schemas.OutcomeComplete,
-		RetrievedAt: time.Now(), CorrelationID: "c", Source: inq.Record.Position}
+		RetrievedAt: time.Now(), CorrelationID: "c", Source: req.Record.Position}
 	for _, code := range r.BalanceCodes {
 		if code == "AVAILABLE" {
 			result.Balances = append(result.Balances, schemas.Balance{Code: code, ID: "7", Currency: "EUR", Value: "9811.31"})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/kafkatest"
@@ -86,11 +87,11 @@ func TestRequestWaitForMany(t *testing.T) {
 func TestRequestWaitTimesOut(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
-	s.Respond(func(inq *schemas.Inquiry) *schemas.Outcome {
-		if inq.Request.ContractID == 2 {
+	s.Respond(func(req *inflight.Request) *schemas.Outcome {
+		if req.Request.ContractID == 2 {
 			return nil
 		}
-		return clitest.AnswerAll(inq)
+		return clitest.AnswerAll(req)
 	})
 	c := s.Run(command.ExitFailed, "request", "--wait", "--timeout", "500ms", "--contract", "1,2,3", "--codes", "AVAILABLE")
 	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ", "answered 2: 2 complete", "1 request was not answered within 500ms",
@@ -101,10 +102,10 @@ func TestRequestWaitTimesOut(t *testing.T) {
 func TestRequestWaitWithPublishedFailures(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
-	s.Respond(func(inq *schemas.Inquiry) *schemas.Outcome {
-		o := clitest.AnswerAll(inq)
-		o.Result = &schemas.Result{RequestID: inq.Request.ID, ContractID: inq.Request.ContractID, Outcome: schemas.OutcomeFailed,
-			Reason: o.DeadLetter.Reason, RetrievedAt: time.Now(), Source: inq.Record.Position}
+	s.Respond(func(req *inflight.Request) *schemas.Outcome {
+		o := clitest.AnswerAll(req)
+		o.Result = &schemas.Result{RequestID: req.Request.ID, ContractID: req.Request.ContractID, Outcome: schemas.OutcomeFailed,
+			Reason: o.DeadLetter.Reason, RetrievedAt: time.Now(), Source: req.Record.Position}
 		return o
 	})
 	c := s.Run(command.ExitFailed, "request", "--wait", "--contract", "404", "--codes", "AVAILABLE")
