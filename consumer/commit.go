@@ -39,7 +39,7 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 	}
 }
 
-// commit stores the offsets of the given partitions, one call an epoch, and says whether any have moved, and whether there is
+// commit stores the offsets of the given partitions, one call a lease, and says whether any have moved, and whether there is
 // more that can be committed at once.
 func (c *Consumer) commit(ctx context.Context, parts []*partition) (some, more bool) {
 	c.commitMu.Lock()
@@ -73,21 +73,21 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, 
 		if p.revoked.Load() {
 			continue
 		}
-		if ended(p.epoch.Lost()) {
+		if ended(p.lease.Lost()) {
 			continue // the group would refuse it
 		}
 		offset, ok := p.toCommit(c.noteLimit)
 		if !ok {
 			continue
 		}
-		if asked[p.epoch] == nil {
-			asked[p.epoch] = offsets{}
+		if asked[p.lease] == nil {
+			asked[p.lease] = offsets{}
 		}
-		asked[p.epoch][p.id] = offset
+		asked[p.lease][p.id] = offset
 		committing[p.id] = p
 	}
-	for epoch, o := range asked {
-		for id, offset := range c.commitUnder(ctx, epoch, o) {
+	for lease, o := range asked {
+		for id, offset := range c.commitUnder(ctx, lease, o) {
 			committing[id].noteCommitted(offset)
 			more = more || offset.Offset < o[id].Offset
 		}
@@ -96,9 +96,9 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, 
 }
 
 // commitUnder makes one commit and returns what is committed. It requires commitMu.
-func (c *Consumer) commitUnder(ctx context.Context, epoch group.Lease, o offsets) offsets {
+func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o offsets) offsets {
 	began := time.Now()
-	committed, err := c.delivery.Commit(ctx, epoch, o)
+	committed, err := c.delivery.Commit(ctx, lease, o)
 	c.obs.Committed(time.Since(began), err)
 	if err == nil || len(committed) > 0 {
 		c.lastCommit.Store(&began)

@@ -215,7 +215,7 @@ func lossOf(parts []*partition) <-chan struct{} {
 	if len(parts) == 0 {
 		return nil
 	}
-	return parts[0].epoch.Lost()
+	return parts[0].lease.Lost()
 }
 
 // drainStart stops fetching and dispatching the partitions and returns those that are held.

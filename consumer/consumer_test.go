@@ -45,13 +45,13 @@ func TestStartOffsets(t *testing.T) {
 				}
 			}
 			r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = test.start })
-			epoch := r.grant(0)
+			lease := r.grant(0)
 			if test.first == 10 && test.committed < 0 {
 				// A restart before the first record comes must not resolve "latest" again.
-				eventually(t, "the start is committed before any record comes", func() bool { return epoch.offset(0) == 10 })
+				eventually(t, "the start is committed before any record comes", func() bool { return lease.offset(0) == 10 })
 			}
 			produce(t, c, 0, requests(11, 2)...)
-			eventually(t, "everything is committed", func() bool { return epoch.offset(0) == 12 })
+			eventually(t, "everything is committed", func() bool { return lease.offset(0) == 12 })
 			got := r.delivery.offsets(0)
 			slices.Sort(got) // each is another contract
 			if want := sequence(test.first, 12); !slices.Equal(got, want) {
@@ -75,8 +75,8 @@ func TestGrantWaitsForTheStartOffset(t *testing.T) {
 	unstable := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.UnstableOffsetCommit, Count: 3})
 	defer unstable.Remove()
 	r := start(t, c, answerAll, nil)
-	epoch := r.grant(0)
-	eventually(t, "everything is committed", func() bool { return epoch.offset(0) == 5 })
+	lease := r.grant(0)
+	eventually(t, "everything is committed", func() bool { return lease.offset(0) == 5 })
 	if got := r.delivery.offsets(0); len(got) != 2 {
 		t.Errorf("read %v, want 3 and 4", got)
 	}
@@ -94,17 +94,17 @@ func TestGrantIsTakenBackBeforeTheStartIsKnown(t *testing.T) {
 	r := start(t, c, answerAll, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	granted := make(chan struct{})
-	epoch := &fakeEpoch{}
+	lease := &fakeLease{}
 	go func() {
-		r.owner.Grant(ctx, epoch, []int32{0})
+		r.owner.Grant(ctx, lease, []int32{0})
 		close(granted)
 	}()
 	<-asked
 	cancel()
 	<-granted
 	r.owner.Release([]int32{0})
-	if n := len(r.Status().Partitions); n != 0 || epoch.commits() != 0 || r.Status().Joined {
-		t.Errorf("%d partitions, %d commits, joined %v", n, epoch.commits(), r.Status().Joined)
+	if n := len(r.Status().Partitions); n != 0 || lease.commits() != 0 || r.Status().Joined {
+		t.Errorf("%d partitions, %d commits, joined %v", n, lease.commits(), r.Status().Joined)
 	}
 }
 
@@ -118,8 +118,8 @@ func TestTransactions(t *testing.T) {
 	produce(t, c, 0, requests(30, 1)...)                   // 9
 	produceTransaction(t, c, 0, false, requests(40, 1)...) // 10 and a marker, at the end
 	r := start(t, c, answerAll, nil)
-	epoch := r.grant(0)
-	eventually(t, "the end is committed", func() bool { return epoch.offset(0) == 12 })
+	lease := r.grant(0)
+	eventually(t, "the end is committed", func() bool { return lease.offset(0) == 12 })
 	got := r.delivery.offsets(0)
 	slices.Sort(got)
 	if want := []int64{0, 1, 2, 3, 9}; !slices.Equal(got, want) {
@@ -152,8 +152,8 @@ func TestOffsetOutOfRange(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = test.start })
-			epoch := r.grant(0)
-			eventually(t, "the end is committed", func() bool { return epoch.offset(0) == 10 })
+			lease := r.grant(0)
+			eventually(t, "the end is committed", func() bool { return lease.offset(0) == 10 })
 			got := r.delivery.offsets(0)
 			slices.Sort(got)
 			if want := sequence(test.to, 10); !slices.Equal(got, want) {
@@ -172,7 +172,7 @@ func TestRecordsDeletedMeanwhile(t *testing.T) {
 	c := broker(t, 1)
 	r := start(t, c, answerAll, nil)
 	r.delivery.setHold(true)
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	produce(t, c, 0, requests(1, 5)...)
 	eventually(t, "5 records are under way", func() bool { return r.delivery.count() == 5 })
 	unfetched := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.NotLeaderForPartition, Count: -1})
@@ -182,12 +182,12 @@ func TestRecordsDeletedMeanwhile(t *testing.T) {
 	}
 	unfetched.Remove()
 	eventually(t, "the hole is noticed", func() bool { _, _, jumps := r.observer.seen(); return len(jumps) == 1 })
-	if offset := epoch.offset(0); offset > 0 {
+	if offset := lease.offset(0); offset > 0 {
 		t.Errorf("offset %d is committed while record 0 is under way", offset)
 	}
 	r.delivery.setHold(false)
 	r.delivery.release()
-	eventually(t, "the end is committed", func() bool { return epoch.offset(0) == 10 })
+	eventually(t, "the end is committed", func() bool { return lease.offset(0) == 10 })
 	got := r.delivery.offsets(0)
 	slices.Sort(got)
 	if want := []int64{0, 1, 2, 3, 4, 8, 9}; !slices.Equal(got, want) {
@@ -212,7 +212,7 @@ func TestCommitsThePrefix(t *testing.T) {
 			}
 		}
 	}
-	epoch := &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+	lease := &fakeLease{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
 		if most := prefix(); offsets[0].Offset > most {
 			t.Errorf("offset %d is committed, the prefix ends at %d", offsets[0].Offset, most)
 		}
@@ -220,7 +220,7 @@ func TestCommitsThePrefix(t *testing.T) {
 	}}
 	r := start(t, c, answerAll, nil)
 	r.delivery.setHold(true)
-	r.grantUnder(epoch, 0)
+	r.grantUnder(lease, 0)
 	eventually(t, "all are delivered", func() bool { return r.delivery.count() == n })
 	positions, acks := r.delivery.offsets(0), r.delivery.held
 	for _, i := range rand.Perm(n) {
@@ -229,7 +229,7 @@ func TestCommitsThePrefix(t *testing.T) {
 		mu.Unlock()
 		acks[i].Acknowledged()
 		want := prefix()
-		eventually(t, "the prefix is committed", func() bool { return epoch.offset(0) == want })
+		eventually(t, "the prefix is committed", func() bool { return lease.offset(0) == want })
 	}
 }
 
@@ -245,7 +245,7 @@ func TestBothMessagesMustBeAcknowledged(t *testing.T) {
 	}
 	r := start(t, c, both, nil)
 	r.delivery.setHold(true)
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	eventually(t, "it is delivered", func() bool { return r.delivery.count() == 1 })
 	ack := r.delivery.held[0]
 	ack.Acknowledged()
@@ -253,7 +253,7 @@ func TestBothMessagesMustBeAcknowledged(t *testing.T) {
 		t.Errorf("after one of two acknowledgements: %+v", p)
 	}
 	ack.Acknowledged()
-	eventually(t, "it is committed", func() bool { return epoch.offset(0) == 1 })
+	eventually(t, "it is committed", func() bool { return lease.offset(0) == 1 })
 }
 
 // A commit that fails is made again, even if nothing moves meanwhile.
@@ -262,15 +262,15 @@ func TestCommitIsRetried(t *testing.T) {
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 3)...)
 	var tries atomic.Int64
-	epoch := &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+	lease := &fakeLease{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
 		if offsets[0].Offset == 3 && tries.Add(1) <= 5 {
 			return errors.New("coordinator moved")
 		}
 		return nil
 	}}
 	r := start(t, c, answerAll, nil)
-	r.grantUnder(epoch, 0)
-	eventually(t, "it is committed", func() bool { return epoch.offset(0) == 3 })
+	r.grantUnder(lease, 0)
+	eventually(t, "it is committed", func() bool { return lease.offset(0) == 3 })
 	if _, failures, _ := r.observer.seen(); failures != 5 {
 		t.Errorf("%d failures were observed, want 5", failures)
 	}

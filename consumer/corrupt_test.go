@@ -91,12 +91,12 @@ func TestCorruptBatch(t *testing.T) {
 	produceGarbage(t, c, 0, "x", "y")
 	produce(t, c, 0, requests(10, 4)...)
 	r := start(t, c, answerAll, nil)
-	epoch := r.grant(0, 1)
-	eventually(t, "what is before it is answered", func() bool { return epoch.offset(0) == 3 })
+	lease := r.grant(0, 1)
+	eventually(t, "what is before it is answered", func() bool { return lease.offset(0) == 3 })
 	eventually(t, "it is noticed", func() bool { p, _ := r.partition(0); return p.Corrupt != nil && p.Corrupt.Tries > 1 })
 	for i := range 20 { // each would wait for a back-off if the leader's loop had one
 		produce(t, c, 1, requests(100+i, 1)...)
-		eventually(t, "the other partition goes on", func() bool { return epoch.offset(1) == int64(i+1) })
+		eventually(t, "the other partition goes on", func() bool { return lease.offset(1) == int64(i+1) })
 	}
 	p, _ := r.partition(0)
 	if p.Corrupt == nil || p.Corrupt.From != 3 || p.Corrupt.To != 5 || !errors.Is(p.Corrupt.Err, kafkawire.ErrCorrupt) || p.Lag() != 6 {
@@ -112,7 +112,7 @@ func TestCorruptBatch(t *testing.T) {
 		t.Errorf("the connections were reset: %q", failed)
 	}
 	r.skips.decide(0, 5)
-	eventually(t, "it goes on behind the batch", func() bool { return epoch.offset(0) == 9 })
+	eventually(t, "it goes on behind the batch", func() bool { return lease.offset(0) == 9 })
 	if p, _ := r.partition(0); p.Corrupt != nil || p.Lag() != 0 {
 		t.Errorf("afterwards: lag %d, %+v", p.Lag(), p.Corrupt)
 	}

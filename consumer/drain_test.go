@@ -47,7 +47,7 @@ func TestReleaseDrains(t *testing.T) {
 	produce(t, c, 0, requests(1, 200)...)
 	h := newGateHandler()
 	r := start(t, c, h.handle, func(cfg *Config) { cfg.RunAhead = 20 })
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == 20 })
 	released := make(chan struct{})
 	go func() {
@@ -67,7 +67,7 @@ func TestReleaseDrains(t *testing.T) {
 	}
 	close(h.free)
 	<-released
-	if offset := epoch.offset(0); offset != 20 {
+	if offset := lease.offset(0); offset != 20 {
 		t.Errorf("committed %d, want the 20 that were started", offset)
 	}
 	if got := r.delivery.count(); got != 20 {
@@ -144,7 +144,7 @@ func TestNoCommitAfterRelease(t *testing.T) {
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Hour })
 	waiting := make(chan struct{})
 	var once sync.Once
-	epoch := &fakeEpoch{before: func(map[int32]kafkawire.OffsetAndMetadata) error {
+	lease := &fakeLease{before: func(map[int32]kafkawire.OffsetAndMetadata) error {
 		once.Do(func() {
 			// This is Release's commit. Another one comes, and Release gets no further before that one had its chance.
 			parts := r.held()
@@ -157,10 +157,10 @@ func TestNoCommitAfterRelease(t *testing.T) {
 		})
 		return nil
 	}}
-	r.owner.Grant(context.Background(), epoch, []int32{0})
+	r.owner.Grant(context.Background(), lease, []int32{0})
 	r.owner.Release([]int32{0})
 	<-waiting
-	if n := epoch.commits(); n != 1 {
+	if n := lease.commits(); n != 1 {
 		t.Errorf("%d commits, want the one of the release", n)
 	}
 }
@@ -173,12 +173,12 @@ func TestGrantedAgain(t *testing.T) {
 	produce(t, c, 0, requests(1, n)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.RunAhead = 16 })
 	for round := range 6 {
-		epoch := brokerEpoch(c)
-		r.owner.Grant(context.Background(), epoch, []int32{0})
+		lease := brokerLease(c)
+		r.owner.Grant(context.Background(), lease, []int32{0})
 		eventually(t, "some are answered", func() bool { return r.delivery.count() >= 40*(round+1) })
 		r.owner.Release([]int32{0})
 	}
-	r.grantUnder(brokerEpoch(c), 0)
+	r.grantUnder(brokerLease(c), 0)
 	eventually(t, "all is committed", func() bool { return r.committed(0) == n })
 	got := r.delivery.offsets(0)
 	slices.Sort(got)
@@ -195,14 +195,14 @@ func TestUnfinishedRequestsAreReadAgain(t *testing.T) {
 	produce(t, c, 0, requests(1, 6)...)
 	h := newGateHandler()
 	r := start(t, c, h.handle, func(cfg *Config) { cfg.DrainTimeout = 20 * time.Millisecond })
-	r.owner.Grant(context.Background(), brokerEpoch(c), []int32{0})
+	r.owner.Grant(context.Background(), brokerLease(c), []int32{0})
 	eventually(t, "all are started", func() bool { return len(h.started) == 6 })
 	r.owner.Release([]int32{0})
-	epoch := brokerEpoch(c)
-	r.grantUnder(epoch, 0)
+	lease := brokerLease(c)
+	r.grantUnder(lease, 0)
 	eventually(t, "all wait again", func() bool { p, _ := r.partition(0); return p.Open == 6 })
 	close(h.free)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 6 })
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 6 })
 	got := r.delivery.offsets(0)
 	slices.Sort(got)
 	if !slices.Equal(got, sequence(0, 6)) {
@@ -215,7 +215,7 @@ func TestIncrementalGrants(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 4)
 	r := start(t, c, answerAll, nil)
-	epochs := map[int32]*fakeEpoch{}
+	epochs := map[int32]*fakeLease{}
 	written := map[int32]int64{}
 	check := func(ids ...int32) {
 		t.Helper()
@@ -231,11 +231,11 @@ func TestIncrementalGrants(t *testing.T) {
 		}
 	}
 	grant := func(ids ...int32) {
-		epoch := brokerEpoch(c)
+		lease := brokerLease(c)
 		for _, id := range ids {
-			epochs[id] = epoch
+			epochs[id] = lease
 		}
-		r.owner.Grant(context.Background(), epoch, ids)
+		r.owner.Grant(context.Background(), lease, ids)
 	}
 	grant(0)
 	check(0)
@@ -267,13 +267,13 @@ func TestLastCommitFails(t *testing.T) {
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 4)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Hour })
-	r.owner.Grant(context.Background(), &fakeEpoch{before: func(map[int32]kafkawire.OffsetAndMetadata) error { return errors.New("fenced") }}, []int32{0})
+	r.owner.Grant(context.Background(), &fakeLease{before: func(map[int32]kafkawire.OffsetAndMetadata) error { return errors.New("fenced") }}, []int32{0})
 	eventually(t, "all are answered", func() bool { return r.delivery.count() == 4 })
 	r.owner.Release([]int32{0})
 	if offset := r.committed(0); offset != kafkawire.NoOffset {
 		t.Fatalf("committed %d", offset)
 	}
-	r.grantUnder(brokerEpoch(c), 0)
+	r.grantUnder(brokerLease(c), 0)
 	eventually(t, "all are answered again", func() bool { return r.delivery.count() == 8 })
 }
 
@@ -284,17 +284,17 @@ func TestReleaseOfWhatIsLost(t *testing.T) {
 	produce(t, c, 0, requests(1, 20)...)
 	h := newGateHandler()
 	r := start(t, c, h.handle, func(cfg *Config) { cfg.CommitInterval = time.Hour })
-	epoch := &lostEpoch{lost: make(chan struct{})}
-	r.owner.Grant(context.Background(), epoch, []int32{0})
+	lease := &lostLease{lost: make(chan struct{})}
+	r.owner.Grant(context.Background(), lease, []int32{0})
 	eventually(t, "some are started", func() bool { return len(h.started) > 0 })
 	released := make(chan struct{})
 	go func() {
 		defer close(released)
 		r.owner.Release([]int32{0})
 	}()
-	close(epoch.lost) // handlers are held: only this ends the drain
+	close(lease.lost) // handlers are held: only this ends the drain
 	<-released
-	if n := epoch.commits(); n != 0 {
+	if n := lease.commits(); n != 0 {
 		t.Errorf("%d commits of what is somebody else's", n)
 	}
 	close(h.free)

@@ -43,13 +43,13 @@ func TestExactlyOnceCountsWhatIsCommitted(t *testing.T) {
 	}
 }
 
-// lostEpoch is one whose partitions the group has given to others.
-type lostEpoch struct {
-	fakeEpoch
+// lostLease is one whose partitions the group has given to others.
+type lostLease struct {
+	fakeLease
 	lost chan struct{}
 }
 
-func (e *lostEpoch) Lost() <-chan struct{} { return e.lost }
+func (e *lostLease) Lost() <-chan struct{} { return e.lost }
 
 // Nothing is committed of partitions that the group has given to others; it would be refused, in a transaction for nothing.
 func TestLostPartitionsAreNotCommitted(t *testing.T) {
@@ -58,7 +58,7 @@ func TestLostPartitionsAreNotCommitted(t *testing.T) {
 	w := &fakeWriter{revoked: func() { revoked++ }}
 	obs := &fakeObserver{}
 	c := &Consumer{delivery: ExactlyOnce{Writer: w}, obs: obs}
-	lost := &lostEpoch{lost: make(chan struct{})}
+	lost := &lostLease{lost: make(chan struct{})}
 	p := newPartition(c, 4, lost, position{start: 11})
 	if c.commit(t.Context(), []*partition{p}); w.offsets[4] != 11 {
 		t.Fatalf("committed %v while it is held", w.offsets)
@@ -82,7 +82,7 @@ func TestExactlyOnceCommitsAtOnce(t *testing.T) {
 			cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{},
 			moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(10, func() {}),
 		}
-		p := newPartition(c, 4, &fakeEpoch{}, position{committed: kafkawire.OffsetAndMetadata{}})
+		p := newPartition(c, 4, &fakeLease{}, position{committed: kafkawire.OffsetAndMetadata{}})
 		c.partitions[4] = p
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})

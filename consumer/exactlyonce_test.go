@@ -69,15 +69,15 @@ func TestExactlyOnceCommits(t *testing.T) {
 		t.Errorf("what is pending is said to be answered: %+v", a)
 	}
 	offsets := map[int32]kafkawire.OffsetAndMetadata{1: {Offset: 7, Metadata: "of another mode"}, 2: {Offset: 9}}
-	epoch := &fakeEpoch{}
-	if done, err := d.Commit(t.Context(), epoch, offsets); err != nil || !maps.Equal(done, offsets) {
+	lease := &fakeLease{}
+	if done, err := d.Commit(t.Context(), lease, offsets); err != nil || !maps.Equal(done, offsets) {
 		t.Fatal(done, err)
 	}
-	if !maps.Equal(w.offsets, map[int32]int64{1: 7, 2: 9}) || w.member != epoch.Member() || epoch.commits() != 0 {
-		t.Errorf("committed %v as %+v, and %d without a transaction", w.offsets, w.member, epoch.commits())
+	if !maps.Equal(w.offsets, map[int32]int64{1: 7, 2: 9}) || w.member != lease.Member() || lease.commits() != 0 {
+		t.Errorf("committed %v as %+v, and %d without a transaction", w.offsets, w.member, lease.commits())
 	}
 	w.err = kafka.ProducerFenced
-	if _, err := d.Commit(t.Context(), epoch, offsets); !errors.Is(err, w.err) {
+	if _, err := d.Commit(t.Context(), lease, offsets); !errors.Is(err, w.err) {
 		t.Errorf("a transaction that fails: %v", err)
 	}
 	req := &inflight.Request{}
@@ -91,7 +91,7 @@ func TestExactlyOnceRevokes(t *testing.T) {
 	t.Parallel()
 	w := &fakeWriter{}
 	c := &Consumer{delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{}}
-	p := newPartition(c, 4, &fakeEpoch{}, position{start: 11})
+	p := newPartition(c, 4, &fakeLease{}, position{start: 11})
 	told := 0
 	w.revoked = func() {
 		told++
@@ -109,7 +109,7 @@ func TestExactlyOnceRevokes(t *testing.T) {
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	lost := make(chan struct{})
-	p := &partition{tracker: newTracker(5, nil), epoch: &lostEpoch{lost: lost}}
+	p := &partition{tracker: newTracker(5, nil), lease: &lostLease{lost: lost}}
 	var items []*slot
 	for offset := int64(5); offset < 8; offset++ {
 		items = append(items, &slot{partition: p, ticket: p.tracker.start(offset, 0)})
@@ -133,7 +133,7 @@ func TestSlots(t *testing.T) {
 	if items[0].Owned() {
 		t.Error("owned although lost")
 	}
-	p.epoch = &fakeEpoch{}
+	p.lease = &fakeLease{}
 	p.revoked.Store(true)
 	if items[0].Owned() {
 		t.Error("owned although given back")

@@ -45,9 +45,9 @@ func storeOffsets(c *kfake.Cluster, offsets map[int32]kafkawire.OffsetAndMetadat
 	return nil
 }
 
-// brokerEpoch stores what is committed under it on the broker, too.
-func brokerEpoch(c *kfake.Cluster) *fakeEpoch {
-	return &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error { return storeOffsets(c, offsets) }}
+// brokerLease stores what is committed under it on the broker, too.
+func brokerLease(c *kfake.Cluster) *fakeLease {
+	return &fakeLease{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error { return storeOffsets(c, offsets) }}
 }
 
 // fakeMember is a membership that does what the test says.

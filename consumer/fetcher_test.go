@@ -23,7 +23,7 @@ func TestClosedGateStopsFetching(t *testing.T) {
 		return true
 	}})
 	r := start(t, c, answerAll, nil)
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	// looks closes the gate, again and again, until the fetcher has looked at it n times.
 	looks := func(n int64) {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestClosedGateStopsFetching(t *testing.T) {
 	}
 	for round := range 3 {
 		produce(t, c, 0, requests(10*round+1, 5)...)
-		eventually(t, "the records are committed", func() bool { return epoch.offset(0) == int64(5*round+5) })
+		eventually(t, "the records are committed", func() bool { return lease.offset(0) == int64(5*round+5) })
 		looks(5) // more than once by the loop that fetches, which does not look while it does
 		before := fetches.Load()
 		looks(30)
@@ -76,18 +76,18 @@ func TestWindow(t *testing.T) {
 	produce(t, c, 1, requests(1000, each)...)
 	h := head{make(chan struct{})}
 	r := start(t, c, h.handle, func(cfg *Config) { cfg.RunAhead, cfg.FetchBytes = 64, 1000 }) // 32 each
-	epoch := r.grant(0, 1)
+	lease := r.grant(0, 1)
 	const window = 32
-	eventually(t, "the other partition is done", func() bool { return epoch.offset(1) == each })
+	eventually(t, "the other partition is done", func() bool { return lease.offset(1) == each })
 	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == window })
 	produce(t, c, 1, requests(2000, each)...) // all that, and no more of the first one
-	eventually(t, "the other partition goes on", func() bool { return epoch.offset(1) == 2*each })
+	eventually(t, "the other partition goes on", func() bool { return lease.offset(1) == 2*each })
 
 	if n := len(r.delivery.offsets(0)); n != window-1 {
 		t.Errorf("%d records are answered behind the slow one, want %d", n, window-1)
 	}
-	if p, _ := r.partition(0); p.Open != window || p.Next != 0 || epoch.offset(0) != 0 {
-		t.Errorf("status %+v, committed %d", p, epoch.offset(0))
+	if p, _ := r.partition(0); p.Open != window || p.Next != 0 || lease.offset(0) != 0 {
+		t.Errorf("status %+v, committed %d", p, lease.offset(0))
 	}
 	for _, p := range r.held() {
 		p.mu.Lock()
@@ -97,7 +97,7 @@ func TestWindow(t *testing.T) {
 		p.mu.Unlock()
 	}
 	close(h.free)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == each })
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == each })
 	got := r.delivery.offsets(0)
 	slices.Sort(got)
 	if !slices.Equal(got, sequence(0, each)) {
@@ -121,13 +121,13 @@ func TestFetchErrors(t *testing.T) {
 			c := broker(t, 2)
 			fault.Keys, fault.Count = []kmsg.Key{kmsg.Fetch}, 3
 			r := start(t, c, answerAll, nil)
-			epoch := r.grant(0, 1)
+			lease := r.grant(0, 1)
 			for round := range int64(3) {
 				handle := c.Fault(fault)
 				produce(t, c, 0, requests(1, 10)...)
 				produce(t, c, 1, requests(20, 10)...)
 				eventually(t, "all is committed", func() bool {
-					return epoch.offset(0) == 10*(round+1) && epoch.offset(1) == 10*(round+1)
+					return lease.offset(0) == 10*(round+1) && lease.offset(1) == 10*(round+1)
 				})
 				handle.Remove()
 			}
@@ -152,10 +152,10 @@ func TestLeaderMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, c, answerAll, nil)
-	epoch := r.grant(0) // the other partition belongs to somebody else
+	lease := r.grant(0) // the other partition belongs to somebody else
 	for i := range int64(6) {
 		produce(t, c, 0, requests(1, 1)...)
-		eventually(t, "the record is committed", func() bool { return epoch.offset(0) == i+1 })
+		eventually(t, "the record is committed", func() bool { return lease.offset(0) == i+1 })
 		first, second = second, first
 		if err := c.MoveTopicPartition(testTopic, 0, first); err != nil {
 			t.Fatal(err)

@@ -43,7 +43,7 @@ func (c *Consumer) freshStarts(
 		case !begun && !slices.Contains(ids, beginner):
 			return nil, kafkawire.Failures[position](ids, nil, errNotBegun)
 		case !begun:
-			from, err = c.beginGroup(ctx, granted[beginner].epoch, log, all)
+			from, err = c.beginGroup(ctx, granted[beginner].lease, log, all)
 			maps.DeleteFunc(from, func(id int32, _ position) bool { return !slices.Contains(ids, id) })
 			return from, kafkawire.Failures(ids, from, err)
 		}
@@ -70,7 +70,7 @@ func (c *Consumer) begun(ctx context.Context) (begun bool, all []int32, err erro
 
 // beginGroup commits where the group begins in all partitions, and returns that. Without all of it nothing is committed:
 // what is left out would be taken for added later.
-func (c *Consumer) beginGroup(ctx context.Context, epoch group.Lease, log logID, all []int32) (map[int32]position, error) {
+func (c *Consumer) beginGroup(ctx context.Context, lease group.Lease, log logID, all []int32) (map[int32]position, error) {
 	from, err := c.resolve(ctx, log, all, int64(c.cfg.Start))
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (c *Consumer) beginGroup(ctx context.Context, epoch group.Lease, log logID,
 		at.committed.Metadata, _ = encodeNote(log, at.start, func(func(Run) bool) {}, aheadLimit)
 		first[id], from[id] = at.committed, at
 	}
-	if err := epoch.Commit(ctx, first); err != nil {
+	if err := lease.Commit(ctx, first); err != nil {
 		return nil, fmt.Errorf("committing where the group begins: %w", err)
 	}
 	return from, nil

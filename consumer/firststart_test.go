@@ -23,7 +23,7 @@ func TestAddedPartitionsBeginAtTheirBeginning(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = from })
-			r.grantUnder(brokerEpoch(c), 2)
+			r.grantUnder(brokerLease(c), 2)
 			eventually(t, "all of it is answered", func() bool { return len(r.delivery.offsets(2)) == 10 })
 		})
 	}
@@ -55,7 +55,7 @@ func TestAnOpenTransactionSaysThatTheGroupHasBegun(t *testing.T) {
 		resp.Topics = append(resp.Topics, topic)
 		return resp, nil, true
 	})
-	r.grantUnder(brokerEpoch(c), 1)
+	r.grantUnder(brokerLease(c), 1)
 	eventually(t, "all of it is answered", func() bool { return len(r.delivery.offsets(1)) == 5 })
 }
 
@@ -77,13 +77,13 @@ func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
 				produce(t, c, partition, requests(int(partition)*100+1, 10)...)
 			}
 			other := start(t, c, answerAll, func(cfg *Config) { cfg.Start = test.start })
-			other.grantUnder(brokerEpoch(c), 1)
+			other.grantUnder(brokerLease(c), 1)
 			eventually(t, "it waits, and says for what", func() bool {
 				waiting := other.Status().Starting
 				return len(waiting) == 1 && waiting[0].Reason == errNotBegun.Error()
 			})
 			r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = test.start })
-			r.grantUnder(brokerEpoch(c), 0)
+			r.grantUnder(brokerLease(c), 0)
 			eventually(t, "both begin", func() bool { return len(r.Status().Partitions) == 1 && len(other.Status().Partitions) == 1 })
 			third := r.committed(2)
 			if third != test.first { // no instance holds it yet; its first one must not take it for added
@@ -118,7 +118,7 @@ func TestTheGroupBeginsInAllPartitionsOrInNone(t *testing.T) {
 			r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = Latest })
 			hidden := c.Fault(fault)
 			defer hidden.Remove()
-			r.grantUnder(brokerEpoch(c), 0)
+			r.grantUnder(brokerLease(c), 0)
 			eventually(t, "it begins in the end", func() bool { return len(r.Status().Partitions) == 1 })
 			if got := committed(t, c, 0, 1); got[0] != 4 || got[1] != 4 {
 				t.Errorf("committed %v", got)

@@ -62,7 +62,7 @@ func TestLagWhileFetchesAreRefused(t *testing.T) {
 func TestLongTransactionsAreToldOf(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	p := newPartition(&Consumer{cfg: Config{Topic: "requests"}, log: zerolog.New(&log)}, 3, &fakeEpoch{}, position{start: 5})
+	p := newPartition(&Consumer{cfg: Config{Topic: "requests"}, log: zerolog.New(&log)}, 3, &fakeLease{}, position{start: 5})
 	began := time.Now()
 	at := func(after time.Duration, stable, end int64) (lines int, long bool) {
 		log.Reset()

@@ -27,14 +27,14 @@ func TestHeldMemory(t *testing.T) {
 	wait := make(chan struct{})
 	h := head{wait}
 	r := start(t, c, h.handleAll, nil)
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	eventually(t, "a portion waits for memory", func() bool { p, _ := r.partition(0); return !p.Room && p.Open > 0 })
 	p := r.held()[0]
 	if status, _ := r.partition(0); status.Open > maxHeld/each || p.held.Load() > maxHeld {
 		t.Errorf("%d records with %d MiB are under way", status.Open, p.held.Load()>>20)
 	}
 	close(wait)
-	eventually(t, "all are finished", func() bool { return epoch.offset(0) == n })
+	eventually(t, "all are finished", func() bool { return lease.offset(0) == n })
 	eventually(t, "nothing is held any more", func() bool { return p.held.Load() == 0 })
 }
 

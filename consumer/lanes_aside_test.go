@@ -34,7 +34,7 @@ func TestStepAsideLeavesThePlace(t *testing.T) {
 			answered.Add(1)
 			running.Add(-1)
 		}
-		l, p := newLanes(HandlerFunc(handle), limit), &partition{epoch: &fakeEpoch{}}
+		l, p := newLanes(HandlerFunc(handle), limit), &partition{lease: &fakeLease{}}
 		for i := range int64(stuck + good) {
 			l.submit(t.Context(), record(p, i+1, 0))
 		}
@@ -87,7 +87,7 @@ func TestStepAsideLosesNoWakeUp(t *testing.T) {
 		}
 		busy[i].Store(false)
 	}
-	l, p := newLanes(HandlerFunc(handle), limit), &partition{epoch: &fakeEpoch{}}
+	l, p := newLanes(HandlerFunc(handle), limit), &partition{lease: &fakeLease{}}
 	var wg sync.WaitGroup
 	for w := range int64(writers) {
 		wg.Go(func() {

@@ -61,7 +61,7 @@ func TestLanesKeepOrder(t *testing.T) {
 		}
 	}
 	l := newLanes(HandlerFunc(handle), limit)
-	p := &partition{epoch: &fakeEpoch{}}
+	p := &partition{lease: &fakeLease{}}
 	for w := range writers {
 		go func() {
 			for offset := range int64(each) {
@@ -85,7 +85,7 @@ func TestLanesKeepOrder(t *testing.T) {
 func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
 	t.Parallel()
 	var l *lanes
-	p := &partition{epoch: &fakeEpoch{}}
+	p := &partition{lease: &fakeLease{}}
 	var rounds atomic.Int64
 	done := make(chan int64, 10)
 	l = newLanes(HandlerFunc(func(ctx context.Context, lane *Lane) {
@@ -116,7 +116,7 @@ func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
 func TestLanesLoseNoWakeUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 6
-		p := &partition{epoch: &fakeEpoch{}}
+		p := &partition{lease: &fakeLease{}}
 		var barrier atomic.Pointer[sync.WaitGroup]
 		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
 			lane.Take(nil, takeAll)
@@ -164,7 +164,7 @@ func waitEmpty(l *lanes) {
 // Bursts of submits without any wait in between: all are handled, whoever sleeps at that moment.
 func TestLanesHandleBursts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &partition{epoch: &fakeEpoch{}}
+		p := &partition{lease: &fakeLease{}}
 		var handled atomic.Int64
 		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
 			handled.Add(int64(len(lane.Take(nil, takeAll))))
@@ -191,7 +191,7 @@ func TestTake(t *testing.T) {
 	t.Parallel()
 	l := newLanes(nil, 1)
 	lane := l.newLane(7)
-	ours, theirs := &partition{epoch: &fakeEpoch{}}, &partition{epoch: &fakeEpoch{}}
+	ours, theirs := &partition{lease: &fakeLease{}}, &partition{lease: &fakeLease{}}
 	for offset := range int64(8) {
 		p := ours
 		if offset%3 == 1 {
@@ -229,7 +229,7 @@ func TestTake(t *testing.T) {
 // Records that are not valid requests share lane 0, whatever contract they seem to ask for.
 func TestInvalidRecordsGoToLane0(t *testing.T) {
 	t.Parallel()
-	p := &partition{epoch: &fakeEpoch{}}
+	p := &partition{lease: &fakeLease{}}
 	got := make(chan int64, 1)
 	l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
 		lane.Take(nil, takeAll)

@@ -113,15 +113,15 @@ func at(partition int32, offset int64) map[int32]kafkawire.OffsetAndMetadata {
 	return map[int32]kafkawire.OffsetAndMetadata{partition: {Offset: offset, Epoch: kafkawire.NoEpoch}}
 }
 
-// fakeEpoch remembers what was committed under it.
-type fakeEpoch struct {
+// fakeLease remembers what was committed under it.
+type fakeLease struct {
 	before func(offsets map[int32]kafkawire.OffsetAndMetadata) error // called first; an error is the commit's
 
 	mu      sync.Mutex
 	history []map[int32]kafkawire.OffsetAndMetadata
 }
 
-func (e *fakeEpoch) Commit(_ context.Context, offsets map[int32]kafkawire.OffsetAndMetadata) error {
+func (e *fakeLease) Commit(_ context.Context, offsets map[int32]kafkawire.OffsetAndMetadata) error {
 	if e.before != nil {
 		if err := e.before(offsets); err != nil {
 			return err
@@ -133,17 +133,17 @@ func (e *fakeEpoch) Commit(_ context.Context, offsets map[int32]kafkawire.Offset
 	return nil
 }
 
-func (e *fakeEpoch) Lost() <-chan struct{} { return nil }
+func (e *fakeLease) Lost() <-chan struct{} { return nil }
 
-func (e *fakeEpoch) Member() kafkawire.Member {
+func (e *fakeLease) Member() kafkawire.Member {
 	return kafkawire.Member{Group: testGroup, ID: "m", Generation: 3}
 }
 
 // offset returns what the partition's last commit said; NoOffset: there was none.
-func (e *fakeEpoch) offset(partition int32) int64 { return e.last(partition).Offset }
+func (e *fakeLease) offset(partition int32) int64 { return e.last(partition).Offset }
 
 // last returns the partition's last commit.
-func (e *fakeEpoch) last(partition int32) kafkawire.OffsetAndMetadata {
+func (e *fakeLease) last(partition int32) kafkawire.OffsetAndMetadata {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, offsets := range slices.Backward(e.history) {
@@ -154,7 +154,7 @@ func (e *fakeEpoch) last(partition int32) kafkawire.OffsetAndMetadata {
 	return kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset}
 }
 
-func (e *fakeEpoch) commits() int {
+func (e *fakeLease) commits() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.history)

@@ -10,7 +10,7 @@ import (
 // the group's log is bounded, and everything is named soon after it finished, and at once when the partition is given back.
 func TestNotesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPartition(&Consumer{cfg: testConfig(), delivery: &fakeDelivery{}, room: newRoom(1<<20, func() {})}, 0, &fakeEpoch{}, position{})
+		p := newPartition(&Consumer{cfg: testConfig(), delivery: &fakeDelivery{}, room: newRoom(1<<20, func() {})}, 0, &fakeLease{}, position{})
 		finish := func(offset int64) {
 			p.tracker.finish(p.tracker.start(offset, offset+1))
 		}

@@ -32,7 +32,7 @@ func (c *Consumer) replace(old *partition, from position) {
 	c.mu.Lock()
 	gone := c.partitions[old.id] != old || old.leaving()
 	if !gone {
-		c.begin(old.id, old.epoch, from)
+		c.begin(old.id, old.lease, from)
 	}
 	c.mu.Unlock()
 	if !gone {

@@ -34,7 +34,7 @@ func makeAgain(t *testing.T, c *kfake.Cluster, partitions int32) {
 }
 
 // aboutTheLog checks that each commit since the first n is about the log that the topic has now.
-func aboutTheLog(t *testing.T, r *rig, e *fakeEpoch, n int) {
+func aboutTheLog(t *testing.T, r *rig, e *fakeLease, n int) {
 	t.Helper()
 	id, err := r.offsets.TopicID(t.Context(), testTopic)
 	if err != nil {
@@ -85,10 +85,10 @@ func TestTopicMadeAgain(t *testing.T) {
 					cfg.Start = test.start
 				}
 			}, &fakeDelivery{fleeting: test.fleeting})
-			epoch := r.grant(0)
-			eventually(t, "the start is committed", func() bool { return epoch.commits() > 0 })
+			lease := r.grant(0)
+			eventually(t, "the start is committed", func() bool { return lease.commits() > 0 })
 			produce(t, c, 0, requests(1, before)...)
-			eventually(t, "the first ones are committed", func() bool { return epoch.offset(0) == before })
+			eventually(t, "the first ones are committed", func() bool { return lease.offset(0) == before })
 			if test.held {
 				holding.Store(true)
 				produce(t, c, 0, requests(5000, 50)...)
@@ -99,7 +99,7 @@ func TestTopicMadeAgain(t *testing.T) {
 			}
 			answered := r.delivery.count()
 			makeAgain(t, c, 1)
-			commits := epoch.commits()
+			commits := lease.commits()
 			produce(t, c, 0, requests(1000, after)...)
 			if test.held {
 				eventually(t, "the old log is left", func() bool { _, _, jumps := r.observer.seen(); return len(jumps) == 1 })
@@ -109,7 +109,7 @@ func TestTopicMadeAgain(t *testing.T) {
 			if test.paused {
 				r.gate.set("")
 			}
-			eventually(t, "all of the new ones are committed", func() bool { return epoch.offset(0) == after })
+			eventually(t, "all of the new ones are committed", func() bool { return lease.offset(0) == after })
 			got := r.delivery.offsets(0)[answered:]
 			slices.Sort(got)
 			if !slices.Equal(got, sequence(0, after)) {
@@ -118,7 +118,7 @@ func TestTopicMadeAgain(t *testing.T) {
 			if _, _, jumps := r.observer.seen(); len(jumps) != 1 || jumps[0].to != 0 {
 				t.Errorf("jumps %v", jumps)
 			}
-			aboutTheLog(t, r, epoch, commits)
+			aboutTheLog(t, r, lease, commits)
 		})
 	}
 }
@@ -131,22 +131,22 @@ func TestReleaseAfterTheTopicWasMadeAgain(t *testing.T) {
 	produce(t, c, 0, requests(1, 100)...)
 	r := start(t, c, answerAll, nil)
 	r.gate.set("breaker")
-	epoch := brokerEpoch(c)
+	lease := brokerLease(c)
 	r.gate.set("")
-	r.owner.Grant(context.Background(), epoch, []int32{0})
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 100 })
-	commits := epoch.commits()
+	r.owner.Grant(context.Background(), lease, []int32{0})
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 100 })
+	commits := lease.commits()
 	r.gate.set("breaker")
 	makeAgain(t, c, 1)
 	r.owner.Release([]int32{0})
-	if n := epoch.commits(); n != commits && epoch.offset(0) != 0 {
-		t.Errorf("the release committed %d, which had not moved", epoch.offset(0))
+	if n := lease.commits(); n != commits && lease.offset(0) != 0 {
+		t.Errorf("the release committed %d, which had not moved", lease.offset(0))
 	}
 	produce(t, c, 0, requests(1000, 300)...)
 	r.gate.set("")
-	r.owner.Grant(context.Background(), epoch, []int32{0})
+	r.owner.Grant(context.Background(), lease, []int32{0})
 	t.Cleanup(func() { r.owner.Release([]int32{0}) })
-	eventually(t, "all of the new ones are committed", func() bool { return epoch.offset(0) == 300 })
+	eventually(t, "all of the new ones are committed", func() bool { return lease.offset(0) == 300 })
 	if n := r.delivery.count(); n != 400 {
 		t.Errorf("%d answers, want 400", n)
 	}
@@ -197,8 +197,8 @@ func TestCommitsNameTheTopic(t *testing.T) {
 			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 4, Metadata: metadata}}); err != nil {
 				t.Fatal(err)
 			}
-			epoch := r.grant(0)
-			eventually(t, "all is committed", func() bool { return epoch.offset(0) == 10 })
+			lease := r.grant(0)
+			eventually(t, "all is committed", func() bool { return lease.offset(0) == 10 })
 			want := sequence(test.starts, 10)
 			if test.ahead {
 				want = slices.DeleteFunc(want, func(o int64) bool { return o == 6 || o == 7 })
@@ -226,10 +226,10 @@ func TestCommittedAboveTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, c, answerAll, nil)
-	epoch := r.grant(0)
-	eventually(t, "the committed offset has moved back", func() bool { return epoch.offset(0) == 10 })
+	lease := r.grant(0)
+	eventually(t, "the committed offset has moved back", func() bool { return lease.offset(0) == 10 })
 	produce(t, c, 0, requests(100, 20)...)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 30 })
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 30 })
 	got := r.delivery.offsets(0)
 	slices.Sort(got)
 	if !slices.Equal(got, sequence(10, 30)) {
@@ -252,8 +252,8 @@ func TestTailLost(t *testing.T) {
 			produce(t, c, 0, requests(7, 14)...)
 			h := head{make(chan struct{})}
 			r := startWith(t, c, h.handle, nil, &fakeDelivery{fleeting: fleeting})
-			epoch := r.grant(0)
-			eventually(t, "all but one are answered", func() bool { return r.delivery.count() == 19 && epoch.offset(0) == 5 })
+			lease := r.grant(0)
+			eventually(t, "all but one are answered", func() bool { return r.delivery.count() == 19 && lease.offset(0) == 5 })
 			p := r.held()[0]
 			eventually(t, "all is read", func() bool { from, _ := p.wanted(); return from.Offset == 20 })
 			r.gate.set("breaker") // or the rest would be there at once
@@ -273,7 +273,7 @@ func TestTailLost(t *testing.T) {
 			}
 			close(h.free)
 			r.gate.set("")
-			eventually(t, "all is committed", func() bool { return epoch.offset(0) == 20 })
+			eventually(t, "all is committed", func() bool { return lease.offset(0) == 20 })
 			again := 9 // 5 and 12 to 19
 			if fleeting {
 				again = 15
@@ -293,8 +293,8 @@ func TestReleaseWhileTheLogChanges(t *testing.T) {
 	produce(t, c, 0, requests(1, 20)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Millisecond })
 	for range 50 {
-		epoch := brokerEpoch(c)
-		r.owner.Grant(context.Background(), epoch, []int32{0})
+		lease := brokerLease(c)
+		r.owner.Grant(context.Background(), lease, []int32{0})
 		p := r.held()[0]
 		moved := make(chan struct{})
 		go func() {

@@ -23,7 +23,7 @@ type chunk struct {
 // The way of a record: fetcher → input → dispatch (room, tracker, lane) → handler → delivery → finish (tracker, room).
 type partition struct {
 	id       int32
-	epoch    group.Lease
+	lease    group.Lease
 	log      logID  // that its offsets are about
 	topicID  string // of log, once for all records
 	began    int64  // where it started
@@ -55,9 +55,9 @@ type partition struct {
 	forfeited bool        // its records have no place in the room any more
 }
 
-func newPartition(c *Consumer, id int32, epoch group.Lease, from position) *partition {
+func newPartition(c *Consumer, id int32, lease group.Lease, from position) *partition {
 	return &partition{
-		id: id, epoch: epoch, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
+		id: id, lease: lease, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
 		input: make(chan chunk, 1), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
 		freed: make(chan struct{}, 1), gone: make(chan struct{}),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start, end: from.start,

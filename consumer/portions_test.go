@@ -14,12 +14,12 @@ import (
 )
 
 // portions is a consumer of partition 4 whose commits take no more than step offsets each.
-func portions(w *fakeWriter, epoch group.Lease) (*Consumer, *partition) {
+func portions(w *fakeWriter, lease group.Lease) (*Consumer, *partition) {
 	c := &Consumer{
 		cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{}, log: zerolog.Nop(),
 		moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(100, func() {}),
 	}
-	p := newPartition(c, 4, epoch, position{committed: kafkawire.OffsetAndMetadata{}})
+	p := newPartition(c, 4, lease, position{committed: kafkawire.OffsetAndMetadata{}})
 	c.partitions[4] = p
 	return c, p
 }
@@ -46,7 +46,7 @@ func TestCommitGoesOnInPortions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		commits := 0
 		w := &fakeWriter{step: 3}
-		c, p := portions(w, &fakeEpoch{})
+		c, p := portions(w, &fakeLease{})
 		w.after = func() {
 			commits++
 			if noted, stands := p.noted(), w.offsets[4]; noted >= stands {
@@ -70,7 +70,7 @@ func TestCommitGoesOnInPortions(t *testing.T) {
 func TestPartOfACommitThatFails(t *testing.T) {
 	t.Parallel()
 	w := &fakeWriter{step: 3, err: errors.New("held")}
-	c, p := portions(w, &fakeEpoch{})
+	c, p := portions(w, &fakeLease{})
 	done(p, 0, 3)
 	some, more := c.commit(t.Context(), c.held())
 	if !some || more || p.noted() != 3 || c.refused != 1 || c.lastCommit.Load() == nil {
@@ -93,14 +93,14 @@ func TestLastCommitInPortions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &fakeWriter{step: 3, takes: 10 * time.Second, revoked: func() {}}
-				epoch := &lostEpoch{lost: make(chan struct{})}
+				lease := &lostLease{lost: make(chan struct{})}
 				commits := 0
 				w.after = func() {
 					if commits++; commits == test.loses {
-						close(epoch.lost)
+						close(lease.lost)
 					}
 				}
-				c, p := portions(w, epoch)
+				c, p := portions(w, lease)
 				done(p, 0, 10)
 				c.commitAndRevoke(t.Context(), c.held(), time.Now().Add(test.time))
 				if p.noted() != test.want || !p.revoked.Load() {

@@ -33,8 +33,8 @@ func TestEveryAnswerToAReader(t *testing.T) {
 				})
 				defer refusal.Remove()
 				r := start(t, c, answerAll, nil)
-				epoch := r.grant(0, 1)
-				eventually(t, "all is committed", func() bool { return epoch.offset(0) == 5 && epoch.offset(1) == 5 })
+				lease := r.grant(0, 1)
+				eventually(t, "all is committed", func() bool { return lease.offset(0) == 5 && lease.offset(1) == 5 })
 				for partition := range int32(2) {
 					got := r.delivery.offsets(partition)
 					if slices.Sort(got); !slices.Equal(got, sequence(0, 5)) {

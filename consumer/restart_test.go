@@ -15,10 +15,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// mortalEpoch stores what is committed on the broker until it dies, like the commits of a process that is killed.
-func mortalEpoch(c *kfake.Cluster) (epoch *fakeEpoch, die func()) {
+// mortalLease stores what is committed on the broker until it dies, like the commits of a process that is killed.
+func mortalLease(c *kfake.Cluster) (lease *fakeLease, die func()) {
 	var dead atomic.Bool
-	return &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+	return &fakeLease{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
 		if dead.Load() {
 			return context.Canceled
 		}
@@ -27,7 +27,7 @@ func mortalEpoch(c *kfake.Cluster) (epoch *fakeEpoch, die func()) {
 }
 
 // runsOf are the stretches that the partition's last commit names.
-func runsOf(t *testing.T, e *fakeEpoch, partition int32) []Run {
+func runsOf(t *testing.T, e *fakeLease, partition int32) []Run {
 	t.Helper()
 	o := e.last(partition)
 	runs, err := decodeAhead(o.Offset, o.Metadata)
@@ -48,16 +48,16 @@ func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
 	h := head{make(chan struct{})}
 	large := func(cfg *Config) { cfg.RunAhead = 2 * behind }
 	first := start(t, c, h.handle, large)
-	epoch, kill := mortalEpoch(c)
-	first.grantUnder(epoch, 0)
-	eventually(t, "all behind it is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []Run{{1, 1 + behind}}) })
+	lease, kill := mortalLease(c)
+	first.grantUnder(lease, 0)
+	eventually(t, "all behind it is in a commit", func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 1 + behind}}) })
 	kill()
 
 	produce(t, c, 0, requests(10_000, 5)...)
 	second := start(t, c, h.handle, large)
-	epoch, kill = mortalEpoch(c)
-	second.grantUnder(epoch, 0)
-	eventually(t, "what came since is in a commit, too", func() bool { return slices.Equal(runsOf(t, epoch, 0), []Run{{1, 6 + behind}}) })
+	lease, kill = mortalLease(c)
+	second.grantUnder(lease, 0)
+	eventually(t, "what came since is in a commit, too", func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 6 + behind}}) })
 	if got := second.delivery.offsets(0); len(got) != 5 || slices.Min(got) != 1+behind {
 		t.Errorf("the second owner answered %d: %v", len(got), got)
 	}
@@ -67,14 +67,14 @@ func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
 	kill()
 
 	third := start(t, c, answerAll, large)
-	epoch = brokerEpoch(c)
-	third.grantUnder(epoch, 0)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 6+behind })
+	lease = brokerLease(c)
+	third.grantUnder(lease, 0)
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 6+behind })
 	eventually(t, "the end is read", func() bool { from, _ := third.held()[0].wanted(); return from.Offset == 6+behind })
 	if got := third.delivery.offsets(0); !slices.Equal(got, []int64{0}) {
 		t.Errorf("the third owner answered %v, want the one that was held", got)
 	}
-	if runs := runsOf(t, epoch, 0); len(runs) > 0 {
+	if runs := runsOf(t, lease, 0); len(runs) > 0 {
 		t.Errorf("%v are named, though nothing is finished above the offset", runs)
 	}
 }
@@ -88,13 +88,13 @@ func TestReleaseNamesWhatIsFinished(t *testing.T) {
 	produce(t, c, 0, requests(7, 3)...)
 	h := head{make(chan struct{})}
 	r := start(t, c, h.handle, func(cfg *Config) { cfg.CommitInterval = time.Hour }) // only Release commits
-	r.owner.Grant(context.Background(), brokerEpoch(c), []int32{0})
+	r.owner.Grant(context.Background(), brokerLease(c), []int32{0})
 	eventually(t, "eight are answered", func() bool { return r.delivery.count() == 8 })
 	r.gate.set("breaker")
 	r.owner.Release([]int32{0})
 	r.gate.set("")
 	close(h.free)
-	r.owner.Grant(context.Background(), brokerEpoch(c), []int32{0})
+	r.owner.Grant(context.Background(), brokerLease(c), []int32{0})
 	eventually(t, "the last is answered", func() bool { return r.delivery.count() >= 9 })
 	r.owner.Release([]int32{0})
 	got := r.delivery.offsets(0)
@@ -123,14 +123,14 @@ func TestForeignMetadata(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := start(t, c, answerAll, nil)
-			epoch := r.grant(0)
-			eventually(t, "all is committed", func() bool { return epoch.offset(0) == 10 })
+			lease := r.grant(0)
+			eventually(t, "all is committed", func() bool { return lease.offset(0) == 10 })
 			got := r.delivery.offsets(0)
 			slices.Sort(got)
 			if want := sequence(2, 10); !slices.Equal(got, want) {
 				t.Errorf("answered %v, want %v", got, want)
 			}
-			if runs := runsOf(t, epoch, 0); len(runs) > 0 {
+			if runs := runsOf(t, lease, 0); len(runs) > 0 {
 				t.Errorf("it names %v", runs)
 			}
 		})
@@ -165,15 +165,15 @@ func TestFinishedAheadOfAHole(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := start(t, c, answerAll, nil)
-			epoch := r.grant(0)
-			eventually(t, "the end is committed", func() bool { return epoch.offset(0) == 10 })
+			lease := r.grant(0)
+			eventually(t, "the end is committed", func() bool { return lease.offset(0) == 10 })
 			got := r.delivery.offsets(0)
 			slices.Sort(got)
 			if !slices.Equal(got, test.want) {
 				t.Errorf("answered %v, want %v", got, test.want)
 			}
 			produce(t, c, 0, requests(100, 20)...) // a log made anew reaches the old offsets again
-			eventually(t, "the end is committed", func() bool { return epoch.offset(0) == 30 })
+			eventually(t, "the end is committed", func() bool { return lease.offset(0) == 30 })
 			if n := r.delivery.count(); n != len(test.want)+20 {
 				t.Errorf("%d answers, want %d", n, len(test.want)+20)
 			}
@@ -190,17 +190,17 @@ func TestMetadataTooLarge(t *testing.T) {
 	produce(t, c, 0, requests(5, 3)...)
 	h := head{make(chan struct{})}
 	r := start(t, c, h.handle, nil)
-	epoch := &fakeEpoch{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+	lease := &fakeLease{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
 		if offsets[0].Metadata != "" {
 			return fmt.Errorf("committing: %w", kafka.OffsetMetadataTooLarge)
 		}
 		return nil
 	}}
-	r.grantUnder(epoch, 0)
+	r.grantUnder(lease, 0)
 	eventually(t, "a commit with metadata was refused", func() bool { _, failures, _ := r.observer.seen(); return failures > 0 })
-	eventually(t, "what is contiguous is committed", func() bool { return epoch.offset(0) == 3 })
+	eventually(t, "what is contiguous is committed", func() bool { return lease.offset(0) == 3 })
 	close(h.free)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 7 })
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 7 })
 	if _, failures, _ := r.observer.seen(); failures != 2 {
 		t.Errorf("%d commits failed, want one with what is finished and one with the topic id alone", failures)
 	}
@@ -215,14 +215,14 @@ func TestFleetingOutcomesAreNotNamed(t *testing.T) {
 	produce(t, c, 0, requests(5, 3)...)
 	h := head{make(chan struct{})}
 	r := startWith(t, c, h.handle, nil, &fakeDelivery{fleeting: true})
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	eventually(t, "six are answered", func() bool { return r.delivery.count() == 6 })
-	eventually(t, "what is contiguous is committed", func() bool { return epoch.offset(0) == 3 })
+	eventually(t, "what is contiguous is committed", func() bool { return lease.offset(0) == 3 })
 	close(h.free)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 7 })
-	epoch.mu.Lock()
-	defer epoch.mu.Unlock()
-	for _, offsets := range epoch.history {
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 7 })
+	lease.mu.Lock()
+	defer lease.mu.Unlock()
+	for _, offsets := range lease.history {
 		if runs, err := decodeAhead(offsets[0].Offset, offsets[0].Metadata); err != nil || len(runs) > 0 {
 			t.Errorf("commit of %d names %v, error %v", offsets[0].Offset, runs, err)
 		}
@@ -254,9 +254,9 @@ func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
 	}
 	r := start(t, c, handler, func(cfg *Config) { cfg.MaxInFlight, cfg.RunAhead = 1000, 1000 })
 	r.limitMetadata(limit)
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	produce(t, c, 0, requests(2, 36)...) // 18 stretches: 36 bytes, 59 with the head, 79 characters
-	eventually(t, "they are in a commit", func() bool { return len(runsOf(t, epoch, 0)) == 18 })
+	eventually(t, "they are in a commit", func() bool { return len(runsOf(t, lease, 0)) == 18 })
 	produce(t, c, 0, requests(1000, 200)...)
 	eventually(t, "the others are fetched", func() bool {
 		from, room := r.held()[0].wanted()
@@ -266,10 +266,10 @@ func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
 		t.Errorf("%d records were started, want the first 36", p.Open)
 	}
 	close(free)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 236 })
-	epoch.mu.Lock()
-	defer epoch.mu.Unlock()
-	for _, offsets := range epoch.history {
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 236 })
+	lease.mu.Lock()
+	defer lease.mu.Unlock()
+	for _, offsets := range lease.history {
 		if n := len(offsets[0].Metadata); n > limit {
 			t.Errorf("%d characters of metadata", n)
 		}
@@ -299,11 +299,11 @@ func TestFullMetadataIsWorkedOff(t *testing.T) {
 		<-free
 		answerAll(ctx, lane)
 	}, nil)
-	epoch := r.grant(0)
+	lease := r.grant(0)
 	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == 64 })
 	r.commit(context.Background(), r.held()) // looks at the metadata while next to nothing has changed
 	close(free)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == n })
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == n })
 	skipped := map[int64]bool{}
 	for _, s := range named {
 		skipped[s.From] = true
@@ -325,20 +325,20 @@ func TestSkippingKeepsTheOrder(t *testing.T) {
 	produce(t, c, 0, slices.Concat(requests(1, 2), requests(1, 1), requests(3, 1))...)
 	first := start(t, c, answerAll, func(cfg *Config) { cfg.MaxInFlight = 1 })
 	first.delivery.setHold(true)
-	epoch, kill := mortalEpoch(c)
-	first.grantUnder(epoch, 0)
+	lease, kill := mortalLease(c)
+	first.grantUnder(lease, 0)
 	eventually(t, "all are delivered", func() bool { return first.delivery.count() == 4 })
 	for i, offset := range first.delivery.offsets(0) {
 		if offset != 0 {
 			first.delivery.held[i].Acknowledged()
 		}
 	}
-	eventually(t, "what may be skipped is in a commit", func() bool { return slices.Equal(runsOf(t, epoch, 0), []Run{{1, 2}, {3, 4}}) })
+	eventually(t, "what may be skipped is in a commit", func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 2}, {3, 4}}) })
 	kill()
 	second := start(t, c, answerAll, nil)
-	epoch = brokerEpoch(c)
-	second.grantUnder(epoch, 0)
-	eventually(t, "all is committed", func() bool { return epoch.offset(0) == 4 })
+	lease = brokerLease(c)
+	second.grantUnder(lease, 0)
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 4 })
 	if got := second.delivery.offsets(0); !slices.Equal(got, []int64{0, 2}) {
 		t.Errorf("answered %v, want 0 and then 2", got)
 	}
@@ -361,10 +361,10 @@ func TestKilledAgainAndAgain(t *testing.T) {
 			}
 			answerAll(ctx, lane)
 		}, func(cfg *Config) { cfg.MaxInFlight, cfg.DrainTimeout = 64, time.Millisecond })
-		epoch, kill := mortalEpoch(c)
+		lease, kill := mortalLease(c)
 		stored := readCommitted(t, c)
-		r.owner.Grant(context.Background(), epoch, []int32{0})
-		eventually(t, "it has committed", func() bool { return epoch.commits() > 0 && round < healthy || epoch.offset(0) == n })
+		r.owner.Grant(context.Background(), lease, []int32{0})
+		eventually(t, "it has committed", func() bool { return lease.commits() > 0 && round < healthy || lease.offset(0) == n })
 		kill()
 		r.owner.Release([]int32{0})
 		named, err := decodeAhead(stored.Offset, stored.Metadata)

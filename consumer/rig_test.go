@@ -134,16 +134,16 @@ func (r *rig) committed(partition int32) int64 {
 }
 
 // grant hands partitions over and takes them back when the test ends, if it has not done so itself.
-func (r *rig) grant(partitions ...int32) *fakeEpoch {
+func (r *rig) grant(partitions ...int32) *fakeLease {
 	r.t.Helper()
-	epoch := &fakeEpoch{}
-	r.grantUnder(epoch, partitions...)
-	return epoch
+	lease := &fakeLease{}
+	r.grantUnder(lease, partitions...)
+	return lease
 }
 
-func (r *rig) grantUnder(epoch *fakeEpoch, partitions ...int32) {
+func (r *rig) grantUnder(lease *fakeLease, partitions ...int32) {
 	r.t.Helper()
-	r.owner.Grant(context.Background(), epoch, partitions)
+	r.owner.Grant(context.Background(), lease, partitions)
 	r.t.Cleanup(func() {
 		r.gate.set("over") // whatever hangs does not have to end
 		r.owner.Release(partitions)

@@ -39,7 +39,7 @@ func (r *roomRig) hold(ids ...int32) {
 	defer r.Consumer.mu.Unlock()
 	r.room.divide(len(r.partitions) + len(ids))
 	for _, id := range ids {
-		p := newPartition(r.Consumer, id, &fakeEpoch{}, position{})
+		p := newPartition(r.Consumer, id, &fakeLease{}, position{})
 		ctx, cancel := context.WithCancel(context.Background())
 		p.stop = cancel
 		r.partitions[id] = p
@@ -245,7 +245,7 @@ func TestRoomUnderFire(t *testing.T) {
 // BenchmarkRoom is what a record pays for its place, taken by one goroutine and given back by another.
 func BenchmarkRoom(b *testing.B) {
 	r := newRoomRig(1024)
-	p := newPartition(r.Consumer, 0, &fakeEpoch{}, position{})
+	p := newPartition(r.Consumer, 0, &fakeLease{}, position{})
 	items := make(chan *slot, 1024)
 	go func() {
 		defer close(items)

@@ -25,7 +25,7 @@ type slot struct {
 var _ inflight.Slot = (*slot)(nil)
 
 // Owned implements inflight.Slot.
-func (s *slot) Owned() bool { return !s.partition.revoked.Load() && !ended(s.partition.epoch.Lost()) }
+func (s *slot) Owned() bool { return !s.partition.revoked.Load() && !ended(s.partition.lease.Lost()) }
 
 // Revoked implements inflight.Slot.
 func (s *slot) Revoked() <-chan struct{} { return s.partition.gone }

@@ -16,7 +16,7 @@ import (
 
 // starting is a granted partition of which it is not known yet where it starts. Consumer.mu guards it.
 type starting struct {
-	epoch group.Lease
+	lease group.Lease
 	since time.Time
 	tries int
 	err   error // of the last try
@@ -32,7 +32,7 @@ type position struct {
 
 // Grant implements group.Owner: it looks up where to start and puts the partitions to work. It returns after the first look;
 // partitions whose start is not known by then start later, each on its own.
-func (c *Consumer) Grant(ctx context.Context, epoch group.Lease, ids []int32) {
+func (c *Consumer) Grant(ctx context.Context, lease group.Lease, ids []int32) {
 	if len(ids) == 0 {
 		c.setJoined(true)
 		c.log.Warn().Str("topic", c.cfg.Topic).Msg("no partition is assigned to this instance: there are more instances than partitions")
@@ -41,7 +41,7 @@ func (c *Consumer) Grant(ctx context.Context, epoch group.Lease, ids []int32) {
 	granted := make(map[int32]*starting, len(ids))
 	c.mu.Lock()
 	for _, id := range ids {
-		granted[id] = &starting{epoch: epoch, since: time.Now()}
+		granted[id] = &starting{lease: lease, since: time.Now()}
 	}
 	maps.Copy(c.starting, granted)
 	c.mu.Unlock()
@@ -116,7 +116,7 @@ func (c *Consumer) start(granted map[int32]*starting, from map[int32]position) {
 	c.room.divide(len(c.partitions) + len(from))
 	for id, at := range from {
 		delete(c.starting, id)
-		c.begin(id, granted[id].epoch, at)
+		c.begin(id, granted[id].lease, at)
 		c.joined = true
 	}
 	c.mu.Unlock()
@@ -126,8 +126,8 @@ func (c *Consumer) start(granted map[int32]*starting, from map[int32]position) {
 }
 
 // begin puts a partition to work. It requires mu.
-func (c *Consumer) begin(id int32, epoch group.Lease, from position) {
-	p := newPartition(c, id, epoch, from)
+func (c *Consumer) begin(id int32, lease group.Lease, from position) {
+	p := newPartition(c, id, lease, from)
 	run, stop := context.WithCancel(c.work)
 	p.stop = stop
 	c.partitions[id] = p

@@ -48,17 +48,17 @@ func TestOnePartitionHoldsUpNoOther(t *testing.T) {
 			}
 			hidden := hide(c)
 			r := start(t, c, answerAll, nil)
-			epoch := r.grant(0, 1, 2)
-			eventually(t, "the others are committed", func() bool { return epoch.offset(0) == 5 && epoch.offset(2) == 5 })
+			lease := r.grant(0, 1, 2)
+			eventually(t, "the others are committed", func() bool { return lease.offset(0) == 5 && lease.offset(2) == 5 })
 			eventually(t, "the reason is known", func() bool {
 				s := r.Status()
 				return s.Joined && len(s.Partitions) == 2 && len(s.Starting) == 1 && s.Starting[0].Partition == 1 && s.Starting[0].Reason != ""
 			})
-			if got := r.delivery.offsets(1); len(got) > 0 || epoch.offset(1) != kafkawire.NoOffset {
+			if got := r.delivery.offsets(1); len(got) > 0 || lease.offset(1) != kafkawire.NoOffset {
 				t.Errorf("read %v of a partition whose start is not known", got)
 			}
 			hidden.Remove()
-			eventually(t, "it is committed too", func() bool { return epoch.offset(1) == 5 })
+			eventually(t, "it is committed too", func() bool { return lease.offset(1) == 5 })
 			if n := len(r.Status().Starting); n != 0 {
 				t.Errorf("%d partitions have not started", n)
 			}
@@ -83,7 +83,7 @@ func TestReleasedBeforeTheStart(t *testing.T) {
 			}
 			hidden := hide(c)
 			r := start(t, c, answerAll, nil)
-			first := &fakeEpoch{}
+			first := &fakeLease{}
 			r.owner.Grant(context.Background(), first, []int32{0, 1})
 			eventually(t, "the other one works", func() bool { return first.offset(0) == 5 })
 			eventually(t, "it is asked for again", func() bool { return hidden.Hits() > 2 })
