@@ -135,7 +135,7 @@ func (w *witness) WantExactlyOnce(r *rig, traffic ...*load) *ledger {
 	r.AwaitCommitted()
 	l := r.Ledger()
 	l.WantExactlyOnce()
-	l.wantDeadLettersInOrder()
+	l.WantDeadLettersInOrder()
 	if requests, answers := w.answered(); requests != len(r.sent) || answers != requests {
 		w.t.Errorf("a subscriber has seen %d answers to %d of %d requests", answers, requests, len(r.sent))
 	}

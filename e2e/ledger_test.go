@@ -2,13 +2,16 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/oracle"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -21,6 +24,7 @@ type ledger struct {
 	results map[schemas.Position][]answer
 	dead    map[schemas.Position][]deadLetter
 	log     []answer // all results, ordered by partition and offset
+	oracle  *oracle.Oracle[schemas.Position]
 }
 
 type answer struct {
@@ -37,11 +41,15 @@ type deadLetter struct {
 // and headers, a dead letter is its request byte for byte.
 func (r *rig) Ledger() *ledger {
 	r.t.Helper()
-	l := &ledger{t: r.t, rig: r, results: map[schemas.Position][]answer{}, dead: map[schemas.Position][]deadLetter{}}
+	l := &ledger{
+		t: r.t, rig: r, results: map[schemas.Position][]answer{}, dead: map[schemas.Position][]deadLetter{},
+		oracle: oracle.New[schemas.Position](),
+	}
 	sent := map[schemas.Position]*schemas.Record{}
 	for _, m := range r.sent {
 		rec := recordOf(m)
 		sent[rec.Position] = rec
+		l.oracle.Request(oracle.Request[schemas.Position]{ID: rec.Position, Seq: rec.Offset})
 	}
 	for _, m := range r.broker.ReadAll(r.t, r.results) {
 		result, err := schemas.DecodeResult(m.Value)
@@ -49,24 +57,35 @@ func (r *rig) Ledger() *ledger {
 			r.t.Errorf("result %d/%d: %v in %s", m.Partition, m.Offset, err, m.Value)
 			continue
 		}
-		if request := sent[result.Source]; request == nil {
-			r.t.Errorf("a result for %v, which nobody sent", result.Source)
-		} else {
-			l.checkResult(&result, m, request)
+		// Results in different partitions have no order, and neither have requests.
+		stream := fmt.Sprint("contract ", result.ContractID, "/", m.Partition, "/", result.Source.Partition)
+		if l.outcome(result.Source, stream) != oracle.Unknown {
+			l.checkResult(&result, m, sent[result.Source])
 		}
 		l.results[result.Source] = append(l.results[result.Source], answer{result, m})
 		l.log = append(l.log, answer{result, m})
 	}
 	for _, m := range r.broker.ReadAll(r.t, r.deadletters) {
 		info := schemas.ReadDeadLetter(recordOf(m))
-		if request := sent[info.Source]; request == nil {
-			r.t.Errorf("a dead letter for %v, which nobody sent", info.Source)
-		} else {
-			l.checkDeadLetter(m, request)
+		if l.outcome(info.Source, fmt.Sprint(deadStream, string(m.Key), "/", info.Source.Partition)) != oracle.Unknown {
+			l.checkDeadLetter(m, sent[info.Source])
 		}
 		l.dead[info.Source] = append(l.dead[info.Source], deadLetter{info, m})
 	}
 	return l
+}
+
+// deadStream begins the names of the streams of dead letters. Invalid requests and others of one key have no order.
+const deadStream = "dead letters of "
+
+// outcome adds the next one to the oracle.
+func (l *ledger) outcome(of schemas.Position, stream string) oracle.Verdict {
+	l.t.Helper()
+	verdict := l.oracle.Outcome(oracle.Outcome[schemas.Position]{Of: of, Stream: stream})
+	if verdict == oracle.Unknown {
+		l.t.Errorf("an outcome of %v, which was not sent", of)
+	}
+	return verdict
 }
 
 func recordOf(m kafka.Message) *schemas.Record {
@@ -163,22 +182,14 @@ func (l *ledger) checkDeadLetter(m kafka.Message, request *schemas.Record) {
 
 // Lost returns the requests without any outcome.
 func (l *ledger) Lost() (lost []schemas.Position) {
-	for _, m := range l.rig.sent {
-		if p := positionOf(m); len(l.results[p]) == 0 && len(l.dead[p]) == 0 {
-			lost = append(lost, p)
-		}
+	for _, q := range l.oracle.Findings().Lost {
+		lost = append(lost, q.ID)
 	}
 	return lost
 }
 
 // Repeated counts the outcomes beyond the first of each request.
-func (l *ledger) Repeated() (n int) {
-	for _, m := range l.rig.sent {
-		p := positionOf(m)
-		n += max(0, len(l.results[p])+len(l.dead[p])-1)
-	}
-	return n
-}
+func (l *ledger) Repeated() int { return len(l.oracle.Repeated()) }
 
 // WantNothingLost fails the test if a request has no outcome, or if first results of one contract are out of order: what is
 // repeated after a crash is older than what came before, but no subscriber that drops what it has seen notices.
@@ -187,23 +198,21 @@ func (l *ledger) WantNothingLost() {
 	if lost := l.Lost(); len(lost) > 0 {
 		l.t.Errorf("%d of %d requests have no outcome: %v", len(lost), len(l.rig.sent), lost[:min(len(lost), 10)])
 	}
-	type stream struct { // results in different partitions have no order
-		contract  int64
-		partition int
-	}
-	last := map[stream]schemas.Position{}
-	seen := map[schemas.Position]bool{}
-	for _, a := range l.log {
-		if seen[a.Source] {
-			continue
+	l.wantOrder(false)
+}
+
+// WantDeadLettersInOrder fails the test if those of one key come out in another order than its requests.
+func (l *ledger) WantDeadLettersInOrder() {
+	l.t.Helper()
+	l.wantOrder(true)
+}
+
+func (l *ledger) wantOrder(dead bool) {
+	l.t.Helper()
+	for _, d := range l.oracle.Disorder() {
+		if strings.HasPrefix(d.Outcome.Stream, deadStream) == dead {
+			l.t.Errorf("%s: the outcome of %v comes after that of %v", d.Outcome.Stream, d.Outcome.Of, d.After.Of)
 		}
-		seen[a.Source] = true
-		of := stream{a.ContractID, a.msg.Partition}
-		before, some := last[of]
-		if some && before.Partition == a.Source.Partition && before.Offset > a.Source.Offset {
-			l.t.Errorf("contract %d: the result of %v comes after that of %v", a.ContractID, a.Source, before)
-		}
-		last[of] = a.Source
 	}
 }
 

@@ -2,8 +2,11 @@ package demo
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/oracle"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -89,11 +92,7 @@ func (b books) check() *report {
 	for _, k := range kinds {
 		r.rows[k] = &row{deadLetters: map[schemas.Reason]int{}}
 	}
-	answers := b.match(r)
-	for i := range b.requests {
-		b.requests[i].check(answers[b.requests[i].at], r)
-	}
-	checkOrder(b.results, b.contracts(), r)
+	b.checkOutcomes(r)
 	b.checkOpen(r)
 	if b.published != len(b.requests) {
 		r.problems = append(r.problems,
@@ -113,87 +112,96 @@ func (b books) check() *report {
 	return r
 }
 
-func (b books) contracts() map[schemas.Position]int64 {
-	contracts := make(map[schemas.Position]int64, len(b.requests))
+// checkOutcomes asks the oracle, and counts by kind.
+func (b books) checkOutcomes(r *report) {
+	requests := make(map[schemas.Position]request, len(b.requests))
+	o := oracle.New[schemas.Position]()
 	for _, q := range b.requests {
-		contracts[q.at] = q.contract
-	}
-	return contracts
-}
-
-// match finds the answers to each request by its position and reports those to none.
-func (b books) match(r *report) map[schemas.Position][]answer {
-	answers := make(map[schemas.Position][]answer, len(b.requests))
-	for _, q := range b.requests {
-		answers[q.at] = nil
-	}
-	for _, list := range [][]answer{b.results, b.deadLetters} {
-		for _, a := range list {
-			if _, asked := answers[a.source]; !asked {
-				r.complain(&r.unknown, "unknown: %s answers %s (%s), which nobody asked", a.at, a.source, a)
-				continue
-			}
-			answers[a.source] = append(answers[a.source], a)
-		}
-	}
-	return answers
-}
-
-// check judges the answers to one request.
-func (q request) check(answers []answer, r *report) {
-	row := r.rows[q.kind]
-	if row == nil {
-		r.complain(&r.unknown, "unknown: request %s at %s is none of the demo's", q.id, q.at)
-		return
-	}
-	row.published++
-	for _, a := range answers {
-		if a.reason != "" {
-			row.deadLetters[a.reason]++
+		requests[q.at] = q
+		known := oracle.Request[schemas.Position]{ID: q.at, Seq: q.at.Offset}
+		if row := r.rows[q.kind]; row != nil {
+			row.published++
+			known.Want = q.describe(q.kind.want(), q.id)
 		} else {
-			row.results++
+			r.complain(&r.unknown, "unknown: request %s at %s is none of the demo's", q.id, q.at)
+		}
+		o.Request(known)
+	}
+	answers := slices.Concat(b.results, b.deadLetters)
+	for i, a := range answers {
+		q := requests[a.source]
+		came := oracle.Outcome[schemas.Position]{Of: a.source, Is: q.describe(a, a.id), Ref: i, Partition: a.at.Partition}
+		if a.reason == "" { // dead letters of one contract have no order: invalid requests overtake others
+			came.Stream = strconv.FormatInt(q.contract, 10)
+		}
+		o.Outcome(came)
+		if row := r.rows[q.kind]; row != nil {
+			row.count(a)
 		}
 	}
-	switch len(answers) {
-	case 0:
-		row.wrong++
-		r.complain(&r.lost, "lost: request %s (%s) at %s has no answer", q.id, q.kind, q.at)
-		return
-	case 1:
-		r.once++
-	default:
-		row.wrong++
-		r.complain(&r.repeated, "repeated: request %s (%s) at %s has %d answers: %v", q.id, q.kind, q.at, len(answers), answers)
-		return
+	r.take(o, requests, answers)
+}
+
+// describe makes answers to a request comparable: what it is, and under which id it came. Of a malformed request the id may be
+// what cannot be read.
+func (q request) describe(a answer, id string) string {
+	if q.kind == malformed {
+		id = ""
 	}
-	a, want := answers[0], q.kind.want()
-	switch {
-	case a.outcome != want.outcome || a.reason != want.reason:
-		row.wrong++
-		r.complain(&r.wrong, "wrong: request %s (%s) at %s is answered by %s, not %s", q.id, q.kind, q.at, a, want)
-	case a.id != q.id && q.kind != malformed: // of a malformed request the id may be what cannot be read
-		row.wrong++
-		r.complain(&r.wrong, "wrong: request %s (%s) at %s is answered under the id %s", q.id, q.kind, q.at, a.id)
+	return a.String() + " " + id
+}
+
+func (r *row) count(a answer) {
+	if a.reason != "" {
+		r.deadLetters[a.reason]++
+	} else {
+		r.results++
 	}
 }
 
-// checkOrder looks for results of one contract that are older than one before them. All requests of a contract have the
-// same key, so they are in one partition, and so are their results.
-func checkOrder(results []answer, contracts map[schemas.Position]int64, r *report) {
-	newest := map[int64]answer{}
-	for _, a := range results {
-		contract, asked := contracts[a.source]
-		if !asked {
+// take counts what the oracle found, and describes it.
+func (r *report) take(o *oracle.Oracle[schemas.Position], requests map[schemas.Position]request, answers []answer) {
+	f := o.Findings()
+	r.once = f.Once
+	for _, u := range f.Unknown {
+		a := answers[u.Ref]
+		r.complain(&r.unknown, "unknown: %s answers %s (%s), which was not asked", a.at, a.source, a)
+	}
+	for _, l := range f.Lost {
+		q := requests[l.ID]
+		r.wrongOf(q)
+		r.complain(&r.lost, "lost: request %s (%s) at %s has no answer", q.id, q.kind, q.at)
+	}
+	told := map[schemas.Position]bool{}
+	for _, again := range f.Repeated {
+		if q := requests[again.Of]; !told[q.at] {
+			told[q.at] = true
+			r.wrongOf(q)
+			all := slices.DeleteFunc(slices.Clone(answers), func(a answer) bool { return a.source != q.at })
+			r.complain(&r.repeated, "repeated: request %s (%s) at %s has %d answers: %v", q.id, q.kind, q.at, len(all), all)
+		}
+	}
+	for _, w := range f.Wrong {
+		q, a := requests[w.Of], answers[w.Ref]
+		if told[q.at] {
 			continue
 		}
-		if before, ok := newest[contract]; ok {
-			moved := before.at.Partition != a.at.Partition || before.source.Partition != a.source.Partition
-			if moved || a.source.Offset < before.source.Offset {
-				r.complain(&r.disorder, "out of order: %s answers %s of contract %d after %s", a.at, a.source, contract, before.source)
-				continue
-			}
+		r.wrongOf(q)
+		if want := q.kind.want(); want.String() != a.String() {
+			r.complain(&r.wrong, "wrong: request %s (%s) at %s is answered by %s, not %s", q.id, q.kind, q.at, a, want)
+		} else {
+			r.complain(&r.wrong, "wrong: request %s (%s) at %s is answered under the id %s", q.id, q.kind, q.at, a.id)
 		}
-		newest[contract] = a
+	}
+	for _, d := range f.Disorder {
+		a := answers[d.Outcome.Ref]
+		r.complain(&r.disorder, "out of order: %s answers %s of contract %s after %s", a.at, a.source, d.Outcome.Stream, d.After.Of)
+	}
+}
+
+func (r *report) wrongOf(q request) {
+	if row := r.rows[q.kind]; row != nil {
+		row.wrong++
 	}
 }
 

@@ -84,7 +84,7 @@ func TestBooksDoNotBalance(t *testing.T) {
 			func(b *books) {
 				b.results = append(b.results, answer{source: requestAt(99), id: "demo-z", outcome: schemas.OutcomeComplete})
 			},
-			func(r *report) int { return r.unknown }, "answers requests/1/99 (complete), which nobody asked",
+			func(r *report) int { return r.unknown }, "answers requests/1/99 (complete), which was not asked",
 		},
 		"request of somebody else": {
 			func(b *books) { b.requests[0].kind = "" },

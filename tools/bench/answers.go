@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/oracle"
 )
 
-// answer is what the books need of a result.
+// answer is what is needed of a result.
 type answer struct {
 	number   int       // of the request
 	due      time.Time // when the request was
@@ -35,22 +37,25 @@ func readAnswer(value []byte) (answer, error) {
 	return answer{int(i), time.Unix(0, nanos), result.ContractID}, nil
 }
 
-// answers keeps the books of what came out.
+// answers is what came out.
 type answers struct {
 	first, last time.Time
-	seen        []bool // by number
+	oracle      *oracle.Oracle[int] // by number
 	distinct    int
-	repeated    int
 	dead        int
-	disorder    int
-	newest      map[string]int
 	latencies   []time.Duration
 }
 
-func newAnswers() *answers { return &answers{newest: map[string]int{}} }
+func newAnswers() *answers { return &answers{oracle: oracle.New[int]()} }
+
+// repeated counts answers beyond the first of their requests.
+func (a *answers) repeated() int { return len(a.oracle.Repeated()) }
+
+// disorder counts first answers behind one to a later request of their contract.
+func (a *answers) disorder() int { return len(a.oracle.Disorder()) }
 
 func (a *answers) String() string {
-	return fmt.Sprintf("dead %d  repeated %d  out of order %d", a.dead, a.repeated, a.disorder)
+	return fmt.Sprintf("dead %d  repeated %d  out of order %d", a.dead, a.repeated(), a.disorder())
 }
 
 // add returns whether it is the first answer to its request.
@@ -59,19 +64,12 @@ func (a *answers) add(got answer, now time.Time) bool {
 		a.first = now
 	}
 	a.last = now
-	if missing := got.number + 1 - len(a.seen); missing > 0 {
-		a.seen = append(a.seen, make([]bool, missing)...)
-	}
-	if a.seen[got.number] {
-		a.repeated++
+	// What was sent is held against the number of answers in the end.
+	a.oracle.Request(oracle.Request[int]{ID: got.number, Seq: int64(got.number)})
+	if a.oracle.Outcome(oracle.Outcome[int]{Of: got.number, Stream: got.contract}) == oracle.Repeated {
 		return false
 	}
-	a.seen[got.number] = true
 	a.distinct++
-	if newest, ok := a.newest[got.contract]; ok && got.number < newest {
-		a.disorder++
-	}
-	a.newest[got.contract] = max(a.newest[got.contract], got.number)
 	a.latencies = append(a.latencies, now.Sub(got.due))
 	return true
 }

@@ -38,7 +38,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%d: first %v", i, first)
 		}
 	}
-	if a.distinct != 4 || a.repeated != 1 || a.disorder != 1 || !a.first.Equal(at(10)) || !a.last.Equal(at(50)) {
+	if a.distinct != 4 || a.repeated() != 1 || a.disorder() != 1 || !a.first.Equal(at(10)) || !a.last.Equal(at(50)) {
 		t.Errorf("%+v", a)
 	}
 	if len(a.latencies) != 4 || a.latencies[3] != 50*time.Millisecond {

@@ -52,7 +52,7 @@ func (p *pauses) mark() {
 	for i := range p.parts {
 		p.parts[i].longest = 0
 	}
-	p.marked = p.answers.repeated
+	p.marked = p.answers.repeated()
 }
 
 // sinceMark returns each partition's longest pause since the mark, one that goes on included, and the number of repeated answers.
@@ -62,7 +62,7 @@ func (p *pauses) sinceMark(now time.Time) (longest []time.Duration, repeated int
 	for _, part := range p.parts {
 		longest = append(longest, max(part.longest, now.Sub(part.last)))
 	}
-	return longest, p.answers.repeated - p.marked
+	return longest, p.answers.repeated() - p.marked
 }
 
 // behind counts the partitions in which no request has been answered that was due after a certain time.
@@ -81,5 +81,5 @@ func (p *pauses) behind(since time.Time) (n int) {
 func (p *pauses) total() (distinct, repeated, disorder int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.answers.distinct, p.answers.repeated, p.answers.disorder
+	return p.answers.distinct, p.answers.repeated(), p.answers.disorder()
 }
