@@ -149,7 +149,7 @@ func TestWatchdogLetsKafkaBeDown(t *testing.T) {
 	r := newRigOn(t, kafkatest.New(t), 2, cmssim.Config{Latency: 20 * time.Millisecond})
 	// A write that is refused is repeated after 2 s, and so says something every few seconds only.
 	const after = 6 * time.Second
-	addr := r.serve(r.broker.Brokers(), func(c *config.Config) { c.Watchdog.After, c.CMS.MaxInFlight = after, 4 })
+	addr := r.serve(r.broker.Brokers(), func(c *config.Config) { c.Watchdog.After, c.CMS.MaxInFlight, c.CMS.MinInFlight = after, 4, 4 })
 	r.Send(asks(1000, 100, 32_000)...)
 	r.AwaitWritten(r.results, 100)
 	r.broker.Stop(t, false)
