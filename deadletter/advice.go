@@ -15,7 +15,7 @@ type Advice struct {
 	Edit bool
 }
 
-// AdviceFor returns the advice for a reason; that for reasons that are not ours speaks of other writers.
+// AdviceFor returns the advice for a reason; that for reasons that balanceq does not have speaks of other writers.
 func AdviceFor(reason schemas.Reason) Advice {
 	if a, ok := advice[reason]; ok {
 		return a
@@ -60,27 +60,27 @@ var advice = map[schemas.Reason]Advice{
 		Means: "The record is not a valid request; the detail names the field and what to send instead.",
 		Look: "The detail and the value; the headers, which may name the publisher; " +
 			"whether they began at one time (--by time), as after a release of it.",
-		Do: "Have the publisher mended, and have it send the requests again. " +
-			"A replay as it is fails again; a single one can be mended with --edit.",
+		Do: "Have the publisher fixed, and have it send the requests again. " +
+			"A replay as it is fails again; a single one can be corrected with --edit.",
 		Edit: true,
 	},
 	schemas.ReasonContractNotFound: {
 		Means: "The CMS answered 404 CONTRACT_DOES_NOT_EXIST: it has no such contract.",
 		Look:  "Whether it is one contract or many (--by contract). Many: whether cms.url is the environment in which they live.",
-		Do:    "Replay when the contract has been created or cms.url is mended. If the id is wrong, correct it at the publisher.",
+		Do:    "Replay when the contract has been created or cms.url is right. If the id is wrong, correct it at the publisher.",
 	},
 	schemas.ReasonRequestRejected: {
 		Means: "The CMS answered 400 to this request, or something on the way refuses this one, while others are answered.",
 		Look: "The CMS's reason code (--by cms-reason) and the balance codes asked for; " +
 			"the CMS correlation id, by which Mastercard finds the call.",
-		Do: "Mend the cause, often a balance code that the issuer does not have. " +
-			"Where that is at the CMS, replay; where it is in the request, mend it with --edit.",
+		Do: "Fix the cause, often a balance code that the issuer does not have. " +
+			"Where that is at the CMS, replay; where it is in the request, correct it with --edit.",
 		Edit: true,
 	},
 	schemas.ReasonExpired: {
 		Means: "Its deadline passed before the CMS could be asked.",
 		Look:  "Whether there was an outage or a backlog at that time (--by time), and whether deadlines are shorter than those last.",
-		Do: "Usually nothing: nobody waits for the answer any more. " +
+		Do: "Usually nothing: the answer is of no use any more. " +
 			"A replay as it is expires again; --edit can change the deadline or remove it.",
 		Edit: true,
 	},
@@ -92,7 +92,7 @@ var advice = map[schemas.Reason]Advice{
 	schemas.ReasonUnexpectedResponse: {
 		Means: "The CMS answered 2xx, again and again with something that cannot be read or decrypted.",
 		Look:  "The detail; whether cms.url is the CMS and not a proxy's page; whether cms.decryption.key-files holds the key in use.",
-		Do:    "Mend address or keys, or report it to Mastercard with the CMS correlation id. Then replay: one is tried first.",
+		Do:    "Fix address or keys, or report it to Mastercard with the CMS correlation id. Then replay: one is tried first.",
 	},
 	schemas.ReasonResultTooLarge: {
 		Means: "The request was answered, and its result, which repeats the request's key, is larger than the results topic takes.",

@@ -152,7 +152,7 @@ type DeadLetterInfo struct {
 	KeyWasNull       bool      // the letter's key is not the record's, which has none
 }
 
-// ReadDeadLetter reads the headers of a dead letter, ours or another writer's that knows Kafka's names only (KIP-1191). It is
+// ReadDeadLetter reads the headers of a dead letter, of balanceq or of another writer that knows Kafka's names only (KIP-1191). It is
 // tolerant: what cannot be read counts as absent. All text is cleaned and masked as if we had written it, so it can be shown.
 func ReadDeadLetter(rec *Record) DeadLetterInfo {
 	info := DeadLetterInfo{

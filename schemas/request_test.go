@@ -186,15 +186,15 @@ func TestDecodeRequestID(t *testing.T) {
 		rec  *Record
 		want string
 	}{
-		"behind a wrong member":   {record(`{"contractId":{"a":[1]},"balanceCodes":7,"requestId":"r-1"}`), "r-1"},
-		"before broken JSON":      {record(`{"requestId":"r-1","contractId":`), "r-1"},
-		"behind broken JSON":      {record(`{"contractId":?,"requestId":"r-1"}`), position.String()},
-		"twice":                   {record(`{"requestId":"r-1","requestId":"r-2"}`), position.String()},
-		"twice, with an event id": {record(`{"requestId":"r-1","requestId":"r-2"}`, ce...), "event-1"},
-		"twice, after a failure":  {record(`{"contractId":0,"requestId":"r-1","requestId":"r-2"}`), position.String()},
-		"unfit":                   {record(`{"requestId":"a\u0000"}`), position.String()},
-		"unfit, with an event id": {record(`{"requestId":""}`, ce...), "event-1"},
-		"event id":                {record(`{}`, ce...), "event-1"},
+		"behind a wrong member":     {record(`{"contractId":{"a":[1]},"balanceCodes":7,"requestId":"r-1"}`), "r-1"},
+		"before broken JSON":        {record(`{"requestId":"r-1","contractId":`), "r-1"},
+		"behind broken JSON":        {record(`{"contractId":?,"requestId":"r-1"}`), position.String()},
+		"twice":                     {record(`{"requestId":"r-1","requestId":"r-2"}`), position.String()},
+		"twice, with an event id":   {record(`{"requestId":"r-1","requestId":"r-2"}`, ce...), "event-1"},
+		"twice, after a failure":    {record(`{"contractId":0,"requestId":"r-1","requestId":"r-2"}`), position.String()},
+		"invalid":                   {record(`{"requestId":"a\u0000"}`), position.String()},
+		"invalid, with an event id": {record(`{"requestId":""}`, ce...), "event-1"},
+		"event id":                  {record(`{}`, ce...), "event-1"},
 		"tombstone of an event": {&Record{Position: position, Headers: []Header{
 			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("event-1")}}}, "event-1"},
 		"too large": {record(pad(`{"requestId":"r-1"}`, MaxRequestSize+1)), position.String()},

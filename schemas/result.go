@@ -26,7 +26,7 @@ type Result struct {
 	Balances            []Balance
 	MissingBalanceCodes []string
 	RetrievedAt         time.Time // when the CMS answered
-	CorrelationID       string    // ours, sent to the CMS as Correlation-Id
+	CorrelationID       string    // sent to the CMS as Correlation-Id
 	CMSCorrelationID    string    // the CMS's X-MC-Correlation-ID, opaque; "" is absent
 	Reason              Reason    // only with OutcomeFailed
 	Source              Position  // the request's

@@ -29,7 +29,7 @@ func DecodeResult(text []byte) (Result, error) {
 	return r.result, nil
 }
 
-// resultReader stops at the first problem: unlike a request, a bad result has nobody to answer to.
+// resultReader stops at the first problem: unlike a request, a bad result has no sender to answer to.
 type resultReader struct {
 	*decoder
 	result Result

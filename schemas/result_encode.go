@@ -63,7 +63,7 @@ func (b *Balance) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// Values that all results share; nobody changes them.
+// Values that all results share; they are never changed.
 var (
 	jsonContentType  = []byte("application/json")
 	eventSpecVersion = []byte("1.0")

@@ -56,7 +56,7 @@ func checkInstance(s string) error {
 	return checkName(s)
 }
 
-// checkSlot lets an empty one pass, which means that the instance is nobody in particular to the group.
+// checkSlot lets an empty one pass, which means that the instance has no name in the group.
 func checkSlot(s string) error {
 	if s == "" {
 		return nil

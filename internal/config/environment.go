@@ -16,12 +16,12 @@ func environment(environ []string) map[string]string {
 	return variables
 }
 
-// foreign matches variables that start like ours and are not: those that Kubernetes sets in every pod for a service
+// foreign matches variables that start like those of balanceq and are not: those that Kubernetes sets in every pod for a service
 // called balanceq or balanceq-something (its documentation: "Environment variables"), and those of our own tests.
 var foreign = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_|$)` +
 	`|^BALANCEQ_TEST_|^BALANCEQ_REQUIRE_CONTAINERS$`)
 
-// unknownVariable returns a warning about a variable that looks like ours, or "". It cannot be an error: what else is in
+// unknownVariable returns a warning about a variable that looks like one of balanceq, or "". It cannot be an error: what else is in
 // the environment is not always up to us. The value is left out, it may be a secret.
 func unknownVariable(name string) string {
 	if foreign.MatchString(name) {

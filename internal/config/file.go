@@ -185,7 +185,7 @@ func (r *fileReader) syntax(err error) {
 // isNull says that nothing was written, or ~ or null.
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// isPlain says that a node is a scalar without a tag of its own: nobody here resolves !vault and the like.
+// isPlain says that a node is a scalar without a tag of its own: nothing here resolves !vault and the like.
 func isPlain(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Style&yaml.TaggedStyle == 0 }
 
 // describe names a node that is not what it should be.

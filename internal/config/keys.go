@@ -17,7 +17,7 @@ type key struct {
 	bind    func(*Config) value
 }
 
-// envPrefix starts the name of every environment variable of ours.
+// envPrefix starts the name of every environment variable of balanceq.
 const envPrefix = "BALANCEQ_"
 
 // env returns the name of the key's environment variable.

@@ -78,7 +78,7 @@ var cmsKeys = withDefaults(Config{CMS: CMS{Settings: cmsclient.DefaultSettings()
 		help: "Most calls per second of this instance; 0 is no limit",
 		bind: func(c *Config) value { return rate{field: &c.CMS.Rate, unit: "calls per second"} }},
 	{name: "cms.daily-quota", example: "100000",
-		help: "Most calls of this instance per day (UTC), counted anew after a restart; 0 is no limit",
+		help: "Most calls of this instance per day (UTC), counted from zero after a restart; 0 is no limit",
 		bind: func(c *Config) value { return count{field: &c.CMS.DailyQuota, unit: "calls"} }},
 	{name: "cms.timeout", example: "2s",
 		help: "Time one attempt may take, from connecting to the last byte",
@@ -103,7 +103,7 @@ var cmsKeys = withDefaults(Config{CMS: CMS{Settings: cmsclient.DefaultSettings()
 		bind: func(c *Config) value { return duration{&c.CMS.Backoff.Max, shortest, longest} }},
 
 	{name: "cms.breaker.window", example: "30s",
-		help: "The circuit breaker judges the calls of this time",
+		help: "The circuit breaker counts the calls of this time",
 		bind: func(c *Config) value { return duration{field: &c.CMS.Breaker.Window} }},
 	{name: "cms.breaker.min-calls", example: "20",
 		help: "Calls in the window before the breaker may open",

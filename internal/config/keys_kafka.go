@@ -30,7 +30,7 @@ var kafkaKeys = []key{
 			return choice{&c.Kafka.GroupProtocol, []string{GroupAuto, GroupClassic, GroupConsumer}}
 		}},
 	{name: "kafka.instance-id", defNote: "none", example: "balanceq-0",
-		help: "Stable slot of this instance (group.instance.id): whoever comes back under it gets its partitions back at once",
+		help: "Stable slot of this instance (group.instance.id): an instance that comes back under it gets its partitions back at once",
 		bind: func(c *Config) value { return text{&c.Kafka.InstanceID, checkSlot} }},
 	{name: "kafka.leave-on-stop", def: "false", example: "true",
 		help: "Give up the slot of kafka.instance-id when stopping, for an instance that does not come back",
