@@ -122,7 +122,7 @@ var mishaps = map[string]mishap{
 			s.files.link("wrong", "client")
 		},
 		cure:  func(s *secured) { s.files.link("right", "client") },
-		cause: "certificate", fix: "check cms.tls.cert-file", key: "client-certificate",
+		cause: "certificate", fix: "(cms.tls.cert-file", key: "client-certificate",
 	},
 	"no entitlement": {
 		happen: func(s *secured) {

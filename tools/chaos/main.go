@@ -9,7 +9,8 @@
 // It ends with 0 if every promise was kept, 1 if not or if it could not be found out, 2 for wrong flags.
 //
 // docs/RELIABILITY.md says what is checked. The oracle (judge) is a function of a history and knows no process and no Kafka;
-// it shares no code with balanceq.
+// it shares no code with the program, and what is lost,
+// repeated and out of order it asks of internal/oracle, as the tests do.
 package main
 
 import (

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/oracle"
 )
 
 // rules say what is promised.
@@ -65,6 +67,7 @@ type books struct {
 	all      []*request       // those that are gone too, by partition, offset and life
 	bySeq    map[int]*request
 	outcomes map[int][]*outcome // those that are what their request is due, by sequence number
+	once     oracle.Findings[int]
 }
 
 // judge holds a history against the promises. It believes nothing that a worker says of itself but for the times at which
@@ -79,6 +82,7 @@ func judge(h history, r rules) verdict {
 	v.find(promiseKnown, known)
 	v.find(promiseFate, fated)
 	v.lost = v.find(promiseLost, b.lost())
+	v.repeated = len(b.once.Repeated)
 	v.find(promiseRepeated, b.repeats(&v, r))
 	v.find(promiseReread, b.reread(r))
 	v.find(promiseIDs, b.sharedIDs())
@@ -120,32 +124,69 @@ func (b *books) enterRequests() (wrong []string) {
 	return wrong
 }
 
-// enterOutcomes sorts out what is no outcome of a request of ours, or not the one it is due.
+// enterOutcomes asks the oracle, and sorts out what is no outcome of a request of this run, or not the one it is due.
 func (b *books) enterOutcomes(v *verdict) (known, fated []string) {
+	o := oracle.New[int]()
+	for _, q := range b.all {
+		o.Request(oracle.Request[int]{ID: q.seq, Seq: int64(q.seq), Want: q.due()})
+	}
 	for i := range b.history.outcomes {
-		o := &b.history.outcomes[i]
-		if o.dead {
+		came := &b.history.outcomes[i]
+		if came.dead {
 			v.deadLetters++
 		} else {
 			v.results++
 		}
-		q := b.bySeq[o.seq]
-		switch {
-		case q == nil:
-			known = append(known, fmt.Sprintf("%v is about %d, which nobody has sent", o, o.seq))
-		case q.contract != o.contract || q.position != o.source:
+		q := b.bySeq[came.seq]
+		if q != nil && (q.contract != came.contract || q.position != came.source) {
 			known = append(known, fmt.Sprintf("%v says contract %s and source %v of request %d: contract %s at %v",
-				o, o.contract, o.source, q.seq, q.contract, q))
-		case b.refusal(q, o):
-			b.outcomes[o.seq] = append(b.outcomes[o.seq], o)
-		case o.dead != (q.fate != answered) || o.dead && o.reason != reasons[q.fate]:
-			fated = append(fated, fmt.Sprintf("%v (dead letter: %v %s) is about request %d at %v, which is due another",
-				o, o.dead, o.reason, q.seq, q))
-		default:
-			b.outcomes[o.seq] = append(b.outcomes[o.seq], o)
+				came, came.contract, came.source, q.seq, q.contract, q))
+			continue
+		}
+		o.Outcome(oracle.Outcome[int]{Of: came.seq, Is: b.is(q, came), Ref: i, Stream: b.stream(q, came), Partition: came.partition})
+		if q != nil && b.is(q, came) == q.due() {
+			b.outcomes[came.seq] = append(b.outcomes[came.seq], came)
 		}
 	}
+	b.once = o.Findings()
+	for _, u := range b.once.Unknown {
+		known = append(known, fmt.Sprintf("%v is about %d, which was not sent", &b.history.outcomes[u.Ref], u.Of))
+	}
+	for _, w := range b.once.Wrong {
+		came, q := &b.history.outcomes[w.Ref], b.bySeq[w.Of]
+		fated = append(fated, fmt.Sprintf("%v (dead letter: %v %s) is about request %d at %v, which is due another",
+			came, came.dead, came.reason, q.seq, q))
+	}
 	return known, fated
+}
+
+// due is the outcome that the request is due: a result, or a dead letter with this reason.
+func (q *request) due() string { return cmp.Or(reasons[q.fate], result) }
+
+// result is what a result is, as dead letters are their reason.
+const result = "result"
+
+// is says what came out for a request, nil for none of this run's. A refused contract is due a dead letter as well as a result.
+func (b *books) is(q *request, came *outcome) string {
+	switch {
+	case q != nil && b.refusal(q, came):
+		return q.due()
+	case came.dead:
+		return came.reason
+	default:
+		return result
+	}
+}
+
+// stream names what has an order: results, or dead letters, of one contract. Invalid requests have no contract to be ordered
+// by. Where the partition of a contract's requests changes, because there are more of them, and where Kafka loses requests,
+// order begins again.
+func (b *books) stream(q *request, came *outcome) string {
+	if q == nil || q.fate == invalid {
+		return ""
+	}
+	return fmt.Sprintf("contract %s (dead letters: %v, of partition %d, life %d, to be lost: %v)",
+		came.contract, came.dead, q.partition, b.creation(q.life), b.until(q) != endless)
 }
 
 // refusal returns whether a dead letter says that a contract was refused, and some contracts were by then.
@@ -155,28 +196,27 @@ func (b *books) refusal(q *request, o *outcome) bool {
 	})
 }
 
+// lost leaves out what Kafka itself has lost.
 func (b *books) lost() (wrong []string) {
-	for _, q := range b.requests {
-		if len(b.outcomes[q.seq]) == 0 {
+	for _, l := range b.once.Lost {
+		if q := b.bySeq[l.ID]; b.until(q) == endless {
 			wrong = append(wrong, fmt.Sprintf("request %d at %v, contract %s", q.seq, q, q.contract))
 		}
 	}
 	return wrong
 }
 
-// repeats counts outcomes beyond the first. At least once means: for each broken tenure no more than what may run ahead
-// of the committed offset, and what was answered since the last commit.
+// repeats holds outcomes beyond the first against what is promised. At least once means: for each broken tenure no more than
+// what may run ahead of the committed offset, and what was answered since the last commit.
 func (b *books) repeats(v *verdict, r rules) (wrong []string) {
-	for seq, outcomes := range b.outcomes {
-		if v.repeated += len(outcomes) - 1; r.exactlyOnce && len(outcomes) > 1 {
-			wrong = append(wrong, fmt.Sprintf("request %d has %d outcomes", seq, len(outcomes)))
+	if r.exactlyOnce {
+		for _, again := range b.once.Repeated {
+			wrong = append(wrong, fmt.Sprintf("request %d comes out again at %v", again.Of, &b.history.outcomes[again.Ref]))
 		}
+		return wrong
 	}
-	if !r.exactlyOnce {
-		if v.bound = b.bound(r); v.repeated > v.bound {
-			wrong = append(wrong, fmt.Sprintf("%d are repeated; %d broken tenures allow for %d",
-				v.repeated, len(b.broken), v.bound))
-		}
+	if v.bound = b.bound(r); v.repeated > v.bound {
+		wrong = append(wrong, fmt.Sprintf("%d are repeated; %d broken tenures allow for %d", v.repeated, len(b.broken), v.bound))
 	}
 	return wrong
 }
@@ -195,38 +235,11 @@ func (b *books) bound(r rules) (bound int) {
 	return bound
 }
 
-// disorder looks at the first outcomes only: whoever drops what has been seen before must not notice that anything was
-// repeated. Invalid requests have no contract to be ordered by. Where the partition of a contract's requests changes, because
-// there are more of them, and where Kafka loses requests, order begins again.
+// disorder tells what the oracle found: requests of one contract are numbered in their order.
 func (b *books) disorder() (wrong []string) {
-	type stream struct {
-		dead     bool
-		contract string
-		from     int32 // partition
-		life     int   // of the topic
-		gone     bool
-	}
-	last := map[stream]*outcome{}
-	seen := map[int]bool{}
-	for i := range b.history.outcomes {
-		o := &b.history.outcomes[i]
-		q := b.bySeq[o.seq]
-		if q == nil || q.fate == invalid || seen[o.seq] {
-			continue
-		}
-		seen[o.seq] = true
-		of := stream{o.dead, o.contract, q.partition, b.creation(q.life), b.until(q) != endless}
-		before := last[of]
-		switch {
-		case before == nil:
-		case before.partition != o.partition:
-			wrong = append(wrong, fmt.Sprintf("contract %s has outcomes in partitions %d and %d",
-				o.contract, before.partition, o.partition))
-		case before.seq > o.seq:
-			wrong = append(wrong, fmt.Sprintf("contract %s: request %d comes out at %v, behind request %d",
-				o.contract, o.seq, o, before.seq))
-		}
-		last[of] = o
+	for _, d := range b.once.Disorder {
+		wrong = append(wrong, fmt.Sprintf("%s: request %d comes out at %v, behind request %d at %v", d.Outcome.Stream, d.Outcome.Of,
+			&b.history.outcomes[d.Outcome.Ref], d.After.Of, &b.history.outcomes[d.After.Ref]))
 	}
 	return wrong
 }
