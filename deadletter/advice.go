@@ -27,8 +27,8 @@ func AdviceFor(reason schemas.Reason) Advice {
 	}
 }
 
-// stranger is the advice for a record that is no dead letter.
-var stranger = Advice{
+// foreign is the advice for a record that is no dead letter.
+var foreign = Advice{
 	Means: "It is no dead letter: it has none of the headers of one.",
 	Look:  "Its key, value and headers, which may name the writer; who may write to the dead-letter topic.",
 	Do:    "Stop what writes there. It is not replayed; retention will delete it.",
@@ -37,7 +37,7 @@ var stranger = Advice{
 // Advice returns what to know and to do about this record.
 func (l *Letter) Advice() Advice {
 	if !l.Recognised() {
-		return stranger
+		return foreign
 	}
 	return AdviceFor(l.Info().Reason)
 }
@@ -45,7 +45,7 @@ func (l *Letter) Advice() Advice {
 // Commands are what to type for one dead letter, at the end of Do: the first shows what a replay would do, the second does it.
 // There are none for what is no dead letter.
 func (a Advice) Commands(at schemas.Position) []string {
-	if a == stranger {
+	if a == foreign {
 		return nil
 	}
 	replay := fmt.Sprintf("balanceq deadletters replay --partition %d --offset %d", at.Partition, at.Offset)

@@ -10,7 +10,7 @@ import (
 func TestAdviceForEveryReason(t *testing.T) {
 	t.Parallel()
 	foreign := AdviceFor("some-other-reason")
-	seen := map[Advice]schemas.Reason{foreign: "others", stranger: "none"}
+	seen := map[Advice]schemas.Reason{foreign: "others", foreign: "none"}
 	for _, reason := range schemas.Reasons {
 		a := AdviceFor(reason)
 		if a.Means == "" || a.Look == "" || a.Do == "" {
@@ -34,8 +34,8 @@ func TestAdviceOfLetter(t *testing.T) {
 	if got := l.Advice().Commands(l.Position); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-	nobodys := Read(&schemas.Record{Value: []byte("x")})
-	if a := nobodys.Advice(); a != stranger || a.Commands(nobodys.Position) != nil {
+	unknown := Read(&schemas.Record{Value: []byte("x")})
+	if a := unknown.Advice(); a != foreign || a.Commands(unknown.Position) != nil {
 		t.Errorf("of a record that is no dead letter: %+v", a)
 	}
 	others := Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsGroup, Value: []byte("g")}}})

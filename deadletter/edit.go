@@ -13,9 +13,9 @@ import (
 // Edit replaces the request that is put back. It fails with what is wrong about it if it is not valid. A key that is the
 // contract's id follows the contract, and with it the partition.
 func (a *Candidate) Edit(value []byte) error {
-	was, _ := a.Letter.Request() // often what is to be mended
+	was, _ := a.Letter.Request() // often what is to be fixed
 	original := *a.Letter.Record
-	original.Position = nowhere
+	original.Position = noPosition
 	if a.Letter.Info().HasSource {
 		original.Position = a.Letter.Info().Source
 	}
@@ -24,7 +24,7 @@ func (a *Candidate) Edit(value []byte) error {
 	if err != nil {
 		return err
 	}
-	if now.ID == nowhere.String() {
+	if now.ID == noPosition.String() {
 		now.ID = was.ID
 	}
 	if was.ContractID != now.ContractID && bytes.Equal(a.Letter.Key, strconv.AppendInt(nil, was.ContractID, 10)) {

@@ -23,31 +23,31 @@ const (
 // are: text that is UTF-8 as a string, other bytes in base64 (RFC 4648 §4) as the member with Base64 at its end, null as null.
 // Characters without a glyph are escapes, so that none acts on a terminal; no value changes by that.
 type Document struct {
-	Outcome          string           `json:"outcome"`
-	RequestID        text             `json:"requestId,omitempty"`
-	ContractID       int64            `json:"contractId,omitempty,string"`
-	Reason           string           `json:"reason,omitempty"`
-	Detail           string           `json:"detail,omitempty"`
-	HTTPStatus       int              `json:"httpStatus,omitempty"`
-	CMSReasonCode    string           `json:"cmsReasonCode,omitempty"`
-	Attempts         int              `json:"attempts"`
-	FirstFailure     string           `json:"firstFailure,omitempty"`
-	LastFailure      string           `json:"lastFailure,omitempty"`
-	CorrelationID    string           `json:"correlationId,omitempty"`
-	CMSCorrelationID string           `json:"cmsCorrelationId,omitempty"`
-	ReplayCount      int              `json:"replayCount,omitempty"`
-	Group            string           `json:"group,omitempty"`
-	Instance         string           `json:"instance,omitempty"`
-	Version          string           `json:"version,omitempty"`
-	Time             string           `json:"time"` // as FormatTime
-	Source           *position        `json:"source,omitempty"`
-	DeadLetter       position         `json:"deadLetter"`
-	Key              json.RawMessage  `json:"key,omitempty"`
-	KeyBase64        []byte           `json:"keyBase64,omitempty"`
-	Value            json.RawMessage  `json:"value,omitempty"`
-	ValueBase64      []byte           `json:"valueBase64,omitempty"`
-	Headers          []documentHeader `json:"headers"` // in their order; names may repeat
-	Advice           *DocumentAdvice  `json:"advice,omitempty"`
+	Outcome          string            `json:"outcome"`
+	RequestID        text              `json:"requestId,omitempty"`
+	ContractID       int64             `json:"contractId,omitempty,string"`
+	Reason           string            `json:"reason,omitempty"`
+	Detail           string            `json:"detail,omitempty"`
+	HTTPStatus       int               `json:"httpStatus,omitempty"`
+	CMSReasonCode    string            `json:"cmsReasonCode,omitempty"`
+	Attempts         int               `json:"attempts"`
+	FirstFailure     string            `json:"firstFailure,omitempty"`
+	LastFailure      string            `json:"lastFailure,omitempty"`
+	CorrelationID    string            `json:"correlationId,omitempty"`
+	CMSCorrelationID string            `json:"cmsCorrelationId,omitempty"`
+	ReplayCount      int               `json:"replayCount,omitempty"`
+	Group            string            `json:"group,omitempty"`
+	Instance         string            `json:"instance,omitempty"`
+	Version          string            `json:"version,omitempty"`
+	Time             string            `json:"time"` // as FormatTime
+	Source           *schemas.Position `json:"source,omitempty"`
+	DeadLetter       schemas.Position  `json:"deadLetter"`
+	Key              json.RawMessage   `json:"key,omitempty"`
+	KeyBase64        []byte            `json:"keyBase64,omitempty"`
+	Value            json.RawMessage   `json:"value,omitempty"`
+	ValueBase64      []byte            `json:"valueBase64,omitempty"`
+	Headers          []documentHeader  `json:"headers"` // in their order; names may repeat
+	Advice           *DocumentAdvice   `json:"advice,omitempty"`
 }
 
 // DocumentAdvice is what to know and to do about a dead letter. Exports have none.
@@ -56,12 +56,6 @@ type DocumentAdvice struct {
 	Look     string   `json:"look"`
 	Do       string   `json:"do"`
 	Commands []string `json:"commands,omitempty"`
-}
-
-type position struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Offset    int64  `json:"offset"`
 }
 
 type documentHeader struct {
@@ -81,13 +75,13 @@ func NewDocument(l *Letter) *Document {
 		Attempts: info.Attempts, FirstFailure: formatTime(info.FirstFailure), LastFailure: formatTime(info.LastFailure),
 		CorrelationID: info.CorrelationID, CMSCorrelationID: info.CMSCorrelationID, ReplayCount: info.ReplayCount,
 		Group: info.Origin.Group, Instance: info.Origin.Instance, Version: info.Origin.Version,
-		Time: FormatTime(l.Time), DeadLetter: position(l.Position), Headers: documentHeaders(l.Headers),
+		Time: FormatTime(l.Time), DeadLetter: l.Position, Headers: documentHeaders(l.Headers),
 	}
 	if !l.Recognised() {
 		d.Outcome = OutcomeNone
 	}
 	if info.HasSource {
-		source := position(info.Source)
+		source := info.Source
 		d.Source = &source
 	}
 	d.Key, d.KeyBase64 = documentBytes(l.Key)

@@ -28,10 +28,10 @@ type Filter struct {
 
 // Passes says whether the filter lets a letter pass. Conditions that cost little are looked at first.
 func (f *Filter) Passes(l *Letter) bool {
-	return f.passesPlace(l) && f.passesHeaders(l) && f.passesContract(l) && f.passesGrep(l)
+	return f.passesPosition(l) && f.passesHeaders(l) && f.passesContract(l) && f.passesGrep(l)
 }
 
-func (f *Filter) passesPlace(l *Letter) bool {
+func (f *Filter) passesPosition(l *Letter) bool {
 	if !f.Since.IsZero() && l.Time.Before(f.Since) || !f.Until.IsZero() && !l.Time.Before(f.Until) {
 		return false
 	}

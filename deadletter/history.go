@@ -45,14 +45,14 @@ type History struct {
 	Entries  int64     // of the ledger, whether they pass the filter or not
 	First    time.Time // of the oldest entry that passed
 
-	byID            map[string]*Run
-	runs            []*Run
-	others          Run       // all that were found when there were maxRuns already
-	asked           Positions // all requests that were replayed,
-	answered, again Positions // and of these the answered ones, and those that are dead letters again
+	byID                map[string]*Run
+	runs                []*Run
+	others              Run       // all that were found when there were maxRuns already
+	replayed            Positions // all requests that were replayed,
+	answered, deadAgain Positions // and of these the answered ones, and those that are dead letters again
 }
 
-// Run is what one run of the tool has replayed. Its texts are those of whoever wrote the ledger, cut to schemas.MaxDetail.
+// Run is what one run of the tool has replayed. Its texts are those of the ledger's writers, cut to schemas.MaxDetail.
 type Run struct {
 	ID, By, Filter string // "": all runs beyond the first 10,000
 	First, Last    time.Time
@@ -79,7 +79,7 @@ func (h *History) Add(e *Entry) {
 	r.add(e)
 	if e.Request.Topic == h.Requests {
 		r.requests.Add(e.Request.Partition, e.Request.Offset)
-		h.asked.Add(e.Request.Partition, e.Request.Offset)
+		h.replayed.Add(e.Request.Partition, e.Request.Offset)
 	}
 }
 
@@ -123,26 +123,26 @@ func (r *Run) add(e *Entry) {
 
 // Answered says that the request at a position has a result.
 func (h *History) Answered(at schemas.Position) {
-	if h.asks(at) {
+	if h.concerns(at) {
 		h.answered.Add(at.Partition, at.Offset)
 	}
 }
 
 // DeadAgain says that the request at a position has become a dead letter. It outweighs a result.
 func (h *History) DeadAgain(at schemas.Position) {
-	if h.asks(at) {
-		h.again.Add(at.Partition, at.Offset)
+	if h.concerns(at) {
+		h.deadAgain.Add(at.Partition, at.Offset)
 	}
 }
 
-func (h *History) asks(at schemas.Position) bool {
-	return at.Topic == h.Requests && h.asked.Has(at.Partition, at.Offset)
+func (h *History) concerns(at schemas.Position) bool {
+	return at.Topic == h.Requests && h.replayed.Has(at.Partition, at.Offset)
 }
 
 // Result takes a record of the results topic. One that says that the request failed is no answer, and one that cannot be
 // read is none either.
 func (h *History) Result(rec *schemas.Record) {
-	if at, told := h.eventPosition(rec); told && !h.asks(at) {
+	if at, told := h.eventPosition(rec); told && !h.concerns(at) {
 		return // as most are: they need no decoding
 	}
 	result, err := schemas.DecodeResult(rec.Value)
@@ -154,11 +154,12 @@ func (h *History) Result(rec *schemas.Record) {
 // eventPosition is what the id of a result's event says: the position of its request.
 func (h *History) eventPosition(rec *schemas.Record) (schemas.Position, bool) {
 	id, _ := rec.Header(schemas.HeaderEventID)
-	place, ours := strings.CutPrefix(string(id), h.Requests+"/")
-	left, right, _ := strings.Cut(place, "/")
+	position, known := strings.CutPrefix(string(id), h.Requests+"/")
+	left, right, _ := strings.Cut(position, "/")
+	right, _, _ = strings.Cut(right, "@") // behind it: in which log the position was counted
 	partition, err := strconv.ParseInt(left, 10, 32)
 	offset, err2 := strconv.ParseInt(right, 10, 64)
-	return schemas.Position{Topic: h.Requests, Partition: int32(partition), Offset: offset}, ours && err == nil && err2 == nil
+	return schemas.Position{Topic: h.Requests, Partition: int32(partition), Offset: offset}, known && err == nil && err2 == nil
 }
 
 // Letter takes a record of the dead-letter topic.
@@ -172,7 +173,7 @@ func (h *History) Letter(l *Letter) {
 func (h *History) Outcome(e *Entry) ReplayOutcome {
 	switch at := e.Request; {
 	case at.Topic != h.Requests:
-	case h.again.Has(at.Partition, at.Offset):
+	case h.deadAgain.Has(at.Partition, at.Offset):
 		return ReplayDeadAgain
 	case h.answered.Has(at.Partition, at.Offset):
 		return ReplayAnswered
@@ -181,23 +182,23 @@ func (h *History) Outcome(e *Entry) ReplayOutcome {
 }
 
 // Runs returns the runs in the order in which the ledger has them, so the newest last. A request that two of them name, since
-// its topic was made anew in between, counts for both.
+// its topic was made again in between, counts for both.
 func (h *History) Runs() []Run {
 	var all []Run
 	for _, r := range h.runs {
-		all = append(all, h.settled(r))
+		all = append(all, h.counted(r))
 	}
 	if h.others.Replayed > 0 {
-		all = append(all, h.settled(&h.others))
+		all = append(all, h.counted(&h.others))
 	}
 	return all
 }
 
-func (h *History) settled(r *Run) Run {
+func (h *History) counted(r *Run) Run {
 	s := *r
 	s.Answered, s.DeadAgain = 0, 0
 	for at, requests := range r.requests.words {
-		again := h.again.words[at]
+		again := h.deadAgain.words[at]
 		s.DeadAgain += int64(bits.OnesCount64(requests & again))
 		s.Answered += int64(bits.OnesCount64(requests & h.answered.words[at] &^ again))
 	}

@@ -18,9 +18,11 @@ func TestHistory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		h := History{Requests: "requests"}
-		place := rapid.Custom(func(t *rapid.T) Place {
+		place := rapid.Custom(func(t *rapid.T) schemas.Position {
 			topic := rapid.SampledFrom([]string{"requests", "others"}).Draw(t, "topic")
-			return Place{topic, rapid.Int32Range(0, 2).Draw(t, "partition"), rapid.Int64Range(0, 200).Draw(t, "offset")}
+			return schemas.Position{
+				Topic: topic, Partition: rapid.Int32Range(0, 2).Draw(t, "partition"), Offset: rapid.Int64Range(0, 200).Draw(t, "offset"),
+			}
 		})
 		reasons := []schemas.Reason{schemas.ReasonExpired, schemas.ReasonInternalError, "", "unheard of"}
 		entry := rapid.Custom(func(t *rapid.T) Entry {
@@ -30,11 +32,11 @@ func TestHistory(t *testing.T) {
 				Request: place.Draw(t, "request"), Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
 			}
 		})
-		entries := rapid.SliceOfDistinct(entry, func(e Entry) Place { return e.Request }).Draw(t, "entries")
+		entries := rapid.SliceOfDistinct(entry, func(e Entry) schemas.Position { return e.Request }).Draw(t, "entries")
 		for i := range entries {
 			h.Add(&entries[i])
 		}
-		outcomes := map[Place]ReplayOutcome{}
+		outcomes := map[schemas.Position]ReplayOutcome{}
 		for range rapid.IntRange(0, 400).Draw(t, "outcomes") {
 			at := place.Draw(t, "at")
 			if len(entries) > 0 && rapid.Bool().Draw(t, "of a replayed one") {
@@ -54,8 +56,8 @@ func TestHistory(t *testing.T) {
 	})
 }
 
-// wantHistory counts anew, the simple way.
-func wantHistory(t *rapid.T, h *History, entries []Entry, outcomes map[Place]ReplayOutcome) {
+// wantHistory counts again, the simple way.
+func wantHistory(t *rapid.T, h *History, entries []Entry, outcomes map[schemas.Position]ReplayOutcome) {
 	counts := map[string]int64{}
 	var order []string
 	first := time.Time{}
@@ -154,7 +156,7 @@ func TestHistoryResult(t *testing.T) {
 
 	h := History{Requests: "requests"}
 	for offset := range int64(10) {
-		h.Add(&Entry{Run: "one", Request: Place(at(offset))})
+		h.Add(&Entry{Run: "one", Request: at(offset)})
 	}
 	for _, rec := range []*schemas.Record{
 		record(0, schemas.OutcomeComplete), record(1, schemas.OutcomePartial), record(2, schemas.OutcomeFailed),
@@ -167,7 +169,7 @@ func TestHistoryResult(t *testing.T) {
 	}
 	var answered []int64
 	for offset := range int64(10) {
-		if h.Outcome(&Entry{Request: Place(at(offset))}) == ReplayAnswered {
+		if h.Outcome(&Entry{Request: at(offset)}) == ReplayAnswered {
 			answered = append(answered, offset)
 		}
 	}
@@ -178,7 +180,7 @@ func TestHistoryResult(t *testing.T) {
 	l := letter(0, "{}")
 	source := l.Info().Source
 	h = History{Requests: source.Topic}
-	e := Entry{Run: "two", Request: Place(source)}
+	e := Entry{Run: "two", Request: source}
 	h.Letter(l)
 	if h.Add(&e); h.Outcome(&e) != ReplayOpen {
 		t.Errorf("a dead letter from before: %s", h.Outcome(&e))
@@ -195,7 +197,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	h := History{Requests: "requests"}
 	long := strings.Repeat("x", 2*schemas.MaxDetail)
 	for i := range maxRuns + 7 {
-		h.Add(&Entry{Run: fmt.Sprint(i, long), By: long, Filter: long, Request: Place{"requests", 0, int64(i)}})
+		h.Add(&Entry{Run: fmt.Sprint(i, long), By: long, Filter: long, Request: schemas.Position{Topic: "requests", Offset: int64(i)}})
 	}
 	h.Answered(schemas.Position{Topic: "requests", Offset: maxRuns + 3})
 	runs := h.Runs()

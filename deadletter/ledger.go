@@ -17,23 +17,16 @@ import (
 // Entry is a record of the ledger: one replay of one dead letter. It is written in the same transaction as the replayed
 // request, so that there is never one without the other.
 type Entry struct {
-	Run     string         `json:"run"` // the same for all entries of one run of the tool
-	Time    time.Time      `json:"time"`
-	By      string         `json:"by"`               // user@host
-	Filter  string         `json:"filter,omitempty"` // the flags that chose the letter; "": all
-	Letter  Place          `json:"letter"`
-	Request Place          `json:"request"` // where the request stands now
-	Reason  schemas.Reason `json:"reason,omitempty"`
-	Replay  int            `json:"replay"` // how often it has been replayed, this time included
-	Changes []Change       `json:"changes,omitempty"`
-	TopicID string         `json:"topicId,omitempty"` // of the dead-letter topic: one that is made anew has new letters
-}
-
-// Place is a position as JSON shows it.
-type Place struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Offset    int64  `json:"offset"`
+	Run     string           `json:"run"` // the same for all entries of one run of the tool
+	Time    time.Time        `json:"time"`
+	By      string           `json:"by"`               // user@host
+	Filter  string           `json:"filter,omitempty"` // the flags that chose the letter; "": all
+	Letter  schemas.Position `json:"letter"`
+	Request schemas.Position `json:"request"` // where the request stands now
+	Reason  schemas.Reason   `json:"reason,omitempty"`
+	Replay  int              `json:"replay"` // how often it has been replayed, this time included
+	Changes []Change         `json:"changes,omitempty"`
+	TopicID string           `json:"topicId,omitempty"` // of the dead-letter topic: one that is made again has new letters
 }
 
 // Change is a field of a request that was edited before its replay. "" is none.
@@ -53,7 +46,7 @@ func (e *Entry) record() (kafkawire.Record, error) {
 		return kafkawire.Record{}, fmt.Errorf("writing a ledger entry: %w", err)
 	}
 	return kafkawire.Record{
-		Key: []byte(schemas.Position(e.Letter).String()), Value: value,
+		Key: []byte(e.Letter.String()), Value: value,
 		Headers: []kafkawire.Header{{Key: headerEntry, Value: []byte(e.Run)}},
 	}, nil
 }
@@ -61,13 +54,13 @@ func (e *Entry) record() (kafkawire.Record, error) {
 // ErrLedger says that an entry of the ledger cannot be read. Asking again does not help.
 var ErrLedger = errors.New("the ledger cannot be read")
 
-// errNoEntry says that a record of the ledger's topic was put there by somebody else.
-var errNoEntry = errors.New("no entry of ours")
+// errNotAnEntry says that a record of the ledger's topic is not an entry of it: another program wrote it.
+var errNotAnEntry = errors.New("not an entry of the ledger")
 
-// readEntry is strict: whoever overlooks an entry replays its letter again.
+// readEntry is strict: a replay that overlooks an entry replays its letter again.
 func readEntry(rec *schemas.Record) (*Entry, error) {
-	if _, ours := rec.Header(headerEntry); !ours {
-		return nil, errNoEntry
+	if _, is := rec.Header(headerEntry); !is {
+		return nil, errNotAnEntry
 	}
 	e := &Entry{}
 	if err := json.Unmarshal(rec.Value, e); err != nil {
@@ -89,12 +82,12 @@ type Ledger struct {
 	next   int64
 	// Skipped, if set, is told of skips, which are no entries.
 	Skipped func(*Skip)
-	// Strangers counts records that are no entries.
-	Strangers int64
+	// Foreign counts records that are no entries.
+	Foreign int64
 }
 
-// Read calls each for the new entries, in order. What cannot be read ends it: nobody may replay on the
-// strength of a ledger with holes.
+// Read calls each for the new entries, in order. What cannot be read ends it: no replay may go by a
+// ledger with holes.
 func (l *Ledger) Read(ctx context.Context, each func(*Entry) error) error {
 	reader := kafkawire.Reader{Client: l.Client, Topic: l.Topic, From: kafkawire.Earliest, ToEnd: true,
 		Within: map[int32]kafkawire.Span{ledgerPartition: {From: l.next, To: math.MaxInt64}}}
@@ -108,8 +101,8 @@ func (l *Ledger) Read(ctx context.Context, each func(*Entry) error) error {
 			if l.Skipped != nil {
 				l.Skipped(skip)
 			}
-		case errors.Is(err, errNoEntry):
-			l.Strangers++
+		case errors.Is(err, errNotAnEntry):
+			l.Foreign++
 		case err != nil:
 			failed = err
 		default:

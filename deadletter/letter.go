@@ -23,8 +23,8 @@ type request struct {
 // Read takes any record for a dead letter: what it does not say is absent.
 func Read(rec *schemas.Record) *Letter { return &Letter{Record: rec} }
 
-// Keep returns a letter with bytes of its own. Those of a scan keep a whole answer of the brokers in memory.
-func (l *Letter) Keep() *Letter {
+// Clone returns a letter with bytes of its own. Those of a scan keep a whole answer of the brokers in memory.
+func (l *Letter) Clone() *Letter {
 	size := len(l.Key) + len(l.Value)
 	for _, h := range l.Headers {
 		size += len(h.Value)
@@ -54,7 +54,7 @@ func (l *Letter) Info() *schemas.DeadLetterInfo {
 	return l.info
 }
 
-// Recognised says whether it has any header of a dead letter, ours or Kafka's. Otherwise it came into the topic by another way.
+// Recognised says whether it has any header of a dead letter, balanceq's or Kafka's. Otherwise it came into the topic by another way.
 func (l *Letter) Recognised() bool {
 	return slices.ContainsFunc(l.Headers, func(h schemas.Header) bool {
 		return h.Key == schemas.HeaderReason || strings.HasPrefix(h.Key, errorsPrefix)
@@ -64,20 +64,20 @@ func (l *Letter) Recognised() bool {
 // errorsPrefix is how Kafka's own names begin (KIP-1191).
 const errorsPrefix = "__dlq.errors."
 
-// nowhere stands for the position of a request where its letter does not tell it: a request without an id of its own is called
+// noPosition stands for the position of a request where its letter does not tell it: a request without an id of its own is called
 // by its position, and the letter's would be the wrong one.
-var nowhere = schemas.Position{Partition: -1, Offset: -1}
+var noPosition = schemas.Position{Partition: -1, Offset: -1}
 
 // Request is what the original asked for. The error says why it is no valid request; then only some of it is known.
 func (l *Letter) Request() (schemas.Request, error) {
 	if l.request == nil {
 		original := *l.Record
-		original.Position = nowhere
+		original.Position = noPosition
 		if l.Info().HasSource {
 			original.Position = l.Info().Source
 		}
 		r, err := schemas.DecodeRequest(&original)
-		if r.ID == nowhere.String() {
+		if r.ID == noPosition.String() {
 			r.ID = l.Info().RequestID
 		}
 		l.request = &request{r, err}
@@ -91,7 +91,7 @@ func (l *Letter) text(header string) string {
 	return string(value)
 }
 
-// knownReason is its reason; "" if that is none of ours.
+// knownReason is its reason; "" if this version does not know it.
 func (l *Letter) knownReason() schemas.Reason {
 	if reason := schemas.Reason(l.text(schemas.HeaderReason)); slices.Contains(schemas.Reasons, reason) {
 		return reason

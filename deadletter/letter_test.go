@@ -45,7 +45,7 @@ func TestLetterRequest(t *testing.T) {
 }
 
 // A record without headers of a dead letter has neither a source nor a request id that could be told.
-func TestLetterOfNobody(t *testing.T) {
+func TestLetterOfAnUnknownWriter(t *testing.T) {
 	t.Parallel()
 	l := Read(&schemas.Record{
 		Position: schemas.Position{Topic: "balance.deadletters", Offset: 5}, Value: []byte(`{"contractId":1,"balanceCodes":["A"]}`),
@@ -63,7 +63,7 @@ func TestLetterKeep(t *testing.T) {
 	t.Parallel()
 	rec := &schemas.Record{Position: schemas.Position{Topic: "t", Partition: 1, Offset: 2}, Key: []byte("key"), Value: []byte{}, Time: noon,
 		Headers: []schemas.Header{{Key: "a", Value: []byte("one")}, {Key: "a", Value: nil}, {Key: "", Value: []byte{}}}}
-	kept := Read(rec).Keep()
+	kept := Read(rec).Clone()
 	if !reflect.DeepEqual(kept.Record, rec) {
 		t.Fatalf("kept %+v of %+v", kept.Record, rec)
 	}

@@ -21,7 +21,7 @@ type ReplayConfig struct {
 	Retrying func(error)
 }
 
-// Replay puts the requests of dead letters back, each exactly once, whatever is killed and whoever else replays.
+// Replay puts the requests of dead letters back, each exactly once, whatever is killed and however many runs there are.
 //
 // Requests and ledger entries go out in one transaction. All runs share one transactional id, so that a run that begins fences
 // the one before it and ends its open transaction; then the ledger says what has been replayed. After an error the same is done
@@ -34,11 +34,11 @@ type Replay struct {
 	topicID    string // of the dead-letter topic
 	// Replayed are all letters in the ledger.
 	Replayed *Positions
-	placed   map[schemas.Position]Place // letters of this run that the ledger was found to have
+	own      map[schemas.Position]schemas.Position // letters of this run that the ledger was found to have
 
 	retry     kafkawire.Retry
 	txn       kafkawire.Transactional
-	ready     bool // txn can begin a transaction; otherwise take over first
+	ready     bool // txn can begin a transaction; otherwise fence first
 	doubt     int  // so many letters were in the last transaction, and only the ledger says whether it was committed
 	sequences map[partition]int32
 	end       int64         // of the ledger, as far as it has been read or written
@@ -60,8 +60,8 @@ const (
 type Candidate struct {
 	Letter  *Letter
 	Message schemas.Message
-	Changes []Change // what was edited
-	Request Place    // where the request stands now: set by Put
+	Changes []Change         // what was edited
+	Request schemas.Position // where the request stands now: set by Put
 	rekeyed bool
 }
 
@@ -71,21 +71,21 @@ const (
 	retryPause = 200 * time.Millisecond
 )
 
-// ErrTakenOver says that another run has begun: it replays now, and this one is over.
-var ErrTakenOver = errors.New("another replay has begun and has taken over")
+// ErrFenced says that another run has begun and has fenced this one, which is over.
+var ErrFenced = errors.New("another replay has begun and has fenced this one")
 
 // errHidden says that the ledger has more than could be read.
-var errHidden = errors.New("somebody else's transaction is open in the topic and hides what was replayed, or something else " +
+var errHidden = errors.New("the transaction of another program is open in the topic and hides what was replayed, or something else " +
 	"writes to it; try again in a minute, and if it stays so, find and end that transaction with kafka-transactions.sh")
 
 // maxHidden is how often a ledger is read again that has grown meanwhile.
 const maxHidden = 5
 
-// NewReplay takes over from any other run and reads the ledger. The clients are for this replay alone.
+// NewReplay fences any other run and reads the ledger. The clients are for this replay alone.
 func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.Client) (*Replay, error) {
 	r := &Replay{
 		cfg: cfg, wire: wire, retry: kafkawire.Retry{Client: wire}, ledger: Ledger{Client: reading, Topic: cfg.Ledger},
-		Replayed: &Positions{}, placed: map[schemas.Position]Place{}, pause: retryPause,
+		Replayed: &Positions{}, own: map[schemas.Position]schemas.Position{}, pause: retryPause,
 	}
 	r.retry.Failed = func(err error, _ int) {
 		if cfg.Retrying != nil {
@@ -101,7 +101,7 @@ func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.C
 		return nil, err
 	}
 	for {
-		err := r.takeOver(ctx)
+		err := r.fence(ctx)
 		if err == nil || !r.passes(ctx, err) {
 			return r, err
 		}
@@ -121,9 +121,10 @@ func (r *Replay) passes(ctx context.Context, err error) bool {
 	return wait.Sleep(ctx, r.pause)
 }
 
-// takeOver ends whatever was open under the transactional id, so that the ledger has all that was committed, and reads it.
-func (r *Replay) takeOver(ctx context.Context) error {
-	if err := r.newEpoch(ctx); err != nil {
+// fence ends whatever was open under the transactional id, so that the ledger has all that was committed, and reads it:
+// it makes this run the only one.
+func (r *Replay) fence(ctx context.Context) error {
+	if err := r.initProducer(ctx); err != nil {
 		return err
 	}
 	ends, err := r.ledger.Client.ListOffsets(ctx, r.cfg.Ledger, []int32{ledgerPartition}, kafkawire.Latest)
@@ -136,8 +137,8 @@ func (r *Replay) takeOver(ctx context.Context) error {
 		if !e.of(r.cfg.Letters, r.topicID) {
 			return nil
 		}
-		if e.Run == r.cfg.Run && !r.Replayed.Has(e.Letter.Partition, e.Letter.Offset) { // the others' callers know them
-			r.placed[schemas.Position(e.Letter)] = e.Request
+		if e.Run == r.cfg.Run && !r.Replayed.Has(e.Letter.Partition, e.Letter.Offset) { // those of other runs are not this caller's
+			r.own[e.Letter] = e.Request
 		}
 		r.Replayed.Add(e.Letter.Partition, e.Letter.Offset)
 		return nil
@@ -150,7 +151,7 @@ func (r *Replay) takeOver(ctx context.Context) error {
 
 // Prepare makes ready what Put puts back. It keeps a copy of the letter.
 func (r *Replay) Prepare(l *Letter) *Candidate {
-	l = l.Keep()
+	l = l.Clone()
 	return &Candidate{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
 }
 
@@ -165,11 +166,11 @@ func (a *Candidate) Size() int { return messageSize(a.Message) }
 func (r *Replay) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error) {
 	for hidden := 1; ; {
 		if !r.ready {
-			if err := r.takeOver(ctx); err != nil {
+			if err := r.fence(ctx); err != nil {
 				if r.passes(ctx, err) {
 					continue
 				}
-				return nil, r.unsettled(err)
+				return nil, r.inDoubt(err)
 			}
 		}
 		done, open := r.split(chunk)
@@ -184,8 +185,8 @@ func (r *Replay) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, err
 				r.Replayed.Add(a.Letter.Partition, a.Letter.Offset)
 			}
 			return append(done, open...), nil
-		case kafkawire.Fenced(err) && time.Since(began) < transactionTimeout/2: // else it was the coordinator's patience
-			return done, ErrTakenOver
+		case kafkawire.Fenced(err) && time.Since(began) < transactionTimeout/2: // else the coordinator's timeout has ended it
+			return done, ErrFenced
 		case errors.Is(err, errHidden) && hidden >= maxHidden:
 			return done, err
 		case errors.Is(err, errHidden):
@@ -196,24 +197,24 @@ func (r *Replay) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, err
 		case kafkawire.TooLarge(err):
 			return done, fmt.Errorf("dead letter %s does not fit: %w", open[0].Letter.Position, err)
 		case !r.passes(ctx, err):
-			return done, r.unsettled(err)
+			return done, r.inDoubt(err)
 		}
 	}
 }
 
-// unsettled says so if it is not known what became of the last transaction.
-func (r *Replay) unsettled(err error) error {
+// inDoubt adds to an error that it is not known what became of the last transaction.
+func (r *Replay) inDoubt(err error) error {
 	if r.doubt == 0 {
 		return err
 	}
 	return fmt.Errorf("%w; whether the last %d were replayed, the history will say", err, r.doubt)
 }
 
-// split tells what this run has already put back from what is still to be done.
+// split separates what this run has already put back from what is still to be done.
 func (r *Replay) split(chunk []*Candidate) (done, open []*Candidate) {
 	for _, a := range chunk {
-		if place, mine := r.placed[a.Letter.Position]; mine {
-			a.Request = place
+		if at, replayed := r.own[a.Letter.Position]; replayed {
+			a.Request = at
 			done = append(done, a)
 		} else if !r.Replayed.Has(a.Letter.Partition, a.Letter.Offset) {
 			open = append(open, a)

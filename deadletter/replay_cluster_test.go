@@ -20,7 +20,7 @@ type cluster struct {
 }
 
 // onCluster makes a cluster of one broker, with n dead letters.
-func onCluster(t *testing.T, n int, opts ...kfake.Opt) (*books, cluster, []*Letter) {
+func onCluster(t *testing.T, n int, opts ...kfake.Opt) (*topics, cluster, []*Letter) {
 	t.Helper()
 	opts = append(opts, kfake.NumBrokers(1), kfake.SeedTopics(3, "letters", "requests"), kfake.SeedTopics(1, "ledger"))
 	c, err := kfake.NewCluster(opts...)
@@ -33,7 +33,7 @@ func onCluster(t *testing.T, n int, opts ...kfake.Opt) (*books, cluster, []*Lett
 		t.Fatal(err)
 	}
 	t.Cleanup(other.Close)
-	b := &books{t, c.ListenAddrs(), ReplayConfig{Letters: "letters", Requests: "requests", Ledger: "ledger", By: "me@here"}}
+	b := &topics{t, c.ListenAddrs(), ReplayConfig{Letters: "letters", Requests: "requests", Ledger: "ledger", By: "me@here"}}
 	return b, cluster{c, other}, b.fill(cluster{c, other}, n)
 }
 
@@ -170,7 +170,7 @@ func prepare(r *Replay, letters []*Letter) []*Candidate {
 }
 
 // mustRun begins a replay of that name.
-func (b *books) mustRun(name string) *Replay {
+func (b *topics) mustRun(name string) *Replay {
 	b.Helper()
 	r, err := b.run(b.Context(), name)
 	if err != nil {
@@ -180,9 +180,9 @@ func (b *books) mustRun(name string) *Replay {
 }
 
 // mustPut replays letters and says how many were left.
-func (b *books) mustPut(r *Replay, letters []*Letter, size, want int) {
+func (b *topics) mustPut(r *Replay, letters []*Letter, size, want int) {
 	b.Helper()
-	if placed, err := put(b.Context(), r, letters, size); err != nil || len(placed) != want {
-		b.Fatalf("%d replayed, want %d, error %v", len(placed), want, err)
+	if replayed, err := put(b.Context(), r, letters, size); err != nil || len(replayed) != want {
+		b.Fatalf("%d replayed, want %d, error %v", len(replayed), want, err)
 	}
 }

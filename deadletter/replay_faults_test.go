@@ -15,21 +15,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/schemas"
 )
 
-// steps are the requests of a replay. The first ones are made when it takes over, the others in each transaction.
+// steps are the requests of a replay. The first ones are made when it fences the one before, the others in each transaction.
 var steps = []struct {
-	key      kmsg.Key
-	topic    string // "": any
-	takeOver bool
+	key   kmsg.Key
+	topic string // "": any
+	fence bool
 }{
 	{kmsg.InitProducerID, "", true}, {kmsg.ListOffsets, "ledger", true}, {kmsg.Fetch, "ledger", true},
 	{kmsg.AddPartitionsToTxn, "", false}, {kmsg.Produce, "requests", false}, {kmsg.Produce, "ledger", false},
 	{kmsg.EndTxn, "", false},
 }
 
-// impatient makes a replay that does not wait long after an error.
-func (b *books) impatient(name string) *Replay {
+// shortTimeouts makes a replay that does not wait long after an error.
+func (b *topics) shortTimeouts(name string) *Replay {
 	b.Helper()
 	r := b.mustRun(name)
 	r.pause = time.Millisecond
@@ -54,42 +56,42 @@ func TestReplayAnswersInError(t *testing.T) {
 			t.Parallel()
 			answers := slices.Clone(passing)
 			switch {
-			case step.takeOver && step.topic != "": // a reader's pauses are long
+			case step.fence && step.topic != "": // a reader's pauses are long
 				answers = answers[len(answers)-2:]
-			case step.takeOver: // who takes over is not fenced, whatever it is told
+			case step.fence: // a run that fences is not fenced itself, whatever it is told
 				answers = append(answers, rivals...)
 			}
 			passes := len(answers)
 			answers = slices.AppendSeq(answers, maps.Keys(failing))
-			if !step.takeOver {
+			if !step.fence {
 				answers = append(answers, rivals...)
 			}
 			b, c, letters := onCluster(t, 3*len(answers)+3)
-			r := b.impatient("first")
+			r := b.shortTimeouts("first")
 			b.mustPut(r, letters[:3], 3, 3)
 			for i, answer := range answers {
 				chunk := letters[3*i+3 : 3*i+6]
-				r.ready = !step.takeOver
+				r.ready = !step.fence
 				fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{step.key}, Topic: step.topic, Err: answer, Count: 1})
-				placed, err := r.Put(t.Context(), prepare(r, chunk))
+				replayed, err := r.Put(t.Context(), prepare(r, chunk))
 				if fault.Hits() != 1 || (err == nil) != (i < passes) {
 					t.Fatalf("%s: error %v, with %d faults", answer.Message, err, fault.Hits())
 				}
 				if err != nil {
 					rival := slices.Contains(rivals, answer)
 					doubt := step.key == kmsg.EndTxn && !rival
-					if errors.Is(err, ErrTakenOver) != rival || !strings.Contains(err.Error(), failing[answer]) ||
+					if errors.Is(err, ErrFenced) != rival || !strings.Contains(err.Error(), failing[answer]) ||
 						strings.Contains(err.Error(), "the history will say") != doubt {
 						t.Errorf("%s: error %v", answer.Message, err)
 					}
-					r = b.impatient(fmt.Sprint("after ", answer.Message))
+					r = b.shortTimeouts(fmt.Sprint("after ", answer.Message))
 					again, err := r.Put(t.Context(), prepare(r, chunk))
-					if placed = append(placed, again...); err != nil {
+					if replayed = append(replayed, again...); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if len(placed) != 3 {
-					t.Errorf("%s: %d replayed", answer.Message, len(placed))
+				if len(replayed) != 3 {
+					t.Errorf("%s: %d replayed", answer.Message, len(replayed))
 				}
 			}
 			b.check(c, letters)
@@ -117,23 +119,23 @@ func TestReplayLosses(t *testing.T) {
 				if !applied {
 					c.cut(step.key, func() bool { return lose.Add(-1) == 0 })
 				}
-				r := b.impatient("one")
+				r := b.shortTimeouts("one")
 				b.mustPut(r, letters[:10], 10, 10)
-				r.ready = !step.takeOver
+				r.ready = !step.fence
 				lose.Store(1)
 				if step.key == kmsg.Produce && step.topic == "ledger" {
 					lose.Store(2) // the request before is that for the request topic
 				}
-				placed, err := put(t.Context(), r, letters[10:], 10)
-				if err != nil || len(placed) != 20 || lose.Load() > 0 {
-					t.Fatalf("%d replayed, error %v; %d to lose", len(placed), err, lose.Load())
+				replayed, err := put(t.Context(), r, letters[10:], 10)
+				if err != nil || len(replayed) != 20 || lose.Load() > 0 {
+					t.Fatalf("%d replayed, error %v; %d to lose", len(replayed), err, lose.Load())
 				}
 				b.check(c, letters)
-				stand := map[string]Place{}
+				stand := map[string]schemas.Position{}
 				for _, m := range c.ReadAll(t, "requests") {
-					stand[string(m.Value)] = Place{m.Topic, int32(m.Partition), m.Offset}
+					stand[string(m.Value)] = schemas.Position{Topic: m.Topic, Partition: int32(m.Partition), Offset: m.Offset}
 				}
-				for _, a := range placed {
+				for _, a := range replayed {
 					if at := stand[string(a.Letter.Value)]; at != a.Request {
 						t.Errorf("%s stands at %v, not at %v", a.Letter.Value, at, a.Request)
 					}
@@ -143,7 +145,7 @@ func TestReplayLosses(t *testing.T) {
 	}
 }
 
-// Nobody says how the last transaction ended, for as long as somebody waits: the error tells so, and the next run knows.
+// No broker says how the last transaction ended within the timeout: the error tells so, and the next run knows.
 func TestReplayUnknownEnd(t *testing.T) {
 	t.Parallel()
 	for _, applied := range []bool{true, false} {
@@ -154,24 +156,24 @@ func TestReplayUnknownEnd(t *testing.T) {
 			letters, last := all[:20], all[20:]
 			c.cut(kmsg.InitProducerID, silent.Load)
 			c.cut(kmsg.EndTxn, func() bool { return silent.Load() && !applied })
-			r := b.impatient("one")
+			r := b.shortTimeouts("one")
 			silent.Store(true)
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			placed, err := r.Put(ctx, prepare(r, letters[:10]))
-			if err == nil || len(placed) > 0 || !strings.Contains(err.Error(), "whether the last 10 were replayed, the history will say") {
-				t.Errorf("%d replayed, error %v", len(placed), err)
+			replayed, err := r.Put(ctx, prepare(r, letters[:10]))
+			if err == nil || len(replayed) > 0 || !strings.Contains(err.Error(), "whether the last 10 were replayed, the history will say") {
+				t.Errorf("%d replayed, error %v", len(replayed), err)
 			}
 			silent.Store(false)
 			left := 20
 			if applied {
 				left = 10
 			}
-			b.mustPut(b.impatient("two"), letters, 7, left)
+			b.mustPut(b.shortTimeouts("two"), letters, 7, left)
 			b.check(c, letters)
 			// The one before finds out too.
-			if placed, err := r.Put(t.Context(), prepare(r, letters[:10])); err != nil || applied != (len(placed) == 10) {
-				t.Errorf("%d replayed, error %v", len(placed), err)
+			if replayed, err := r.Put(t.Context(), prepare(r, letters[:10])); err != nil || applied != (len(replayed) == 10) {
+				t.Errorf("%d replayed, error %v", len(replayed), err)
 			}
 			b.check(c, letters)
 			// Now that it knows, an error is only what it says.
@@ -192,8 +194,8 @@ func TestReplayUnderFire(t *testing.T) {
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			var trouble atomic.Bool
-			roll := func() bool { return trouble.Load() && rand.IntN(100) < 3 }
+			var faulty atomic.Bool
+			roll := func() bool { return faulty.Load() && rand.IntN(100) < 3 }
 			b, c, letters := onCluster(t, 200, tap(func(kmsg.Key) bool { return roll() }))
 			c.cut(-1, roll)
 			random := rand.New(rand.NewPCG(seed, 1)) // of the run; what is lost, when, is anybody's guess
@@ -206,9 +208,9 @@ func TestReplayUnderFire(t *testing.T) {
 			}
 			for at < len(letters) {
 				rounds++
-				trouble.Store(random.IntN(4) > 0)
-				patience := time.Duration(1+random.IntN(300)) * time.Millisecond
-				ctx, cancel := context.WithTimeout(t.Context(), patience) // it may be cut off anywhere
+				faulty.Store(random.IntN(4) > 0)
+				timeout := time.Duration(1+random.IntN(300)) * time.Millisecond
+				ctx, cancel := context.WithTimeout(t.Context(), timeout) // it may be cut off anywhere
 				if r == nil {
 					runs++
 					var err error
@@ -243,11 +245,11 @@ func TestReplayUnderFire(t *testing.T) {
 				}
 				cancel()
 			}
-			trouble.Store(false)
+			faulty.Store(false)
 			for _, f := range faults {
 				f.Remove()
 			}
-			b.mustPut(b.impatient("last"), letters, 50, 0)
+			b.mustPut(b.shortTimeouts("last"), letters, 50, 0)
 			b.check(c, letters)
 			if failures == 0 {
 				t.Error("nothing failed: the test proves nothing")

@@ -21,8 +21,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// anew replaces a topic by an empty one of the same name.
-func (b *books) anew(c cluster, topic string, partitions int32, configs map[string]string) {
+// recreate replaces a topic by an empty one of the same name.
+func (b *topics) recreate(c cluster, topic string, partitions int32, configs map[string]string) {
 	b.Helper()
 	if err := errors.Join(c.DeleteTopic(topic), c.CreateTopic(topic, partitions, configs)); err != nil {
 		b.Fatal(err)
@@ -37,8 +37,8 @@ func TestReplayHalves(t *testing.T) {
 		t.Run(topic, func(t *testing.T) {
 			t.Parallel()
 			b, c, letters := onCluster(t, 100)
-			b.anew(c, topic, int32(len(c.PartitionInfos(topic))), map[string]string{"max.message.bytes": "2000"})
-			r := b.impatient("one")
+			b.recreate(c, topic, int32(len(c.PartitionInfos(topic))), map[string]string{"max.message.bytes": "2000"})
+			r := b.shortTimeouts("one")
 			b.mustPut(r, letters, 100, 100)
 			b.check(c, letters)
 			if r.Replayed.Len() != 100 {
@@ -52,29 +52,29 @@ func TestReplayHalves(t *testing.T) {
 func TestReplayTooLarge(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 40)
-	b.anew(c, "requests", 3, map[string]string{"max.message.bytes": "2000"})
+	b.recreate(c, "requests", 3, map[string]string{"max.message.bytes": "2000"})
 	large := *letters[21].Record
 	large.Value = bytes.Repeat([]byte("x"), 3000)
 	chunk := slices.Clone(letters)
 	chunk[21] = Read(&large)
-	r := b.impatient("one")
-	placed, err := r.Put(t.Context(), prepare(r, chunk))
+	r := b.shortTimeouts("one")
+	replayed, err := r.Put(t.Context(), prepare(r, chunk))
 	want := "dead letter " + large.String() + " does not fit: writing to requests/"
 	if !kafkawire.TooLarge(err) || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %v", err)
 	}
-	if len(placed) != 21 {
-		t.Errorf("%d replayed", len(placed))
+	if len(replayed) != 21 {
+		t.Errorf("%d replayed", len(replayed))
 	}
 	b.check(c, letters[:21])
-	for _, a := range placed {
+	for _, a := range replayed {
 		if a.Request.Topic != "requests" {
 			t.Errorf("%s stands at %v", a.Letter.Value, a.Request)
 		}
 	}
 	// The same chunk without it goes on, in this run and in another.
 	b.mustPut(r, letters[22:30], 100, 8)
-	b.mustPut(b.impatient("two"), slices.Concat(letters[:21], letters[22:]), 100, 10)
+	b.mustPut(b.shortTimeouts("two"), slices.Concat(letters[:21], letters[22:]), 100, 10)
 	b.check(c, slices.Concat(letters[:21], letters[22:]))
 }
 
@@ -94,16 +94,16 @@ func TestReplayWithoutItsPartition(t *testing.T) {
 	}
 	letters[1].Headers = nil
 	letters[4].Key = nil
-	r := b.impatient("one")
+	r := b.shortTimeouts("one")
 	ctx, cancel := context.WithTimeout(t.Context(), transactionTimeout/2)
 	defer cancel()
-	placed, err := r.Put(ctx, prepare(r, letters))
-	if err != nil || len(placed) != len(letters) {
-		t.Fatalf("%d replayed, error %v", len(placed), err)
+	replayed, err := r.Put(ctx, prepare(r, letters))
+	if err != nil || len(replayed) != len(letters) {
+		t.Fatalf("%d replayed, error %v", len(replayed), err)
 	}
 	home := int32(kafkawire.KeyPartition([]byte("key"), 0, 1, 2))
 	for i, want := range []int32{home, home, home, home, int32(kafkawire.KeyPartition(nil, 0, 1, 2)), 2} {
-		if got := placed[i].Request.Partition; got != want {
+		if got := replayed[i].Request.Partition; got != want {
 			t.Errorf("letter %d went to partition %d, want %d", i, got, want)
 		}
 	}
@@ -116,50 +116,50 @@ func TestReplayWithoutItsPartition(t *testing.T) {
 func TestReplayLedgerPartitions(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 20)
-	b.anew(c, "ledger", 3, nil)
+	b.recreate(c, "ledger", 3, nil)
 	entry := kafka.Message{Value: []byte("broken"), Headers: []kafka.Header{{Key: headerEntry, Value: []byte("x")}}}
 	c.ProduceTo(t, "ledger", 1, entry)
 	c.ProduceTo(t, "ledger", 2, entry)
-	b.mustPut(b.impatient("one"), letters, 6, 20)
-	b.mustPut(b.impatient("two"), letters, 6, 0)
+	b.mustPut(b.shortTimeouts("one"), letters, 6, 20)
+	b.mustPut(b.shortTimeouts("two"), letters, 6, 0)
 	b.check(c, letters)
 	if got := c.PartitionInfos("ledger"); got[1].HighWatermark != 1 || got[2].HighWatermark != 1 {
 		t.Errorf("the ledger has %+v and %+v", got[1], got[2])
 	}
 }
 
-// A dead-letter topic that is made anew has new letters, at the places of old ones.
-func TestReplayOfATopicMadeAnew(t *testing.T) {
+// A dead-letter topic that is made again has new dead letters, at the positions of old ones.
+func TestReplayOfARecreatedTopic(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 12)
-	b.mustPut(b.impatient("one"), letters, 12, 12)
-	b.anew(c, "letters", 3, nil)
+	b.mustPut(b.shortTimeouts("one"), letters, 12, 12)
+	b.recreate(c, "letters", 3, nil)
 	again := b.fill(c, 12)
 	if !slices.ContainsFunc(again, func(l *Letter) bool { return l.Position == letters[0].Position }) {
 		t.Fatal("they stand elsewhere: the test proves nothing")
 	}
-	r := b.impatient("two")
+	r := b.shortTimeouts("two")
 	if r.Replayed.Len() != 0 {
 		t.Errorf("%d count as replayed", r.Replayed.Len())
 	}
 	b.mustPut(r, again, 12, 12)
-	b.mustPut(b.impatient("three"), again, 12, 0)
+	b.mustPut(b.shortTimeouts("three"), again, 12, 0)
 	if n := len(c.ReadAll(t, "requests")); n != 24 {
 		t.Errorf("%d replayed", n)
 	}
 }
 
-// Whoever gives up in the middle does not wait long, and leaves nothing half done.
+// A caller that gives up in the middle does not wait long, and leaves nothing half done.
 func TestReplayCancelled(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 30)
-	r := b.impatient("one")
+	r := b.shortTimeouts("one")
 	b.mustPut(r, letters[:10], 10, 10)
 	// Within a transaction: it is brought to its end.
 	ctx, cancel := context.WithCancel(t.Context())
 	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) { cancel(); return nil, nil, false })
-	if placed, err := r.Put(ctx, prepare(r, letters[10:20])); err != nil || len(placed) != 10 || ctx.Err() == nil {
-		t.Errorf("%d replayed, error %v", len(placed), err)
+	if replayed, err := r.Put(ctx, prepare(r, letters[10:20])); err != nil || len(replayed) != 10 || ctx.Err() == nil {
+		t.Errorf("%d replayed, error %v", len(replayed), err)
 	}
 	b.check(c, letters[:20])
 	// While Kafka fails: nothing was replayed.
@@ -173,9 +173,9 @@ func TestReplayCancelled(t *testing.T) {
 		return !up.Load()
 	})
 	began := time.Now()
-	placed, err := r.Put(ctx, prepare(r, letters[20:]))
-	if err == nil || len(placed) > 0 || strings.Contains(err.Error(), "history") {
-		t.Errorf("%d replayed, error %v", len(placed), err)
+	replayed, err := r.Put(ctx, prepare(r, letters[20:]))
+	if err == nil || len(replayed) > 0 || strings.Contains(err.Error(), "history") {
+		t.Errorf("%d replayed, error %v", len(replayed), err)
 	}
 	if took := time.Since(began); took > transactionTimeout/2 {
 		t.Errorf("it took %v", took)
@@ -185,16 +185,16 @@ func TestReplayCancelled(t *testing.T) {
 	if _, err := b.run(ctx, "late"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a run that is given up before it begins: %v", err)
 	}
-	b.mustPut(b.impatient("two"), letters, 10, 10)
+	b.mustPut(b.shortTimeouts("two"), letters, 10, 10)
 	b.check(c, letters)
 }
 
-// A transaction that somebody else has left open in the ledger's topic hides what stands behind it. Then nobody can know what
+// A transaction that another program has left open in the ledger's topic hides what stands behind it. Then no run can know what
 // has been replayed.
 func TestReplayHiddenLedger(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 30)
-	b.mustPut(b.impatient("one"), letters[:10], 10, 10)
+	b.mustPut(b.shortTimeouts("one"), letters[:10], 10, 10)
 	stranger, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.TransactionalID("stranger"), kgo.DefaultProduceTopic("ledger"))
 	if err != nil {
 		t.Fatal(err)
@@ -205,19 +205,19 @@ func TestReplayHiddenLedger(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"two", "three"} {
-		placed, err := put(t.Context(), b.impatient(name), letters, 10)
-		if !errors.Is(err, errHidden) || len(placed) > 0 {
-			t.Errorf("%d replayed, error %v", len(placed), err)
+		replayed, err := put(t.Context(), b.shortTimeouts(name), letters, 10)
+		if !errors.Is(err, errHidden) || len(replayed) > 0 {
+			t.Errorf("%d replayed, error %v", len(replayed), err)
 		}
 	}
 	if err := stranger.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
 	// What is committed there is no entry, and does not keep anybody from going on.
-	r := b.impatient("four")
+	r := b.shortTimeouts("four")
 	b.mustPut(r, letters, 5, 20)
-	if r.ledger.Strangers != 1 {
-		t.Errorf("%d strangers", r.ledger.Strangers)
+	if r.ledger.Foreign != 1 {
+		t.Errorf("%d strangers", r.ledger.Foreign)
 	}
 	b.check(c, letters)
 }
@@ -226,18 +226,18 @@ func TestReplayHiddenLedger(t *testing.T) {
 func TestReplayLedgerGrows(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 30)
-	r := b.impatient("one")
+	r := b.shortTimeouts("one")
 	for chunk := range slices.Chunk(letters, 10) {
 		c.ProduceTo(t, "ledger", 0, kafka.Message{Value: []byte("a stranger's")})
 		b.mustPut(r, chunk, 10, 10)
 	}
-	if r.ledger.Strangers != 3 {
-		t.Errorf("%d strangers", r.ledger.Strangers)
+	if r.ledger.Foreign != 3 {
+		t.Errorf("%d strangers", r.ledger.Foreign)
 	}
 	b.check(c, letters)
 }
 
-// Whoever takes over has the last transaction end once more, the same way, in all partitions.
+// A run that fences another has the last transaction end once more, the same way, in all partitions.
 func TestReplayRepeatsTheDecision(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[string]string{
@@ -247,7 +247,7 @@ func TestReplayRepeatsTheDecision(t *testing.T) {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			b, c, letters := onCluster(t, 10)
-			b.mustPut(b.impatient("one"), letters[:5], 5, 5)
+			b.mustPut(b.shortTimeouts("one"), letters[:5], 5, 5)
 			var added, ended atomic.Value
 			ended.Store("")
 			c.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -271,7 +271,7 @@ func TestReplayRepeatsTheDecision(t *testing.T) {
 				}
 				return nil, nil, false
 			})
-			r := b.impatient("two")
+			r := b.shortTimeouts("two")
 			if got := ended.Load(); got != want {
 				t.Errorf("ended %q, want %q", got, want)
 			}
@@ -286,11 +286,11 @@ func TestReplayOvertakenWithin(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []*kerr.Error{kerr.InvalidTxnState, kerr.UnknownServerError, kerr.RequestTimedOut} {
 		b, c, letters := onCluster(t, 10)
-		r := b.impatient("one")
-		rival := b.impatient("two") // r does not know yet
+		r := b.shortTimeouts("one")
+		rival := b.shortTimeouts("two") // r does not know yet
 		c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: answer, Count: 1})
-		if placed, err := r.Put(t.Context(), prepare(r, letters)); !errors.Is(err, ErrTakenOver) || len(placed) > 0 {
-			t.Errorf("%s: %d replayed, error %v", answer.Message, len(placed), err)
+		if replayed, err := r.Put(t.Context(), prepare(r, letters)); !errors.Is(err, ErrFenced) || len(replayed) > 0 {
+			t.Errorf("%s: %d replayed, error %v", answer.Message, len(replayed), err)
 		}
 		b.mustPut(rival, letters, 5, 10)
 		b.check(c, letters)

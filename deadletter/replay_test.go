@@ -16,8 +16,8 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// books are the topics of one test.
-type books struct {
+// topics are the topics of one test.
+type topics struct {
 	*testing.T
 	brokers []string
 	cfg     ReplayConfig
@@ -29,29 +29,29 @@ type broker interface {
 	ReadAll(tb testing.TB, topic string) []kafka.Message
 }
 
-func onShared(t *testing.T) (*books, *kafkatest.Broker) {
+func onShared(t *testing.T) (*topics, *kafkatest.Broker) {
 	t.Helper()
 	broker := kafkatest.Shared(t)
-	return &books{t, broker.Brokers(), ReplayConfig{
+	return &topics{t, broker.Brokers(), ReplayConfig{
 		Letters: broker.Topic(t, 3), Requests: broker.Topic(t, 3), Ledger: broker.Topic(t, 1), By: "me@here",
 	}}, broker
 }
 
-func (b *books) client(topics ...string) *kafkawire.Client {
+func (b *topics) client(topics ...string) *kafkawire.Client {
 	c := kafkawire.NewClient(kafkawire.Settings{Brokers: b.brokers, ClientID: "deadletter-test"}, topics...)
 	b.Cleanup(c.Close)
 	return c
 }
 
 // run begins a replay of that name.
-func (b *books) run(ctx context.Context, name string) (*Replay, error) {
+func (b *topics) run(ctx context.Context, name string) (*Replay, error) {
 	cfg := b.cfg
 	cfg.Run = name
 	return NewReplay(ctx, cfg, b.client(cfg.Letters, cfg.Requests, cfg.Ledger), b.client(cfg.Ledger))
 }
 
 // fill writes n dead letters of requests that stood in three partitions in turn, and returns them in order.
-func (b *books) fill(broker broker, n int) []*Letter {
+func (b *topics) fill(broker broker, n int) []*Letter {
 	b.Helper()
 	msgs := make([][]kafka.Message, 3)
 	for i := range n {
@@ -84,23 +84,23 @@ func (b *books) fill(broker broker, n int) []*Letter {
 }
 
 // put replays letters in chunks of that size.
-func put(ctx context.Context, r *Replay, letters []*Letter, size int) (placed []*Candidate, err error) {
+func put(ctx context.Context, r *Replay, letters []*Letter, size int) (replayed []*Candidate, err error) {
 	for chunk := range slices.Chunk(letters, size) {
 		var again []*Candidate
 		for _, l := range chunk {
 			again = append(again, r.Prepare(l))
 		}
 		done, err := r.Put(ctx, again)
-		placed = append(placed, done...)
+		replayed = append(replayed, done...)
 		if err != nil {
-			return placed, err
+			return replayed, err
 		}
 	}
-	return placed, nil
+	return replayed, nil
 }
 
 // check compares the request topic and the ledger, as read-committed readers see them, with the letters.
-func (b *books) check(broker broker, letters []*Letter) {
+func (b *topics) check(broker broker, letters []*Letter) {
 	b.Helper()
 	if shared, is := broker.(*kafkatest.Broker); is { // a coordinator answers before the marks of the end are in all partitions
 		shared.Read(b.T, b.cfg.Requests, len(letters))
@@ -122,13 +122,13 @@ func (b *books) check(broker broker, letters []*Letter) {
 			b.Errorf("%s came back with key %s and headers %v", m.Value, m.Key, h)
 		}
 	}
-	entries := map[schemas.Position]Place{}
+	entries := map[schemas.Position]schemas.Position{}
 	ledger := Ledger{Client: b.client(b.cfg.Ledger), Topic: b.cfg.Ledger}
 	if err := ledger.Read(b.Context(), func(e *Entry) error {
 		if e.By != "me@here" || e.Reason != schemas.ReasonExpired || e.Replay != 1 || e.Time.IsZero() || e.TopicID == "" {
 			b.Errorf("entry %+v", e)
 		}
-		if at := schemas.Position(e.Letter); entries[at] != (Place{}) {
+		if at := e.Letter; entries[at] != (schemas.Position{}) {
 			b.Errorf("%v is in the ledger twice", at)
 		} else {
 			entries[at] = e.Request
@@ -138,7 +138,7 @@ func (b *books) check(broker broker, letters []*Letter) {
 		b.Error(err)
 	}
 	for _, l := range letters {
-		if at := seen[string(l.Value)]; at == (schemas.Position{}) || Place(at) != entries[l.Position] {
+		if at := seen[string(l.Value)]; at == (schemas.Position{}) || at != entries[l.Position] {
 			b.Errorf("%s stands at %v; the ledger says %v", l.Value, at, entries[l.Position])
 		}
 	}
@@ -155,17 +155,17 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	placed, err := put(t.Context(), r, letters[:60], 17)
-	if err != nil || len(placed) != 60 {
-		t.Fatalf("%d replayed, error %v", len(placed), err)
+	replayed, err := put(t.Context(), r, letters[:60], 17)
+	if err != nil || len(replayed) != 60 {
+		t.Fatalf("%d replayed, error %v", len(replayed), err)
 	}
 	b.check(broker, letters[:60])
 	// Another run, which does not know of the first one, replays what is left.
 	if r, err = b.run(t.Context(), "two"); err != nil {
 		t.Fatal(err)
 	}
-	if placed, err = put(t.Context(), r, letters, 30); err != nil || len(placed) != 40 || r.Replayed.Len() != 100 {
-		t.Fatalf("%d replayed, error %v", len(placed), err)
+	if replayed, err = put(t.Context(), r, letters, 30); err != nil || len(replayed) != 40 || r.Replayed.Len() != 100 {
+		t.Fatalf("%d replayed, error %v", len(replayed), err)
 	}
 	b.check(broker, letters)
 }
@@ -189,8 +189,8 @@ func TestReplayAfterADeath(t *testing.T) {
 	if r, err = b.run(t.Context(), "next"); err != nil {
 		t.Fatal(err)
 	}
-	if placed, err := put(t.Context(), r, letters, 7); err != nil || len(placed) != 20 {
-		t.Fatalf("%d replayed, error %v", len(placed), err)
+	if replayed, err := put(t.Context(), r, letters, 7); err != nil || len(replayed) != 20 {
+		t.Fatalf("%d replayed, error %v", len(replayed), err)
 	}
 	b.check(broker, letters)
 }
@@ -217,7 +217,7 @@ func TestReplayRivals(t *testing.T) {
 		switch {
 		case err == nil:
 			done++
-		case !errors.Is(err, ErrTakenOver):
+		case !errors.Is(err, ErrFenced):
 			t.Error(err)
 		}
 	}
@@ -233,7 +233,7 @@ func TestReplayTrustsNoBrokenLedger(t *testing.T) {
 	b, broker := onShared(t)
 	broker.Produce(t, b.cfg.Ledger, kafka.Message{Value: []byte("a stranger's")})
 	r, err := b.run(t.Context(), "one")
-	if err != nil || r.ledger.Strangers != 1 {
+	if err != nil || r.ledger.Foreign != 1 {
 		t.Fatalf("%+v, error %v", r.ledger, err)
 	}
 	for _, value := range []string{"", "{", `{"run":"x"}`, `{"run":"x","run":"y","letter":{"topic":"t"}}`, `{"letter":{"topic":"t"}}`} {

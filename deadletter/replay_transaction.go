@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
-// newEpoch begins a new epoch of the transactional id, and ends what a transaction before may have left open in some partitions:
+// initProducer begins a new producer epoch of the transactional id, and ends what a transaction before may have left open in some partitions:
 // all that stands behind it there would stay hidden.
-func (r *Replay) newEpoch(ctx context.Context) error {
+func (r *Replay) initProducer(ctx context.Context) error {
 	id := "balanceq-replay." + r.cfg.Ledger
 	var last kafkawire.Ending
 	var err error
@@ -31,8 +32,8 @@ func (r *Replay) newEpoch(ctx context.Context) error {
 	})
 }
 
-// transact puts letters and their ledger entries into one transaction. On an error the next one takes over first, which ends
-// this one.
+// transact puts letters and their ledger entries into one transaction. On an error the next one fences first, which ends this
+// one.
 func (r *Replay) transact(ctx context.Context, chunk []*Candidate) error {
 	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
 	defer cancel()
@@ -80,7 +81,7 @@ func (r *Replay) fill(ctx context.Context, chunk []*Candidate) error {
 	}
 	for p, letters := range byPartition {
 		for i, a := range letters {
-			a.Request = Place{r.cfg.Requests, p, first[p] + int64(i)}
+			a.Request = schemas.Position{Topic: r.cfg.Requests, Partition: p, Offset: first[p] + int64(i)}
 		}
 	}
 	entries, err := r.entries(chunk)
@@ -148,7 +149,7 @@ func (r *Replay) entries(chunk []*Candidate) ([]kafkawire.Record, error) {
 	for _, a := range chunk {
 		info := a.Letter.Info()
 		e := Entry{
-			Run: r.cfg.Run, Time: now, By: r.cfg.By, Filter: r.cfg.Filter, Letter: Place(a.Letter.Position), Request: a.Request,
+			Run: r.cfg.Run, Time: now, By: r.cfg.By, Filter: r.cfg.Filter, Letter: a.Letter.Position, Request: a.Request,
 			Reason: info.Reason, Replay: info.ReplayCount + 1, Changes: a.Changes, TopicID: r.topicID,
 		}
 		rec, err := e.record()

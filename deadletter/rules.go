@@ -11,17 +11,17 @@ type Obstacle string
 
 // The obstacles.
 const (
-	NotALetter      Obstacle = "no dead letter"     // it has no header of one
+	NotADeadLetter  Obstacle = "no dead letter"     // it has no header of one
 	OtherTopic      Obstacle = "of another topic"   // its request did not stand on the request topic
 	AlreadyReplayed Obstacle = "replayed already"   // the ledger has it
-	NotWhole        Obstacle = "not whole"          // some of its request was left out
-	TooOften        Obstacle = "replayed too often" // its request has been replayed as often as Rules allow
+	Incomplete      Obstacle = "not whole"          // some of its request was left out
+	ReplayLimit     Obstacle = "replayed too often" // its request has been replayed as often as Rules allow
 	TooLarge        Obstacle = "too large"          // for the request topic
 	nothing         Obstacle = ""
 )
 
 // Obstacles lists them in the order in which they are looked for.
-var Obstacles = []Obstacle{NotALetter, OtherTopic, AlreadyReplayed, NotWhole, TooOften, TooLarge}
+var Obstacles = []Obstacle{NotADeadLetter, OtherTopic, AlreadyReplayed, Incomplete, ReplayLimit, TooLarge}
 
 // Rules say which letters may be replayed.
 type Rules struct {
@@ -39,15 +39,15 @@ func (r *Rules) Obstacle(l *Letter) Obstacle {
 	info := l.Info()
 	switch {
 	case !l.Recognised():
-		return NotALetter
+		return NotADeadLetter
 	case info.HasSource && info.Source.Topic != r.Requests:
 		return OtherTopic
 	case r.Replayed.Has(l.Partition, l.Offset):
 		return AlreadyReplayed
 	case info.Omission != nil:
-		return NotWhole
+		return Incomplete
 	case info.ReplayCount >= r.MaxReplays:
-		return TooOften
+		return ReplayLimit
 	case r.MaxBytes > 0 && !l.fits(r.MaxBytes):
 		return TooLarge
 	}
@@ -74,16 +74,16 @@ func messageSize(m schemas.Message) int {
 // Explain is the obstacle in words for people, with what to do about it: "left out: 3 " goes before it.
 func (r *Rules) Explain(o Obstacle) string {
 	switch o {
-	case NotALetter:
+	case NotADeadLetter:
 		return "without any header of a dead letter: something else wrote them"
 	case OtherTopic:
 		return "from another topic than " + r.Requests
 	case AlreadyReplayed:
 		return "replayed already: balanceq deadletters history shows when"
-	case NotWhole:
+	case Incomplete:
 		return "without a part of the request, which was too large for the dead-letter topic: read it where it stands on " +
 			r.Requests + " (balanceq deadletters show), and have the publisher send it again"
-	case TooOften:
+	case ReplayLimit:
 		return "replayed " + strconv.Itoa(r.MaxReplays) + " times or more: --max-replays raises the limit"
 	case nothing:
 	case TooLarge:

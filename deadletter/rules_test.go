@@ -22,18 +22,18 @@ func TestRules(t *testing.T) {
 		want   Obstacle
 	}{
 		"free":                 {letter(7, "{}"), ""},
-		"no letter":            {Read(&schemas.Record{Value: []byte("{}")}), NotALetter},
+		"no letter":            {Read(&schemas.Record{Value: []byte("{}")}), NotADeadLetter},
 		"of another topic":     {of(func(d *schemas.DeadLetter) { d.Record.Topic = "orders" }), OtherTopic},
-		"of nowhere":           {Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsMessage, Value: []byte("x")}}}), ""},
+		"of noPosition":        {Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsMessage, Value: []byte("x")}}}), ""},
 		"replayed":             {letter(8, "{}"), AlreadyReplayed},
 		"twice":                {of(replayed("2")), ""},
-		"three times":          {of(replayed("3")), TooOften},
+		"three times":          {of(replayed("3")), ReplayLimit},
 		"a large value":        {letter(7, strings.Repeat("v", 10_000)), TooLarge},
 		"fits without headers": {letter(7, strings.Repeat("v", 8000)), ""},
 		"without its value": {of(func(d *schemas.DeadLetter) {
 			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: "unrelated", Value: []byte("x")})
 			d.Record.Oversized = &schemas.Oversized{Size: 10, Headers: 1, Value: 5}
-		}), NotWhole},
+		}), Incomplete},
 		"large headers": {of(func(d *schemas.DeadLetter) {
 			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: "h", Value: make([]byte, 10_000)})
 		}), TooLarge},

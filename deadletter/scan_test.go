@@ -66,7 +66,7 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// A scan ends with the error of whoever looks at the letters, and of an empty topic at once.
+// A scan ends with the error of the function that is given the letters, and of an empty topic at once.
 func TestScanEnds(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)

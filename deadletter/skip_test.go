@@ -42,8 +42,8 @@ func TestSkips(t *testing.T) {
 	}
 	var seen []*Skip
 	l := Ledger{Client: wire, Topic: ledger, Skipped: func(s *Skip) { seen = append(seen, s) }}
-	if err := l.Read(t.Context(), func(e *Entry) error { t.Errorf("an entry: %+v", e); return nil }); err != nil || len(seen) != 2 || l.Strangers != 0 {
-		t.Errorf("%d skips, %d strangers, %v", len(seen), l.Strangers, err)
+	if err := l.Read(t.Context(), func(e *Entry) error { t.Errorf("an entry: %+v", e); return nil }); err != nil || len(seen) != 2 || l.Foreign != 0 {
+		t.Errorf("%d skips, %d strangers, %v", len(seen), l.Foreign, err)
 	}
 	if s := seen[len(seen)-1]; s.Time.UnixMilli() != skip.Time.UnixMilli() || s.Why != "why" || s.From != 10 || s.To != 13 {
 		t.Errorf("it reads %+v", s)

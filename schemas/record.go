@@ -7,9 +7,9 @@ import (
 
 // Position names one record of one topic. It is the identity from which ids are derived when a request brings none.
 type Position struct {
-	Topic     string
-	Partition int32
-	Offset    int64
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
 }
 
 // String returns "topic/partition/offset".

@@ -49,22 +49,22 @@ func ReadDeadLetter(rec *schemas.Record) *Answer {
 
 // DeadLetterJSON is a dead letter as --output json shows it. Absent members are not known.
 type DeadLetterJSON struct {
-	Outcome          string         `json:"outcome"` // always "dead-letter": what tells it from a result
-	RequestID        string         `json:"requestId,omitempty"`
-	ContractID       int64          `json:"contractId,omitempty,string"`
-	Reason           string         `json:"reason,omitempty"`
-	Detail           string         `json:"detail,omitempty"`
-	HTTPStatus       int            `json:"httpStatus,omitempty"`
-	CMSReasonCode    string         `json:"cmsReasonCode,omitempty"`
-	Attempts         int            `json:"attempts"`
-	FirstFailure     *time.Time     `json:"firstFailure,omitempty"`
-	LastFailure      *time.Time     `json:"lastFailure,omitempty"`
-	CorrelationID    string         `json:"correlationId,omitempty"`
-	CMSCorrelationID string         `json:"cmsCorrelationId,omitempty"`
-	ReplayCount      int            `json:"replayCount,omitempty"`
-	Time             time.Time      `json:"time"`
-	Source           *term.Position `json:"source,omitempty"`
-	DeadLetter       term.Position  `json:"deadLetter"`
+	Outcome          string            `json:"outcome"` // always "dead-letter": what tells it from a result
+	RequestID        string            `json:"requestId,omitempty"`
+	ContractID       int64             `json:"contractId,omitempty,string"`
+	Reason           string            `json:"reason,omitempty"`
+	Detail           string            `json:"detail,omitempty"`
+	HTTPStatus       int               `json:"httpStatus,omitempty"`
+	CMSReasonCode    string            `json:"cmsReasonCode,omitempty"`
+	Attempts         int               `json:"attempts"`
+	FirstFailure     *time.Time        `json:"firstFailure,omitempty"`
+	LastFailure      *time.Time        `json:"lastFailure,omitempty"`
+	CorrelationID    string            `json:"correlationId,omitempty"`
+	CMSCorrelationID string            `json:"cmsCorrelationId,omitempty"`
+	ReplayCount      int               `json:"replayCount,omitempty"`
+	Time             time.Time         `json:"time"`
+	Source           *schemas.Position `json:"source,omitempty"`
+	DeadLetter       schemas.Position  `json:"deadLetter"`
 }
 
 // Encode returns the answer as one line: a result as it was read, a dead letter as a deadLetterJSON.
@@ -81,7 +81,7 @@ func (a *Answer) Encode() ([]byte, error) {
 		Outcome: "dead-letter", RequestID: a.RequestID, ContractID: a.ContractID,
 		Reason: string(i.Reason), Detail: i.Detail, HTTPStatus: i.HTTPStatus, CMSReasonCode: i.CMSReasonCode,
 		Attempts: i.Attempts, CorrelationID: i.CorrelationID, CMSCorrelationID: i.CMSCorrelationID, ReplayCount: i.ReplayCount,
-		Time: a.record.Time.UTC(), DeadLetter: term.Position(a.record.Position),
+		Time: a.record.Time.UTC(), DeadLetter: a.record.Position,
 	}
 	if !i.FirstFailure.IsZero() {
 		d.FirstFailure = &i.FirstFailure
@@ -90,7 +90,7 @@ func (a *Answer) Encode() ([]byte, error) {
 		d.LastFailure = &i.LastFailure
 	}
 	if i.HasSource {
-		source := term.Position(i.Source)
+		source := i.Source
 		d.Source = &source
 	}
 	var b bytes.Buffer

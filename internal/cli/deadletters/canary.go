@@ -117,7 +117,7 @@ func (c *canary) await(ctx context.Context, placed []*deadletter.Candidate) erro
 				deadline = time.Now().Add(c.run.o.canaryTimeout)
 			} else if time.Now().After(deadline) {
 				return fmt.Errorf("canary: %s, replayed as %s, has no result after %v; is balanceq running (balanceq doctor), and is it behind? --canary-timeout waits longer",
-					open.Letter.Position, schemas.Position(open.Request), c.run.o.canaryTimeout)
+					open.Letter.Position, open.Request, c.run.o.canaryTimeout)
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func (c *canary) judge(placed []*deadletter.Candidate) (open *deadletter.Candida
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range placed {
-		at := schemas.Position(a.Request)
+		at := a.Request
 		switch {
 		case c.dead.Has(at.Partition, at.Offset):
 			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again%s\nmend the cause first, or replay all the same with --canary off",

@@ -124,7 +124,7 @@ func readLedger(ctx context.Context, settings kafkawire.Settings, topic string, 
 		}
 		return each(e)
 	})
-	return ledger.Strangers, err
+	return ledger.Foreign, err
 }
 
 // clockTolerance is how much later than others the clock of whoever replayed may have been.

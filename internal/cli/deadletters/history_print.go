@@ -130,8 +130,8 @@ type replayJSON struct {
 	Time    string                   `json:"time"`
 	By      string                   `json:"by"`
 	Filter  string                   `json:"filter,omitempty"`
-	Letter  term.Position            `json:"letter"`
-	Request term.Position            `json:"request"`
+	Letter  schemas.Position         `json:"letter"`
+	Request schemas.Position         `json:"request"`
 	Reason  schemas.Reason           `json:"reason,omitempty"`
 	Replay  int                      `json:"replay"`
 	Changes []deadletter.Change      `json:"changes,omitempty"`
@@ -169,7 +169,7 @@ func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings
 func (h historyPrinter) record(e *deadletter.Entry, outcome deadletter.ReplayOutcome) error {
 	if h.output == term.JSON {
 		return h.json(replayJSON{
-			e.Run, deadletter.FormatTime(e.Time), e.By, e.Filter, term.Position(e.Letter), term.Position(e.Request),
+			e.Run, deadletter.FormatTime(e.Time), e.By, e.Filter, e.Letter, e.Request,
 			e.Reason, e.Replay, e.Changes, outcome,
 		})
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
-	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
@@ -222,7 +221,7 @@ func TestDeadLettersHistoryRecords(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.Out.String()), &got); err != nil {
 		t.Fatalf("%v\n%s", err, &c.Out)
 	}
-	if got.Run != "run-b" || got.Letter != term.Position(schemas.Position{Topic: l.Dead, Offset: 6}) || got.Request.Topic != l.Requests || got.Replay != 1 ||
+	if got.Run != "run-b" || got.Letter != (schemas.Position{Topic: l.Dead, Offset: 6}) || got.Request.Topic != l.Requests || got.Replay != 1 ||
 		got.Outcome != deadletter.ReplayOpen || len(got.Changes) != 2 || got.Changes[0].To != "4111111111111111" || got.Reason != schemas.ReasonExpired {
 		t.Errorf("got %+v", got)
 	}
@@ -256,8 +255,8 @@ func TestDeadLettersHistoryHostile(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	l := newLedger(t)
 	evil := strings.ToValidUTF8(hostile, "\ufffd")
-	at := func(topic string, partition int32, offset int64) deadletter.Place {
-		return deadletter.Place{Topic: topic, Partition: partition, Offset: offset}
+	at := func(topic string, partition int32, offset int64) schemas.Position {
+		return schemas.Position{Topic: topic, Partition: partition, Offset: offset}
 	}
 	for _, e := range []deadletter.Entry{
 		{Run: evil, By: evil, Filter: evil, Time: time.Now(), Letter: at(evil, 0, 0), Request: at(evil, 1, 2),

@@ -129,7 +129,7 @@ func (p *letterPrinter) add(l *deadletter.Letter) error {
 	p.Clear()
 	if p.JSON {
 		return json.NewEncoder(p.Out).Encode(answers.DeadLetterJSON{
-			Outcome: deadletter.OutcomeNone, Time: rec.Time.UTC(), DeadLetter: term.Position(rec.Position),
+			Outcome: deadletter.OutcomeNone, Time: rec.Time.UTC(), DeadLetter: rec.Position,
 		})
 	}
 	_, err := fmt.Fprintf(p.Out, "%s  %-*s  not a dead letter: it has none of the headers of one  %s\n",

@@ -172,7 +172,7 @@ func (r *replayRun) ended(ctx context.Context, err error) error {
 	r.bar.End()
 	soFar := fmt.Sprintf("%d of %d were replayed by this run (%s)", r.done, r.total, r.id)
 	switch {
-	case errors.Is(err, deadletter.ErrTakenOver):
+	case errors.Is(err, deadletter.ErrFenced):
 		return fmt.Errorf("%w: %s; none is replayed twice: give the command again when the other one has ended", err, soFar)
 	case errors.Is(err, command.ErrInterrupted):
 		return fmt.Errorf("interrupted: %s; the same command goes on", soFar)
