@@ -239,7 +239,7 @@ func TestBothMessagesMustBeAcknowledged(t *testing.T) {
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 1)...)
 	both := func(ctx context.Context, lane *Lane) {
-		for _, req := range lane.Take(nil, takeAll) {
+		for _, req := range takeAll(lane) {
 			req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{}, DeadLetter: &schemas.DeadLetter{}})
 		}
 	}

@@ -24,7 +24,7 @@ func newGateHandler() *gateHandler {
 }
 
 func (h *gateHandler) handle(ctx context.Context, lane *Lane) {
-	reqs := lane.Take(nil, takeAll)
+	reqs := takeAll(lane)
 	for _, req := range reqs {
 		h.started <- req
 	}

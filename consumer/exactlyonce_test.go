@@ -191,7 +191,7 @@ func startStation(t *testing.T, c *kfake.Cluster, instance string, handler Handl
 
 // answerTruly answers each request with its own source, as the processor does.
 func answerTruly(ctx context.Context, lane *Lane) {
-	for _, req := range lane.Take(nil, takeAll) {
+	for _, req := range takeAll(lane) {
 		req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{
 			Outcome: schemas.OutcomeComplete, Source: req.Record.Position, ContractID: req.Request.ContractID, RetrievedAt: time.Now(),
 		}})

@@ -51,7 +51,7 @@ func TestClosedGateStopsFetching(t *testing.T) {
 type head struct{ free chan struct{} }
 
 func (h head) handle(ctx context.Context, lane *Lane) {
-	reqs := lane.Take(nil, takeAll)
+	reqs := takeAll(lane)
 	if lane.Contract() == 1 {
 		select {
 		case <-h.free:

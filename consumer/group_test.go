@@ -127,7 +127,7 @@ func TestRecordsReachTheHandlerAsTheyAre(t *testing.T) {
 	produce(t, c, 0, "no JSON", `{"contractId":"7","balanceCodes":["A"]}`)
 	got := make(chan *inflight.Request, 2)
 	r := start(t, c, func(ctx context.Context, lane *Lane) {
-		for _, req := range lane.Take(nil, takeAll) {
+		for _, req := range takeAll(lane) {
 			if (lane.Contract() == 0) != (req.Err != nil) {
 				t.Errorf("lane %d: %v", lane.Contract(), req.Err)
 			}

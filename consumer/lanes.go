@@ -3,6 +3,7 @@ package consumer
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/balanceq/balanceq/inflight"
@@ -26,6 +27,7 @@ func (f HandlerFunc) Handle(ctx context.Context, lane *Lane) { f(ctx, lane) }
 type Lane struct {
 	contract int64
 	lanes    *lanes
+	offered  []*slot // by Take; the handler's
 	waiting  []*slot // guarded by lanes.mu
 	oldest   uint64  // while ready: the turn of waiting[0]
 }
@@ -33,26 +35,42 @@ type Lane struct {
 // Contract is the contract that the lane's records ask about; 0: they are not valid requests.
 func (l *Lane) Contract() int64 { return l.contract }
 
-// Take moves waiting requests into dst, oldest first, as long as join agrees. It leaves out requests whose partitions have
-// been given back meanwhile. join must be quick: it runs under the lanes' lock.
-func (l *Lane) Take(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request {
+// Take offers up to most waiting requests to join, oldest first, until it refuses one: those that it accepted are the
+// handler's, the others wait on. Requests whose partitions have been given back meanwhile are left out.
+//
+// They are taken under the lanes' lock and offered without it, so join may be as slow as it likes. The order holds whatever it
+// answers: what it refuses goes back before everything that has come since, and only the lane's one handler takes.
+func (l *Lane) Take(most int, join func(*inflight.Request) bool) {
+	l.takeWaiting(most)
+	n := 0
+	defer func() { l.giveBack(n) }() // also if join panics
+	for n < len(l.offered) && join(&l.offered[n].req) {
+		n++
+	}
+}
+
+// takeWaiting moves up to most waiting requests to where only the handler sees them.
+func (l *Lane) takeWaiting(most int) {
 	l.lanes.mu.Lock()
 	defer l.lanes.mu.Unlock()
+	l.offered = l.offered[:0]
 	n := 0
-	for ; n < len(l.waiting); n++ {
-		s := l.waiting[n]
-		if !s.Owned() {
-			continue
+	for ; n < len(l.waiting) && len(l.offered) < most; n++ {
+		if s := l.waiting[n]; s.Owned() {
+			l.offered = append(l.offered, s)
 		}
-		if !join(&s.req) {
-			break
-		}
-		dst = append(dst, &s.req)
 	}
-	rest := copy(l.waiting, l.waiting[n:])
-	clear(l.waiting[rest:])
-	l.waiting = l.waiting[:rest]
-	return dst
+	l.waiting = slices.Delete(l.waiting, 0, n)
+}
+
+// giveBack has those that were offered wait on, but for the first n.
+func (l *Lane) giveBack(n int) {
+	if n < len(l.offered) {
+		l.lanes.mu.Lock()
+		defer l.lanes.mu.Unlock()
+		l.waiting = slices.Insert(l.waiting, 0, l.offered[n:]...)
+	}
+	clear(l.offered)
 }
 
 // StepAside runs wait, which may take hours, and lets another worker have this one's place meanwhile. The lane stays with its

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-
-	"github.com/balanceq/balanceq/inflight"
 )
 
 // As many handlers as there are lanes step aside, which is far more than the limit: the others are handled all the same, and
@@ -23,7 +21,7 @@ func TestStepAsideLeavesThePlace(t *testing.T) {
 			if n := running.Add(1); n > limit {
 				t.Errorf("%d handlers at a time", n)
 			}
-			lane.Take(nil, takeAll)
+			takeAll(lane)
 			if lane.Contract() <= stuck {
 				lane.StepAside(ctx, func() {
 					running.Add(-1)
@@ -73,7 +71,7 @@ func TestStepAsideLosesNoWakeUp(t *testing.T) {
 			t.Errorf("contract %d is handled twice at a time", lane.Contract())
 		}
 		left := rand.IntN(3) + 1
-		for _, req := range lane.Take(nil, func(*inflight.Request) bool { left--; return left >= 0 }) {
+		for _, req := range takeSome(lane, left) {
 			if req.Record.Offset != next[i] {
 				t.Errorf("contract %d: record %d came when %d was next", lane.Contract(), req.Record.Offset, next[i])
 			}

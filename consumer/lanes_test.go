@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -23,7 +24,12 @@ func record(p *partition, contract, offset int64) *slot {
 	return it
 }
 
-func takeAll(*inflight.Request) bool { return true }
+func takeAll(lane *Lane) []*inflight.Request { return takeSome(lane, math.MaxInt) }
+
+func takeSome(lane *Lane, most int) (took []*inflight.Request) {
+	lane.Take(most, func(req *inflight.Request) bool { took = append(took, req); return true })
+	return took
+}
 
 // Many contracts, many writers, handlers that take as many as they like: each contract's records come in order, one handler
 // at a time, at most limit of them together, and none is forgotten.
@@ -46,7 +52,14 @@ func TestLanesKeepOrder(t *testing.T) {
 			most.Store(n)
 		}
 		left := rand.IntN(4) + 1
-		took := lane.Take(nil, func(*inflight.Request) bool { left--; return left >= 0 })
+		var took []*inflight.Request
+		lane.Take(rand.IntN(6)+1, func(req *inflight.Request) bool {
+			if left--; left < 0 {
+				return false
+			}
+			took = append(took, req)
+			return true
+		})
 		for _, req := range took {
 			if req.Record.Offset != next[i] {
 				t.Errorf("contract %d: record %d came when %d was next", lane.Contract(), req.Record.Offset, next[i])
@@ -89,7 +102,7 @@ func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
 	var rounds atomic.Int64
 	done := make(chan int64, 10)
 	l = newLanes(HandlerFunc(func(ctx context.Context, lane *Lane) {
-		lane.Take(nil, takeAll)
+		takeAll(lane)
 		if lane.Contract() == 1 {
 			rounds.Add(1)
 			if ctx.Err() == nil {
@@ -119,7 +132,7 @@ func TestLanesLoseNoWakeUp(t *testing.T) {
 		p := &partition{lease: &fakeLease{}}
 		var barrier atomic.Pointer[sync.WaitGroup]
 		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
-			lane.Take(nil, takeAll)
+			takeAll(lane)
 			wg := barrier.Load()
 			wg.Done()
 			wg.Wait()
@@ -167,7 +180,7 @@ func TestLanesHandleBursts(t *testing.T) {
 		p := &partition{lease: &fakeLease{}}
 		var handled atomic.Int64
 		l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
-			handled.Add(int64(len(lane.Take(nil, takeAll))))
+			handled.Add(int64(len(takeAll(lane))))
 		}), 3)
 		want := int64(0)
 		for range 2000 {
@@ -207,21 +220,33 @@ func TestTake(t *testing.T) {
 		}
 		return list
 	}
-	first := lane.Take(nil, func(req *inflight.Request) bool { return req.Record.Offset < 3 })
+	var first []*inflight.Request
+	lane.Take(8, func(req *inflight.Request) bool {
+		if req.Record.Offset > 2 {
+			lane.waiting = append(lane.waiting, record(ours, 7, 8)) // comes meanwhile
+			return false
+		}
+		first = append(first, req)
+		return true
+	})
 	if got := offsets(first); !slices.Equal(got, []int64{0, 2}) {
 		t.Errorf("took %v, want 0 and 2", got)
 	}
-	if got := lane.Take(nil, func(*inflight.Request) bool { return false }); len(got) != 0 {
-		t.Errorf("took %v although nobody may join", offsets(got))
+	func() {
+		defer func() { _ = recover() }()
+		lane.Take(8, func(*inflight.Request) bool { panic("it may") })
+	}()
+	if got := offsets(takeSome(lane, 1)); !slices.Equal(got, []int64{3}) {
+		t.Errorf("took %v, want 3", got)
 	}
-	rest := lane.Take(first[:1], takeAll)
-	if got := offsets(rest); !slices.Equal(got, []int64{0, 3, 5, 6}) {
-		t.Errorf("took %v, want 0 (taken before), 3, 5 and 6", got)
+	rest := takeAll(lane)
+	if got := offsets(rest); !slices.Equal(got, []int64{5, 6, 8}) {
+		t.Errorf("took %v, want 5, 6 and 8", got)
 	}
-	if got := lane.Take(nil, takeAll); len(got) != 0 || len(lane.waiting) != 0 {
+	if got := takeAll(lane); len(got) != 0 || len(lane.waiting) != 0 {
 		t.Errorf("took %v of an empty lane", offsets(got))
 	}
-	if !rest[1].Owned() || record(theirs, 7, 9).req.Owned() {
+	if !rest[0].Owned() || record(theirs, 7, 9).req.Owned() {
 		t.Error("Owned must hold for what was not given back, and for that only")
 	}
 }
@@ -232,7 +257,7 @@ func TestInvalidRecordsGoToLane0(t *testing.T) {
 	p := &partition{lease: &fakeLease{}}
 	got := make(chan int64, 1)
 	l := newLanes(HandlerFunc(func(_ context.Context, lane *Lane) {
-		lane.Take(nil, takeAll)
+		takeAll(lane)
 		got <- lane.Contract()
 	}), 1)
 	bad := record(p, 7, 0)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer/group"
-	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -34,7 +33,7 @@ type rig struct {
 
 // answerAll is a handler that answers what waits, at once.
 func answerAll(ctx context.Context, lane *Lane) {
-	for _, req := range lane.Take(nil, func(*inflight.Request) bool { return true }) {
+	for _, req := range takeAll(lane) {
 		req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{Outcome: schemas.OutcomeComplete}})
 	}
 }

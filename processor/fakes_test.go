@@ -78,15 +78,13 @@ func (l *testLane) StepAside(_ context.Context, wait func()) {
 
 func (l *testLane) Contract() int64 { return l.contract }
 
-func (l *testLane) Take(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request {
+func (l *testLane) Take(most int, join func(*inflight.Request) bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.waiting) > 0 && join(l.waiting[0]) {
+	for ; most > 0 && len(l.waiting) > 0 && join(l.waiting[0]); most-- {
 		l.waiting[0].Slot.(*testSlot).lane = l
-		dst = append(dst, l.waiting[0])
 		l.waiting = l.waiting[1:]
 	}
-	return dst
 }
 
 func (s *testSlot) Owned() bool { return !ended(s.revoked) }

@@ -20,8 +20,9 @@ import (
 type Lane interface {
 	// Contract is 0 for the lane of records that are not valid requests.
 	Contract() int64
-	// Take moves waiting requests into dst, oldest first, as long as join agrees.
-	Take(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request
+	// Take offers up to most waiting requests to join, oldest first, until it refuses one. Those that it accepted are the
+	// handler's.
+	Take(most int, join func(*inflight.Request) bool)
 	// StepAside runs wait, which may take hours, and lets another lane have the handler's worker meanwhile. ctx is Handle's.
 	StepAside(ctx context.Context, wait func())
 }
@@ -39,8 +40,8 @@ type Config struct {
 	Progress func(contract int64) Progress
 }
 
-// maxShared bounds how many requests one answer may have to be written for, while others wait.
-const maxShared = 256
+// maxTaken bounds how many requests one call of Handle takes: so many may have to be written before others go on.
+const maxTaken = 256
 
 // Processor answers requests. It is safe for concurrent use, one Handle a lane at a time.
 type Processor struct {
@@ -94,27 +95,21 @@ func (p *Processor) Handle(ctx context.Context, lane Lane) {
 	}
 	limit := 1
 	if p.cfg.Coalesce {
-		limit = maxShared
+		limit = maxTaken
 	}
 	g := newGroup(lane.Contract(), limit)
-	if alone := p.answer(ctx, h, g, lane.Take); alone {
+	if alone := p.answer(ctx, h, g); alone {
 		for _, req := range g.requests {
 			single := newGroup(lane.Contract(), 1)
 			single.join(req)
-			p.answer(ctx, h, single, takeNone)
+			p.answer(ctx, h, single)
 		}
 	}
 }
 
-type take func(dst []*inflight.Request, join func(*inflight.Request) bool) []*inflight.Request
-
-func takeNone(dst []*inflight.Request, _ func(*inflight.Request) bool) []*inflight.Request {
-	return dst
-}
-
 // answer asks the CMS until every request of the group is settled. It returns true when the requests that are left in the
 // group have to be asked for one by one.
-func (p *Processor) answer(ctx context.Context, h handling, g *group, more take) (alone bool) {
+func (p *Processor) answer(ctx context.Context, h handling, g *group) (alone bool) {
 	defer p.recover(ctx, h, g)
 	var backoff *cmsclient.Backoff
 	admit := p.cms.Admit
@@ -123,7 +118,7 @@ func (p *Processor) answer(ctx context.Context, h handling, g *group, more take)
 		if err != nil {
 			return false
 		}
-		answer, sent, err := p.ask(ctx, h, g, call, more)
+		answer, sent, err := p.ask(ctx, h, g, call)
 		if len(g.requests) == 0 {
 			return false
 		}
@@ -164,12 +159,12 @@ var errNotAsked = errors.New("nothing was asked: the permit for it was given bac
 // ask makes one call, unless there are requests in the group that may not be asked for: then it settles those. sent is when
 // the call was made.
 func (p *Processor) ask(
-	ctx context.Context, h handling, g *group, call *cmsclient.Call, more take,
+	ctx context.Context, h handling, g *group, call *cmsclient.Call,
 ) (_ cmsclient.Answer, sent time.Time, _ error) {
 	// Also when something panics: a permit that nobody ends keeps others waiting, a half-open breaker's everybody.
 	defer call.Release()
 	// Whoever waits in the lane now joins this call; it has not been sent yet.
-	h.progress.Took(more(nil, g.join))
+	h.take(g)
 	h.progress.Step(StepAsking)
 	if len(g.requests) == 0 {
 		return cmsclient.Answer{}, time.Time{}, nil
@@ -275,7 +270,8 @@ func (p *Processor) drop(ctx context.Context, h handling, g *group, now time.Tim
 
 // refuse buries the records of lane 0.
 func (p *Processor) refuse(ctx context.Context, h handling) {
-	all := h.lane.Take(nil, func(*inflight.Request) bool { return true })
+	var all []*inflight.Request
+	h.lane.Take(maxTaken, func(req *inflight.Request) bool { all = append(all, req); return true })
 	h.progress.Took(all)
 	for _, req := range all {
 		p.bury(ctx, h, req, p.newDeadLetter(req, schemas.ReasonInvalidRequest, req.Err.Error(), nil))

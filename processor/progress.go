@@ -51,6 +51,17 @@ func (p *Processor) begin(lane Lane) handling {
 	return handling{lane, p.cfg.Progress(lane.Contract())}
 }
 
+// take lets requests that wait in the lane join a group.
+func (h handling) take(g *group) {
+	before := len(g.requests)
+	if before == g.limit {
+		return
+	}
+	if h.lane.Take(g.limit-before, g.join); len(g.requests) > before {
+		h.progress.Took(g.requests[before:])
+	}
+}
+
 // stepAside runs wait and gives the handler's worker to others meanwhile.
 func (h handling) stepAside(ctx context.Context, wait func()) {
 	h.progress.Step(StepAside)
