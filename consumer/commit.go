@@ -66,7 +66,7 @@ func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition, dead
 
 // commitLocked requires commitMu.
 func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, more bool) {
-	asked := map[group.Lease]offsets{}
+	asked := map[group.Lease]Offsets{}
 	committing := map[int32]*partition{}
 	for _, p := range parts {
 		// Given back between held() and here: Release has committed it already, and its next owner may have moved on.
@@ -81,7 +81,7 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, 
 			continue
 		}
 		if asked[p.lease] == nil {
-			asked[p.lease] = offsets{}
+			asked[p.lease] = Offsets{}
 		}
 		asked[p.lease][p.id] = offset
 		committing[p.id] = p
@@ -96,7 +96,7 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, 
 }
 
 // commitUnder makes one commit and returns what is committed. It requires commitMu.
-func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o offsets) offsets {
+func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o Offsets) Offsets {
 	began := time.Now()
 	committed, err := c.delivery.Commit(ctx, lease, o)
 	c.obs.Committed(time.Since(began), err)

@@ -41,11 +41,11 @@ func (w *fakeWriter) Write(_ context.Context, req *inflight.Request, _ schemas.O
 	return w.err
 }
 
-func (w *fakeWriter) Commit(_ context.Context, member func() kafkawire.Member, o offsets) (offsets, error) {
+func (w *fakeWriter) Commit(_ context.Context, member func() kafkawire.Member, o Offsets) (Offsets, error) {
 	before := w.offsets
 	w.member, w.offsets = member(), map[int32]int64{}
 	<-time.After(w.takes)
-	committed := offsets{}
+	committed := Offsets{}
 	for partition, at := range o {
 		if w.step > 0 {
 			at.Offset = min(at.Offset, before[partition]+w.step)

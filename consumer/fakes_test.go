@@ -118,7 +118,7 @@ func (d *fakeDelivery) acknowledge(req *inflight.Request) {
 	req.Acknowledged()
 }
 
-func (d *fakeDelivery) Commit(ctx context.Context, lease group.Lease, o offsets) (offsets, error) {
+func (d *fakeDelivery) Commit(ctx context.Context, lease group.Lease, o Offsets) (Offsets, error) {
 	if err := lease.Commit(ctx, o); err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (c *Consumer) beginGroup(ctx context.Context, lease group.Lease, log logID,
 		}
 		maps.Copy(from, ends)
 	}
-	first := make(offsets, len(from))
+	first := make(Offsets, len(from))
 	for id, at := range from {
 		at.committed = kafkawire.OffsetAndMetadata{Offset: at.start, Epoch: kafkawire.NoEpoch}
 		at.committed.Metadata, _ = encodeNote(log, at.start, func(func(Run) bool) {}, aheadLimit)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/balanceq/balanceq/consumer/group"
-	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Membership is a member of the consumer group: *group.Classic or *group.KIP848.
@@ -19,5 +18,3 @@ var (
 	_ Membership  = (*group.KIP848)(nil)
 	_ group.Owner = (*Consumer)(nil)
 )
-
-type offsets = map[int32]kafkawire.OffsetAndMetadata
