@@ -181,6 +181,28 @@ func TestDocsNames(t *testing.T) {
 	}
 }
 
+// Identifiers that are named where the code is explained are in it: a renamed one would be looked for in vain.
+func TestDocsIdentifiers(t *testing.T) {
+	known := map[string]bool{}
+	for _, source := range sources(t, ".") {
+		for _, name := range regexp.MustCompile(`\w+`).FindAllString(source, -1) {
+			known[name] = true
+		}
+	}
+	for page, text := range pages(t) {
+		if page != architecture && !strings.HasPrefix(page, "docs/adr/") {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([A-Za-z]\\w*(?:\\.[A-Za-z]\\w*)*)`").FindAllStringSubmatch(text, -1) {
+			for part := range strings.SplitSeq(m[1], ".") {
+				if !known[part] && !strings.HasPrefix(part, "Test") && !strings.HasPrefix(part, "Fuzz") {
+					t.Errorf("%s names %s, and no source has %s", page, m[1], part)
+				}
+			}
+		}
+	}
+}
+
 // definedTests returns the names of all tests of the module.
 func definedTests(t *testing.T) map[string]bool {
 	t.Helper()
