@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -72,18 +72,18 @@ func (f *Filter) passesGrep(l *Letter) bool {
 }
 
 // within are the offsets that the filter's positions need; nil: all.
-func (f *Filter) within() map[int32]kafkawire.Span {
+func (f *Filter) within() map[int32]tail.Span {
 	if len(f.At) == 0 {
 		return nil
 	}
-	spans := map[int32]kafkawire.Span{}
+	spans := map[int32]tail.Span{}
 	for _, at := range f.At {
-		wanted := kafkawire.Span{From: at.Offset, To: at.Offset + 1}
+		wanted := tail.Span{From: at.Offset, To: at.Offset + 1}
 		if at.Offset < 0 {
-			wanted = kafkawire.Span{To: math.MaxInt64}
+			wanted = tail.Span{To: math.MaxInt64}
 		}
 		if span, more := spans[at.Partition]; more {
-			wanted = kafkawire.Span{From: min(span.From, wanted.From), To: max(span.To, wanted.To)}
+			wanted = tail.Span{From: min(span.From, wanted.From), To: max(span.To, wanted.To)}
 		}
 		spans[at.Partition] = wanted
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/go-json-experiment/json"
@@ -89,8 +90,8 @@ type Ledger struct {
 // Read calls each for the new entries, in order. What cannot be read ends it: no replay may go by a
 // ledger with holes.
 func (l *Ledger) Read(ctx context.Context, each func(*Entry) error) error {
-	reader := kafkawire.Reader{Client: l.Client, Topic: l.Topic, From: kafkawire.Earliest, ToEnd: true,
-		Within: map[int32]kafkawire.Span{ledgerPartition: {From: l.next, To: math.MaxInt64}}}
+	reader := tail.Reader{Client: l.Client, Topic: l.Topic, From: kafkawire.Earliest, ToEnd: true,
+		Within: map[int32]tail.Span{ledgerPartition: {From: l.next, To: math.MaxInt64}}}
 	var failed error
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
 		r := Record(l.Topic, partition, rec)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -14,7 +15,7 @@ import (
 type Scan struct {
 	Client *kafkawire.Client // for this scan alone: a connection carries one request at a time
 	Topic  string
-	From   int64 // as kafkawire.Reader's
+	From   int64 // as tail.Reader's
 	Filter Filter
 	// Ends, if set, are where partitions end for this scan, whatever has come since.
 	Ends map[int32]int64
@@ -29,7 +30,7 @@ type Scan struct {
 // Gap are letters that cannot be read.
 type Gap struct {
 	Partition int32
-	kafkawire.Span
+	tail.Span
 	Why error // kafkawire.ErrCorrupt, ErrOversized, or that the topic has deleted them since the scan began
 }
 
@@ -47,7 +48,7 @@ func (s Scan) oversized(partition int32, rec *kafkawire.Record) error {
 	if s.Skipped == nil {
 		return fmt.Errorf("reading %s/%d at offset %d: %w", s.Topic, partition, rec.Offset, why)
 	}
-	s.Skipped(Gap{partition, kafkawire.Span{From: rec.Offset, To: rec.Offset + 1}, why})
+	s.Skipped(Gap{partition, tail.Span{From: rec.Offset, To: rec.Offset + 1}, why})
 	return nil
 }
 
@@ -56,9 +57,9 @@ func (s Scan) oversized(partition int32, rec *kafkawire.Record) error {
 func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	var read int64
 	var failed error
-	reader := kafkawire.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true, Within: s.within(), Ready: s.Ready}
+	reader := tail.Reader{Client: s.Client, Topic: s.Topic, From: s.From, ToEnd: true, Within: s.within(), Ready: s.Ready}
 	if s.Skipped != nil {
-		reader.Skipped = func(partition int32, gap kafkawire.Span, why error) { s.Skipped(Gap{partition, gap, why}) }
+		reader.Skipped = func(partition int32, gap tail.Span, why error) { s.Skipped(Gap{partition, gap, why}) }
 	}
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
 		if rec.Oversized != nil {
@@ -82,19 +83,19 @@ func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 }
 
 // within are the only offsets that have to be read; nil: all.
-func (s Scan) within() map[int32]kafkawire.Span {
+func (s Scan) within() map[int32]tail.Span {
 	spans := s.Filter.within()
 	if s.Ends == nil {
 		return spans
 	}
-	bounded := map[int32]kafkawire.Span{}
+	bounded := map[int32]tail.Span{}
 	for p, end := range s.Ends {
 		span, wanted := spans[p]
 		switch {
 		case spans == nil:
-			bounded[p] = kafkawire.Span{To: end}
+			bounded[p] = tail.Span{To: end}
 		case wanted:
-			bounded[p] = kafkawire.Span{From: span.From, To: min(span.To, end)}
+			bounded[p] = tail.Span{From: span.From, To: min(span.To, end)}
 		}
 	}
 	return bounded

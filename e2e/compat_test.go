@@ -12,6 +12,7 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -64,10 +65,10 @@ func TestOldestBrokers(t *testing.T) {
 			in := launch(t, c.flags("run", "--kafka.group-protocol=auto", "--delivery="+delivery)...)
 			in.eventually("the request is answered", c.answered)
 			in.Stop()
-			table := kafkawire.APIs(kafkawire.ClassicMember, kafkawire.Transactions)
+			table := inspect.APIs(inspect.ClassicMember, inspect.Transactions)
 			negotiated := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.DescribeConfigs} // kafka-go's own
 			for request := range c.watched() {
-				known := slices.ContainsFunc(table, func(api kafkawire.API) bool {
+				known := slices.ContainsFunc(table, func(api inspect.API) bool {
 					return api.Key == request.key && api.Version == request.version
 				})
 				if !known && !slices.Contains(negotiated, request.key) {

@@ -80,8 +80,8 @@ func (c *Client) Coordinator(ctx context.Context, group string, req kmsg.Request
 	return c.roundTrip(ctx, &groupExchange{exchange{ctx, req, c.formatter}, group})
 }
 
-// typed gives an answer the type that its request has: typed[*T](c.Any(ctx, request)).
-func typed[R kmsg.Response](resp kmsg.Response, err error) (R, error) {
+// Typed gives an answer the type that its request has: Typed[*T](c.Any(ctx, request)).
+func Typed[R kmsg.Response](resp kmsg.Response, err error) (R, error) {
 	var none R
 	if err != nil {
 		return none, err
@@ -149,4 +149,28 @@ func (c *Client) Partitions(ctx context.Context, topic string) ([]int32, error) 
 		ids[i] = int32(i)
 	}
 	return ids, nil
+}
+
+// Kinds of coordinators.
+const (
+	groupKey       = int8(0)
+	transactionKey = int8(1)
+)
+
+// GroupCoordinator returns the node id of the broker that coordinates a group, or the error that says why there is none.
+func (c *Client) GroupCoordinator(ctx context.Context, group string) (int32, error) {
+	return c.coordinatorOf(ctx, groupKey, group)
+}
+
+// coordinatorOf asks who coordinates a group or a transactional id (FindCoordinator v2). kafka-go does so too, but drops the
+// error that comes with it.
+func (c *Client) coordinatorOf(ctx context.Context, kind int8, key string) (int32, error) {
+	req := kmsg.NewPtrFindCoordinatorRequest()
+	req.Version = 2
+	req.CoordinatorType, req.CoordinatorKey = kind, key
+	r, err := Typed[*kmsg.FindCoordinatorResponse](c.Any(ctx, req))
+	if err != nil {
+		return 0, err
+	}
+	return r.NodeID, CodeError(r.ErrorCode)
 }

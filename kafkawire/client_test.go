@@ -2,7 +2,6 @@ package kafkawire
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // patient repeats a call until it works: a cluster that has just come up asks for that.
@@ -66,42 +64,12 @@ func TestLeadersMoveAndVanish(t *testing.T) {
 	if err != nil || after[1] != to || after[0] != before[0] {
 		t.Errorf("after a move and a Reset: %v, error %v; want partition 1 on broker %d, the rest of %v", after, err, to, before)
 	}
-	withoutLeader(cluster, 2)
+	kafkatest.WithoutLeader(cluster, 2)
 	c.Reset()
 	leaders, n, err := c.Leaders(deadline(t), "topic")
 	if _, known := leaders[2]; err != nil || n != 3 || known || len(leaders) != 2 {
 		t.Errorf("one without a leader: %v of %d, error %v", leaders, n, err)
 	}
-}
-
-// withoutLeader makes metadata say from now on that a partition has no leader.
-func withoutLeader(cluster *kfake.Cluster, partition int32) {
-	cluster.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		cluster.KeepControl()
-		resp := kmsg.NewPtrMetadataResponse()
-		resp.Version = req.GetVersion()
-		for i, addr := range cluster.ListenAddrs() {
-			var host string
-			var port int32
-			if i := strings.LastIndexByte(addr, ':'); i >= 0 {
-				host = addr[:i]
-				_, _ = fmt.Sscan(addr[i+1:], &port)
-			}
-			resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: int32(i), Host: host, Port: port})
-		}
-		topic := kmsg.NewMetadataResponseTopic()
-		topic.Topic = kmsg.StringPtr("topic")
-		for id := range int32(3) {
-			p := kmsg.NewMetadataResponseTopicPartition()
-			p.Partition, p.Leader = id, cluster.LeaderFor("topic", id)
-			if id == partition {
-				p.Leader, p.ErrorCode = -1, int16(kafka.LeaderNotAvailable)
-			}
-			topic.Partitions = append(topic.Partitions, p)
-		}
-		resp.Topics = append(resp.Topics, topic)
-		return resp, nil, true
-	})
 }
 
 func TestTopics(t *testing.T) {

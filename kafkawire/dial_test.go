@@ -44,7 +44,7 @@ func TestAdvertisedError(t *testing.T) {
 		"unresolvable": {"kafka.onion", 9092, "kafka.onion:9092"}, // RFC 7686
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := wire(t, advertising(t, test.host, test.port).ListenAddrs()).Brokers(deadline(t), nil)
+			_, err := wire(t, advertising(t, test.host, test.port).ListenAddrs()).Broker(deadline(t), 0, kmsg.NewPtrApiVersionsRequest())
 			var advertised *AdvertisedError
 			if !errors.As(err, &advertised) || advertised.Address != test.want || !Transient(err) {
 				t.Fatalf("error %v", err)
@@ -57,7 +57,7 @@ func TestAdvertisedError(t *testing.T) {
 	t.Run("bootstrap", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		_, err := wire(t, []string{closed.String()}).Brokers(ctx, nil)
+		_, err := wire(t, []string{closed.String()}).Any(ctx, kmsg.NewPtrApiVersionsRequest())
 		var advertised *AdvertisedError
 		if err == nil || errors.As(err, &advertised) {
 			t.Errorf("error %v", err)

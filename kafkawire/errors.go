@@ -1,15 +1,11 @@
 package kafkawire
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
-
-	"github.com/balanceq/balanceq/internal/wait"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,11 +19,6 @@ import (
 func Transient(err error) bool {
 	return err != nil && RemedyOf(err) == Repeat && !errors.Is(err, ErrCorrupt) && !errors.Is(err, kafka.Unknown) &&
 		!ConcurrentTransactions(err) && !errors.Is(err, kafka.DuplicateSequenceNumber)
-}
-
-// Pause waits before the same request is sent again. It returns false if ctx ended.
-func Pause(ctx context.Context, d time.Duration) bool {
-	return wait.Sleep(ctx, d)
 }
 
 // ProducerStateLost says that the broker no longer knows the producer id's sequence (KIP-98): the batch may or may not be
@@ -49,17 +40,17 @@ func TooLarge(err error) bool {
 	return errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge)
 }
 
-// codeError turns a protocol error code into kafka-go's error; 0 is nil.
-func codeError(code int16) error {
+// CodeError turns a protocol error code into kafka-go's error; 0 is nil.
+func CodeError(code int16) error {
 	if code == 0 {
 		return nil
 	}
 	return kafka.Error(code)
 }
 
-// explained is codeError with what the broker says about it, or else the name where kafka-go has none.
+// explained is CodeError with what the broker says about it, or else the name where kafka-go has none.
 func explained(code int16, message *string) error {
-	err := codeError(code)
+	err := CodeError(code)
 	text := map[error]string{
 		FencedMemberEpoch: "FENCED_MEMBER_EPOCH", UnreleasedInstanceID: "UNRELEASED_INSTANCE_ID",
 		UnsupportedAssignor: "UNSUPPORTED_ASSIGNOR", StaleMemberEpoch: "STALE_MEMBER_EPOCH",
@@ -109,3 +100,17 @@ func OutOfRange(err error) bool { return errors.Is(err, kafka.OffsetOutOfRange) 
 
 // ErrNoLeader says that a partition has no leader at the moment. It is transient.
 var ErrNoLeader error = kafka.LeaderNotAvailable
+
+// Forbidden says that the brokers' ACLs lack something for this client.
+func Forbidden(err error) bool {
+	return errors.Is(err, kafka.TopicAuthorizationFailed) || errors.Is(err, kafka.GroupAuthorizationFailed) ||
+		errors.Is(err, kafka.ClusterAuthorizationFailed) || errors.Is(err, kafka.TransactionalIDAuthorizationFailed)
+}
+
+// LoginRefused says that the brokers do not take the SASL user and password, or the mechanism.
+func LoginRefused(err error) bool {
+	return errors.Is(err, kafka.SASLAuthenticationFailed) || errors.Is(err, kafka.UnsupportedSASLMechanism)
+}
+
+// NoCoordinator says that nobody coordinates the group or transactional id, at least at the moment.
+func NoCoordinator(err error) bool { return errors.Is(err, kafka.GroupCoordinatorNotAvailable) }

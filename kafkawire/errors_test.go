@@ -65,7 +65,7 @@ func TestTransient(t *testing.T) {
 			}
 		}
 	}
-	if codeError(0) != nil || !errors.Is(codeError(6), kafka.NotLeaderForPartition) {
-		t.Error("codeError")
+	if CodeError(0) != nil || !errors.Is(CodeError(6), kafka.NotLeaderForPartition) {
+		t.Error("CodeError")
 	}
 }

@@ -89,9 +89,9 @@ func (c *Client) FetchLog(
 ) ([]Fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, limits.MaxWait+callTimeout)
 	defer cancel()
-	r, err := typed[*kmsg.FetchResponse](c.Broker(ctx, leader, fetchRequest(topic, positions, limits)))
+	r, err := Typed[*kmsg.FetchResponse](c.Broker(ctx, leader, fetchRequest(topic, positions, limits)))
 	if err == nil {
-		err = codeError(r.ErrorCode)
+		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (c *Client) decodePartition(
 	topic string, p *kmsg.FetchResponseTopicPartition, at LogPosition, limits FetchLimits, used int,
 ) (f Fetched, memory int) {
 	from := at.Offset
-	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, End: p.HighWatermark, LogStart: p.LogStartOffset, Err: codeError(p.ErrorCode)}
+	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, End: p.HighWatermark, LogStart: p.LogStartOffset, Err: CodeError(p.ErrorCode)}
 	room, ok := limits.room(used)
 	if d := p.DivergingEpoch; f.Err == nil && d.EndOffset >= 0 {
 		f.Diverged = &EpochEnd{Epoch: d.Epoch, End: d.EndOffset}

@@ -12,7 +12,9 @@ import (
 // The requests of the classic group protocol in the versions that Kafka 3.x and 4.x both know. kafka-go's own have neither
 // static members (KIP-345) nor owned partitions (KIP-429), and its ConsumerGroup sends no heartbeat while it drains.
 
-const consumerProtocol = "consumer" // the protocol type whose metadata are subscriptions and assignments
+// ConsumerProtocol is the protocol type of classic groups that share out partitions: its metadata are subscriptions and
+// assignments.
+const ConsumerProtocol = "consumer"
 
 // GroupMember is a member that may be static (KIP-345): then the group knows it by InstanceID over restarts, and refuses
 // (FencedInstanceID) the member that had that name before.
@@ -54,15 +56,15 @@ type Peer struct {
 func (c *Client) JoinGroup(ctx context.Context, r JoinRequest) (Joined, error) {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Version = 9
-	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = r.Group, r.ID, optional(r.InstanceID), consumerProtocol
+	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = r.Group, r.ID, optional(r.InstanceID), ConsumerProtocol
 	req.SessionTimeoutMillis = int32(r.SessionTimeout.Milliseconds())
 	req.RebalanceTimeoutMillis = int32(r.RebalanceTimeout.Milliseconds())
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name, p.Metadata = r.Strategy, r.Subscription.encode()
 	req.Protocols = append(req.Protocols, p)
-	resp, err := typed[*kmsg.JoinGroupResponse](c.Coordinator(ctx, r.Group, req))
+	resp, err := Typed[*kmsg.JoinGroupResponse](c.Coordinator(ctx, r.Group, req))
 	if err == nil {
-		err = codeError(resp.ErrorCode)
+		err = CodeError(resp.ErrorCode)
 	}
 	if err != nil {
 		joined := Joined{}
@@ -100,15 +102,15 @@ func (c *Client) SyncGroup(
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Version = 5
 	req.Group, req.MemberID, req.InstanceID, req.Generation = m.Group, m.ID, optional(m.InstanceID), m.Generation
-	req.ProtocolType, req.Protocol = kmsg.StringPtr(consumerProtocol), kmsg.StringPtr(strategy)
+	req.ProtocolType, req.Protocol = kmsg.StringPtr(ConsumerProtocol), kmsg.StringPtr(strategy)
 	for id, a := range all {
 		g := kmsg.NewSyncGroupRequestGroupAssignment()
 		g.MemberID, g.MemberAssignment = id, a.encode()
 		req.GroupAssignment = append(req.GroupAssignment, g)
 	}
-	resp, err := typed[*kmsg.SyncGroupResponse](c.Coordinator(ctx, m.Group, req))
+	resp, err := Typed[*kmsg.SyncGroupResponse](c.Coordinator(ctx, m.Group, req))
 	if err == nil {
-		err = codeError(resp.ErrorCode)
+		err = CodeError(resp.ErrorCode)
 	}
 	if err != nil {
 		return Assignment{}, fmt.Errorf("synchronising with group %s: %w", m.Group, err)
@@ -125,9 +127,9 @@ func (c *Client) Heartbeat(ctx context.Context, m GroupMember) error {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Version = 4
 	req.Group, req.MemberID, req.InstanceID, req.Generation = m.Group, m.ID, optional(m.InstanceID), m.Generation
-	resp, err := typed[*kmsg.HeartbeatResponse](c.Coordinator(ctx, m.Group, req))
+	resp, err := Typed[*kmsg.HeartbeatResponse](c.Coordinator(ctx, m.Group, req))
 	if err == nil {
-		err = codeError(resp.ErrorCode)
+		err = CodeError(resp.ErrorCode)
 	}
 	if err != nil {
 		return fmt.Errorf("heartbeat to group %s: %w", m.Group, err)
@@ -143,12 +145,12 @@ func (c *Client) LeaveGroup(ctx context.Context, m GroupMember, reason string) e
 	leaving := kmsg.NewLeaveGroupRequestMember()
 	leaving.MemberID, leaving.InstanceID, leaving.Reason = m.ID, optional(m.InstanceID), optional(reason)
 	req.Members = append(req.Members, leaving)
-	resp, err := typed[*kmsg.LeaveGroupResponse](c.Coordinator(ctx, m.Group, req))
+	resp, err := Typed[*kmsg.LeaveGroupResponse](c.Coordinator(ctx, m.Group, req))
 	if err == nil {
-		err = codeError(resp.ErrorCode)
+		err = CodeError(resp.ErrorCode)
 	}
 	if err == nil && len(resp.Members) == 1 && resp.Members[0].ErrorCode != int16(kafka.UnknownMemberId) {
-		err = codeError(resp.Members[0].ErrorCode)
+		err = CodeError(resp.Members[0].ErrorCode)
 	}
 	if err != nil {
 		return fmt.Errorf("leaving group %s: %w", m.Group, err)
@@ -165,14 +167,14 @@ func (c *Client) PartitionCounts(ctx context.Context, topics []string) (map[stri
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9
 	addTopics(req, topics...)
-	r, err := typed[*kmsg.MetadataResponse](c.Any(ctx, req))
+	r, err := Typed[*kmsg.MetadataResponse](c.Any(ctx, req))
 	if err != nil {
 		return nil, fmt.Errorf("counting partitions: %w", err)
 	}
 	counts := make(map[string]int32, len(topics))
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		err := codeError(t.ErrorCode)
+		err := CodeError(t.ErrorCode)
 		switch {
 		case err == nil && t.Topic != nil:
 			counts[*t.Topic] = int32(len(t.Partitions))
@@ -188,12 +190,12 @@ func (c *Client) PartitionCounts(ctx context.Context, topics []string) (map[stri
 func (c *Client) AssignedPartitions(ctx context.Context, group string) (map[string]int32, error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Version, req.Groups = 5, []string{group}
-	resp, err := typed[*kmsg.DescribeGroupsResponse](c.Coordinator(ctx, group, req))
+	resp, err := Typed[*kmsg.DescribeGroupsResponse](c.Coordinator(ctx, group, req))
 	if err == nil && len(resp.Groups) != 1 {
 		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(resp.Groups))
 	}
 	if err == nil {
-		err = codeError(resp.Groups[0].ErrorCode)
+		err = CodeError(resp.Groups[0].ErrorCode)
 	}
 	if err == nil && resp.Groups[0].State != "Stable" {
 		err = kafka.RebalanceInProgress

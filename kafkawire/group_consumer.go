@@ -76,7 +76,7 @@ func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (Co
 			req.Topics = append(req.Topics, t)
 		}
 	}
-	resp, err := typed[*kmsg.ConsumerGroupHeartbeatResponse](c.Coordinator(ctx, h.Group, req))
+	resp, err := Typed[*kmsg.ConsumerGroupHeartbeatResponse](c.Coordinator(ctx, h.Group, req))
 	if err == nil {
 		err = explained(resp.ErrorCode, resp.ErrorMessage)
 	}
@@ -112,7 +112,7 @@ type ConsumerGroupMember struct {
 func (c *Client) DescribeConsumerGroup(ctx context.Context, group string) (ConsumerGroup, error) {
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Version, req.Groups = 0, []string{group}
-	resp, err := typed[*kmsg.ConsumerGroupDescribeResponse](c.Coordinator(ctx, group, req))
+	resp, err := Typed[*kmsg.ConsumerGroupDescribeResponse](c.Coordinator(ctx, group, req))
 	if err == nil && len(resp.Groups) != 1 {
 		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(resp.Groups))
 	}
@@ -149,12 +149,12 @@ func (c *Client) IdentifyTopic(ctx context.Context, topic string) (id TopicID, c
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 12
 	addTopics(req, topic)
-	r, err := typed[*kmsg.MetadataResponse](c.Any(ctx, req))
+	r, err := Typed[*kmsg.MetadataResponse](c.Any(ctx, req))
 	if err == nil && len(r.Topics) != 1 {
 		err = fmt.Errorf("kafka: %d topics in the answer, want one", len(r.Topics))
 	}
 	if err == nil {
-		err = codeError(r.Topics[0].ErrorCode)
+		err = CodeError(r.Topics[0].ErrorCode)
 	}
 	if err != nil {
 		return TopicID{}, "", fmt.Errorf("asking for the id of topic %s: %w", topic, err)
@@ -174,9 +174,9 @@ func (c *Client) OffersConsumerProtocol(ctx context.Context) (bool, error) {
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.Version = 3
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "balanceq", "1"
-	r, err := typed[*kmsg.ApiVersionsResponse](c.Any(ctx, req))
+	r, err := Typed[*kmsg.ApiVersionsResponse](c.Any(ctx, req))
 	if err == nil {
-		err = codeError(r.ErrorCode)
+		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return false, fmt.Errorf("asking for the features of the cluster: %w", err)

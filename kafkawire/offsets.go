@@ -77,12 +77,12 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 	t := kmsg.NewOffsetFetchRequestTopic()
 	t.Topic, t.Partitions = topic, partitions
 	req.Topics = append(req.Topics, t)
-	r, err := typed[*kmsg.OffsetFetchResponse](c.Coordinator(ctx, group, req))
+	r, err := Typed[*kmsg.OffsetFetchResponse](c.Coordinator(ctx, group, req))
 	if err != nil {
 		return nil, fmt.Errorf("reading committed offsets: %w", err)
 	}
 	// A group that has never committed is no error here; the embedded broker says GROUP_ID_NOT_FOUND where Kafka says -1.
-	if err := codeError(r.ErrorCode); err != nil {
+	if err := CodeError(r.ErrorCode); err != nil {
 		if !errors.Is(err, kafka.GroupIdNotFound) {
 			return nil, fmt.Errorf("reading committed offsets: %w", err)
 		}
@@ -93,7 +93,7 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
 			if p.ErrorCode != 0 {
-				failed[p.Partition] = fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, codeError(p.ErrorCode))
+				failed[p.Partition] = fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, CodeError(p.ErrorCode))
 				continue
 			}
 			o := OffsetAndMetadata{Offset: p.Offset, Epoch: p.LeaderEpoch}
@@ -146,7 +146,7 @@ func (c *Client) commitOffsets(
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
-	r, err := typed[*kmsg.OffsetCommitResponse](c.Coordinator(ctx, m.Group, req))
+	r, err := Typed[*kmsg.OffsetCommitResponse](c.Coordinator(ctx, m.Group, req))
 	if err != nil {
 		return fmt.Errorf("committing offsets: %w", err)
 	}
@@ -223,7 +223,7 @@ func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int
 		a := <-answers
 		for _, p := range a.list {
 			if p.ErrorCode != 0 {
-				failed[p.Partition] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p.Partition, codeError(p.ErrorCode))
+				failed[p.Partition] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p.Partition, CodeError(p.ErrorCode))
 				continue
 			}
 			offsets[p.Partition] = p.Offset
@@ -254,7 +254,7 @@ func (c *Client) listOffsetsOf(
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
-	r, err := typed[*kmsg.ListOffsetsResponse](c.Broker(ctx, leader, req))
+	r, err := Typed[*kmsg.ListOffsetsResponse](c.Broker(ctx, leader, req))
 	if err != nil {
 		return nil, err
 	}
@@ -284,12 +284,12 @@ func (c *Client) EpochEnd(ctx context.Context, topic string, partition, epoch in
 	p.Partition, p.LeaderEpoch = partition, epoch
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
-	r, err := typed[*kmsg.OffsetForLeaderEpochResponse](c.Broker(ctx, leader, req))
+	r, err := Typed[*kmsg.OffsetForLeaderEpochResponse](c.Broker(ctx, leader, req))
 	if err == nil && (len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1) {
 		err = errors.New("kafka: the answer is not about one partition")
 	}
 	if err == nil {
-		err = codeError(r.Topics[0].Partitions[0].ErrorCode)
+		err = CodeError(r.Topics[0].Partitions[0].ErrorCode)
 	}
 	if err != nil {
 		return EpochEnd{}, fmt.Errorf("asking for the end of epoch %d in %s/%d: %w", epoch, topic, partition, err)

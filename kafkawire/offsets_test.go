@@ -36,7 +36,7 @@ func commitOffsets(tb testing.TB, cl *kgo.Client, group, topic string, offsets m
 	}
 	for _, p := range resp.Topics[0].Partitions {
 		if p.ErrorCode != 0 {
-			tb.Fatalf("committing offsets: %v", codeError(p.ErrorCode))
+			tb.Fatalf("committing offsets: %v", CodeError(p.ErrorCode))
 		}
 	}
 }
@@ -137,7 +137,7 @@ func openTransaction(tb testing.TB, cl *kgo.Client, topic string, offsets map[in
 	check := func(what string, code int16, err error) {
 		tb.Helper()
 		if err == nil {
-			err = codeError(code)
+			err = CodeError(code)
 		}
 		if err != nil {
 			tb.Fatalf("%s: %v", what, err)

@@ -21,7 +21,7 @@ type Batch struct {
 // again. Several batches of one producer id may ride together; those of different ids do too. Large ones over a slow line
 // take long: ctx says how long they may.
 func (c *Client) Produce(ctx context.Context, leader int32, batches []*Batch) error {
-	r, err := typed[*kmsg.ProduceResponse](c.Broker(ctx, leader, produceRequest(batches)))
+	r, err := Typed[*kmsg.ProduceResponse](c.Broker(ctx, leader, produceRequest(batches)))
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,9 @@ func (c *Client) NewProducerID(ctx context.Context) (ProducerID, error) {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.Version = 1
 	req.TransactionTimeoutMillis = -1
-	r, err := typed[*kmsg.InitProducerIDResponse](c.Any(ctx, req))
+	r, err := Typed[*kmsg.InitProducerIDResponse](c.Any(ctx, req))
 	if err == nil {
-		err = codeError(r.ErrorCode)
+		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return ProducerID{}, fmt.Errorf("getting a producer id: %w", err)

@@ -60,9 +60,9 @@ func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.
 	req.Version = 4
 	req.TransactionalID = &id
 	req.TransactionTimeoutMillis = int32(timeout.Milliseconds())
-	r, err := typed[*kmsg.InitProducerIDResponse](c.transactionCall(ctx, id, req))
+	r, err := Typed[*kmsg.InitProducerIDResponse](c.transactionCall(ctx, id, req))
 	if err == nil {
-		err = codeError(r.ErrorCode)
+		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return Transactional{}, fmt.Errorf("taking over transactional id %s: %w", id, err)
@@ -81,14 +81,14 @@ func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[
 		topic.Topic, topic.Partitions = name, partitions
 		req.Topics = append(req.Topics, topic)
 	}
-	r, err := typed[*kmsg.AddPartitionsToTxnResponse](c.transactionCall(ctx, t.ID, req))
+	r, err := Typed[*kmsg.AddPartitionsToTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err != nil {
 		return fmt.Errorf("adding partitions to a transaction: %w", err)
 	}
 	var failed []error
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
-			err := codeError(p.ErrorCode)
+			err := CodeError(p.ErrorCode)
 			if err == nil || errors.Is(err, operationNotAttempted) {
 				continue
 			}
@@ -130,7 +130,7 @@ func AppendTransactionalBatch(dst []byte, id ProducerID, sequence int32, records
 func (c *Client) ProduceTransactional(ctx context.Context, t Transactional, leader int32, batches []*Batch) error {
 	req := produceRequest(batches)
 	req.TransactionID = &t.ID
-	r, err := typed[*kmsg.ProduceResponse](c.Broker(ctx, leader, req))
+	r, err := Typed[*kmsg.ProduceResponse](c.Broker(ctx, leader, req))
 	if err != nil {
 		return err
 	}
@@ -160,9 +160,9 @@ func (c *Client) AddOffsets(ctx context.Context, t Transactional, group string) 
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
 	req.Version = 3
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = t.ID, t.Producer.ID, t.Producer.Epoch, group
-	r, err := typed[*kmsg.AddOffsetsToTxnResponse](c.transactionCall(ctx, t.ID, req))
+	r, err := Typed[*kmsg.AddOffsetsToTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err == nil {
-		err = codeError(r.ErrorCode)
+		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return fmt.Errorf("adding offsets to a transaction: %w", err)
@@ -189,7 +189,7 @@ func (c *Client) CommitTransactionOffsets(
 		rt.Partitions = append(rt.Partitions, p)
 	}
 	req.Topics = append(req.Topics, rt)
-	r, err := typed[*kmsg.TxnOffsetCommitResponse](c.Coordinator(ctx, m.Group, req))
+	r, err := Typed[*kmsg.TxnOffsetCommitResponse](c.Coordinator(ctx, m.Group, req))
 	if err != nil {
 		return fmt.Errorf("committing offsets in a transaction: %w", err)
 	}
@@ -201,7 +201,7 @@ func (c *Client) CommitTransactionOffsets(
 			answered++
 			codes[p.ErrorCode] = true
 			if p.ErrorCode != 0 {
-				err := fmt.Errorf("committing the offset of partition %d in a transaction: %w", p.Partition, codeError(p.ErrorCode))
+				err := fmt.Errorf("committing the offset of partition %d in a transaction: %w", p.Partition, CodeError(p.ErrorCode))
 				failed = append(failed, &PartitionError{Topic: topic, Partition: p.Partition, Err: err})
 			}
 		}
@@ -221,9 +221,9 @@ func (c *Client) EndTransaction(ctx context.Context, t Transactional, commit boo
 	req := kmsg.NewPtrEndTxnRequest()
 	req.Version = 3
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = t.ID, t.Producer.ID, t.Producer.Epoch, commit
-	r, err := typed[*kmsg.EndTxnResponse](c.transactionCall(ctx, t.ID, req))
+	r, err := Typed[*kmsg.EndTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err == nil {
-		err = codeError(r.ErrorCode)
+		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return fmt.Errorf("ending a transaction: %w", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Ending is how the last transaction of a transactional id has ended: the state of the id in DescribeTransactions (KIP-664).
@@ -144,3 +145,32 @@ func notThere(err error) (refused []*PartitionError) {
 	}
 	return refused
 }
+
+// DescribeTransactional asks for the state of a transactional id (DescribeTransactions v0), such as Ongoing or CompleteCommit;
+// "" means that it was never used, or not for a long time. Unlike InitTransactional, it fences nobody.
+func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, error) {
+	coordinator, err := c.coordinatorOf(ctx, transactionKey, id)
+	if err != nil {
+		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
+	}
+	req := kmsg.NewPtrDescribeTransactionsRequest()
+	req.Version = 0
+	req.TransactionalIDs = []string{id}
+	r, err := Typed[*kmsg.DescribeTransactionsResponse](c.Broker(ctx, coordinator, req))
+	if err == nil && len(r.TransactionStates) != 1 {
+		err = fmt.Errorf("kafka: %d ids in the answer, want one", len(r.TransactionStates))
+	}
+	if err != nil {
+		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
+	}
+	state := &r.TransactionStates[0]
+	if state.ErrorCode == int16(transactionalIDNotFound) {
+		return "", nil
+	}
+	if err := CodeError(state.ErrorCode); err != nil {
+		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
+	}
+	return state.State, nil
+}
+
+const transactionalIDNotFound = kafka.Error(105)

@@ -10,7 +10,9 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 
 	"github.com/spf13/cobra"
 )
@@ -103,8 +105,8 @@ const maxNonsense = 10_000
 // unreadable returns which offsets from that one on cannot be read, and why. It is an error if they can.
 func unreadable(
 	ctx context.Context, wire *kafkawire.Client, topic string, partition int32, offset int64,
-) (gap kafkawire.Span, why, err error) {
-	gap = kafkawire.Span{From: offset, To: offset}
+) (gap tail.Span, why, err error) {
+	gap = tail.Span{From: offset, To: offset}
 	for gap.To-gap.From < maxNonsense {
 		f, err := fetchOne(ctx, wire, topic, partition, gap.To)
 		var corrupt *kafkawire.Corrupt
@@ -153,7 +155,7 @@ func fetchOne(
 			return f, err
 		}
 		wire.Reset()
-		if !kafkawire.Pause(ctx, 200*time.Millisecond) {
+		if !wait.Sleep(ctx, 200*time.Millisecond) {
 			return nil, fmt.Errorf("reading %s/%d: %w", topic, partition, failed)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/spf13/cobra"
 )
@@ -82,11 +83,11 @@ func commonConfigs(ctx context.Context, client *kafkawire.Client, replication in
 	const byDefault = "default.replication.factor"
 	configs := map[string]string{"cleanup.policy": "delete"}
 	if replication < 0 {
-		defaults, err := client.BrokerConfigs(ctx, byDefault)
+		defaults, err := inspect.BrokerConfigs(ctx, client, byDefault)
 		if err != nil {
 			return nil, err
 		}
-		brokers, err := client.Brokers(ctx, nil)
+		brokers, err := inspect.Brokers(ctx, client, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -55,7 +56,7 @@ func readDeadLetter(r *schemas.Record) (answer, error) {
 func follow(ctx context.Context, settings kafkawire.Settings, topic string, read func(*schemas.Record) (answer, error), b *board) error {
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
-	err := kafkawire.Reader{Client: client, Topic: topic, From: kafkawire.Earliest}.Read(ctx,
+	err := tail.Reader{Client: client, Topic: topic, From: kafkawire.Earliest}.Read(ctx,
 		func(partition int32, rec *kafkawire.Record) bool {
 			if a, err := read(record(topic, partition, rec)); err == nil {
 				b.answered(a, time.Now())
@@ -75,7 +76,7 @@ func readBooks(ctx context.Context, settings kafkawire.Settings, topics config.T
 	var b books
 	var broken error
 	each := func(topic string, take func(*schemas.Record) error) error {
-		err := kafkawire.Reader{Client: client, Topic: topic, From: kafkawire.Earliest, ToEnd: true}.Read(ctx,
+		err := tail.Reader{Client: client, Topic: topic, From: kafkawire.Earliest, ToEnd: true}.Read(ctx,
 			func(partition int32, rec *kafkawire.Record) bool {
 				broken = take(record(topic, partition, rec))
 				return broken == nil

@@ -14,6 +14,7 @@ import (
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -48,12 +49,12 @@ func sampleRequests(ctx context.Context, client *kafkawire.Client, topic string)
 	if err != nil {
 		return s, err
 	}
-	within := map[int32]kafkawire.Span{}
+	within := map[int32]tail.Span{}
 	for p, end := range ends {
-		within[p] = kafkawire.Span{From: max(0, end-orderSample/int64(len(partitions))), To: end}
+		within[p] = tail.Span{From: max(0, end-orderSample/int64(len(partitions))), To: end}
 	}
-	reader := kafkawire.Reader{Client: client, Topic: topic, From: kafkawire.Earliest, Within: within, ToEnd: true,
-		Skipped: func(int32, kafkawire.Span, error) {}}
+	reader := tail.Reader{Client: client, Topic: topic, From: kafkawire.Earliest, Within: within, ToEnd: true,
+		Skipped: func(int32, tail.Span, error) {}}
 	return s, reader.Read(ctx, func(p int32, rec *kafkawire.Record) bool {
 		s.add(p, rec)
 		return true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
 )
@@ -14,15 +15,15 @@ import (
 // CheckBrokers looks whether every broker takes the requests of this configuration, in our versions: a broker cuts the
 // connection at those that it does not know, and says nothing. Its error says that the cluster could not be asked.
 func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) (Report, error) {
-	return inspect(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
-		var uses []kafkawire.Use
+	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
+		var uses []inspect.Use
 		if cfg.Kafka.GroupProtocol != config.GroupConsumer {
-			uses = append(uses, kafkawire.ClassicMember)
+			uses = append(uses, inspect.ClassicMember)
 		}
 		if cfg.Delivery == config.DeliveryExactlyOnce {
-			uses = append(uses, kafkawire.Transactions)
+			uses = append(uses, inspect.Transactions)
 		}
-		brokers, err := client.Brokers(ctx, kafkawire.APIs(uses...))
+		brokers, err := inspect.Brokers(ctx, client, inspect.APIs(uses...))
 		if err != nil {
 			return Report{}, err
 		}
@@ -51,7 +52,7 @@ func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) (R
 }
 
 // judgeBrokers makes a finding of each broker that refuses something or cannot be asked.
-func judgeBrokers(brokers []kafkawire.Broker) []Finding {
+func judgeBrokers(brokers []inspect.Broker) []Finding {
 	var findings []Finding
 	for _, b := range brokers {
 		switch {
@@ -67,9 +68,9 @@ func judgeBrokers(brokers []kafkawire.Broker) []Finding {
 	return findings
 }
 
-func refuses(b kafkawire.Broker) Finding {
+func refuses(b inspect.Broker) Finding {
 	var texts []string
-	var oldest kafkawire.Release
+	var oldest inspect.Release
 	tooNew := false
 	for _, r := range b.Refusals {
 		texts = append(texts, r.String())

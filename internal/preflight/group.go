@@ -11,6 +11,7 @@ import (
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
 )
@@ -22,19 +23,19 @@ const configMigration = "group.consumer.migration.policy"
 // CheckGroup looks who is in the group, and whether the brokers would let us in besides. It does not join. Its error says that
 // the cluster could not be asked.
 func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) (Report, error) {
-	return inspect(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
+	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
 		offered, err := client.OffersConsumerProtocol(ctx)
 		if err != nil {
 			return Report{}, err
 		}
-		group, err := client.DescribeGroup(ctx, cfg.Kafka.Group, offered)
+		group, err := inspect.DescribeGroup(ctx, client, cfg.Kafka.Group, offered)
 		if kafkawire.Forbidden(err) || err == nil && !group.Operations.AllowRead() {
 			return Report{Findings: []Finding{lacksACL(cfg.Kafka, "Read", "group", cfg.Kafka.Group)}}, nil
 		}
 		if err != nil {
 			return Report{}, err
 		}
-		configs, err := client.BrokerConfigs(ctx, configMigration)
+		configs, err := inspect.BrokerConfigs(ctx, client, configMigration)
 		if err != nil {
 			return Report{}, err
 		}
@@ -47,7 +48,7 @@ func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) (Rep
 }
 
 // present says who is in the group.
-func present(g kafkawire.Group) string {
+func present(g inspect.Group) string {
 	if len(g.Clients) == 0 {
 		return "nobody is in it"
 	}
@@ -63,7 +64,7 @@ func present(g kafkawire.Group) string {
 
 // judgeGroup says what speaks against joining a group with these members by the protocol. policy is configMigration, "" where
 // it is not known.
-func judgeGroup(k config.Kafka, protocol string, g kafkawire.Group, policy string) []Finding {
+func judgeGroup(k config.Kafka, protocol string, g inspect.Group, policy string) []Finding {
 	if len(g.Clients) == 0 {
 		return nil
 	}
@@ -74,7 +75,7 @@ func judgeGroup(k config.Kafka, protocol string, g kafkawire.Group, policy strin
 			Fix: "stop them first" + fix + ", or set another kafka.group"}}
 	}
 	switch {
-	case !g.Consumer && g.Type != kafkawire.ClassicType:
+	case !g.Consumer && g.Type != inspect.ClassicType:
 		return closed(fmt.Sprintf("they use it for something else (protocol type %s)", g.Type), "")
 	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != group.Strategy:
 		return closed(fmt.Sprintf("they share out partitions by %s and we by %s, and the brokers let no two strategies into a group",

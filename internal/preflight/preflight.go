@@ -11,6 +11,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -92,14 +93,14 @@ func settled(ctx context.Context, cfg config.Config, log zerolog.Logger, check C
 			said = true
 			log.Warn().Str("fix", report.Findings[at].Fix).Dur("for", kafkaPatience).Msg("waiting: " + report.Findings[at].Problem)
 		}
-		if !kafkawire.Pause(ctx, kafkaPause) {
+		if !wait.Sleep(ctx, kafkaPause) {
 			return report, nil
 		}
 	}
 }
 
-// inspect asks the cluster by a client of its own, and waits for one that cannot be reached yet.
-func inspect[T any](
+// askKafka asks the cluster by a client of its own, and waits for one that cannot be reached yet.
+func askKafka[T any](
 	ctx context.Context, cfg config.Config, log zerolog.Logger, ask func(*kafkawire.Client) (T, error),
 ) (none T, _ error) {
 	settings, err := connect.Kafka(cfg)
@@ -114,7 +115,7 @@ func inspect[T any](
 		if err == nil {
 			return answer, nil
 		}
-		if !kafkawire.Transient(err) || time.Now().After(deadline) || !kafkawire.Pause(ctx, kafkaPause) {
+		if !kafkawire.Transient(err) || time.Now().After(deadline) || !wait.Sleep(ctx, kafkaPause) {
 			return none, fmt.Errorf("asking Kafka at %s: %w; %s", brokers, err, KafkaFix(err))
 		}
 		client.Reset()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
-	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -49,21 +49,21 @@ func wantFindings(t *testing.T, got []Finding, want ...finding) {
 }
 
 func TestJudgeGroup(t *testing.T) {
-	classic := func(strategy string, ids ...string) kafkawire.Group {
-		return kafkawire.Group{Type: kafkawire.ClassicType, Strategy: strategy, Clients: ids}
+	classic := func(strategy string, ids ...string) inspect.Group {
+		return inspect.Group{Type: inspect.ClassicType, Strategy: strategy, Clients: ids}
 	}
-	members := func(ids ...string) kafkawire.Group { return kafkawire.Group{Consumer: true, Clients: ids} }
+	members := func(ids ...string) inspect.Group { return inspect.Group{Consumer: true, Clients: ids} }
 	held := finding{passing: true, problem: []string{"group g is held by 3 members, client id app (2 times), us",
 		"by range and we by balanceq-sticky"},
 		fix: []string{"stop them first (all of them", "kafka.group"}}
 	strangers := finding{problem: []string{"another client id than us: app;"}, fix: []string{"kafka.client-id"}}
 	tests := map[string]struct {
 		protocol string
-		group    kafkawire.Group
+		group    inspect.Group
 		policy   string
 		want     []finding
 	}{
-		"nobody":               {config.GroupClassic, kafkawire.Group{}, "", nil},
+		"nobody":               {config.GroupClassic, inspect.Group{}, "", nil},
 		"nobody left":          {config.GroupClassic, classic(""), "", nil},
 		"ours":                 {config.GroupClassic, classic(group.Strategy, "us", "eu"), "", nil},
 		"another strategy":     {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional", []finding{held}},
@@ -83,7 +83,7 @@ func TestJudgeGroup(t *testing.T) {
 			fix:     []string{"kafka.group-protocol to consumer"}}}},
 		"downgrade only": {config.GroupConsumer, classic("range", ""), "downgrade", []finding{{passing: true,
 			problem: []string{"1 member, client id (none)", "=downgrade"}}}},
-		"something else": {config.GroupConsumer, kafkawire.Group{Type: "connect", Clients: []string{"app"}}, "", []finding{{
+		"something else": {config.GroupConsumer, inspect.Group{Type: "connect", Clients: []string{"app"}}, "", []finding{{
 			passing: true,
 			problem: []string{"protocol type connect"}, fix: []string{"kafka.group"}}}},
 	}
@@ -126,16 +126,16 @@ func TestJudgeTransactions(t *testing.T) {
 }
 
 func TestJudgeBrokers(t *testing.T) {
-	refusal := func(key kmsg.Key, version int16, from kafkawire.Release, lowest, highest int16) kafkawire.Refusal {
-		return kafkawire.Refusal{API: kafkawire.API{Key: key, Version: version, Kafka: from}, Known: true, Min: lowest, Max: highest}
+	refusal := func(key kmsg.Key, version int16, from inspect.Release, lowest, highest int16) inspect.Refusal {
+		return inspect.Refusal{API: inspect.API{Key: key, Version: version, Kafka: from}, Known: true, Min: lowest, Max: highest}
 	}
-	old := []kafkawire.Refusal{
-		refusal(kmsg.OffsetFetch, 7, kafkawire.Release{Major: 2, Minor: 5}, 0, 6),
-		refusal(kmsg.JoinGroup, 9, kafkawire.Release{Major: 3, Minor: 2}, 0, 7),
-		refusal(kmsg.Heartbeat, 4, kafkawire.Release{Major: 2, Minor: 4}, 0, 3),
+	old := []inspect.Refusal{
+		refusal(kmsg.OffsetFetch, 7, inspect.Release{Major: 2, Minor: 5}, 0, 6),
+		refusal(kmsg.JoinGroup, 9, inspect.Release{Major: 3, Minor: 2}, 0, 7),
+		refusal(kmsg.Heartbeat, 4, inspect.Release{Major: 2, Minor: 4}, 0, 3),
 	}
-	tooNew := refusal(kmsg.Fetch, 11, kafkawire.Release{Major: 2, Minor: 3}, 12, 17)
-	got := judgeBrokers([]kafkawire.Broker{
+	tooNew := refusal(kmsg.Fetch, 11, inspect.Release{Major: 2, Minor: 3}, 12, 17)
+	got := judgeBrokers([]inspect.Broker{
 		{ID: 1, Address: "k1:9092"},
 		{ID: 2, Address: "k2:9092", Refusals: old},
 		{ID: 3, Address: "k3:9092", Err: errors.New("i/o timeout")},

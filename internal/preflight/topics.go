@@ -8,6 +8,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
 )
@@ -15,18 +16,18 @@ import (
 // CheckTopics looks at the topics that run uses, and at that of replays where there is one. Its error says that the cluster could
 // not be asked.
 func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]Finding, error) {
-	return inspect(ctx, cfg, log, func(client *kafkawire.Client) ([]Finding, error) {
+	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]Finding, error) {
 		var findings []Finding
 		topics := map[string]kafkawire.Topic{}
 		names := []string{cfg.Topics.Requests, cfg.Topics.Results, cfg.Topics.DeadLetters}
-		allowed, err := client.TopicOperations(ctx, append(slices.Clone(names), cfg.Topics.Replays))
+		allowed, err := inspect.TopicOperations(ctx, client, append(slices.Clone(names), cfg.Topics.Replays))
 		if err != nil {
 			return nil, err
 		}
 		for _, name := range names {
-			operation, may := "Write", kafkawire.Operations.AllowWrite
+			operation, may := "Write", inspect.Operations.AllowWrite
 			if name == cfg.Topics.Requests {
-				operation, may = "Read", kafkawire.Operations.AllowRead
+				operation, may = "Read", inspect.Operations.AllowRead
 			}
 			if operations, known := allowed[name]; known && !may(operations) {
 				findings = append(findings, lacksACL(cfg.Kafka, operation, "topic", name))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
 )
@@ -26,12 +27,12 @@ func CheckTransactions(ctx context.Context, cfg config.Config, log zerolog.Logge
 	if cfg.Delivery != config.DeliveryExactlyOnce {
 		return Report{}, nil
 	}
-	return inspect(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
-		configs, err := client.BrokerConfigs(ctx, configMaxTransaction, configStateReplicas, configStateInSync)
+	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
+		configs, err := inspect.BrokerConfigs(ctx, client, configMaxTransaction, configStateReplicas, configStateInSync)
 		if err != nil {
 			return Report{}, err
 		}
-		brokers, err := client.Brokers(ctx, nil)
+		brokers, err := inspect.Brokers(ctx, client, nil)
 		if err != nil {
 			return Report{}, err
 		}

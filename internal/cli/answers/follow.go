@@ -8,6 +8,7 @@ import (
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
 
 	"golang.org/x/sync/errgroup"
@@ -17,7 +18,7 @@ import (
 type Follower struct {
 	Settings kafkawire.Settings
 	Topics   []string
-	From     int64 // as kafkawire.Reader's
+	From     int64 // as tail.Reader's
 	ToEnd    bool
 	Ready    func() // called once: what is written from now on will be read
 }
@@ -36,7 +37,7 @@ func (f Follower) Follow(ctx context.Context, each func(*schemas.Record) bool) e
 			// A connection carries one request at a time and a fetch may wait: a client each.
 			client := kafkawire.NewClient(f.Settings, topic)
 			defer client.Close()
-			reader := kafkawire.Reader{Client: client, Topic: topic, From: f.From, ToEnd: f.ToEnd, Ready: func(int64) {
+			reader := tail.Reader{Client: client, Topic: topic, From: f.From, ToEnd: f.ToEnd, Ready: func(int64) {
 				if starting.Add(-1) == 0 {
 					f.Ready()
 				}

@@ -18,6 +18,7 @@ import (
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -205,7 +206,7 @@ func (s *Shell) Respond(decide func(*inflight.Request) *schemas.Outcome) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer close(done)
-		reader := kafkawire.Reader{Client: reading, Topic: s.Requests, From: kafkawire.Earliest, Ready: func(int64) { close(ready) }}
+		reader := tail.Reader{Client: reading, Topic: s.Requests, From: kafkawire.Earliest, Ready: func(int64) { close(ready) }}
 		_ = reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
 			req := &inflight.Request{Slot: slot{}, Record: *deadletter.Record(s.Requests, partition, rec)}
 			req.Request, req.Err = schemas.DecodeRequest(&req.Record)

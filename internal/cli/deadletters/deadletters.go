@@ -41,7 +41,7 @@ type letterFlags struct {
 // letterQuery is what the flags ask for.
 type letterQuery struct {
 	deadletter.Filter
-	from        int64           // as kafkawire.Reader's
+	from        int64           // as tail.Reader's
 	ends        map[int32]int64 // where partitions end, if that is to stay so
 	flagged     bool            // --partition was given
 	notReplayed bool

@@ -9,6 +9,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
@@ -150,9 +151,9 @@ func readSince(ctx context.Context, c *command.Call, settings kafkawire.Settings
 	bar := term.NewProgress(c.Err, -1)
 	defer bar.End()
 	var read int64
-	err := kafkawire.Reader{
+	err := tail.Reader{
 		Client: client, Topic: topic, From: from, ToEnd: true, Ready: bar.Size,
-		Skipped: func(partition int32, gap kafkawire.Span, why error) {
+		Skipped: func(partition int32, gap tail.Span, why error) {
 			bar.Clear()
 			warnGap(c, topic, deadletter.Gap{Partition: partition, Span: gap, Why: why})
 		},

@@ -15,6 +15,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/tail"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -185,7 +186,7 @@ func TestDeadLettersExpireMeanwhile(t *testing.T) {
 	if err != nil || !slices.Equal(offsets, want) {
 		t.Errorf("read %v, error %v", offsets, err)
 	}
-	if len(gaps) != 1 || gaps[0].Span != (kafkawire.Span{From: from, To: 3}) || gaps[0].Corrupt() {
+	if len(gaps) != 1 || gaps[0].Span != (tail.Span{From: from, To: 3}) || gaps[0].Corrupt() {
 		t.Errorf("gaps %+v", gaps)
 	}
 	clitest.WantText(t, "standard error", errOut.String(), fmt.Sprintf("warning: offsets %d to 2 of %s/0 were deleted", from, s.Dead))

@@ -9,7 +9,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
-	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // serviceWatch tells when a replay has to wait for the service.
@@ -49,7 +49,7 @@ func (w *serviceWatch) begin(ctx context.Context) error {
 // await waits until the service can work. It asks again after a second at the earliest.
 func (w *serviceWatch) await(ctx context.Context, bar *term.Progress) error {
 	for w.waits(ctx, bar) {
-		if !kafkawire.Pause(ctx, watchInterval) {
+		if !wait.Sleep(ctx, watchInterval) {
 			return command.ErrInterrupted
 		}
 	}

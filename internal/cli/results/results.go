@@ -30,7 +30,7 @@ type options struct {
 	exit          bool
 
 	// What check makes of them.
-	from      int64 // as kafkawire.Reader's
+	from      int64 // as tail.Reader's
 	contracts []int64
 }
 

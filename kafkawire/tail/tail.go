@@ -1,4 +1,6 @@
-package kafkawire
+// Package tail reads all partitions of a topic without a group, for tools: from a time or a position on, up to the
+// present end or following the topic.
+package tail
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/wait"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
@@ -16,7 +19,7 @@ import (
 // Reader reads all partitions of a topic without a group, for tools: it follows the topic, or stops where it ended when
 // reading began.
 type Reader struct {
-	Client *Client
+	Client *kafkawire.Client
 	Topic  string
 	// From is Earliest, Latest or a time in milliseconds.
 	From int64
@@ -38,13 +41,13 @@ type Span struct{ From, To int64 }
 const readerBackoff = 200 * time.Millisecond
 
 // A dead letter has more headers than its request, so a reader reads larger records than a consumer.
-var readerLimits = FetchLimits{
-	MaxWait: 250 * time.Millisecond, MaxBytes: 2 << 20, PartitionMaxBytes: 1 << 20, Pin: true, Memory: 16 << 20, Record: 2 * MaxRecordBytes,
+var readerLimits = kafkawire.FetchLimits{
+	MaxWait: 250 * time.Millisecond, MaxBytes: 2 << 20, PartitionMaxBytes: 1 << 20, Pin: true, Memory: 16 << 20, Record: 2 * kafkawire.MaxRecordBytes,
 }
 
 // Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
 // returns false. Errors that pass by themselves are waited out; its own error is one that does not, or ctx's.
-func (r Reader) Read(ctx context.Context, each func(partition int32, rec *Record) bool) error {
+func (r Reader) Read(ctx context.Context, each func(partition int32, rec *kafkawire.Record) bool) error {
 	offsets, ends, err := r.bounds(ctx)
 	if err != nil {
 		return err
@@ -95,7 +98,7 @@ func halves(offsets map[int32]int64) []map[int32]int64 {
 // arrival are records of a partition, and what cannot be read behind them.
 type arrival struct {
 	partition int32
-	records   []Record
+	records   []kafkawire.Record
 	gap       Span
 	why       error // nil: there is no gap
 }
@@ -112,7 +115,7 @@ func (r Reader) fetch(ctx context.Context, offsets, ends map[int32]int64, arriva
 			return nil
 		}
 		err := r.round(ctx, offsets, ends, arrivals)
-		if err != nil && !Transient(err) {
+		if err != nil && !kafkawire.Transient(err) {
 			return err
 		}
 		if err != nil {
@@ -128,7 +131,7 @@ func (r Reader) bounds(ctx context.Context) (offsets, ends map[int32]int64, err 
 	if offsets, err = r.start(ctx, r.From); err != nil || !r.ToEnd {
 		return offsets, nil, err
 	}
-	if ends, err = r.start(ctx, Latest); err != nil || r.Within == nil {
+	if ends, err = r.start(ctx, kafkawire.Latest); err != nil || r.Within == nil {
 		return offsets, ends, err
 	}
 	for p := range ends {
@@ -158,7 +161,7 @@ func ahead(offsets, ends map[int32]int64) int64 {
 func (r Reader) start(ctx context.Context, at int64) (map[int32]int64, error) {
 	for {
 		offsets, err := r.resolve(ctx, at)
-		if err == nil || !Transient(err) || ctx.Err() != nil {
+		if err == nil || !kafkawire.Transient(err) || ctx.Err() != nil {
 			return offsets, err
 		}
 		r.Client.Reset()
@@ -175,7 +178,7 @@ func (r Reader) resolve(ctx context.Context, at int64) (map[int32]int64, error) 
 	if err != nil || at < 0 {
 		return offsets, err
 	}
-	ends, err := r.Client.ListOffsets(ctx, r.Topic, partitions, Latest)
+	ends, err := r.Client.ListOffsets(ctx, r.Topic, partitions, kafkawire.Latest)
 	if err != nil {
 		return nil, err
 	}
@@ -194,9 +197,9 @@ func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, arriva
 		return err
 	}
 	var unled error // of a partition without a leader; the others are read all the same
-	byLeader, without := ByLeader(leaders, offsets)
+	byLeader, without := kafkawire.ByLeader(leaders, offsets)
 	for _, p := range without {
-		unled = fmt.Errorf("reading %s/%d: %w", r.Topic, p, ErrNoLeader)
+		unled = fmt.Errorf("reading %s/%d: %w", r.Topic, p, kafkawire.ErrNoLeader)
 	}
 	for leader, wanted := range byLeader {
 		fetched, err := r.Client.Fetch(ctx, leader, r.Topic, wanted, readerLimits)
@@ -221,11 +224,11 @@ func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, arriva
 }
 
 // arrival is what a fetch has brought of a partition, and where to go on.
-func (r Reader) arrival(ctx context.Context, f *Fetched, ends map[int32]int64) (a arrival, next int64, err error) {
+func (r Reader) arrival(ctx context.Context, f *kafkawire.Fetched, ends map[int32]int64) (a arrival, next int64, err error) {
 	end, bounded := ends[f.Partition]
 	a = arrival{partition: f.Partition, records: f.Records}
 	if bounded {
-		beyond := slices.IndexFunc(a.records, func(rec Record) bool { return rec.Offset >= end })
+		beyond := slices.IndexFunc(a.records, func(rec kafkawire.Record) bool { return rec.Offset >= end })
 		if beyond >= 0 {
 			a.records = a.records[:beyond]
 		}
@@ -245,14 +248,14 @@ func (r Reader) arrival(ctx context.Context, f *Fetched, ends map[int32]int64) (
 }
 
 // gap is what cannot be read for good, if that is what is wrong and somebody wants to know.
-func (r Reader) gap(ctx context.Context, f *Fetched) (Span, error) {
-	var batch *Corrupt
+func (r Reader) gap(ctx context.Context, f *kafkawire.Fetched) (Span, error) {
+	var batch *kafkawire.Corrupt
 	switch {
 	case r.Skipped == nil:
 	case errors.As(f.Err, &batch):
 		return Span{f.Next, batch.Beyond(f.Next)}, nil
 	case errors.Is(f.Err, kafka.OffsetOutOfRange): // such an answer does not say where the log begins
-		begins, err := r.Client.ListOffsets(ctx, r.Topic, []int32{f.Partition}, Earliest)
+		begins, err := r.Client.ListOffsets(ctx, r.Topic, []int32{f.Partition}, kafkawire.Earliest)
 		if err != nil {
 			return Span{}, err
 		}

@@ -1,4 +1,6 @@
-package kafkawire
+// Package inspect asks a cluster what it is like: which requests its brokers take, what this client may do, who is in a group,
+// and how the brokers are configured. It is for checks before the start and for tools; it changes nothing in the cluster.
+package inspect
 
 import (
 	"context"
@@ -7,11 +9,11 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/balanceq/balanceq/kafkawire"
+
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// What is asked before the start of a member, and by nobody who is at work: it changes nothing in the cluster.
 
 // Operations are what the brokers let this client do with a topic or a group (KIP-430), as a set.
 type Operations int32
@@ -29,37 +31,27 @@ func (o Operations) allow(op kmsg.ACLOperation) bool {
 	return o == unknownOperations || o&(1<<uint(op)) != 0
 }
 
-// Forbidden says that the brokers' ACLs lack something for this client.
-func Forbidden(err error) bool {
-	return errors.Is(err, kafka.TopicAuthorizationFailed) || errors.Is(err, kafka.GroupAuthorizationFailed) ||
-		errors.Is(err, kafka.ClusterAuthorizationFailed) || errors.Is(err, kafka.TransactionalIDAuthorizationFailed)
-}
-
-// LoginRefused says that the brokers do not take the SASL user and password, or the mechanism.
-func LoginRefused(err error) bool {
-	return errors.Is(err, kafka.SASLAuthenticationFailed) || errors.Is(err, kafka.UnsupportedSASLMechanism)
-}
-
-// NoCoordinator says that nobody coordinates the group or transactional id, at least at the moment.
-func NoCoordinator(err error) bool { return errors.Is(err, kafka.GroupCoordinatorNotAvailable) }
-
 // TopicOperations asks what this client may do with the topics (Metadata v9). A topic that it may not even see allows nothing;
 // one that does not exist is missing. (Whoever asks for all topics does not get to see the first kind either.)
-func (c *Client) TopicOperations(ctx context.Context, topics []string) (map[string]Operations, error) {
+func TopicOperations(ctx context.Context, c *kafkawire.Client, topics []string) (map[string]Operations, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9
-	addTopics(req, topics...)
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &topic
+		req.Topics = append(req.Topics, t)
+	}
 	req.IncludeTopicAuthorizedOperations = true
-	r, err := typed[*kmsg.MetadataResponse](c.Any(ctx, req))
+	r, err := kafkawire.Typed[*kmsg.MetadataResponse](c.Any(ctx, req))
 	if err != nil {
 		return nil, fmt.Errorf("asking for the rights on topics: %w", err)
 	}
 	operations := map[string]Operations{}
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		switch err := codeError(t.ErrorCode); {
+		switch err := kafkawire.CodeError(t.ErrorCode); {
 		case t.Topic == nil:
-		case Forbidden(err):
+		case kafkawire.Forbidden(err):
 			operations[*t.Topic] = 0
 		case err == nil:
 			operations[*t.Topic] = Operations(t.AuthorizedOperations)
@@ -78,18 +70,18 @@ type Group struct {
 }
 
 // ClassicType is the protocol type of classic groups that share out partitions.
-const ClassicType = consumerProtocol
+const ClassicType = kafkawire.ConsumerProtocol
 
 // DescribeGroup asks who is in a group (DescribeGroups v5). A group that does not exist has no members. consumer says that the
 // cluster offers the consumer group protocol: only then there can be such members (ConsumerGroupDescribe v0).
-func (c *Client) DescribeGroup(ctx context.Context, group string, consumer bool) (Group, error) {
-	coordinator, err := c.coordinatorOf(ctx, groupKey, group)
+func DescribeGroup(ctx context.Context, c *kafkawire.Client, group string, consumer bool) (Group, error) {
+	coordinator, err := c.GroupCoordinator(ctx, group)
 	if err != nil {
 		return Group{}, fmt.Errorf("describing group %s: %w", group, err)
 	}
-	described, err := c.describeClassic(ctx, coordinator, group)
+	described, err := describeClassic(ctx, c, coordinator, group)
 	if err == nil && consumer && len(described.Clients) == 0 {
-		err = c.addConsumers(ctx, coordinator, group, &described)
+		err = addConsumers(ctx, c, coordinator, group, &described)
 	}
 	if err != nil {
 		return Group{}, fmt.Errorf("describing group %s: %w", group, err)
@@ -97,11 +89,11 @@ func (c *Client) DescribeGroup(ctx context.Context, group string, consumer bool)
 	return described, nil
 }
 
-func (c *Client) describeClassic(ctx context.Context, coordinator int32, group string) (Group, error) {
+func describeClassic(ctx context.Context, c *kafkawire.Client, coordinator int32, group string) (Group, error) {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Version = 5
 	req.Groups, req.IncludeAuthorizedOperations = []string{group}, true
-	r, err := typed[*kmsg.DescribeGroupsResponse](c.Broker(ctx, coordinator, req))
+	r, err := kafkawire.Typed[*kmsg.DescribeGroupsResponse](c.Broker(ctx, coordinator, req))
 	if err == nil && len(r.Groups) != 1 {
 		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(r.Groups))
 	}
@@ -113,15 +105,15 @@ func (c *Client) describeClassic(ctx context.Context, coordinator int32, group s
 	for i := range g.Members {
 		described.Clients = append(described.Clients, g.Members[i].ClientID)
 	}
-	return described, codeError(g.ErrorCode)
+	return described, kafkawire.CodeError(g.ErrorCode)
 }
 
 // addConsumers leaves a group as it is that is not of the consumer group protocol.
-func (c *Client) addConsumers(ctx context.Context, coordinator int32, group string, described *Group) error {
+func addConsumers(ctx context.Context, c *kafkawire.Client, coordinator int32, group string, described *Group) error {
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Version = 0
 	req.Groups = []string{group}
-	r, err := typed[*kmsg.ConsumerGroupDescribeResponse](c.Broker(ctx, coordinator, req))
+	r, err := kafkawire.Typed[*kmsg.ConsumerGroupDescribeResponse](c.Broker(ctx, coordinator, req))
 	if err == nil && len(r.Groups) != 1 {
 		err = fmt.Errorf("kafka: %d groups in the answer, want one", len(r.Groups))
 	}
@@ -129,7 +121,7 @@ func (c *Client) addConsumers(ctx context.Context, coordinator int32, group stri
 		return err
 	}
 	g := &r.Groups[0]
-	if err := codeError(g.ErrorCode); err != nil && !errors.Is(err, kafka.GroupIdNotFound) {
+	if err := kafkawire.CodeError(g.ErrorCode); err != nil && !errors.Is(err, kafka.GroupIdNotFound) {
 		return err
 	}
 	described.Consumer = len(g.Members) > 0
@@ -139,63 +131,15 @@ func (c *Client) addConsumers(ctx context.Context, coordinator int32, group stri
 	return nil
 }
 
-// DescribeTransactional asks for the state of a transactional id (DescribeTransactions v0), such as Ongoing or CompleteCommit;
-// "" means that it was never used, or not for a long time. Unlike InitTransactional, it fences nobody.
-func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, error) {
-	coordinator, err := c.coordinatorOf(ctx, transactionKey, id)
-	if err != nil {
-		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
-	}
-	req := kmsg.NewPtrDescribeTransactionsRequest()
-	req.Version = 0
-	req.TransactionalIDs = []string{id}
-	r, err := typed[*kmsg.DescribeTransactionsResponse](c.Broker(ctx, coordinator, req))
-	if err == nil && len(r.TransactionStates) != 1 {
-		err = fmt.Errorf("kafka: %d ids in the answer, want one", len(r.TransactionStates))
-	}
-	if err != nil {
-		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
-	}
-	state := &r.TransactionStates[0]
-	if state.ErrorCode == int16(transactionalIDNotFound) {
-		return "", nil
-	}
-	if err := codeError(state.ErrorCode); err != nil {
-		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
-	}
-	return state.State, nil
-}
-
-const transactionalIDNotFound = kafka.Error(105)
-
-// Kinds of coordinators.
-const (
-	groupKey       = int8(0)
-	transactionKey = int8(1)
-)
-
-// coordinatorOf asks who coordinates a group or a transactional id (FindCoordinator v2). kafka-go does so too, but drops the
-// error that comes with it.
-func (c *Client) coordinatorOf(ctx context.Context, kind int8, key string) (int32, error) {
-	req := kmsg.NewPtrFindCoordinatorRequest()
-	req.Version = 2
-	req.CoordinatorType, req.CoordinatorKey = kind, key
-	r, err := typed[*kmsg.FindCoordinatorResponse](c.Any(ctx, req))
-	if err != nil {
-		return 0, err
-	}
-	return r.NodeID, codeError(r.ErrorCode)
-}
-
 // BrokerConfigs returns those of the given configs that a broker of the cluster has and shows to this client: none where it
 // lacks the right to see them.
-func (c *Client) BrokerConfigs(ctx context.Context, names ...string) (map[string]string, error) {
-	brokers, err := c.listBrokers(ctx)
+func BrokerConfigs(ctx context.Context, c *kafkawire.Client, names ...string) (map[string]string, error) {
+	brokers, err := listBrokers(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	id := strconv.Itoa(brokers[0].ID)
-	resp, err := c.api.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
+	resp, err := c.API().DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
 		{ResourceType: kafka.ResourceTypeBroker, ResourceName: id, ConfigNames: names},
 	}})
 	if err != nil {
@@ -203,7 +147,7 @@ func (c *Client) BrokerConfigs(ctx context.Context, names ...string) (map[string
 	}
 	configs := map[string]string{}
 	for _, r := range resp.Resources {
-		if r.Error != nil && !Forbidden(r.Error) {
+		if r.Error != nil && !kafkawire.Forbidden(r.Error) {
 			return nil, fmt.Errorf("reading the configuration of broker %s: %w", id, r.Error)
 		}
 		for _, e := range r.ConfigEntries {

@@ -1,4 +1,4 @@
-package kafkawire
+package inspect
 
 import (
 	"os"
@@ -22,12 +22,16 @@ func TestAPIsAreThoseOfTheSource(t *testing.T) {
 	t.Parallel()
 	made := regexp.MustCompile(`kmsg\.NewPtr(\w+)Request\(\)`)
 	versioned := regexp.MustCompile(`kmsg\.NewPtr(\w+)Request\(\)}?\n\t+req\.Version(?:, req\.\w+)* = (\d+)`)
-	files, err := filepath.Glob("*.go")
+	files, err := filepath.Glob("../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	source := map[string]bool{}
-	for _, name := range files {
+	for _, name := range append(files, here...) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
@@ -129,7 +133,7 @@ func TestBrokersRefuse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := embedded(t, kfake.NumBrokers(2), kfake.MaxVersions(test.brokers))
-			brokers, err := wire(t, cluster.ListenAddrs()).Brokers(deadline(t), test.apis)
+			brokers, err := Brokers(deadline(t), wire(t, cluster.ListenAddrs()), test.apis)
 			if err != nil || len(brokers) != 2 {
 				t.Fatalf("%d brokers, %v", len(brokers), err)
 			}
@@ -162,7 +166,7 @@ func TestBrokersTooNew(t *testing.T) {
 		}
 		return resp, nil, true
 	})
-	brokers, err := wire(t, cluster.ListenAddrs()).Brokers(deadline(t), []API{{kmsg.Fetch, 11, Release{2, 3}}})
+	brokers, err := Brokers(deadline(t), wire(t, cluster.ListenAddrs()), []API{{kmsg.Fetch, 11, Release{2, 3}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +193,7 @@ func TestBrokersThatDoNotAnswer(t *testing.T) {
 	var brokers []Broker
 	kafkatest.Eventually(t, within, "the brokers are listed", func() (ok bool) { // the first connection may go to the dead one
 		var err error
-		brokers, err = c.Brokers(deadline(t), allAPIs)
+		brokers, err = Brokers(deadline(t), c, allAPIs)
 		return err == nil
 	})
 	for _, b := range brokers {
@@ -202,7 +206,7 @@ func TestBrokersThatDoNotAnswer(t *testing.T) {
 	}
 	all.Store(true)
 	c.Reset()
-	if brokers, err := c.Brokers(deadline(t), allAPIs); err == nil {
+	if brokers, err := Brokers(deadline(t), c, allAPIs); err == nil {
 		t.Errorf("brokers %+v without an error", brokers)
 	}
 }
@@ -219,7 +223,7 @@ func TestBrokersTakeAll(t *testing.T) {
 	if offered {
 		uses = append(uses, ConsumerMember)
 	}
-	brokers, err := c.Brokers(deadline(t), APIs(uses...))
+	brokers, err := Brokers(deadline(t), c, APIs(uses...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package kafkawire
+package tail
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -19,9 +20,9 @@ import (
 )
 
 // collect returns a callback for Read that notes "partition:value", and what it noted, sorted by partition.
-func collect() (each func(int32, *Record) bool, got func() string) {
+func collect() (each func(int32, *kafkawire.Record) bool, got func() string) {
 	var all []string
-	each = func(partition int32, r *Record) bool {
+	each = func(partition int32, r *kafkawire.Record) bool {
 		all = append(all, fmt.Sprintf("%d:%s", partition, r.Value))
 		return true
 	}
@@ -48,17 +49,17 @@ func TestReaderToEnd(t *testing.T) {
 		}
 		return got()
 	}
-	if got := read(Earliest, nil); got != "" {
+	if got := read(kafkawire.Earliest, nil); got != "" {
 		t.Errorf("an empty topic: %s", got)
 	}
 	for i := range 3 {
 		write(0, i, i)
 		write(2, 10+i, i)
 	}
-	if got, want := read(Earliest, nil), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
+	if got, want := read(kafkawire.Earliest, nil), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
 		t.Errorf("from the beginning: %s, want %s", got, want)
 	}
-	if got := read(Latest, nil); got != "" {
+	if got := read(kafkawire.Latest, nil); got != "" {
 		t.Errorf("from the end: %s", got)
 	}
 	if got, want := read(time.UnixMilli(1_700_000_000_000).Add(90*time.Second).UnixMilli(), nil), "0:2 2:12"; got != want {
@@ -69,12 +70,12 @@ func TestReaderToEnd(t *testing.T) {
 	}
 	// The end is that of the start, also where a fetch brings more: else a tool that writes what it reads never ends.
 	late := func(int64) { write(0, 3, 3); write(1, 7, 3) }
-	if got, want := read(Earliest, late), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
+	if got, want := read(kafkawire.Earliest, late), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
 		t.Errorf("with later writes: %s, want %s", got, want)
 	}
 	// An aborted transaction at the end holds nobody up.
 	broker.ProduceTransaction(t, topic, []kafka.Message{{Key: []byte("a"), Value: []byte("no")}, {Key: []byte("b"), Value: []byte("no")}}, false)
-	if got, want := read(Earliest, nil), "0:0 0:1 0:2 0:3 1:7 2:10 2:11 2:12"; got != want {
+	if got, want := read(kafkawire.Earliest, nil), "0:0 0:1 0:2 0:3 1:7 2:10 2:11 2:12"; got != want {
 		t.Errorf("with an aborted transaction: %s, want %s", got, want)
 	}
 }
@@ -83,20 +84,20 @@ func TestReaderFollows(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
 	topic := broker.Topic(t, 2)
-	broker.ProduceTo(t, topic, 0, message(0))
+	broker.ProduceTo(t, topic, 0, kafka.Message{Value: fmt.Append(nil, 0)})
 	c := wire(t, broker.Brokers())
 	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
 	ready, seen, done := make(chan struct{}), make(chan string), make(chan error, 1)
 	go func() {
-		done <- Reader{Client: c, Topic: topic, From: Latest, Ready: func(int64) { close(ready) }}.Read(ctx, func(p int32, r *Record) bool {
+		done <- Reader{Client: c, Topic: topic, From: kafkawire.Latest, Ready: func(int64) { close(ready) }}.Read(ctx, func(p int32, r *kafkawire.Record) bool {
 			seen <- fmt.Sprintf("%d:%s", p, r.Value)
 			return string(r.Value) != "stop"
 		})
 	}()
 	<-ready // what is written from here on is read, though nothing was fetched yet
 	for i := 1; i < 4; i++ {
-		broker.ProduceTo(t, topic, int32(i%2), message(i))
+		broker.ProduceTo(t, topic, int32(i%2), kafka.Message{Value: fmt.Append(nil, i)})
 		if got, want := <-seen, fmt.Sprintf("%d:%d", i%2, i); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
@@ -118,12 +119,23 @@ func TestReaderCancelled(t *testing.T) {
 			ctx, cancel := context.WithCancel(deadline(t))
 			defer cancel()
 			time.AfterFunc(300*time.Millisecond, cancel)
-			err := Reader{Client: wire(t, broker.Brokers()), Topic: topic, From: Earliest}.Read(ctx, func(int32, *Record) bool { return true })
+			err := Reader{Client: wire(t, broker.Brokers()), Topic: topic, From: kafkawire.Earliest}.Read(ctx, func(int32, *kafkawire.Record) bool { return true })
 			if err == nil || ctx.Err() == nil {
 				t.Errorf("error %v, context %v", err, ctx.Err())
 			}
 		})
 	}
+}
+
+// batch is what a log holds at an offset.
+func batch(base int64, values ...string) []byte {
+	records := make([]kafkawire.Record, len(values))
+	for i, v := range values {
+		records[i].Value = []byte(v)
+	}
+	b := kafkawire.AppendBatch(nil, kafkawire.ProducerID{ID: -1, Epoch: -1}, -1, records, time.Now())
+	binary.BigEndian.PutUint64(b, uint64(base))
+	return b
 }
 
 // serveOnce answers the next fetch with these bytes as the log of partition 0.
@@ -140,14 +152,18 @@ func serveOnce(cluster *kfake.Cluster, topic string, log []byte) {
 	})
 }
 
-func produceValue(t *testing.T, c *Client, values ...string) {
+func produceValue(t *testing.T, c *kafkawire.Client, values ...string) {
 	t.Helper()
-	var records []Record
+	var records []kafkawire.Record
 	for _, v := range values {
-		records = append(records, Record{Value: []byte(v)})
+		records = append(records, kafkawire.Record{Value: []byte(v)})
 	}
-	b := &Batch{Topic: "topic", Bytes: AppendBatch(nil, ProducerID{ID: -1, Epoch: -1}, -1, records, time.Now())}
-	if err := errors.Join(c.Produce(deadline(t), leaderOf(t, c, "topic"), []*Batch{b}), b.Err); err != nil {
+	leaders, _, err := c.Leaders(deadline(t), "topic")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &kafkawire.Batch{Topic: "topic", Bytes: kafkawire.AppendBatch(nil, kafkawire.ProducerID{ID: -1, Epoch: -1}, -1, records, time.Now())}
+	if err := errors.Join(c.Produce(deadline(t), leaders[0], []*kafkawire.Batch{b}), b.Err); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -158,13 +174,13 @@ func TestReaderOfCorruptLog(t *testing.T) {
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b")
-	bad := values(1, "b").encode()
+	bad := batch(1, "b")
 	bad[len(bad)-1] ^= 1
-	serveOnce(cluster, "topic", join(values(0, "a").encode(), bad))
+	serveOnce(cluster, "topic", slices.Concat(batch(0, "a"), bad))
 	each, got := collect()
-	err := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true}.Read(deadline(t), each)
-	if !errors.Is(err, ErrCorrupt) || got() != "0:a" {
-		t.Errorf("error %v after %s, want ErrCorrupt after 0:a", err, got())
+	err := Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, ToEnd: true}.Read(deadline(t), each)
+	if !errors.Is(err, kafkawire.ErrCorrupt) || got() != "0:a" {
+		t.Errorf("error %v after %s, want kafkawire.ErrCorrupt after 0:a", err, got())
 	}
 }
 
@@ -174,13 +190,13 @@ func TestReaderSkips(t *testing.T) {
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b", "c", "d", "e")
-	bad := values(1, "b", "c").encode()
+	bad := batch(1, "b", "c")
 	bad[len(bad)-1] ^= 1
-	serveOnce(cluster, "topic", join(values(0, "a").encode(), bad, values(3, "d", "e").encode()))
+	serveOnce(cluster, "topic", slices.Concat(batch(0, "a"), bad, batch(3, "d", "e")))
 	each, got := collect()
 	var gaps []string
-	r := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true, Skipped: func(p int32, gap Span, why error) {
-		gaps = append(gaps, fmt.Sprintf("%d:%d-%d %t", p, gap.From, gap.To, errors.Is(why, ErrCorrupt)))
+	r := Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, ToEnd: true, Skipped: func(p int32, gap Span, why error) {
+		gaps = append(gaps, fmt.Sprintf("%d:%d-%d %t", p, gap.From, gap.To, errors.Is(why, kafkawire.ErrCorrupt)))
 	}}
 	if err := r.Read(deadline(t), each); err != nil || got() != "0:a 0:d 0:e" {
 		t.Errorf("read %s, error %v", got(), err)
@@ -194,25 +210,25 @@ func TestReaderSkips(t *testing.T) {
 func TestReaderSkipsNonsense(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(bad []byte){
-		"last offset": func(bad []byte) { binary.BigEndian.PutUint32(bad[atLastDelta:], 1<<30) },
+		"last offset": func(bad []byte) { binary.BigEndian.PutUint32(bad[23:], 1<<30) },
 		"base offset": func(bad []byte) { binary.BigEndian.PutUint64(bad, math.MaxInt64) },
-		"count":       func(bad []byte) { binary.BigEndian.PutUint32(bad[atCount:], 1<<31-1) },
-		"format":      func(bad []byte) { bad[atMagic] = 1 },
+		"count":       func(bad []byte) { binary.BigEndian.PutUint32(bad[57:], 1<<31-1) },
+		"format":      func(bad []byte) { bad[16] = 1 },
 	} {
 		for _, more := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, more %t", name, more), func(t *testing.T) {
 				cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 				c := wire(t, cluster.ListenAddrs())
 				produceValue(t, c, "a", "b", "c", "d")
-				bad := values(1, "b", "c").encode()
+				bad := batch(1, "b", "c")
 				change(bad)
-				log := join(values(0, "a").encode(), bad)
+				log := slices.Concat(batch(0, "a"), bad)
 				if more {
-					log = join(log, values(3, "d").encode())
+					log = slices.Concat(log, batch(3, "d"))
 				}
 				serveOnce(cluster, "topic", log)
 				each, got := collect()
-				r := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true, Skipped: func(int32, Span, error) {}}
+				r := Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, ToEnd: true, Skipped: func(int32, Span, error) {}}
 				err := r.Read(deadline(t), each)
 				if err != nil || !strings.HasPrefix(got(), "0:a ") || !strings.HasSuffix(got(), "0:d") {
 					t.Errorf("read %s, error %v", got(), err)
@@ -233,7 +249,7 @@ func TestReaderOfExpiringLog(t *testing.T) {
 	}
 	each, got := collect()
 	var gaps []string
-	r := Reader{Client: c, Topic: topic, From: Earliest, ToEnd: true,
+	r := Reader{Client: c, Topic: topic, From: kafkawire.Earliest, ToEnd: true,
 		Ready: func(int64) { broker.DeleteRecords(t, topic, map[int32]int64{0: 3}) },
 		Skipped: func(p int32, gap Span, why error) {
 			gaps = append(gaps, fmt.Sprintf("%d:%d-%d %t", p, gap.From, gap.To, errors.Is(why, kafka.OffsetOutOfRange)))
@@ -284,7 +300,7 @@ func TestReaderWaitsOut(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	err := Reader{Client: c, Topic: "topic", From: Earliest, ToEnd: true, Ready: ready}.Read(deadline(t), each)
+	err := Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, ToEnd: true, Ready: ready}.Read(deadline(t), each)
 	if err != nil || got() != "0:a 0:b" {
 		t.Errorf("error %v after %q, want both records", err, got())
 	}
@@ -299,11 +315,11 @@ func TestReaderWithoutLeader(t *testing.T) {
 	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
 	ready := func(int64) {
-		withoutLeader(cluster, 2)
+		kafkatest.WithoutLeader(cluster, 2)
 		c.Reset()
 		time.AfterFunc(500*time.Millisecond, cancel)
 	}
-	_ = Reader{Client: c, Topic: "topic", From: Earliest, Ready: ready}.Read(ctx, func(int32, *Record) bool { return true })
+	_ = Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, Ready: ready}.Read(ctx, func(int32, *kafkawire.Record) bool { return true })
 	if n := asked.Hits(); n > 0 {
 		t.Errorf("asked %d times for a partition that nobody leads", n)
 	}

@@ -1,10 +1,12 @@
-package kafkawire
+package inspect
 
 import (
 	"context"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -115,13 +117,13 @@ type Broker struct {
 	Err      error // it could not be asked
 }
 
-// brokerPatience is how long one broker may take to say which versions it takes: others can work in its place.
-const brokerPatience = dialTimeout + time.Second
+// brokerTimeout is how long one broker may take to say which versions it takes: others can work in its place.
+const brokerTimeout = 6 * time.Second
 
 // Brokers asks each broker of the cluster whether it takes the requests (ApiVersions v0, which all do). It fails only if none
 // could be asked.
-func (c *Client) Brokers(ctx context.Context, apis []API) ([]Broker, error) {
-	listed, err := c.listBrokers(ctx)
+func Brokers(ctx context.Context, c *kafkawire.Client, apis []API) ([]Broker, error) {
+	listed, err := listBrokers(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +131,7 @@ func (c *Client) Brokers(ctx context.Context, apis []API) ([]Broker, error) {
 	answered := false
 	for _, b := range listed {
 		broker := Broker{ID: int32(b.ID), Address: fmt.Sprintf("%s:%d", b.Host, b.Port)}
-		broker.Refusals, broker.Err = c.refusals(ctx, broker.ID, apis)
+		broker.Refusals, broker.Err = refusals(ctx, c, broker.ID, apis)
 		answered = answered || broker.Err == nil
 		brokers = append(brokers, broker)
 		err = broker.Err
@@ -141,9 +143,9 @@ func (c *Client) Brokers(ctx context.Context, apis []API) ([]Broker, error) {
 }
 
 // listBrokers returns at least one.
-func (c *Client) listBrokers(ctx context.Context) ([]kafka.Broker, error) {
+func listBrokers(ctx context.Context, c *kafkawire.Client) ([]kafka.Broker, error) {
 	c.Reset() // cached metadata may be older than a broker
-	metadata, err := c.api.Metadata(ctx, &kafka.MetadataRequest{})
+	metadata, err := c.API().Metadata(ctx, &kafka.MetadataRequest{})
 	if err == nil && len(metadata.Brokers) == 0 {
 		err = kafka.BrokerNotAvailable
 	}
@@ -153,12 +155,12 @@ func (c *Client) listBrokers(ctx context.Context) ([]kafka.Broker, error) {
 	return metadata.Brokers, nil
 }
 
-func (c *Client) refusals(ctx context.Context, broker int32, apis []API) ([]Refusal, error) {
-	ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+func refusals(ctx context.Context, c *kafkawire.Client, broker int32, apis []API) ([]Refusal, error) {
+	ctx, cancel := context.WithTimeout(ctx, brokerTimeout)
 	defer cancel()
-	r, err := typed[*kmsg.ApiVersionsResponse](c.Broker(ctx, broker, kmsg.NewPtrApiVersionsRequest()))
+	r, err := kafkawire.Typed[*kmsg.ApiVersionsResponse](c.Broker(ctx, broker, kmsg.NewPtrApiVersionsRequest()))
 	if err == nil {
-		err = codeError(r.ErrorCode)
+		err = kafkawire.CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package kafkawire
+package inspect
 
 import (
 	"context"
@@ -7,17 +7,29 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// stranger is franz-go's client, which shares no code with ours but the message codec.
+func stranger(t *testing.T, brokers []string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...)}, opts...)...)
+	if err != nil {
+		t.Fatalf("making a kgo client: %v", err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
 // occupy has a member of franz-go's client join the group, and keeps it there until the test ends.
 func occupy(t *testing.T, brokers []string, group, topic string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	opts = append(opts, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.ClientID("stranger"))
-	cl := oracle(t, brokers, opts...)
+	cl := stranger(t, brokers, opts...)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	cl.PollFetches(ended) // joins
@@ -36,7 +48,7 @@ func TestDescribeGroup(t *testing.T) {
 	describe := func(t *testing.T, group string) (g Group) {
 		kafkatest.Eventually(t, within, "the coordinator answers", func() bool {
 			var err error
-			g, err = c.DescribeGroup(deadline(t), group, offered)
+			g, err = DescribeGroup(deadline(t), c, group, offered)
 			return err == nil
 		})
 		return g
@@ -94,7 +106,7 @@ func TestDescribeTransactional(t *testing.T) {
 	if s := state(); s != "" {
 		t.Errorf("before its first use: %s", s)
 	}
-	cl := oracle(t, b.Brokers(), kgo.TransactionalID(topic), kgo.TransactionTimeout(30*time.Second))
+	cl := stranger(t, b.Brokers(), kgo.TransactionalID(topic), kgo.TransactionTimeout(30*time.Second))
 	if err := cl.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,15 +126,15 @@ func TestDescribeTransactional(t *testing.T) {
 }
 
 // guarded starts a cluster in which user joe may do what the ACLs say, and returns a client of his.
-func guarded(t *testing.T, allowed ...kfake.ACL) *Client {
+func guarded(t *testing.T, allowed ...kfake.ACL) *kafkawire.Client {
 	t.Helper()
 	cluster := embedded(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.SeedTopics(1, "open", "shut"),
 		kfake.User("PLAIN", "joe", "secret", allowed...))
-	mechanism, err := SASL("plain", "joe", "secret")
+	mechanism, err := kafkawire.SASL("plain", "joe", "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := NewClient(Settings{Brokers: cluster.ListenAddrs(), ClientID: "wire-test", SASL: mechanism})
+	c := kafkawire.NewClient(kafkawire.Settings{Brokers: cluster.ListenAddrs(), ClientID: "wire-test", SASL: mechanism})
 	t.Cleanup(c.Close)
 	return c
 }
@@ -138,7 +150,7 @@ func TestRights(t *testing.T) {
 		allow(kmsg.ACLResourceTypeGroup, "seen", kmsg.ACLOperationDescribe),
 		allow(kmsg.ACLResourceTypeGroup, "mine", kmsg.ACLOperationRead),
 		allow(kmsg.ACLResourceTypeTransactionalId, "mine", kmsg.ACLOperationWrite))
-	operations, err := c.TopicOperations(deadline(t), []string{"open", "shut", "missing"})
+	operations, err := TopicOperations(deadline(t), c, []string{"open", "shut", "missing"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,18 +165,18 @@ func TestRights(t *testing.T) {
 	for group, want := range map[string]struct{ forbidden, read bool }{
 		"mine": {read: true}, "seen": {}, "other": {forbidden: true},
 	} {
-		g, err := c.DescribeGroup(deadline(t), group, true)
-		if Forbidden(err) != want.forbidden || err != nil && !want.forbidden || err == nil && g.Operations.AllowRead() != want.read {
+		g, err := DescribeGroup(deadline(t), c, group, true)
+		if kafkawire.Forbidden(err) != want.forbidden || err != nil && !want.forbidden || err == nil && g.Operations.AllowRead() != want.read {
 			t.Errorf("group %s: %+v, %v", group, g, err)
 		}
 	}
 	if _, err := c.DescribeTransactional(deadline(t), "mine"); err != nil {
 		t.Errorf("our transactional id: %v", err)
 	}
-	if _, err := c.DescribeTransactional(deadline(t), "other"); !Forbidden(err) {
+	if _, err := c.DescribeTransactional(deadline(t), "other"); !kafkawire.Forbidden(err) {
 		t.Errorf("another's transactional id: %v", err)
 	}
-	if configs, err := c.BrokerConfigs(deadline(t), "transaction.max.timeout.ms"); err != nil || len(configs) != 0 {
+	if configs, err := BrokerConfigs(deadline(t), c, "transaction.max.timeout.ms"); err != nil || len(configs) != 0 {
 		t.Errorf("what may not be seen of the brokers: %v, %v", configs, err)
 	}
 }
@@ -180,10 +192,10 @@ func TestNoCoordinator(t *testing.T) {
 		return resp, nil, true
 	})
 	c := wire(t, cluster.ListenAddrs())
-	if _, err := c.DescribeGroup(deadline(t), "g", true); !NoCoordinator(err) {
+	if _, err := DescribeGroup(deadline(t), c, "g", true); !kafkawire.NoCoordinator(err) {
 		t.Errorf("group: %v", err)
 	}
-	if _, err := c.DescribeTransactional(deadline(t), "id"); !NoCoordinator(err) {
+	if _, err := c.DescribeTransactional(deadline(t), "id"); !kafkawire.NoCoordinator(err) {
 		t.Errorf("transactional id: %v", err)
 	}
 }
@@ -192,7 +204,7 @@ func TestTopicOperations(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Shared(t)
 	topic := b.Topic(t, 1)
-	operations, err := wire(t, b.Brokers()).TopicOperations(deadline(t), []string{topic, topic + "-missing"})
+	operations, err := TopicOperations(deadline(t), wire(t, b.Brokers()), []string{topic, topic + "-missing"})
 	if o := operations[topic]; err != nil || len(operations) != 1 || !o.AllowRead() || !o.AllowWrite() || o == unknownOperations {
 		t.Errorf("%v, %v", operations, err)
 	}
@@ -209,14 +221,14 @@ func TestLoginRefused(t *testing.T) {
 		return resp, nil, true
 	})
 	for _, mechanism := range []string{"plain", "scram-sha-512"} {
-		login, err := SASL(mechanism, "joe", "wrong")
+		login, err := kafkawire.SASL(mechanism, "joe", "wrong")
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := NewClient(Settings{Brokers: cluster.ListenAddrs(), ClientID: "wire-test", SASL: login})
-		_, err = c.Brokers(deadline(t), nil)
+		c := kafkawire.NewClient(kafkawire.Settings{Brokers: cluster.ListenAddrs(), ClientID: "wire-test", SASL: login})
+		_, err = Brokers(deadline(t), c, nil)
 		c.Close()
-		if !LoginRefused(err) || Transient(err) {
+		if !kafkawire.LoginRefused(err) || kafkawire.Transient(err) {
 			t.Errorf("%s: %v is not told", mechanism, err)
 		}
 	}
@@ -225,7 +237,7 @@ func TestLoginRefused(t *testing.T) {
 func TestBrokerConfigs(t *testing.T) {
 	t.Parallel()
 	c := wire(t, kafkatest.Shared(t).Brokers())
-	configs, err := c.BrokerConfigs(deadline(t), "transaction.max.timeout.ms", "no.such.config")
+	configs, err := BrokerConfigs(deadline(t), c, "transaction.max.timeout.ms", "no.such.config")
 	if err != nil || len(configs) != 1 || configs["transaction.max.timeout.ms"] != "900000" {
 		t.Errorf("%v, %v", configs, err)
 	}
