@@ -28,7 +28,7 @@ type cluster struct {
 	direct  string // bootstrap addresses of the oracle
 	workers string // of the workers: through the proxies, where there are any
 
-	// Of containers of ours only.
+	// Of containers of this run only.
 	provider *testcontainers.DockerProvider
 	engine   client.APIClient
 	network  string // its id
@@ -91,7 +91,7 @@ func startCluster(ctx context.Context, image string, nodes int) (c *cluster, err
 // findEngine opens the container engine and returns the host at which its ports are reached.
 func (c *cluster) findEngine(ctx context.Context) (host string, err error) {
 	if _, set := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !set {
-		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // the containers are ours to remove
+		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // this run removes its containers
 			return "", err
 		}
 	}
@@ -224,7 +224,7 @@ func (c *cluster) close(logs string) {
 	}
 }
 
-// freePort returns a port on which nobody listens, below those that systems give to outgoing connections: it has to stay
+// freePort returns a port that is free, below those that systems give to outgoing connections: it has to stay
 // free while the broker is down.
 func freePort(ctx context.Context) (int, error) {
 	for range 100 {

@@ -10,20 +10,20 @@ import (
 
 // behind names the partitions whose ends a read-committed reader does not get to.
 func behind(stable, ends map[string]map[int32]int64) string {
-	var places []string
+	var short []string
 	for topic, partitions := range ends {
 		for partition, end := range partitions {
 			if stable[topic][partition] < end {
-				places = append(places, fmt.Sprintf("%s/%d (%d of %d)", topic, partition, stable[topic][partition], end))
+				short = append(short, fmt.Sprintf("%s/%d (%d of %d)", topic, partition, stable[topic][partition], end))
 			}
 		}
 	}
-	slices.Sort(places)
-	return strings.Join(places, ", ")
+	slices.Sort(short)
+	return strings.Join(short, ", ")
 }
 
-// settled waits until no transaction is under way in the topics and returns their ends.
-func (w *witness) settled(ctx context.Context, names ...string) (map[string]map[int32]int64, error) {
+// quiesced waits until no transaction is under way in the topics and returns their ends.
+func (w *collector) quiesced(ctx context.Context, names ...string) (map[string]map[int32]int64, error) {
 	for {
 		stable, err := w.ends(ctx, readCommitted, names...)
 		if err != nil {

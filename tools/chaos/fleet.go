@@ -18,11 +18,11 @@ type fleet struct {
 	binary string
 	args   []string
 	dir    string // of their logs
-	static []bool // by place: the group knows who is in it by an id that stays
+	static []bool // by slot: the group knows who is in it by an id that stays
 	named  bool   // the name stays too where the id does not, as exactly-once asks for
 
 	mu    sync.Mutex
-	slots []*worker // the one in each place now
+	slots []*worker // the one in each slot now
 	all   []*worker
 }
 
@@ -39,7 +39,7 @@ type worker struct {
 // stopBudget is more than shutdown.timeout.
 const stopBudget = 25 * time.Second
 
-// start puts a new worker into a place.
+// start puts a new worker into a slot.
 func (f *fleet) start(slot int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,14 +75,14 @@ func (f *fleet) startLocked(slot int) error {
 	return nil
 }
 
-// at returns the worker in a place.
+// at returns the worker in a slot.
 func (f *fleet) at(slot int) *worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.slots[slot]
 }
 
-// take returns the worker in a place, who is told to end. From then on the place is that of whoever took it.
+// take returns the worker in a slot, who is told to end. From then on the caller owns the slot.
 func (f *fleet) take(slot int, killed bool) *worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -102,14 +102,14 @@ func (w *worker) ask(killed bool) {
 	w.asked = true
 }
 
-// kill ends the worker in a place with SIGKILL.
+// kill ends the worker in a slot with SIGKILL.
 func (f *fleet) kill(slot int) {
 	w := f.take(slot, true)
 	w.signal(syscall.SIGKILL)
 	<-w.exited
 }
 
-// stop ends the worker in a place with SIGTERM.
+// stop ends the worker in a slot with SIGTERM.
 func (f *fleet) stop(slot int) { f.end(f.take(slot, false)) }
 
 func (f *fleet) end(w *worker) {
@@ -128,7 +128,7 @@ func (f *fleet) heal() error {
 		select {
 		case <-w.exited:
 			if w.asked {
-				continue // whoever asked it starts it again, or does not want it any more
+				continue // who asked it starts it again, or does not want it any more
 			}
 			if err := f.startLocked(slot); err != nil {
 				return err
@@ -165,8 +165,8 @@ func (f *fleet) close() {
 	stopping.Wait()
 }
 
-// confess adds to a history what the workers' logs say, after all of them have ended.
-func (f *fleet) confess(h *history) error {
+// addLogs adds to a history what the workers' logs say, after all of them have ended.
+func (f *fleet) addLogs(h *history) error {
 	h.open = map[string][]period{}
 	for _, w := range f.all {
 		log, err := os.ReadFile(w.log)

@@ -39,13 +39,13 @@ func TestFleetKills(t *testing.T) {
 	f := newFleet(t, begun+"trap '' TERM; while :; do sleep 0.01; done")
 	awaitLog(t, f.at(0))
 	f.kill(0)
-	f.kill(0) // it is dead already, which is nobody's fault
+	f.kill(0) // it is dead already, which is no defect
 	var h history
-	if err := f.confess(&h); err != nil || len(h.broken) != 1 || len(h.incidents) != 0 {
+	if err := f.addLogs(&h); err != nil || len(h.broken) != 1 || len(h.incidents) != 0 {
 		t.Errorf("%+v %v", h, err)
 	}
 	if _, known := h.open["w1-1"]; !known {
-		t.Errorf("nobody knows w1-1: %v", h.open)
+		t.Errorf("w1-1 is unknown: %v", h.open)
 	}
 }
 
@@ -62,12 +62,12 @@ func TestFleetStops(t *testing.T) {
 	awaitLog(t, f.at(0))
 	f.stop(0)
 	var h history
-	if err := f.confess(&h); err != nil || len(h.broken) != 0 || len(h.incidents) != 0 {
+	if err := f.addLogs(&h); err != nil || len(h.broken) != 0 || len(h.incidents) != 0 {
 		t.Errorf("%+v %v", h, err)
 	}
 }
 
-// Whoever ends while at work has a defect, also if it is then told to; whoever finds no Kafka is started again. A place that
+// A worker that ends while at work has a defect, also if it is then told to; one that finds no Kafka is started again. A slot that
 // somebody has taken is left alone.
 func TestFleetHeals(t *testing.T) {
 	for script, incidents := range map[string]int{begun + "exit 1": 1, "exit 1": 0, "echo 'panic: x'; exit 2": 1} {
@@ -82,7 +82,7 @@ func TestFleetHeals(t *testing.T) {
 			t.Errorf("%s: %d workers, %v; the second was killed", script, len(f.all), err)
 		}
 		var h history
-		if err := f.confess(&h); err != nil || len(h.incidents) != 2*incidents {
+		if err := f.addLogs(&h); err != nil || len(h.incidents) != 2*incidents {
 			t.Errorf("%s: %v %v", script, h.incidents, err)
 		}
 	}
@@ -115,7 +115,7 @@ func TestFleetOfStaticMembers(t *testing.T) {
 		}
 	}
 	var h history
-	if err := f.confess(&h); err != nil || len(h.open["w2"]) != 2 || len(h.open["w1-1"]) != 1 {
+	if err := f.addLogs(&h); err != nil || len(h.open["w2"]) != 2 || len(h.open["w1-1"]) != 1 {
 		t.Errorf("%+v %v", h.open, err)
 	}
 }

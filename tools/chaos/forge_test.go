@@ -17,9 +17,9 @@ type forger struct {
 	inTxns   bool // exactly-once: outcomes and offset go together, when offsets are committed
 	h        history
 	now      int64
-	ends     map[place]int64
+	ends     map[target]int64
 	promised map[int32]int64 // committed offsets
-	byPlace  map[place][]outcome
+	byTarget  map[target][]outcome
 	base     map[int32]int64 // where the requests begin
 	outdated map[int32]int64 // what is committed until the first commit of this log
 }
@@ -32,7 +32,7 @@ var promised = rules{runAhead: forgedWindow, worth: time.Minute, stale: time.Hou
 const forgedWindow = 8
 
 // forge draws a history: a worker that answers contracts side by side, each in order, commits what is contiguous, is killed
-// and begins anew, and whose breaker is open when no dead letter is decided on.
+// and begins again, and whose breaker is open when no dead letter is decided on.
 func forge(t *rapid.T, inTxns bool) history {
 	f := newForger(t, inTxns)
 	f.forge(t, 0)
@@ -41,7 +41,7 @@ func forge(t *rapid.T, inTxns bool) history {
 
 func newForger(t *rapid.T, inTxns bool) *forger {
 	return &forger{inTxns: inTxns, random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), now: 1_700_000_000_000,
-		ends: map[place]int64{}, promised: map[int32]int64{}, byPlace: map[place][]outcome{},
+		ends: map[target]int64{}, promised: map[int32]int64{}, byTarget: map[target][]outcome{},
 		base: map[int32]int64{}, outdated: map[int32]int64{}, h: history{open: map[string][]period{"w1": nil}}}
 }
 
@@ -70,13 +70,13 @@ func (f *forger) forge(t *rapid.T, first int) {
 	f.sample()
 	f.h.open["w1"] = []period{{time.UnixMilli(f.now + 1000), time.UnixMilli(f.now + 9000)}}
 	f.h.ended, f.h.outcomes = f.tick(), nil
-	for _, at := range slices.SortedFunc(maps.Keys(f.byPlace), func(a, b place) int {
+	for _, at := range slices.SortedFunc(maps.Keys(f.byTarget), func(a, b target) int {
 		if a.dead != b.dead {
 			return map[bool]int{false: -1, true: 1}[a.dead]
 		}
 		return int(a.partition - b.partition)
 	}) {
-		f.h.outcomes = append(f.h.outcomes, f.byPlace[at]...)
+		f.h.outcomes = append(f.h.outcomes, f.byTarget[at]...)
 	}
 }
 
@@ -137,7 +137,7 @@ func (f *forger) work(partition int32, requests []request) {
 			f.h.broken = append(f.h.broken, period{at, at})
 			if f.inTxns { // in the midst of a transaction, which is aborted
 				for _, q := range kept {
-					f.ends[placeOf(q)]++
+					f.ends[targetOf(q)]++
 				}
 			}
 			next, done, kept = int(f.promised[partition]-base), map[int]bool{}, nil
@@ -162,7 +162,7 @@ func (f *forger) transaction(partition int32, offset int64, kept []request) (res
 	ended := f.tick()
 	f.h.commits = append(f.h.commits, commit{partition, offset, at, ended, unsaid})
 	for _, dead := range []bool{false, true} {
-		of := f.byPlace[place{dead, partition}]
+		of := f.byTarget[target{dead, partition}]
 		for i := range of {
 			if of[i].written > began {
 				of[i].dates = dates{true, ended, ended}
@@ -174,10 +174,10 @@ func (f *forger) transaction(partition int32, offset int64, kept []request) (res
 	return rest
 }
 
-func placeOf(q request) place { return place{q.fate != answered, q.partition} }
+func targetOf(q request) target { return target{q.fate != answered, q.partition} }
 
 func (f *forger) write(q request) {
-	at := placeOf(q)
+	at := targetOf(q)
 	o := outcome{
 		position: position{q.partition, f.ends[at]}, dead: at.dead, seq: q.seq, contract: q.contract, source: q.position,
 		reason: reasons[q.fate], id: fmt.Sprint(q.seq), written: f.tick(),
@@ -187,7 +187,7 @@ func (f *forger) write(q request) {
 		o.instance = "w1"
 	}
 	f.ends[at]++
-	f.byPlace[at] = append(f.byPlace[at], o)
+	f.byTarget[at] = append(f.byTarget[at], o)
 }
 
 func (f *forger) sample() {

@@ -96,8 +96,8 @@ type commit struct {
 	about
 }
 
-// place is a partition of the topic of results or of dead letters.
-type place struct {
+// target is a partition of the topic of results or of dead letters.
+type target struct {
 	dead      bool
 	partition int32
 }
@@ -106,13 +106,13 @@ type place struct {
 type sample struct {
 	at        int64 // when it was begun, Unix milliseconds
 	committed map[int32]int64
-	ends      map[place]int64
+	ends      map[target]int64
 }
 
 // period is a time between two events.
 type period struct{ from, to time.Time }
 
-// history is everything that the oracle judges by.
+// history is everything that the oracle checks by.
 type history struct {
 	published int                 // requests that the brokers acknowledged
 	requests  []request           // what the topic holds, in the order of partition and offset
@@ -120,11 +120,11 @@ type history struct {
 	losses    []loss              // in the order of time
 	outcomes  []outcome           // likewise, topic by topic
 	commits   []commit            // all of them, out of the brokers' own log; none where that cannot be read
-	deeds     []deed              // the faults that were made, to find the causes of stalls
+	injected  []injection         // the faults that were made, to find the causes of stalls
 	samples   []sample            // in the order in which they were taken; the last one after all workers had ended
 	open      map[string][]period // when breakers were open, by worker
 	broken    []period            // tenures of partitions that ended without a last commit of all that was answered
-	incidents []string            // what must not happen to a worker, or is no record of ours
+	incidents []string            // what must not happen to a worker, or is no record of this run
 	ended     int64               // Unix milliseconds
 }
 

@@ -64,28 +64,28 @@ func TestReadOutcome(t *testing.T) {
 }
 
 func TestReadCommit(t *testing.T) {
-	w := &witness{group: "g", topics: topics{requests: "r"}, publisher: &publisher{}}
+	w := &collector{group: "g", topics: topics{requests: "r"}, publisher: &publisher{}}
 	record := func(group, topic string, version int16) stored {
 		key := kmsg.OffsetCommitKey{Version: 1, Group: group, Topic: topic, Partition: 5}
 		value := kmsg.OffsetCommitValue{Version: version, Offset: 42, CommitTimestamp: 99, LeaderEpoch: -1}
 		return stored{&kgo.Record{Key: key.AppendTo(nil), Value: value.AppendTo(nil)}, dates{ended: 111}}
 	}
 	for version := range int16(5) {
-		if c, ours := w.readCommit(record("g", "r", version)); !ours || c != (commit{5, 42, 99, 99, unsaid}) {
-			t.Errorf("version %d: %+v %v", version, c, ours)
+		if c, ok := w.readCommit(record("g", "r", version)); !ok || c != (commit{5, 42, 99, 99, unsaid}) {
+			t.Errorf("version %d: %+v %v", version, c, ok)
 		}
 	}
 	asKafkaWrites := stored{Record: &kgo.Record{ // key version 1 and value version 3, by the schemas of Kafka's group coordinator
 		Key:   []byte("\x00\x01\x00\x01g\x00\x01r\x00\x00\x00\x05"),
 		Value: []byte("\x00\x03\x00\x00\x00\x00\x00\x00\x00\x2a\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x63"),
 	}}
-	if c, ours := w.readCommit(asKafkaWrites); !ours || c != (commit{5, 42, 99, 99, unsaid}) {
-		t.Errorf("%+v %v", c, ours)
+	if c, ok := w.readCommit(asKafkaWrites); !ok || c != (commit{5, 42, 99, 99, unsaid}) {
+		t.Errorf("%+v %v", c, ok)
 	}
 	inTransaction := record("g", "r", 3)
 	inTransaction.inOne = true
-	if c, ours := w.readCommit(inTransaction); !ours || c != (commit{5, 42, 99, 111, unsaid}) {
-		t.Errorf("%+v %v", c, ours)
+	if c, ok := w.readCommit(inTransaction); !ok || c != (commit{5, 42, 99, 111, unsaid}) {
+		t.Errorf("%+v %v", c, ok)
 	}
 	tombstone, group := record("g", "r", 3), record("g", "r", 3)
 	tombstone.Value, group.Key[1] = nil, 2
@@ -93,7 +93,7 @@ func TestReadCommit(t *testing.T) {
 		"another group's": record("h", "r", 3), "another topic's": record("g", "s", 3), "tombstone": tombstone, "a group's": group,
 		"no key": {Record: &kgo.Record{}}, "cut short": {Record: &kgo.Record{Key: record("g", "r", 3).Key[:5], Value: []byte{0}}},
 	} {
-		if c, ours := w.readCommit(r); ours {
+		if c, ok := w.readCommit(r); ok {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -122,12 +122,12 @@ func TestFlags(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	made := func(name string) deed {
-		return deed{fault: faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == name })]}
+	made := func(name string) injection {
+		return injection{fault: faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == name })]}
 	}
-	s := &stage{options: options{mode: atLeastOnce, protocol: "classic", table: filepath.Join(t.TempDir(), "table.md")},
+	s := &session{options: options{mode: atLeastOnce, protocol: "classic", table: filepath.Join(t.TempDir(), "table.md")},
 		cluster: &cluster{name: "apache/kafka:4.3.1", nodes: make([]*node, 3)}}
-	h := history{requests: []request{{fate: invalid}}, deeds: []deed{made("kill"), made("broker"), made("cut"), made("kill")}}
+	h := history{requests: []request{{fate: invalid}}, injected: []injection{made("kill"), made("broker"), made("cut"), made("kill")}}
 	v := verdict{requests: 1, gone: 7, findings: []finding{{promiseLost, make([]string, 12)}}, ahead: 3, checked: 4, sampled: 5,
 		longest: stall{period{time.UnixMilli(0), time.UnixMilli(1500)}, nil, "broker killed"},
 		stalls:  []stall{{period{time.UnixMilli(0), time.UnixMilli(9000)}, nil, "disk full"}}}

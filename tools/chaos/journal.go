@@ -13,7 +13,7 @@ import (
 type journal struct {
 	begun  bool // it was past its checks
 	open   []period
-	broken []period // tenures of partitions: from the first sign of trouble to the end
+	broken []period // tenures of partitions: from the first sign of a failure to the end
 }
 
 // logLine is a line of balanceq's log, with --log.format=json.
@@ -38,7 +38,7 @@ type tenure struct {
 	lost    time.Time // the group went on without this worker
 }
 
-// end returns the first sign of trouble of a tenure that ends now, having begun to end at from; ok is false for one that ends
+// end returns the first sign of a failure in a tenure that ends now, having begun to end at from; ok is false for one that ends
 // as it should, with a commit of all that was answered.
 func (t *tenure) end(from, now time.Time, broken bool) (p period, ok bool) {
 	p = period{from, now}

@@ -17,8 +17,8 @@ type stored struct {
 // on. The oracle finds that out itself, as it wants to know the latter. A transaction that has not ended is an error.
 func committed(log []*kgo.Record) ([]stored, error) {
 	all := make([]stored, 0, len(log))
-	dropped := map[int]bool{}    // aborted: by place in all
-	running := map[int64][]int{} // transactional, by producer: places in all
+	dropped := map[int]bool{}    // aborted: by index in all
+	running := map[int64][]int{} // transactional, by producer: indexes in all
 	for _, r := range log {
 		switch {
 		case r.Attrs.IsControl():
@@ -39,8 +39,8 @@ func committed(log []*kgo.Record) ([]stored, error) {
 			all = append(all, stored{r, dates{inOne: inOne, ended: r.Timestamp.UnixMilli()}})
 		}
 	}
-	for producer, places := range running {
-		r := all[places[0]]
+	for producer, indexes := range running {
+		r := all[indexes[0]]
 		return nil, fmt.Errorf("%s %d/%d: the transaction of producer %d has not ended", r.Topic, r.Partition, r.Offset, producer)
 	}
 	var seen []stored

@@ -49,12 +49,12 @@ func TestCommittedIsWhatReadersGet(t *testing.T) {
 		end(b, kgo.TransactionEndTry(round%2 == 0))
 		end(a, kgo.TransactionEndTry(round%3 == 0))
 	}
-	w, err := newWitness(cluster.ListenAddrs()[0], "x", 1)
+	w, err := newCollector(cluster.ListenAddrs()[0], "x", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.close()
-	ends, err := w.settled(t.Context(), "t")
+	ends, err := w.quiesced(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestCommittedIsWhatReadersGet(t *testing.T) {
 	}
 }
 
-// A transaction dates its records by its end; those behind it in the log have to wait for it, whoever's they are.
+// A transaction dates its records by its end; those behind it in the log have to wait for it, of any producer.
 func TestCommittedDates(t *testing.T) {
 	plain := kgo.NewRecordAttrs(kgo.RecordAttrsOpts{})
 	transactional := kgo.NewRecordAttrs(kgo.RecordAttrsOpts{Transactional: true})

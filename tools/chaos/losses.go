@@ -41,7 +41,7 @@ func (a about) older(l loss, index int) bool {
 }
 
 // until returns the first life in which a request is gone.
-func (b *books) until(q *request) int {
+func (b *ledger) until(q *request) int {
 	for i := q.life; i < len(b.losses); i++ {
 		if b.losses[i].covers(q.position) {
 			return i + 1
@@ -54,7 +54,7 @@ func (b *books) until(q *request) int {
 const endless = 1 << 30
 
 // lifeAt returns the life at that time.
-func (b *books) lifeAt(at int64) int {
+func (b *ledger) lifeAt(at int64) int {
 	if i := slices.IndexFunc(b.losses, func(l loss) bool { return l.at > at }); i >= 0 {
 		return i
 	}
@@ -62,7 +62,7 @@ func (b *books) lifeAt(at int64) int {
 }
 
 // lifeOf returns the life in whose log a commit counts.
-func (b *books) lifeOf(c commit) int {
+func (b *ledger) lifeOf(c commit) int {
 	life := b.lifeAt(c.at)
 	for i := life - 1; i >= 0; i-- {
 		if l := b.losses[i]; l.hits(c.partition) {
@@ -76,7 +76,7 @@ func (b *books) lifeOf(c commit) int {
 }
 
 // in returns the requests that were in the log in a life, by partition and offset.
-func (b *books) in(life int) []*request {
+func (b *ledger) in(life int) []*request {
 	var alive []*request
 	for i := range b.all {
 		if q := b.all[i]; q.life <= life && life < b.until(q) {
@@ -88,7 +88,7 @@ func (b *books) in(life int) []*request {
 
 // stale returns whether a sampled offset may be of before the last loss that hit its partition: no commit is known to have
 // followed. What is committed outlives the log that it counts in.
-func (b *books) stale(s sample, partition int32) bool {
+func (b *ledger) stale(s sample, partition int32) bool {
 	life := b.lifeAt(s.at)
 	for i := life - 1; i >= 0; i-- {
 		if l := b.losses[i]; l.hits(partition) {
@@ -106,7 +106,7 @@ type inLife struct {
 }
 
 // renew finds when offsets were first committed in each life.
-func (b *books) renew() {
+func (b *ledger) renew() {
 	b.renewed = map[inLife]int64{}
 	for _, c := range b.commits {
 		for life := b.lifeOf(c); life > 0; life-- {
@@ -119,7 +119,7 @@ func (b *books) renew() {
 }
 
 // creation returns the life in which the topic of a life was created.
-func (b *books) creation(life int) int {
+func (b *ledger) creation(life int) int {
 	for i := life - 1; i >= 0; i-- {
 		if b.losses[i].partition == wholeTopic {
 			return i + 1
@@ -131,7 +131,7 @@ func (b *books) creation(life int) int {
 // reread finds requests that came out again long after an offset behind them was committed, in the log that they are in. A
 // worker that was stopped writes what it had in hand, but not later than it was stopped for; a reader that begins at the
 // start of a log again has no such limit.
-func (b *books) reread(r rules) (wrong []string) {
+func (b *ledger) reread(r rules) (wrong []string) {
 	of := map[int32][]commit{}
 	for _, c := range b.commits {
 		of[c.partition] = append(of[c.partition], c)
@@ -157,7 +157,7 @@ func (b *books) reread(r rules) (wrong []string) {
 }
 
 // sharedIDs finds outcomes that their readers take for those of another request.
-func (b *books) sharedIDs() (wrong []string) {
+func (b *ledger) sharedIDs() (wrong []string) {
 	type name struct {
 		dead bool
 		id   string

@@ -62,7 +62,7 @@ func TestOracleKnowsLosses(t *testing.T) {
 				if !inTxns && rapid.Bool().Draw(t, "unanswered") {
 					unanswer(&h)
 				}
-				v := judge(h, r)
+				v := evaluate(h, r)
 				if len(v.findings) > 0 || v.gone != len(h.gone) || v.gone == 0 || v.requests+v.gone != h.published {
 					t.Fatalf("%d gone: %+v", v.gone, v.findings)
 				}
@@ -152,7 +152,7 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 		"old offset in the truncated log":    {promise: promiseCommits, lost: truncated, forge: func(_ *rapid.T, h *history) { late(h, unsaid) }},
 		"old offset with the new epoch":      {promise: promiseCommits, lost: truncated, forge: func(_ *rapid.T, h *history) { late(h, about{5, -1}) }},
 		"old offset with the old epoch":      {lost: truncated, forge: func(_ *rapid.T, h *history) { late(h, about{4, -1}) }},
-		"never committed behind the cut":     {promise: promiseSettled, lost: truncated, forge: func(_ *rapid.T, h *history) { h.samples[len(h.samples)-1].committed[1] = h.losses[0].offset }},
+		"never committed behind the cut":     {promise: promiseCommitted, lost: truncated, forge: func(_ *rapid.T, h *history) { h.samples[len(h.samples)-1].committed[1] = h.losses[0].offset }},
 		"outcome ahead of its new offset": {promise: promiseTogether, inTxns: true, lost: created, forge: func(t *rapid.T, h *history) {
 			q := anyRequest(t, h)
 			h.commits = slices.DeleteFunc(h.commits, func(c commit) bool { return c.partition == q.partition && c.at > h.losses[0].at })
@@ -177,7 +177,7 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 				h, r := forgeLoss(t, test.inTxns, test.lost), promised
 				r.exactlyOnce = test.inTxns
 				test.forge(t, &h)
-				v := judge(h, r)
+				v := evaluate(h, r)
 				if test.promise == "" && len(v.findings) > 0 {
 					t.Fatalf("%+v", v.findings)
 				}

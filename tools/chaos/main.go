@@ -8,7 +8,7 @@
 // --brokers, somebody's cluster. The schedule of faults follows from --seed; when each takes effect does not, of course.
 // It ends with 0 if every promise was kept, 1 if not or if it could not be found out, 2 for wrong flags.
 //
-// docs/RELIABILITY.md says what is checked. The oracle (judge) is a function of a history and knows no process and no Kafka;
+// docs/RELIABILITY.md says what is checked. The oracle (evaluate) is a function of a history and knows no process and no Kafka;
 // it shares no code with the program, and what is lost,
 // repeated and out of order it asks of internal/oracle, as the tests do.
 package main
@@ -156,7 +156,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	if o.faults, err = chooseFaults(*list); err != nil {
 		return o, err
 	}
-	if o.brokers != "" { // nobody's cluster is ours to harm, and its brokers would name themselves, not the proxy
+	if o.brokers != "" { // a cluster that was given is not to be harmed, and its brokers would name themselves, not the proxy
 		o.faults = slices.DeleteFunc(o.faults, func(name string) bool {
 			return slices.ContainsFunc(faults, func(f fault) bool { return f.name == name && f.lane == ofKafka })
 		})

@@ -73,7 +73,7 @@ func (n *node) request(image, networkName string, nodes int) testcontainers.Cont
 	binding := func(port int) []network.PortBinding {
 		bound := network.PortBinding{HostPort: strconv.Itoa(port)}
 		if addr, err := netip.ParseAddr(n.host); err == nil && addr.IsLoopback() {
-			bound.HostIP = addr // nobody else's; an engine elsewhere binds all its addresses
+			bound.HostIP = addr // this machine's only; an engine elsewhere binds all its addresses
 		}
 		return []network.PortBinding{bound}
 	}

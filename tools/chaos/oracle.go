@@ -13,7 +13,7 @@ import (
 type rules struct {
 	exactlyOnce bool
 	runAhead    int           // requests that a worker may have started and not committed; these may come again
-	worth       time.Duration // and what was answered in such a time before the first sign of trouble, and from then on
+	worth       time.Duration // and what was answered in such a time before the first sign of a failure, and from then on
 	stale       time.Duration // how long after its offset was committed a request may still come out again
 	slack       time.Duration // between a change of the breaker and its line in the log, on a slow machine
 }
@@ -33,11 +33,11 @@ const (
 	promiseRepeated  = "what is repeated keeps to its bound"
 	promiseReread    = "what was committed is not read again"
 	promiseOrder     = "first outcomes of one contract are in order"
-	promiseBuried    = "no dead letter is decided on while the breaker is open"
+	promiseWhileOpen = "no dead letter is decided on while the breaker is open"
 	promiseCommits   = "no committed offset is ahead of what was written"
 	promiseTogether  = "no outcome is visible ahead of its offset"
 	promiseIDs       = "what names the request of an outcome names no other"
-	promiseSettled   = "in the end everything is committed"
+	promiseCommitted = "in the end everything is committed"
 	promiseWorkers   = "workers write what can be read, and do not end by themselves"
 )
 
@@ -45,7 +45,7 @@ const (
 type verdict struct {
 	requests, results, deadLetters int
 	lost, repeated, bound          int
-	disorder, buried, ahead        int
+	disorder, whileOpen, ahead     int
 	checked, sampled               int // offsets: of the log of commits, and of samples
 	gone                           int // acknowledged requests that Kafka has lost
 	longest                        stall
@@ -60,8 +60,8 @@ func (v *verdict) find(promise string, cases []string) int {
 	return len(cases)
 }
 
-// books is a history with what more than one check looks up.
-type books struct {
+// ledger is a history with what more than one check looks up.
+type ledger struct {
 	history
 	renewed  map[inLife]int64 // when an offset was first committed in a life or later, Unix milliseconds
 	all      []*request       // those that are gone too, by partition, offset and life
@@ -70,10 +70,10 @@ type books struct {
 	once     oracle.Findings[int]
 }
 
-// judge holds a history against the promises. It believes nothing that a worker says of itself but for the times at which
+// evaluate holds a history against the promises. It believes nothing that a worker says of itself but for the times at which
 // its breaker opened and closed, and for its broken tenures, which widen the bound of repetitions.
-func judge(h history, r rules) verdict {
-	b := books{history: h, bySeq: map[int]*request{}, outcomes: map[int][]*outcome{}}
+func evaluate(h history, r rules) verdict {
+	b := ledger{history: h, bySeq: map[int]*request{}, outcomes: map[int][]*outcome{}}
 	v := verdict{requests: len(h.requests), gone: len(h.gone)}
 	b.renew()
 	v.find(promiseWorkers, h.incidents)
@@ -87,17 +87,17 @@ func judge(h history, r rules) verdict {
 	v.find(promiseReread, b.reread(r))
 	v.find(promiseIDs, b.sharedIDs())
 	v.disorder = v.find(promiseOrder, b.disorder())
-	v.buried = v.find(promiseBuried, b.buried(r.slack))
+	v.whileOpen = v.find(promiseWhileOpen, b.whileOpen(r.slack))
 	v.ahead = v.find(promiseCommits, b.ahead(&v, r))
 	if r.exactlyOnce {
 		v.ahead += v.find(promiseTogether, b.apart())
 	}
-	v.find(promiseSettled, b.unsettled())
+	v.find(promiseCommitted, b.uncommitted())
 	b.findStalls(&v)
 	return v
 }
 
-func (b *books) enterRequests() (wrong []string) {
+func (b *ledger) enterRequests() (wrong []string) {
 	last := map[int32]int{}
 	for i := range b.requests {
 		q := &b.requests[i]
@@ -125,7 +125,7 @@ func (b *books) enterRequests() (wrong []string) {
 }
 
 // enterOutcomes asks the oracle, and sorts out what is no outcome of a request of this run, or not the one it is due.
-func (b *books) enterOutcomes(v *verdict) (known, fated []string) {
+func (b *ledger) enterOutcomes(v *verdict) (known, fated []string) {
 	o := oracle.New[int]()
 	for _, q := range b.all {
 		o.Request(oracle.Request[int]{ID: q.seq, Seq: int64(q.seq), Want: q.due()})
@@ -167,7 +167,7 @@ func (q *request) due() string { return cmp.Or(reasons[q.fate], result) }
 const result = "result"
 
 // is says what came out for a request, nil for none of this run's. A refused contract is due a dead letter as well as a result.
-func (b *books) is(q *request, came *outcome) string {
+func (b *ledger) is(q *request, came *outcome) string {
 	switch {
 	case q != nil && b.refusal(q, came):
 		return q.due()
@@ -181,7 +181,7 @@ func (b *books) is(q *request, came *outcome) string {
 // stream names what has an order: results, or dead letters, of one contract. Invalid requests have no contract to be ordered
 // by. Where the partition of a contract's requests changes, because there are more of them, and where Kafka loses requests,
 // order begins again.
-func (b *books) stream(q *request, came *outcome) string {
+func (b *ledger) stream(q *request, came *outcome) string {
 	if q == nil || q.fate == invalid {
 		return ""
 	}
@@ -190,14 +190,14 @@ func (b *books) stream(q *request, came *outcome) string {
 }
 
 // refusal returns whether a dead letter says that a contract was refused, and some contracts were by then.
-func (b *books) refusal(q *request, o *outcome) bool {
-	return q.refused && o.dead && o.reason == refusedReason && slices.ContainsFunc(b.deeds, func(d deed) bool {
+func (b *ledger) refusal(q *request, o *outcome) bool {
+	return q.refused && o.dead && o.reason == refusedReason && slices.ContainsFunc(b.injected, func(d injection) bool {
 		return d.name == refuse && d.from.UnixMilli() <= o.written
 	})
 }
 
 // lost leaves out what Kafka itself has lost.
-func (b *books) lost() (wrong []string) {
+func (b *ledger) lost() (wrong []string) {
 	for _, l := range b.once.Lost {
 		if q := b.bySeq[l.ID]; b.until(q) == endless {
 			wrong = append(wrong, fmt.Sprintf("request %d at %v, contract %s", q.seq, q, q.contract))
@@ -208,7 +208,7 @@ func (b *books) lost() (wrong []string) {
 
 // repeats holds outcomes beyond the first against what is promised. At least once means: for each broken tenure no more than
 // what may run ahead of the committed offset, and what was answered since the last commit.
-func (b *books) repeats(v *verdict, r rules) (wrong []string) {
+func (b *ledger) repeats(v *verdict, r rules) (wrong []string) {
 	if r.exactlyOnce {
 		for _, again := range b.once.Repeated {
 			wrong = append(wrong, fmt.Sprintf("request %d comes out again at %v", again.Of, &b.history.outcomes[again.Ref]))
@@ -221,7 +221,7 @@ func (b *books) repeats(v *verdict, r rules) (wrong []string) {
 	return wrong
 }
 
-func (b *books) bound(r rules) (bound int) {
+func (b *ledger) bound(r rules) (bound int) {
 	times := make([]int64, 0, len(b.history.outcomes))
 	for _, o := range b.history.outcomes {
 		times = append(times, o.written)
@@ -236,7 +236,7 @@ func (b *books) bound(r rules) (bound int) {
 }
 
 // disorder tells what the oracle found: requests of one contract are numbered in their order.
-func (b *books) disorder() (wrong []string) {
+func (b *ledger) disorder() (wrong []string) {
 	for _, d := range b.once.Disorder {
 		wrong = append(wrong, fmt.Sprintf("%s: request %d comes out at %v, behind request %d at %v", d.Outcome.Stream, d.Outcome.Of,
 			&b.history.outcomes[d.Outcome.Ref], d.After.Of, &b.history.outcomes[d.After.Ref]))
@@ -244,15 +244,15 @@ func (b *books) disorder() (wrong []string) {
 	return wrong
 }
 
-// buried compares the times at which dead letters were decided on with the times at which their instance's breaker was open.
-func (b *books) buried(slack time.Duration) (wrong []string) {
+// whileOpen compares the times at which dead letters were decided on with the times at which their instance's breaker was open.
+func (b *ledger) whileOpen(slack time.Duration) (wrong []string) {
 	for _, o := range b.history.outcomes {
 		if !o.dead {
 			continue
 		}
 		open, known := b.open[o.instance]
 		if !known {
-			wrong = append(wrong, fmt.Sprintf("dead letter %v is by %q, which is no worker of ours", o, o.instance))
+			wrong = append(wrong, fmt.Sprintf("dead letter %v is by %q, which is no worker of this run", o, o.instance))
 		}
 		decided := time.UnixMilli(o.written)
 		for _, p := range open {
@@ -267,8 +267,8 @@ func (b *books) buried(slack time.Duration) (wrong []string) {
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
-// unsettled compares the last sample with the ends of the request topic.
-func (b *books) unsettled() (wrong []string) {
+// uncommitted compares the last sample with the ends of the request topic.
+func (b *ledger) uncommitted() (wrong []string) {
 	if len(b.samples) == 0 {
 		return []string{"no committed offset was seen"}
 	}

@@ -18,8 +18,8 @@ const never = math.MaxInt64
 // lies between its own appends and those of the same producer's next one.
 //
 // Samples need no clock: the ends of the topics are taken after the offsets, so an outcome at or beyond them came later.
-// They see dead letters exactly, and miss only what was mended within the one round trip between.
-func (b *books) ahead(v *verdict, r rules) (wrong []string) {
+// They see dead letters exactly, and miss only what was put right within the one round trip between.
+func (b *ledger) ahead(v *verdict, r rules) (wrong []string) {
 	byTime := b.newFrontiers(func(o *outcome) int64 { return o.written })
 	v.checked = len(b.commits)
 	for _, c := range b.commits {
@@ -33,7 +33,7 @@ func (b *books) ahead(v *verdict, r rules) (wrong []string) {
 		}
 	}
 	bySample := b.newFrontiers(func(o *outcome) int64 {
-		at := place{o.dead, o.partition}
+		at := target{o.dead, o.partition}
 		seen := sort.Search(len(b.samples), func(i int) bool { return b.samples[i].ends[at] > o.offset })
 		if seen == len(b.samples) {
 			return never
@@ -60,7 +60,7 @@ func (b *books) ahead(v *verdict, r rules) (wrong []string) {
 
 // apart finds outcomes that were in no transaction, or in one that did not hold an offset beyond their request, which a crash
 // behind it would have repeated. It needs the brokers' log of commits.
-func (b *books) apart() (wrong []string) {
+func (b *ledger) apart() (wrong []string) {
 	if len(b.commits) == 0 {
 		return nil
 	}
@@ -115,7 +115,7 @@ type milestone struct {
 }
 
 // newFrontiers returns one for each life.
-func (b *books) newFrontiers(date func(*outcome) int64) []frontier {
+func (b *ledger) newFrontiers(date func(*outcome) int64) []frontier {
 	var all []frontier
 	for life := range len(b.losses) + 1 {
 		all = append(all, b.newFrontier(life, date))
@@ -124,7 +124,7 @@ func (b *books) newFrontiers(date func(*outcome) int64) []frontier {
 }
 
 // newFrontier dates outcomes by a clock that never goes back. Requests are ordered by partition and offset.
-func (b *books) newFrontier(life int, date func(*outcome) int64) frontier {
+func (b *ledger) newFrontier(life int, date func(*outcome) int64) frontier {
 	f := frontier{}
 	for _, q := range b.in(life) {
 		m := milestone{q, q.offset, never}

@@ -14,7 +14,7 @@ func TestOracleAcquits(t *testing.T) {
 		inTxns := rapid.Bool().Draw(t, "exactly-once")
 		h, r := forge(t, inTxns), promised
 		r.exactlyOnce = inTxns
-		v := judge(h, r)
+		v := evaluate(h, r)
 		if len(v.findings) > 0 || inTxns && v.repeated > 0 {
 			t.Fatalf("%+v", v.findings)
 		}
@@ -51,8 +51,8 @@ func TestOracleConvicts(t *testing.T) {
 		}},
 		"one beyond the bound": {promise: promiseRepeated, forge: func(t *rapid.T, h *history) {
 			again := anyOutcome(t, h)
-			again.written = h.ended + 1 // after all trouble
-			for v := judge(*h, promised); v.repeated <= v.bound; v.repeated++ {
+			again.written = h.ended + 1 // after all faults
+			for v := evaluate(*h, promised); v.repeated <= v.bound; v.repeated++ {
 				appendOutcome(h, again)
 			}
 		}},
@@ -63,15 +63,15 @@ func TestOracleConvicts(t *testing.T) {
 			swapTwoOfOneContract(h)
 		}},
 		"another partition": {promise: promiseOrder, forge: func(_ *rapid.T, h *history) {
-			// Order across partitions is nobody's to see, so the contract's outcomes have to share one.
+			// Order across partitions cannot be seen, so the contract's outcomes have to share one.
 			i := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.seq == 53 }) // the second of contract 100003
 			h.outcomes[i].partition = forgedParts
 		}},
-		"buried while open": {promise: promiseBuried, forge: func(t *rapid.T, h *history) {
+		"whileOpen while open": {promise: promiseWhileOpen, forge: func(t *rapid.T, h *history) {
 			d := time.UnixMilli(anyDeadLetter(t, h).written)
 			h.open["w1"] = []period{{d.Add(-time.Hour), d.Add(-time.Minute)}, {d.Add(-promised.slack - 1), d.Add(promised.slack + 1)}}
 		}},
-		"buried by a stranger": {promise: promiseBuried, forge: func(_ *rapid.T, h *history) { delete(h.open, "w1") }},
+		"whileOpen by a stranger": {promise: promiseWhileOpen, forge: func(_ *rapid.T, h *history) { delete(h.open, "w1") }},
 		"commit before the write": {promise: promiseCommits, forge: func(t *rapid.T, h *history) {
 			q := anyRequest(t, h)
 			h.commits = append(h.commits, commit{q.partition, q.offset + 1, firstWrite(h, q.seq) - 1, 0, unsaid})
@@ -112,9 +112,9 @@ func TestOracleConvicts(t *testing.T) {
 		}},
 		"sample ahead": {promise: promiseCommits, forge: func(t *rapid.T, h *history) {
 			q := anyRequest(t, h)
-			early := sample{0, map[int32]int64{q.partition: q.offset + 1}, map[place]int64{}}
+			early := sample{0, map[int32]int64{q.partition: q.offset + 1}, map[target]int64{}}
 			for _, o := range h.outcomes { // everything but this request's outcome
-				if at := (place{o.dead, o.partition}); o.seq == q.seq {
+				if at := (target{o.dead, o.partition}); o.seq == q.seq {
 					early.ends[at] = o.offset
 					break
 				}
@@ -123,10 +123,10 @@ func TestOracleConvicts(t *testing.T) {
 			h.commits = nil
 		}},
 		"no commit seen": {promise: promiseCommits, forge: func(_ *rapid.T, h *history) { h.commits, h.samples = nil, nil }},
-		"not committed in the end": {promise: promiseSettled, forge: func(_ *rapid.T, h *history) {
+		"not committed in the end": {promise: promiseCommitted, forge: func(_ *rapid.T, h *history) {
 			h.samples[len(h.samples)-1].committed[1]--
 		}},
-		"never committed": {promise: promiseSettled, forge: func(_ *rapid.T, h *history) {
+		"never committed": {promise: promiseCommitted, forge: func(_ *rapid.T, h *history) {
 			delete(h.samples[len(h.samples)-1].committed, 2)
 		}},
 		"blamed on an outage": {promise: promiseFate, forge: func(t *rapid.T, h *history) {
@@ -135,15 +135,15 @@ func TestOracleConvicts(t *testing.T) {
 		}},
 		"refused before anything was": {promise: promiseFate, forge: func(t *rapid.T, h *history) {
 			o := refuseOne(h)
-			h.deeds = []deed{{fault{name: refuse}, period{time.UnixMilli(o.written + 1), time.UnixMilli(h.ended)}}}
+			h.injected = []injection{{fault{name: refuse}, period{time.UnixMilli(o.written + 1), time.UnixMilli(h.ended)}}}
 		}},
 		"refused in an outage": {promise: promiseFate, forge: func(t *rapid.T, h *history) {
 			o := refuseOne(h)
-			h.deeds = []deed{{fault{name: "outage"}, period{time.UnixMilli(o.written), time.UnixMilli(h.ended)}}}
+			h.injected = []injection{{fault{name: "outage"}, period{time.UnixMilli(o.written), time.UnixMilli(h.ended)}}}
 		}},
 		"wrong reason":                 {promise: promiseFate, forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).reason = "internal-error" }},
 		"answered an unknown contract": {promise: promiseFate, forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).dead = false }},
-		"nobody's outcome":             {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).seq = 1 << 30 }},
+		"outcome of no request":        {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).seq = 1 << 30 }},
 		"another's contract":           {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).contract = "1" }},
 		"another's source":             {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).source.offset++ }},
 		"request not in the log":       {promise: promisePublished, forge: func(_ *rapid.T, h *history) { h.published++ }},
@@ -163,7 +163,7 @@ func TestOracleConvicts(t *testing.T) {
 				h, r := forge(t, test.inTxns), promised
 				r.exactlyOnce = test.inTxns
 				test.forge(t, &h)
-				v := judge(h, r)
+				v := evaluate(h, r)
 				if !slices.ContainsFunc(v.findings, func(f finding) bool { return f.promise == test.promise }) {
 					t.Fatalf("not found; found %+v", v.findings)
 				}
@@ -236,9 +236,9 @@ func TestOracleKnowsRefusals(t *testing.T) {
 		h := forge(t, false)
 		o := refuseOne(&h)
 		h.samples = h.samples[len(h.samples)-1:]
-		h.samples[0].ends[place{true, o.partition}] = o.offset + 1
-		h.deeds = []deed{{fault{name: refuse}, period{time.UnixMilli(o.written), time.UnixMilli(o.written + 9)}}}
-		if v := judge(h, promised); len(v.findings) > 0 {
+		h.samples[0].ends[target{true, o.partition}] = o.offset + 1
+		h.injected = []injection{{fault{name: refuse}, period{time.UnixMilli(o.written), time.UnixMilli(o.written + 9)}}}
+		if v := evaluate(h, promised); len(v.findings) > 0 {
 			t.Fatalf("%+v", v.findings)
 		}
 	})
@@ -264,7 +264,7 @@ func TestOracleMargins(t *testing.T) {
 		}
 		first, last := slices.MinFunc(decided, time.Time.Compare), slices.MaxFunc(decided, time.Time.Compare)
 		h.open["w1"] = []period{{first.Add(-time.Hour), first.Add(promised.slack)}, {last.Add(-promised.slack), last.Add(time.Hour)}}
-		if v := judge(h, promised); len(v.findings) > 0 {
+		if v := evaluate(h, promised); len(v.findings) > 0 {
 			t.Fatalf("%+v", v.findings)
 		}
 	})

@@ -11,26 +11,26 @@ import (
 type outputs struct {
 	kept   []outcome
 	wrong  []string
-	before map[place]int64 // records that a partition had in deleted topics; guarded by publisher.mu
+	before map[target]int64 // records that a partition had in deleted topics; guarded by publisher.mu
 }
 
 // quietWithin is how long it may take until all requests are answered; a fault that needs it is left out otherwise.
 const quietWithin = 15 * time.Second
 
 // length is the end of a partition of outcomes, with what it had in topics that were deleted.
-func (w *witness) length(at place, end int64) int64 {
+func (w *collector) length(at target, end int64) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.before[at] + end
 }
 
 // keep reads the outcomes of a topic. Their offsets go on behind those of the topics of that name that were deleted.
-func (w *witness) keep(ctx context.Context, topic string, ends map[int32]int64) error {
+func (w *collector) keep(ctx context.Context, topic string, ends map[int32]int64) error {
 	dead := topic == w.topics.deadletters
 	wrong, err := w.each(ctx, topic, ends, func(r stored) error {
 		o, err := readOutcome(r, dead)
 		if err == nil {
-			o.offset = w.length(place{dead, o.partition}, o.offset)
+			o.offset = w.length(target{dead, o.partition}, o.offset)
 			w.kept = append(w.kept, o)
 		}
 		return err
@@ -41,7 +41,7 @@ func (w *witness) keep(ctx context.Context, topic string, ends map[int32]int64) 
 
 // recreateOutputs deletes a topic of outcomes and creates it again after a time. It is read before that: while no request
 // is open, and no transaction either, nothing is written to it that would go unread. Publishers have to wait meanwhile.
-func (w *witness) recreateOutputs(ctx context.Context, topic string, after time.Duration) error {
+func (w *collector) recreateOutputs(ctx context.Context, topic string, after time.Duration) error {
 	quiet, cancel := context.WithTimeout(ctx, quietWithin)
 	defer cancel()
 	ends, err := w.idle(quiet)
@@ -53,7 +53,7 @@ func (w *witness) recreateOutputs(ctx context.Context, topic string, after time.
 	}
 	w.mu.Lock()
 	for partition, end := range ends[topic] {
-		w.before[place{topic == w.topics.deadletters, partition}] += end
+		w.before[target{topic == w.topics.deadletters, partition}] += end
 	}
 	w.mu.Unlock()
 	if err := w.remove(ctx, topic); err != nil {
@@ -68,7 +68,7 @@ func (w *witness) recreateOutputs(ctx context.Context, topic string, after time.
 }
 
 // idle waits until everything is answered and returns the ends of the topics of outcomes.
-func (w *witness) idle(ctx context.Context) (map[string]map[int32]int64, error) {
+func (w *collector) idle(ctx context.Context) (map[string]map[int32]int64, error) {
 	for {
 		committed, err := w.committedOffsets(ctx)
 		open := int64(1)
@@ -76,7 +76,7 @@ func (w *witness) idle(ctx context.Context) (map[string]map[int32]int64, error) 
 			open, err = w.pending(ctx, committed)
 		}
 		if err == nil && open == 0 {
-			return w.settled(ctx, w.topics.results, w.topics.deadletters)
+			return w.quiesced(ctx, w.topics.results, w.topics.deadletters)
 		}
 		if !pause(ctx, sampling) {
 			return nil, fmt.Errorf("requests are not answered within %v: %w", quietWithin, errors.Join(ctx.Err(), err))

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// fault is a kind of trouble.
+// fault is a thing that can go wrong, and how it is injected.
 type fault struct {
 	name        string
 	lane        int  // faults of one lane never overlap, those of different lanes may
 	first       bool // one of these, which are the worst, is the first to come in its lane
 	often       int  // how many times, before any other of its lane comes again
 	least, most time.Duration
-	mending     time.Duration // until all is as before, as far as the plan can know
+	recovering  time.Duration // until all is as before, as far as the plan can know
 	aftermath   time.Duration // how much later it may still be the cause of a stall
 	effect      string        // what such a stall is called
 }
@@ -33,7 +33,7 @@ const (
 	sessionTimeout = 6 * time.Second
 	paused         = sessionTimeout + 2*time.Second
 
-	rejoining   = 3 * time.Second  // until a group has settled again
+	rejoining   = 3 * time.Second  // until a group has quiesced again
 	starting    = 10 * time.Second // until a broker serves again
 	hanging     = 20 * time.Second // until brokers notice that a transaction has timed out (10 s), for which they look every 10 s
 	breakerOpen = 4 * time.Second  // cms.breaker.max-open-time, and the slow start behind it
@@ -101,7 +101,7 @@ var calms = [lanes][2]time.Duration{
 type step struct {
 	fault
 	at     time.Duration // since requests began to be published, if all goes as planned
-	calm   time.Duration // since the fault before it in its lane was mended, in any case
+	calm   time.Duration // since the fault before it in its lane was over, in any case
 	lasts  time.Duration
 	worker int // whom it hits, where it is one of ofWorkers
 	broker int // likewise, ofKafka
@@ -129,17 +129,17 @@ func plan(seed uint64, names []string, workers, brokers int, duration time.Durat
 		between := func(least, most time.Duration) time.Duration {
 			return (least + time.Duration(random.Int64N(int64(most-least+1)))).Round(100 * time.Millisecond)
 		}
-		var ours, bag []fault
+		var ofLane, bag []fault
 		for _, f := range faults {
 			if f.lane == lane && slices.Contains(names, f.name) {
-				ours = append(ours, slices.Repeat([]fault{f}, f.often)...)
+				ofLane = append(ofLane, slices.Repeat([]fault{f}, f.often)...)
 			}
 		}
-		for at := warmUp; len(ours) > 0; {
+		for at := warmUp; len(ofLane) > 0; {
 			calm := between(calms[lane][0], calms[lane][1])
 			at += calm
 			if len(bag) == 0 {
-				bag = slices.Clone(ours)
+				bag = slices.Clone(ofLane)
 				random.Shuffle(len(bag), func(i, j int) { bag[i], bag[j] = bag[j], bag[i] })
 				if worst := slices.IndexFunc(bag, func(f fault) bool { return f.first }); worst > 0 {
 					bag[0], bag[worst] = bag[worst], bag[0]
@@ -149,7 +149,7 @@ func plan(seed uint64, names []string, workers, brokers int, duration time.Durat
 				fault: bag[0], at: at, calm: calm, lasts: between(bag[0].least, bag[0].most),
 				worker: random.IntN(workers), broker: random.IntN(brokers), degree: 1 + random.IntN(100),
 			}
-			if at += next.lasts + next.mending; at > duration {
+			if at += next.lasts + next.recovering; at > duration {
 				break
 			}
 			bag = bag[1:]

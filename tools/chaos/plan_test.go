@@ -20,7 +20,7 @@ func TestPlan(t *testing.T) {
 		duration := rapid.SampledFrom([]time.Duration{time.Second, 50 * time.Second, 10 * time.Minute}).Draw(t, "duration")
 		schedule := plan(seed, chosen, workers, brokers, duration)
 		if !reflect.DeepEqual(schedule, plan(seed, chosen, workers, brokers, duration)) {
-			t.Fatal("drawn anew, it is another")
+			t.Fatal("drawn again, it is another")
 		}
 		for lane, steps := range schedule {
 			end, count := warmUp, map[string]int{}
@@ -28,11 +28,11 @@ func TestPlan(t *testing.T) {
 				if s.lane != lane || s.lasts < s.least || s.lasts > s.most || !slices.Contains(chosen, s.name) {
 					t.Fatalf("%v in lane %d, of %v", s, lane, chosen)
 				}
-				if s.at != end+s.calm || s.calm < calms[lane][0] || s.calm > calms[lane][1] || s.at+s.lasts+s.mending > duration ||
+				if s.at != end+s.calm || s.calm < calms[lane][0] || s.calm > calms[lane][1] || s.at+s.lasts+s.recovering > duration ||
 					s.worker < 0 || s.worker >= workers || s.broker < 0 || s.broker >= brokers || s.degree < 1 || s.degree > 100 {
 					t.Fatalf("%v after %v of %v, %d workers, %d brokers", s, end, duration, workers, brokers)
 				}
-				end = s.at + s.lasts + s.mending
+				end = s.at + s.lasts + s.recovering
 				count[s.name]++
 				for _, f := range faults {
 					if f.lane == lane && slices.Contains(chosen, f.name) && (count[s.name]-1)/s.often > count[f.name]/f.often {

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// process is a child of ours. It ends with us, however we end.
+// process is a child of this process. It ends with its parent, however that ends.
 type process struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it has ended

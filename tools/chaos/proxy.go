@@ -104,7 +104,7 @@ func (p *proxy) forget(c *net.TCPConn) {
 	_ = c.Close() // the other side may have
 }
 
-// cut resets all connections and refuses new ones until mend.
+// cut resets all connections and refuses new ones until restore.
 func (p *proxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,14 +119,14 @@ func (p *proxy) reset() {
 	}
 }
 
-// slow delays every piece, in both directions, until mend.
+// slow delays every piece, in both directions, until restore.
 func (p *proxy) slow(delay time.Duration) {
 	p.mu.Lock()
 	p.delay = delay
 	p.mu.Unlock()
 }
 
-func (p *proxy) mend() {
+func (p *proxy) restore() {
 	p.mu.Lock()
 	p.refuse, p.delay = false, 0
 	p.mu.Unlock()

@@ -87,9 +87,9 @@ func TestProxyCuts(t *testing.T) {
 	if err := call(dial(t, p)); err == nil {
 		t.Error("a new connection is taken")
 	}
-	p.mend()
+	p.restore()
 	if err := call(dial(t, p)); err != nil {
-		t.Error("mended: ", err)
+		t.Error("over: ", err)
 	}
 }
 

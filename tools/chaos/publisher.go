@@ -45,7 +45,7 @@ func (p *publisher) connect(addrs []string) (err error) {
 
 // publish sends n requests, evenly over a time, whatever becomes of them, and goes on at that rate until enough is closed. It
 // returns once all are acknowledged. What was due while the gate was closed follows at once when it opens.
-func (w *witness) publish(ctx context.Context, n, contracts int, over time.Duration, enough <-chan struct{}) error {
+func (w *collector) publish(ctx context.Context, n, contracts int, over time.Duration, enough <-chan struct{}) error {
 	began := time.Now()
 	w.contracts = contracts
 	for seq := 0; ; seq++ {
@@ -88,7 +88,7 @@ func (p *publisher) send(ctx context.Context, seq int, r *kgo.Record) {
 
 // between runs what makes Kafka lose requests, or changes where they go, while none is on its way. Whatever it returned, they
 // are sent with a new client afterwards: the old one's sequence numbers may be unknown to the log, and its partitions too few.
-func (w *witness) between(ctx context.Context, happen func() error) error {
+func (w *collector) between(ctx context.Context, happen func() error) error {
 	w.gate.Lock()
 	defer w.gate.Unlock()
 	if err := w.publisher.client.Flush(ctx); err != nil {
@@ -100,7 +100,7 @@ func (w *witness) between(ctx context.Context, happen func() error) error {
 }
 
 // missing returns the acknowledged requests that are not among those in the log.
-func (w *witness) missing(there []request) (gone []request, err error) {
+func (w *collector) missing(there []request) (gone []request, err error) {
 	held := make(map[int]bool, len(there))
 	for _, q := range there {
 		held[q.seq] = true

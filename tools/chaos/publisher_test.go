@@ -10,15 +10,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// newTopics has a witness create its topics of two partitions.
-func newTopics(t *testing.T) *witness {
+// newTopics has a collector create its topics of two partitions.
+func newTopics(t *testing.T) *collector {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	w, err := newWitness(cluster.ListenAddrs()[0], "x", 2)
+	w, err := newCollector(cluster.ListenAddrs()[0], "x", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func newTopics(t *testing.T) *witness {
 }
 
 // acknowledged waits for so many requests.
-func (w *witness) acknowledged(t *testing.T, n int) {
+func (w *collector) acknowledged(t *testing.T, n int) {
 	t.Helper()
 	for {
 		w.mu.Lock()
@@ -67,11 +67,11 @@ func TestPublisherKnowsWhatIsGone(t *testing.T) {
 	if err := <-published; err != nil {
 		t.Fatal(err)
 	}
-	h, err := w.testify(t.Context(), false)
+	h, err := w.collect(t.Context(), false)
 	if err != nil || len(h.incidents) > 0 {
 		t.Fatal(err, h.incidents)
 	}
-	b := books{history: h, bySeq: map[int]*request{}}
+	b := ledger{history: h, bySeq: map[int]*request{}}
 	if wrong := b.enterRequests(); len(wrong) > 0 {
 		t.Errorf("%v", wrong)
 	}
@@ -87,7 +87,7 @@ func TestPublisherKnowsWhatIsGone(t *testing.T) {
 }
 
 // acked returns the numbers of acknowledged requests.
-func (w *witness) acked() (seqs []int) {
+func (w *collector) acked() (seqs []int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for seq := range w.acks {
@@ -118,10 +118,10 @@ func TestOutcomesOutliveTheirTopic(t *testing.T) {
 	}
 	write(`{"requestId":"4"}`)
 	s, err := w.sample(t.Context())
-	if err != nil || s.ends[place{false, 1}] != 4 {
+	if err != nil || s.ends[target{false, 1}] != 4 {
 		t.Errorf("%v %v", s.ends, err)
 	}
-	h, err := w.testify(t.Context(), false)
+	h, err := w.collect(t.Context(), false)
 	if err != nil || len(h.incidents) != 1 {
 		t.Errorf("%v %v", h.incidents, err)
 	}

@@ -16,7 +16,7 @@ const tableHead = "| Kafka | brokers | mode | protocol | seed | requests | worke
 	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
 
 // report prints the row of the table in docs/RELIABILITY.md, which it also appends to the file of that name, and what was found.
-func (s *stage) report(out io.Writer, h history, v verdict) error {
+func (s *session) report(out io.Writer, h history, v verdict) error {
 	row := s.row(h, v)
 	_, _ = fmt.Fprintf(out, "\n%s%s\n", tableHead, row)
 	_, _ = fmt.Fprintf(out, "%d dead letters were due, %d tenures of partitions were broken, %d commits and %d sampled offsets were checked\n",
@@ -37,19 +37,19 @@ func (s *stage) report(out io.Writer, h history, v verdict) error {
 	return appendRow(s.table, row)
 }
 
-func (s *stage) row(h history, v verdict) string {
-	kills, brokerKills, others := tally(h.deeds)
+func (s *session) row(h history, v verdict) string {
+	kills, brokerKills, others := tally(h.injected)
 	longest := "none"
 	if v.longest.length() > 0 {
 		longest = fmt.Sprintf("%v: %s", v.longest.length(), v.longest.cause)
 	}
 	brokers := fmt.Sprint(len(s.cluster.nodes))
 	if len(s.cluster.nodes) == 0 {
-		brokers = "not ours"
+		brokers = "given"
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %d | %d | %d | %d | %s | %d | %d (%d) | %d | %d of %d | %d (%d) | %s |\n",
 		s.cluster.version(), brokers, s.mode, s.protocol, s.seed, v.requests+v.gone, kills, brokerKills, others, v.lost, v.repeated, v.bound,
-		v.disorder, v.buried, v.deadLetters, v.ahead, v.checked+v.sampled, longest)
+		v.disorder, v.whileOpen, v.deadLetters, v.ahead, v.checked+v.sampled, longest)
 }
 
 // appendRow adds a row to a file; a new one gets the head of the table first.
@@ -82,9 +82,9 @@ func (h history) due() (n int) {
 }
 
 // tally counts the faults that were made, by name.
-func tally(deeds []deed) (kills, brokerKills int, others string) {
+func tally(injected []injection) (kills, brokerKills int, others string) {
 	count := map[string]int{}
-	for _, d := range deeds {
+	for _, d := range injected {
 		count[d.name]++
 	}
 	var rest []string

@@ -27,7 +27,7 @@ func (s stall) String() string {
 
 // findStalls finds the longest stall, and all long ones. Those of several partitions that overlap are one, as long as the
 // longest of them.
-func (b *books) findStalls(v *verdict) {
+func (b *ledger) findStalls(v *verdict) {
 	var all []stall
 	for partition := range b.partitions() {
 		for _, p := range b.standstills(partition) {
@@ -57,13 +57,13 @@ func (b *books) findStalls(v *verdict) {
 			reach = s.to
 		}
 	}
-	v.longest.cause = causes(b.deeds, v.longest.period)
+	v.longest.cause = causes(b.injected, v.longest.period)
 	for i := range v.stalls {
-		v.stalls[i].cause = causes(b.deeds, v.stalls[i].period)
+		v.stalls[i].cause = causes(b.injected, v.stalls[i].period)
 	}
 }
 
-func (b *books) partitions() map[int32]bool {
+func (b *ledger) partitions() map[int32]bool {
 	partitions := map[int32]bool{}
 	for _, q := range b.all {
 		partitions[q.partition] = true
@@ -72,7 +72,7 @@ func (b *books) partitions() map[int32]bool {
 }
 
 // standstills returns all times between two events of a partition at which requests waited.
-func (b *books) standstills(partition int32) (periods []period) {
+func (b *ledger) standstills(partition int32) (periods []period) {
 	type event struct {
 		at    int64
 		delta int // +1: a request, -1: its first outcome
@@ -113,13 +113,13 @@ func (b *books) standstills(partition int32) (periods []period) {
 
 // causes names the faults that a stall overlaps with, or comes soon after, the one with the longest overlap first; at most
 // three of them, and none that overlaps with less than a fifth of it.
-func causes(deeds []deed, p period) string {
+func causes(injected []injection, p period) string {
 	type suspect struct {
 		effect  string
 		overlap time.Duration
 	}
 	var suspects []suspect
-	for _, d := range deeds {
+	for _, d := range injected {
 		from, to := d.from, d.to.Add(d.aftermath)
 		if p.from.After(from) {
 			from = p.from

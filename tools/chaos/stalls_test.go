@@ -35,7 +35,7 @@ func TestLongestStall(t *testing.T) {
 		"everything at once is no stall":   {answers(first, 1000, second, 1500, other, 1000), 0},
 		"progress ends a stall, others go": {answers(first, 3000, second, 5000, other, 1000), 2 * time.Second},
 	} {
-		v := judge(history{published: 3, requests: []request{first, second, other}, outcomes: test.outcomes, ended: 10_000}, promised)
+		v := evaluate(history{published: 3, requests: []request{first, second, other}, outcomes: test.outcomes, ended: 10_000}, promised)
 		if got := v.longest.length(); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
@@ -47,11 +47,11 @@ func TestStallsHaveCauses(t *testing.T) {
 	const s = 1000
 	requests := []request{requestAt(0, 0, 0, 0), requestAt(0, 1, 1, 60*s), requestAt(1, 0, 2, 2*s), requestAt(2, 0, 3, 100*s)}
 	outcomes := answers(requests[0], 10*s, requests[1], 61*s, requests[2], 20*s, requests[3], 106*s)
-	made := func(name string, from, to int64) deed {
+	made := func(name string, from, to int64) injection {
 		i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
-		return deed{faults[i], period{instant(from), instant(to)}}
+		return injection{faults[i], period{instant(from), instant(to)}}
 	}
-	b := books{history: history{requests: requests, ended: 200 * s, deeds: []deed{
+	b := ledger{history: history{requests: requests, ended: 200 * s, injected: []injection{
 		made("broker", 3*s, 19*s), made("cut", 1*s, 2*s), made("slow", 50*s, 55*s),
 	}}, bySeq: map[int]*request{}, outcomes: map[int][]*outcome{}}
 	b.enterRequests()
@@ -68,27 +68,27 @@ func TestStallsHaveCauses(t *testing.T) {
 }
 
 func TestCauses(t *testing.T) {
-	during := func(effect string, from, to int64, aftermath time.Duration) deed {
-		return deed{fault{effect: effect, aftermath: aftermath}, period{instant(from), instant(to)}}
+	during := func(effect string, from, to int64, aftermath time.Duration) injection {
+		return injection{fault{effect: effect, aftermath: aftermath}, period{instant(from), instant(to)}}
 	}
 	for name, test := range map[string]struct {
-		deeds []deed
-		want  string
+		injected []injection
+		want     string
 	}{
 		"none":              {nil, "no fault"},
-		"over before":       {[]deed{during("a", 0, 900, 0)}, "no fault"},
-		"begun after":       {[]deed{during("a", 2000, 2500, time.Second)}, "no fault"},
-		"its aftermath":     {[]deed{during("a", 0, 900, time.Second)}, "a"},
-		"hardly any of it":  {[]deed{during("a", 0, 1199, 0)}, "no fault"},
-		"a fifth of it":     {[]deed{during("a", 0, 1200, 0)}, "a"},
-		"the longest first": {[]deed{during("a", 0, 1400, 0), during("b", 0, 1900, 0)}, "b, a"},
-		"each once, and three": {[]deed{during("a", 0, 3000, 0), during("a", 0, 3000, 0), during("b", 0, 1900, 0),
+		"over before":       {[]injection{during("a", 0, 900, 0)}, "no fault"},
+		"begun after":       {[]injection{during("a", 2000, 2500, time.Second)}, "no fault"},
+		"its aftermath":     {[]injection{during("a", 0, 900, time.Second)}, "a"},
+		"hardly any of it":  {[]injection{during("a", 0, 1199, 0)}, "no fault"},
+		"a fifth of it":     {[]injection{during("a", 0, 1200, 0)}, "a"},
+		"the longest first": {[]injection{during("a", 0, 1400, 0), during("b", 0, 1900, 0)}, "b, a"},
+		"each once, and three": {[]injection{during("a", 0, 3000, 0), during("a", 0, 3000, 0), during("b", 0, 1900, 0),
 			during("c", 0, 1800, 0), during("d", 0, 1700, 0)}, "a, b, c"},
-		"one that lies within it":    {[]deed{during("a", 1200, 1700, 0)}, "a"},
-		"one that it lies within":    {[]deed{during("a", 0, 9000, 0)}, "a"},
-		"begun as it ended, no more": {[]deed{during("a", 1999, 9000, 0)}, "no fault"},
+		"one that lies within it":    {[]injection{during("a", 1200, 1700, 0)}, "a"},
+		"one that it lies within":    {[]injection{during("a", 0, 9000, 0)}, "a"},
+		"begun as it ended, no more": {[]injection{during("a", 1999, 9000, 0)}, "no fault"},
 	} {
-		if got := causes(test.deeds, period{instant(1000), instant(2000)}); got != test.want {
+		if got := causes(test.injected, period{instant(1000), instant(2000)}); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}

@@ -11,13 +11,13 @@ import (
 )
 
 // createTopics creates all three.
-func (w *witness) createTopics(ctx context.Context) error {
+func (w *collector) createTopics(ctx context.Context) error {
 	return w.create(ctx, w.topics.requests, w.topics.results, w.topics.deadletters)
 }
 
 // create creates topics. The brokers stamp requests and results with the time of appending; a dead letter keeps the time at
 // which it was decided on.
-func (w *witness) create(ctx context.Context, names ...string) error {
+func (w *collector) create(ctx context.Context, names ...string) error {
 	setting := func(name, value string) kmsg.CreateTopicsRequestTopicConfig {
 		s := kmsg.NewCreateTopicsRequestTopicConfig()
 		s.Name, s.Value = name, &value
@@ -49,7 +49,7 @@ func (w *witness) create(ctx context.Context, names ...string) error {
 }
 
 // recreate deletes the topic of requests and creates it again after a time.
-func (w *witness) recreate(ctx context.Context, after time.Duration) error {
+func (w *collector) recreate(ctx context.Context, after time.Duration) error {
 	if err := w.remove(ctx, w.topics.requests); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (w *witness) recreate(ctx context.Context, after time.Duration) error {
 }
 
 // remove deletes a topic.
-func (w *witness) remove(ctx context.Context, name string) error {
+func (w *collector) remove(ctx context.Context, name string) error {
 	t := kmsg.NewDeleteTopicsRequestTopic()
 	t.Topic = &name
 	req := kmsg.NewPtrDeleteTopicsRequest()
@@ -81,7 +81,7 @@ func (w *witness) remove(ctx context.Context, name string) error {
 }
 
 // expand gives the topic of requests that many partitions more.
-func (w *witness) expand(ctx context.Context, more int32) error {
+func (w *collector) expand(ctx context.Context, more int32) error {
 	t := kmsg.NewCreatePartitionsRequestTopic()
 	t.Topic, t.Count = w.topics.requests, w.asked.Load()+more
 	req := kmsg.NewPtrCreatePartitionsRequest()
@@ -101,7 +101,7 @@ func (w *witness) expand(ctx context.Context, more int32) error {
 }
 
 // epoch returns the leader epoch of a partition of requests.
-func (w *witness) epoch(ctx context.Context, partition int32) (int32, error) {
+func (w *collector) epoch(ctx context.Context, partition int32) (int32, error) {
 	t := kmsg.NewMetadataRequestTopic()
 	t.Topic = &w.topics.requests
 	req := kmsg.NewPtrMetadataRequest()
@@ -121,7 +121,7 @@ func (w *witness) epoch(ctx context.Context, partition int32) (int32, error) {
 }
 
 // begun waits until the group has offsets in all partitions, from which on kafka.start says nothing any more.
-func (w *witness) begun(ctx context.Context) error {
+func (w *collector) begun(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {

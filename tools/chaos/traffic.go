@@ -19,14 +19,14 @@ func closed(c <-chan struct{}) bool {
 const sampling = 100 * time.Millisecond
 
 // watch takes samples until ctx ends, and none while the brokers do not answer.
-func (w *witness) watch(ctx context.Context) {
+func (w *collector) watch(ctx context.Context) {
 	for pause(ctx, sampling) {
 		_, _ = w.sample(ctx) // the next one may work
 	}
 }
 
 // drained waits until everything is committed.
-func (w *witness) drained(ctx context.Context, within time.Duration) error {
+func (w *collector) drained(ctx context.Context, within time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	for {
@@ -46,7 +46,7 @@ func (w *witness) drained(ctx context.Context, within time.Duration) error {
 }
 
 // pending counts the requests that are not committed, and the offsets that are and have no request.
-func (w *witness) pending(ctx context.Context, committed map[int32]int64) (open int64, err error) {
+func (w *collector) pending(ctx context.Context, committed map[int32]int64) (open int64, err error) {
 	ends, err := w.ends(ctx, readUncommitted, w.topics.requests)
 	for partition, end := range ends[w.topics.requests] {
 		open += max(end-committed[partition], committed[partition]-end) // a log may end below what is committed

@@ -10,15 +10,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// testify reads everything that is in Kafka, after all workers have ended. The brokers' log of commits is read where it is
-// all ours.
-func (w *witness) testify(ctx context.Context, withCommits bool) (history, error) {
+// collect reads everything that is in Kafka, after all workers have ended. The brokers' log of commits is read where it is
+// all of this run's making.
+func (w *collector) collect(ctx context.Context, withCommits bool) (history, error) {
 	h := history{samples: w.samples, losses: w.losses, published: len(w.acks)}
 	names := []string{w.topics.requests, w.topics.results, w.topics.deadletters}
 	if withCommits {
 		names = append(names, commitLog)
 	}
-	ends, err := w.settled(ctx, names...)
+	ends, err := w.quiesced(ctx, names...)
 	if err != nil {
 		return h, fmt.Errorf("asking for the ends of the topics: %w", err)
 	}
@@ -48,13 +48,13 @@ func (w *witness) testify(ctx context.Context, withCommits bool) (history, error
 	h.outcomes, h.incidents = w.kept, append(h.incidents, w.wrong...)
 	if withCommits {
 		err = each(commitLog, func(r stored) error {
-			if c, ours := w.readCommit(r); ours {
+			if c, ok := w.readCommit(r); ok {
 				h.commits = append(h.commits, c)
 			}
 			return nil
 		})
 		if err == nil && len(h.commits) == 0 {
-			err = fmt.Errorf("%s holds no commit of ours that can be read, so it cannot be judged by", commitLog)
+			err = fmt.Errorf("%s holds no commit of the group that can be read, so it cannot be checked by", commitLog)
 		}
 	}
 	h.ended = time.Now().UnixMilli()
@@ -62,7 +62,7 @@ func (w *witness) testify(ctx context.Context, withCommits bool) (history, error
 }
 
 // each hands on what a read-committed reader gets of a topic. What take finds wrong with a record it returns.
-func (w *witness) each(ctx context.Context, topic string, ends map[int32]int64, take func(stored) error) (wrong []string, err error) {
+func (w *collector) each(ctx context.Context, topic string, ends map[int32]int64, take func(stored) error) (wrong []string, err error) {
 	log, err := w.read(ctx, topic, ends)
 	if err != nil {
 		return nil, err
@@ -81,9 +81,9 @@ func (w *witness) each(ctx context.Context, topic string, ends map[int32]int64, 
 	return wrong, nil
 }
 
-// readCommit reads a record of the log of commits (Kafka's OffsetCommitKey and OffsetCommitValue). Other groups' are not ours,
+// readCommit reads a record of the log of commits (Kafka's OffsetCommitKey and OffsetCommitValue). Other groups' do not count,
 // and neither are records of another kind.
-func (w *witness) readCommit(r stored) (commit, bool) {
+func (w *collector) readCommit(r stored) (commit, bool) {
 	var key kmsg.OffsetCommitKey
 	var value kmsg.OffsetCommitValue
 	const kinds = 2 // 0 and 1 are versions of the key of a commit, 2 is the key of a group

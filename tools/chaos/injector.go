@@ -11,32 +11,32 @@ import (
 	"time"
 )
 
-// trouble makes faults happen.
-type trouble struct {
+// injector makes faults happen.
+type injector struct {
 	fleet     *fleet
 	workers   int
 	contracts int
 	cluster   *cluster
 	sim       *simulator
-	witness   *witness
+	collector *collector
 	say       func(format string, args ...any)
 
-	mu    sync.Mutex
-	deeds []deed
+	mu       sync.Mutex
+	injected []injection
 }
 
 // errLeftOut is of a fault that was not made, as its time was not.
 var errLeftOut = errors.New("left out")
 
-// deed is a fault that was made.
-type deed struct {
+// injection is a fault that was made.
+type injection struct {
 	fault
-	period // until it was mended
+	period // until it was undone
 }
 
-// follow goes through a schedule to its end, unless ctx ends. A fault that has begun is mended in any case. Where a fault takes
+// follow goes through a schedule to its end, unless ctx ends. A fault that has begun is undone in any case. Where a fault takes
 // longer than planned, those behind it in its lane come later.
-func (t *trouble) follow(ctx context.Context, schedule [lanes][]step) error {
+func (t *injector) follow(ctx context.Context, schedule [lanes][]step) error {
 	began := time.Now()
 	failed := make(chan error, lanes)
 	var following sync.WaitGroup
@@ -58,7 +58,7 @@ func (t *trouble) follow(ctx context.Context, schedule [lanes][]step) error {
 					return
 				}
 				t.mu.Lock()
-				t.deeds = append(t.deeds, deed{s.fault, period{from, time.Now()}})
+				t.injected = append(t.injected, injection{s.fault, period{from, time.Now()}})
 				t.mu.Unlock()
 			}
 		})
@@ -72,7 +72,7 @@ func (t *trouble) follow(ctx context.Context, schedule [lanes][]step) error {
 	}
 }
 
-func (t *trouble) make(ctx context.Context, s step) error {
+func (t *injector) make(ctx context.Context, s step) error {
 	switch s.lane {
 	case ofWorkers:
 		return t.ofWorkers(ctx, s)
@@ -83,7 +83,7 @@ func (t *trouble) make(ctx context.Context, s step) error {
 	}
 }
 
-func (t *trouble) ofWorkers(ctx context.Context, s step) error {
+func (t *injector) ofWorkers(ctx context.Context, s step) error {
 	switch s.name {
 	case "kill":
 		t.fleet.kill(s.worker)
@@ -103,7 +103,7 @@ func (t *trouble) ofWorkers(ctx context.Context, s step) error {
 			}
 		}
 	case "join":
-		if err := t.fleet.start(t.workers); err != nil { // in the place behind the last one
+		if err := t.fleet.start(t.workers); err != nil { // in the slot behind the last one
 			return err
 		}
 		pause(ctx, s.lasts)
@@ -112,18 +112,18 @@ func (t *trouble) ofWorkers(ctx context.Context, s step) error {
 	return nil
 }
 
-func (t *trouble) restart(ctx context.Context, worker int, after time.Duration) error {
+func (t *injector) restart(ctx context.Context, worker int, after time.Duration) error {
 	t.fleet.stop(worker)
 	pause(ctx, after)
 	return t.fleet.start(worker)
 }
 
-func (t *trouble) ofKafka(ctx context.Context, s step) error {
-	mending := context.WithoutCancel(ctx)
+func (t *injector) ofKafka(ctx context.Context, s step) error {
+	recovering := context.WithoutCancel(ctx)
 	n := t.cluster.nodes[s.broker]
 	switch s.name {
 	case "broker":
-		if _, err := t.cluster.kill(mending, n); err != nil {
+		if _, err := t.cluster.kill(recovering, n); err != nil {
 			return err
 		}
 		pause(ctx, s.lasts)
@@ -133,11 +133,11 @@ func (t *trouble) ofKafka(ctx context.Context, s step) error {
 	case "cut":
 		n.proxy.cut()
 		pause(ctx, s.lasts)
-		n.proxy.mend()
+		n.proxy.restore()
 	case "slow":
 		n.proxy.slow(time.Duration(s.degree) * 5 * time.Millisecond)
 		pause(ctx, s.lasts)
-		n.proxy.mend()
+		n.proxy.restore()
 	case recreate:
 		return t.recreate(ctx, s)
 	case expand:
@@ -152,59 +152,59 @@ func (t *trouble) ofKafka(ctx context.Context, s step) error {
 
 // fillDisk does what happens to a broker and what its operator does: Kafka gives up its only disk once it cannot write to it,
 // and ends; a broker that had nothing to write meanwhile may still run, and cannot be trusted to be whole.
-func (t *trouble) fillDisk(ctx context.Context, s step, n *node) error {
-	mending := context.WithoutCancel(ctx)
-	if err := t.cluster.fill(mending, n); err != nil {
+func (t *injector) fillDisk(ctx context.Context, s step, n *node) error {
+	recovering := context.WithoutCancel(ctx)
+	if err := t.cluster.fill(recovering, n); err != nil {
 		return err
 	}
 	pause(ctx, s.lasts)
-	ran, err := t.cluster.kill(mending, n)
+	ran, err := t.cluster.kill(recovering, n)
 	if err != nil {
 		return err
 	}
 	t.say("with its disk full, broker %d had ended by itself: %v", n.id, !ran)
-	if err := t.cluster.free(mending, n); err != nil {
+	if err := t.cluster.free(recovering, n); err != nil {
 		return err
 	}
 	return t.revive(ctx, n)
 }
 
-func (t *trouble) revive(ctx context.Context, n *node) error {
+func (t *injector) revive(ctx context.Context, n *node) error {
 	if err := t.cluster.start(context.WithoutCancel(ctx), n); err != nil {
 		return err
 	}
-	t.witness.serves(ctx)
+	t.collector.serves(ctx)
 	t.say("broker %d serves again", n.id)
 	return nil
 }
 
-func (t *trouble) ofCMS(ctx context.Context, s step) error {
-	mending := context.WithoutCancel(ctx)
+func (t *injector) ofCMS(ctx context.Context, s step) error {
+	recovering := context.WithoutCancel(ctx)
 	var err error
 	switch s.name {
 	case "outage":
-		err = t.outage(ctx, mending, s)
+		err = t.outage(ctx, recovering, s)
 	case "latency":
 		slow := time.Second + time.Duration(s.degree)*10*time.Millisecond
-		err = t.sim.ask(mending, http.MethodPost, "/latency", fmt.Sprintf(`{"latency":"%v","jitter":"500ms"}`, slow))
+		err = t.sim.ask(recovering, http.MethodPost, "/latency", fmt.Sprintf(`{"latency":"%v","jitter":"500ms"}`, slow))
 	case "throttle":
-		err = t.sim.ask(mending, http.MethodPost, "/faults",
+		err = t.sim.ask(recovering, http.MethodPost, "/faults",
 			fmt.Sprintf(`{"effect":"status","status":429,"retryAfter":1,"match":{"percent":%d}}`, s.degree))
 	case refuse:
-		err = t.refuse(mending, s)
+		err = t.refuse(recovering, s)
 	}
 	if err != nil {
 		return err
 	}
 	pause(ctx, s.lasts)
-	if err := t.sim.ask(mending, http.MethodDelete, "/faults", ""); err != nil {
+	if err := t.sim.ask(recovering, http.MethodDelete, "/faults", ""); err != nil {
 		return err
 	}
-	return t.sim.ask(mending, http.MethodPost, "/latency", usualLatency)
+	return t.sim.ask(recovering, http.MethodPost, "/latency", usualLatency)
 }
 
 // refuse has a gateway refuse some contracts, in words that the CMS does not use.
-func (t *trouble) refuse(mending context.Context, s step) error {
+func (t *injector) refuse(recovering context.Context, s step) error {
 	body, err := json.Marshal(map[string]any{
 		"effect": "status", "status": []int{http.StatusForbidden, http.StatusNotFound}[s.degree%2], "body": "<html>no</html>",
 		"match": map[string]any{"contracts": refusedContracts(t.contracts)},
@@ -212,13 +212,13 @@ func (t *trouble) refuse(mending context.Context, s step) error {
 	if err != nil {
 		return err
 	}
-	return t.sim.ask(mending, http.MethodPost, "/faults", string(body))
+	return t.sim.ask(recovering, http.MethodPost, "/faults", string(body))
 }
 
 // outage makes every call fail, after a second in which calls were begun that will still be answered, in the midst of it:
 // among them 404s, whose dead letters then have to wait for the breaker.
-func (t *trouble) outage(ctx, mending context.Context, s step) error {
-	if err := t.sim.ask(mending, http.MethodPost, "/latency", `{"latency":"3s"}`); err != nil {
+func (t *injector) outage(ctx, recovering context.Context, s step) error {
+	if err := t.sim.ask(recovering, http.MethodPost, "/latency", `{"latency":"3s"}`); err != nil {
 		return err
 	}
 	pause(ctx, time.Second)
@@ -226,8 +226,8 @@ func (t *trouble) outage(ctx, mending context.Context, s step) error {
 	if s.degree > 50 {
 		effect = `"reset"`
 	}
-	if err := t.sim.ask(mending, http.MethodPost, "/faults", `{"effect":`+effect+`}`); err != nil {
+	if err := t.sim.ask(recovering, http.MethodPost, "/faults", `{"effect":`+effect+`}`); err != nil {
 		return err
 	}
-	return t.sim.ask(mending, http.MethodPost, "/latency", usualLatency)
+	return t.sim.ask(recovering, http.MethodPost, "/latency", usualLatency)
 }

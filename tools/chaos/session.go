@@ -15,14 +15,14 @@ import (
 // readTimeout is for reading everything in the end.
 const readTimeout = 2 * time.Minute
 
-// stage is what a run has on.
-type stage struct {
+// session is what a run has on.
+type session struct {
 	options
-	cluster *cluster
-	witness *witness
-	sim     *simulator
-	fleet   *fleet
-	trouble *trouble
+	cluster   *cluster
+	collector *collector
+	sim       *simulator
+	fleet     *fleet
+	injector  *injector
 }
 
 // perform makes one run and reports it. It returns whether every promise was kept. What it started has ended when it returns.
@@ -39,7 +39,7 @@ func perform(ctx context.Context, o options, stdout, stderr io.Writer) (kept boo
 	if err != nil {
 		return false, err
 	}
-	s := &stage{options: o}
+	s := &session{options: o}
 	defer func() {
 		if kept && !o.keepLogs {
 			s.close("")
@@ -56,8 +56,8 @@ func perform(ctx context.Context, o options, stdout, stderr io.Writer) (kept boo
 	if err != nil {
 		return false, err
 	}
-	v := judge(h, rules{
-		exactlyOnce: o.mode == exactlyOnce, runAhead: max(o.runAhead, minWindow*int(s.witness.asked.Load())),
+	v := evaluate(h, rules{
+		exactlyOnce: o.mode == exactlyOnce, runAhead: max(o.runAhead, minWindow*int(s.collector.asked.Load())),
 		worth: commitInterval + heartbeat, slack: breakerSlack, stale: staleAfter,
 	})
 	return len(v.findings) == 0, s.report(stdout, h, v)
@@ -75,7 +75,7 @@ const (
 )
 
 // set starts everything.
-func (s *stage) set(ctx context.Context, logs string, stderr io.Writer) (err error) {
+func (s *session) set(ctx context.Context, logs string, stderr io.Writer) (err error) {
 	began := time.Now()
 	var saying sync.Mutex
 	say := func(format string, args ...any) {
@@ -90,21 +90,21 @@ func (s *stage) set(ctx context.Context, logs string, stderr io.Writer) (err err
 		return err
 	}
 	say("Kafka is at %s", s.cluster.direct)
-	if s.witness, err = newWitness(s.cluster.direct, strconv.FormatInt(began.UnixMilli(), 36), s.parts); err != nil {
+	if s.collector, err = newCollector(s.cluster.direct, strconv.FormatInt(began.UnixMilli(), 36), s.parts); err != nil {
 		return err
 	}
-	s.witness.replication = replicas
-	if err := s.witness.createTopics(ctx); err != nil {
+	s.collector.replication = replicas
+	if err := s.collector.createTopics(ctx); err != nil {
 		return err
 	}
 	if s.sim, err = startSimulator(s.simulator); err != nil {
 		return err
 	}
 	s.fleet = &fleet{binary: s.binary, dir: logs, static: staticMembers(s.seed, s.workers), named: s.mode == exactlyOnce, args: append([]string{
-		"--kafka.brokers=" + s.cluster.workers, "--kafka.group=" + s.witness.group,
+		"--kafka.brokers=" + s.cluster.workers, "--kafka.group=" + s.collector.group,
 		"--kafka.group-protocol=" + s.protocol, "--kafka.start=" + s.start, "--kafka.session-timeout=" + sessionTimeout.String(),
-		"--topics.requests=" + s.witness.topics.requests, "--topics.results=" + s.witness.topics.results,
-		"--topics.deadletters=" + s.witness.topics.deadletters, "--cms.url=" + s.sim.url, "--delivery=" + s.mode,
+		"--topics.requests=" + s.collector.topics.requests, "--topics.results=" + s.collector.topics.results,
+		"--topics.deadletters=" + s.collector.topics.deadletters, "--cms.url=" + s.sim.url, "--delivery=" + s.mode,
 		"--consumer.run-ahead=" + strconv.Itoa(s.runAhead), "--consumer.commit-interval=" + commitInterval.String(),
 		"--http.listen=off", "--log.format=json", "--log.level=info",
 	}, strings.Fields(s.extra)...)}
@@ -114,71 +114,71 @@ func (s *stage) set(ctx context.Context, logs string, stderr io.Writer) (err err
 		}
 	}
 	if s.start == startLatest { // requests of before the group's first start are not its to answer
-		if err := s.witness.begun(ctx); err != nil {
+		if err := s.collector.begun(ctx); err != nil {
 			return err
 		}
 	}
-	s.trouble = &trouble{fleet: s.fleet, workers: s.workers, contracts: s.contracts, cluster: s.cluster, sim: s.sim, witness: s.witness, say: say}
+	s.injector = &injector{fleet: s.fleet, workers: s.workers, contracts: s.contracts, cluster: s.cluster, sim: s.sim, collector: s.collector, say: say}
 	return nil
 }
 
-// play publishes requests, makes trouble, waits until all is answered, ends the workers, and tells what there is to see.
-func (s *stage) play(ctx context.Context, schedule [lanes][]step) (history, error) {
+// play publishes requests, injects faults, waits until all is answered, ends the workers, and tells what there is to see.
+func (s *session) play(ctx context.Context, schedule [lanes][]step) (history, error) {
 	watching, seen := context.WithCancel(ctx)
 	defer seen()
 	healing, healed := context.WithCancel(ctx)
 	defer healed()
 	var acting, looking, helping sync.WaitGroup
-	var publishErr, troubleErr, healErr error
-	looking.Go(func() { s.witness.watch(watching) })
+	var publishErr, faultErr, healErr error
+	looking.Go(func() { s.collector.watch(watching) })
 	helping.Go(func() { healErr = s.fleet.keepHealed(healing) })
 	quiet := make(chan struct{})
-	acting.Go(func() { publishErr = s.witness.publish(ctx, s.records, s.contracts, s.duration, quiet) })
+	acting.Go(func() { publishErr = s.collector.publish(ctx, s.records, s.contracts, s.duration, quiet) })
 	acting.Go(func() {
 		defer close(quiet)
-		troubleErr = s.trouble.follow(ctx, schedule)
+		faultErr = s.injector.follow(ctx, schedule)
 	})
 	acting.Wait()
 	seen()
 	looking.Wait()
-	s.trouble.say("published %d; waiting for the rest to be answered", len(s.witness.acks))
-	drainErr := s.witness.drained(ctx, s.drain)
+	s.injector.say("published %d; waiting for the rest to be answered", len(s.collector.acks))
+	drainErr := s.collector.drained(ctx, s.drain)
 	healed()
 	helping.Wait()
 	if ctx.Err() != nil {
-		return history{}, fmt.Errorf("stopped before anything could be judged: %w", context.Cause(ctx))
+		return history{}, fmt.Errorf("stopped before anything could be checked: %w", context.Cause(ctx))
 	}
-	if err := errors.Join(publishErr, troubleErr, healErr); err != nil {
+	if err := errors.Join(publishErr, faultErr, healErr); err != nil {
 		return history{}, err
 	}
 	if drainErr != nil {
-		s.trouble.say("not everything is answered: %v", drainErr)
+		s.injector.say("not everything is answered: %v", drainErr)
 	}
-	s.trouble.say("ending the workers")
+	s.injector.say("ending the workers")
 	s.fleet.close()
 	reading, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	if _, err := s.witness.sample(reading); err != nil {
+	if _, err := s.collector.sample(reading); err != nil {
 		return history{}, fmt.Errorf("taking the last sample: %w", err)
 	}
-	h, err := s.witness.testify(reading, len(s.cluster.nodes) > 0)
+	h, err := s.collector.collect(reading, len(s.cluster.nodes) > 0)
 	if err != nil {
 		return h, err
 	}
-	h.deeds = s.trouble.deeds
-	return h, s.fleet.confess(&h)
+	h.injected = s.injector.injected
+	return h, s.fleet.addLogs(&h)
 }
 
 // close ends what was started, and puts the brokers' logs into a folder, unless that is empty.
-func (s *stage) close(logs string) {
+func (s *session) close(logs string) {
 	if s.fleet != nil {
 		s.fleet.close()
 	}
 	if s.sim != nil {
 		s.sim.close()
 	}
-	if s.witness != nil {
-		s.witness.close()
+	if s.collector != nil {
+		s.collector.close()
 	}
 	if s.cluster != nil {
 		s.cluster.close(logs)

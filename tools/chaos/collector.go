@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// witness looks at Kafka with a client library that balanceq does not use, past the proxy.
-type witness struct {
+// collector looks at Kafka with a client library that balanceq does not use, past the proxy.
+type collector struct {
 	client      *kgo.Client
 	addrs       []string
 	group       string
@@ -23,7 +23,7 @@ type witness struct {
 	parts       int          // of each topic; of the topic of requests, to begin with
 	asked       atomic.Int32 // of the topic of requests now
 	replication int
-	highest     map[place]int64
+	highest     map[target]int64
 	samples     []sample
 	*publisher
 	outputs
@@ -41,12 +41,12 @@ const (
 	latest          int64 = -1
 )
 
-// newWitness does not connect yet. Its client takes no end of a connection for a wrong setting: an engine's port is open
+// newCollector does not connect yet. Its client takes no end of a connection for a wrong setting: an engine's port is open
 // even while no broker is behind it.
-func newWitness(addrs string, suffix string, parts int) (*witness, error) {
-	w := &witness{
-		addrs: strings.Split(addrs, ","), group: "chaos-" + suffix, parts: parts, highest: map[place]int64{},
-		outputs:   outputs{before: map[place]int64{}},
+func newCollector(addrs string, suffix string, parts int) (*collector, error) {
+	w := &collector{
+		addrs: strings.Split(addrs, ","), group: "chaos-" + suffix, parts: parts, highest: map[target]int64{},
+		outputs:   outputs{before: map[target]int64{}},
 		publisher: &publisher{acks: map[int]ack{}, lifeOf: map[[16]byte]int{}},
 		topics:    topics{"chaos-" + suffix + "-requests", "chaos-" + suffix + "-results", "chaos-" + suffix + "-deadletters"},
 	}
@@ -59,13 +59,13 @@ func newWitness(addrs string, suffix string, parts int) (*witness, error) {
 	return w, w.connect(w.addrs)
 }
 
-func (w *witness) close() {
+func (w *collector) close() {
 	w.client.Close()
 	w.publisher.client.Close()
 }
 
 // partitions is how many a topic has now.
-func (w *witness) partitions(topic string) int32 {
+func (w *collector) partitions(topic string) int32 {
 	switch topic {
 	case w.topics.requests:
 		return w.asked.Load()
@@ -77,7 +77,7 @@ func (w *witness) partitions(topic string) int32 {
 }
 
 // committedOffsets asks for the group's offsets, once no transaction is about to change them.
-func (w *witness) committedOffsets(ctx context.Context) (map[int32]int64, error) {
+func (w *collector) committedOffsets(ctx context.Context) (map[int32]int64, error) {
 	t := kmsg.NewOffsetFetchRequestGroupTopic()
 	t.Topic = w.topics.requests
 	for partition := range w.partitions(t.Topic) {
@@ -112,7 +112,7 @@ func (w *witness) committedOffsets(ctx context.Context) (map[int32]int64, error)
 
 // ends asks where topics end: up to where records are in the log, whether or not their transaction has ended, or up to
 // the first transaction that has not.
-func (w *witness) ends(ctx context.Context, isolation int8, names ...string) (map[string]map[int32]int64, error) {
+func (w *collector) ends(ctx context.Context, isolation int8, names ...string) (map[string]map[int32]int64, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.IsolationLevel = isolation
 	for _, name := range names {
@@ -143,7 +143,7 @@ func (w *witness) ends(ctx context.Context, isolation int8, names ...string) (ma
 }
 
 // serves waits until every replica of every topic is in sync, and the leaders answer. Until then, another broker must not fail.
-func (w *witness) serves(ctx context.Context) {
+func (w *collector) serves(ctx context.Context) {
 	for {
 		asking, cancel := context.WithTimeout(ctx, 3*time.Second)
 		err := w.whole(asking)
@@ -158,7 +158,7 @@ func (w *witness) serves(ctx context.Context) {
 }
 
 // whole is an error for as long as some replica is not in sync.
-func (w *witness) whole(ctx context.Context) error {
+func (w *collector) whole(ctx context.Context) error {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = nil // all
 	resp, err := req.RequestWith(ctx, w.client)
@@ -178,7 +178,7 @@ func (w *witness) whole(ctx context.Context) error {
 
 // sample takes one sample. The order is what makes it worth anything: first the offsets, then the ends. What has once been
 // below an end is written, so ends never go back, not even while a broker that was killed finds out where its log ends.
-func (w *witness) sample(ctx context.Context) (sample, error) {
+func (w *collector) sample(ctx context.Context) (sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	begun := time.Now().UnixMilli()
@@ -192,7 +192,7 @@ func (w *witness) sample(ctx context.Context) (sample, error) {
 	}
 	for _, topic := range []string{w.topics.results, w.topics.deadletters} {
 		for partition, end := range ends[topic] {
-			at := place{topic == w.topics.deadletters, partition}
+			at := target{topic == w.topics.deadletters, partition}
 			w.highest[at] = max(w.highest[at], w.length(at, end))
 		}
 	}
@@ -203,7 +203,7 @@ func (w *witness) sample(ctx context.Context) (sample, error) {
 
 // read returns everything that is in the log of a topic, by partition and in the order of offsets: records of transactions
 // that were aborted, and control records, too.
-func (w *witness) read(ctx context.Context, topic string, ends map[int32]int64) (map[int32][]*kgo.Record, error) {
+func (w *collector) read(ctx context.Context, topic string, ends map[int32]int64) (map[int32][]*kgo.Record, error) {
 	from := map[int32]kgo.Offset{}
 	for partition, end := range ends {
 		if end > 0 {
