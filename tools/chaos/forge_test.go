@@ -19,7 +19,7 @@ type forger struct {
 	now      int64
 	ends     map[target]int64
 	promised map[int32]int64 // committed offsets
-	byTarget  map[target][]outcome
+	byTarget map[target][]outcome
 	base     map[int32]int64 // where the requests begin
 	outdated map[int32]int64 // what is committed until the first commit of this log
 }
