@@ -264,6 +264,20 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
+// The README is the index: it links to every page, decision records excepted, which have an index of their own.
+func TestDocsIndex(t *testing.T) {
+	all := pages(t)
+	for page := range all {
+		index, dir := readme, ""
+		if strings.HasPrefix(page, "docs/adr/") && page != "docs/adr/README.md" {
+			index, dir = "docs/adr/README.md", "docs/adr/"
+		}
+		if page != index && !strings.Contains(all[index], "]("+strings.TrimPrefix(page, dir)) {
+			t.Errorf("%s does not link to %s", index, page)
+		}
+	}
+}
+
 // codeless is a text without its blocks of code.
 func codeless(text string) string { return blockPattern.ReplaceAllString(text, "") }
 
