@@ -109,8 +109,9 @@ func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o Offsets
 		if refused > minNote {
 			c.noteLimit = minNote // the topic's id may still fit
 		}
-		c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("needed", refused).
-			Msg("the brokers' offset.metadata.max.bytes is too small to name answered requests behind one that waits; a crash repeats them until it is raised and this service restarted")
+		c.log.Warn().Str("event", "commit_metadata_refused").Err(err).Str("group", c.cfg.Group).Int("needed", refused).
+			Msg("the brokers' offset.metadata.max.bytes is too small to name answered requests behind one that waits; " +
+				"a crash repeats them until it is raised and this service restarted")
 	}
 	switch {
 	case errors.Is(err, kafkawire.ErrRival):
@@ -119,7 +120,7 @@ func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o Offsets
 		// Not fatal: the offsets go out again with the next commit, and if the group has forgotten us it says so to the
 		// membership as well. Logged at every doubling.
 		if c.refused++; c.refused&(c.refused-1) == 0 {
-			c.log.Warn().Err(err).Str("group", c.cfg.Group).Int("tries", c.refused).Int("committed", len(committed)).
+			c.log.Warn().Str("event", "commit_failing").Err(err).Str("group", c.cfg.Group).Int("tries", c.refused).Int("committed", len(committed)).
 				Msg("committing offsets failed; trying again")
 		}
 	case c.refused > 0:

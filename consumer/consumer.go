@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -152,13 +153,13 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// trouble returns what to log a repeated failure with: at debug level when it passes by itself, else as an error, but only
-// at every doubling of tries. Something that only people can mend must not fill the disk until they come.
-func (c *Consumer) trouble(err error, tries int) *zerolog.Event {
-	if kafkawire.Transient(err) || tries&(tries-1) != 0 {
-		return c.log.Debug()
+// levelOf returns at which level to log a repeated failure: debug when it passes by itself, else error, but only at every
+// doubling of tries. Something that only people can fix must not fill the disk until they come.
+func levelOf(err error, tries int) zerolog.Level {
+	if kafkawire.Transient(err) || !wait.Report(tries) {
+		return zerolog.DebugLevel
 	}
-	return c.log.Error()
+	return zerolog.ErrorLevel
 }
 
 // quietDrain is how long a drain waits without any progress while the gate names a cause: what is on the wire ends by then,
@@ -206,7 +207,7 @@ func (c *Consumer) Release(ids []int32) {
 	c.room.divide(len(c.partitions))
 	c.mu.Unlock()
 	c.wakePartitions() // for what was given back, and since each has a larger share
-	c.log.Info().Ints32("partitions", ids).Dur("took", time.Since(began)).Int("unfinished", left).Msg("gave partitions back")
+	c.log.Info().Ints32("partitions", ids).Int64("took_ms", time.Since(began).Milliseconds()).Int("unfinished", left).Msg("gave partitions back")
 }
 
 // lossOf returns a channel that is closed when partitions that are released together are lost. They came by one membership,

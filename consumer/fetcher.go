@@ -229,7 +229,8 @@ func (f *fetcher) accept(
 
 // recover waits a little and looks for leaders afresh.
 func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries int) {
-	f.consumer.trouble(err, tries).Err(err).Str("topic", f.consumer.cfg.Topic).Int32("broker", leader).Msg("fetching failed; trying again")
+	f.consumer.log.WithLevel(levelOf(err, tries)).Str("event", "fetch_failing").Err(err).Str("topic", f.consumer.cfg.Topic).
+		Int32("broker", leader).Msg("fetching failed; trying again")
 	f.wire.Reset()
 	if !wait.Sleep(ctx, fetchBackoff+rand.N(fetchBackoff)) {
 		return
@@ -255,7 +256,7 @@ func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.
 	switch {
 	case asked.Offset < bounds[0]:
 		if p.jump(asked.Offset, bounds[0]) {
-			c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).
+			c.log.Error().Str("event", "offset_jump").Str("topic", c.cfg.Topic).Int32("partition", p.id).
 				Int64("offset", asked.Offset).Int64("continuing_at", bounds[0]).
 				Msg("the log does not hold the next offset to read any more (deleted by retention, or by an operator): " +
 					"requests were lost before they were read")

@@ -46,7 +46,7 @@ func (p *partition) tellHeldUp(now time.Time) {
 	told.tell = now.Add(now.Sub(h.Since))
 	p.heldUp = &told
 	p.mu.Unlock()
-	p.consumer.log.Warn().Str("topic", p.consumer.cfg.Topic).Int32("partition", p.id).Int64("offset", h.From).Int64("hidden", hidden).
+	p.consumer.log.Warn().Str("event", "publisher_transaction_open").Str("topic", p.consumer.cfg.Topic).Int32("partition", p.id).Int64("offset", h.From).Int64("hidden", hidden).
 		Time("since", h.Since).Str("command", h.Abort).
 		Msg("an open transaction of a publisher hides the requests behind its beginning: " +
 			"they are read when it ends, by its transaction.timeout.ms as a rule; abort one that hangs for longer")

@@ -108,7 +108,7 @@ func (c *Consumer) sayRenewed(former, now logID, ids []int32) {
 	if len(ids) == 0 {
 		return
 	}
-	c.log.Error().Str("topic", c.cfg.Topic).Ints32("partitions", ids).
+	c.log.Error().Str("event", "topic_recreated").Str("topic", c.cfg.Topic).Ints32("partitions", ids).
 		Stringer("former_id", former.topic).Stringer("id", now.topic).
 		Msg("the topic was deleted and made again: what was read and committed is about the former one; " +
 			"beginning at the beginning of the new one. Requests of the former one that had no answer yet get none")
@@ -141,7 +141,7 @@ func (c *Consumer) moveBack(p *partition, asked, to int64, why string) {
 		return
 	}
 	c.fence([]*partition{p})
-	c.log.Error().Str("topic", c.cfg.Topic).Int32("partition", p.id).
+	c.log.Error().Str("event", "log_truncated").Str("topic", c.cfg.Topic).Int32("partition", p.id).
 		Int64("offset", asked).Int64("continuing_at", to).Msg(why)
 	c.obs.OffsetJumped(p.id, asked, to)
 	c.replace(p, p.before(to))

@@ -48,7 +48,7 @@ func (s *slot) Complete(ctx context.Context, out schemas.Outcome) {
 	}
 	s.writes.Store(n)
 	if err := p.consumer.delivery.Deliver(ctx, &s.req, out); err != nil && ctx.Err() == nil {
-		p.consumer.log.Error().Err(err).Stringer("record", s.req.Record.Position).
+		p.consumer.log.Error().Str("event", "outcome_not_delivered").Err(err).Stringer("record", s.req.Record.Position).
 			Msg("an outcome could not be handed over; its request is read again after a restart")
 	}
 }

@@ -35,7 +35,8 @@ type position struct {
 func (c *Consumer) Grant(ctx context.Context, lease group.Lease, ids []int32) {
 	if len(ids) == 0 {
 		c.setJoined(true)
-		c.log.Warn().Str("topic", c.cfg.Topic).Msg("no partition is assigned to this instance: there are more instances than partitions")
+		c.log.Warn().Str("event", "no_partition").Str("topic", c.cfg.Topic).
+			Msg("no partition is assigned to this instance: there are more instances than partitions")
 		return
 	}
 	granted := make(map[int32]*starting, len(ids))
@@ -173,8 +174,8 @@ func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]e
 	}
 	c.mu.Unlock()
 	for why, ids := range due {
-		c.log.Error().Str("group", c.cfg.Group).Str("topic", c.cfg.Topic).Ints32("partitions", ids).Str("reason", why).
-			Time("since", since[why]).Err(failed[ids[0]]).
+		c.log.Error().Str("event", "start_unknown").Str("group", c.cfg.Group).Str("topic", c.cfg.Topic).
+			Ints32("partitions", ids).Str("reason", why).Time("since", since[why]).Err(failed[ids[0]]).
 			Msg("these partitions have not started: it is not known where to start; all others go on, trying again")
 	}
 }

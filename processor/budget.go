@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -100,11 +101,15 @@ func (b *budget) trip(reason schemas.Reason) {
 	b.why = fmt.Sprintf("%d of %d requests within %v would be dead letters (%s), more than deadletters.budget (%v) allows; "+
 		"find out why with balanceq deadletters list, then go on with balanceq resume",
 		letters, outcomes, b.cfg.Window, top, b.cfg.Share)
-	b.log.Error().Int("deadletters", letters).Int("outcomes", outcomes).Float64("share", float64(letters)/float64(outcomes)).
-		Float64("budget", b.cfg.Share).Dur("window", b.cfg.Window).Str("reasons", top).
+	b.log.Error().Str("event", "dead_letter_budget_spent").Int("deadletters", letters).Int("outcomes", outcomes).
+		Float64("share", rounded(letters, outcomes)).Float64("budget", b.cfg.Share).
+		Int64("window_ms", b.cfg.Window.Milliseconds()).Str("reasons", top).
 		Msg("too many dead letters: consumption pauses, and none is written until an operator resumes; " +
 			"find out why with balanceq deadletters list, then go on with balanceq resume")
 }
+
+// rounded returns a share with three digits: it is for people.
+func rounded(part, whole int) float64 { return math.Round(1000*float64(part)/float64(whole)) / 1000 }
 
 // resume lets dead letters pass again, and starts counting anew. It returns what had spent the budget, or that nothing had.
 func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
@@ -115,7 +120,8 @@ func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
 		return "it was not paused: the dead-letter budget is not spent", false
 	}
 	was = b.why
-	b.log.Info().Str("by", who).Int("held", b.held).Dur("window", b.cfg.Window).
+	b.log.Info().Str("event", "dead_letter_budget_resumed").Str("by", who).Int("held", b.held).
+		Int64("window_ms", b.cfg.Window.Milliseconds()).
 		Msg("resumed: consumption goes on; the dead-letter budget is armed again after a whole window without too many dead letters")
 	b.state, b.loud, b.held, b.why = indulgent, now, 0, ""
 	b.recent = newRecent(b.cfg.Window, now)
@@ -129,7 +135,8 @@ func (b *budget) advance(now time.Time) {
 	b.recent.advance(now)
 	if b.state == indulgent && now.Sub(b.loud) >= b.cfg.Window {
 		b.state = armed
-		b.log.Info().Msg("the dead-letter budget is armed again: a whole window has passed without too many dead letters")
+		b.log.Info().Str("event", "dead_letter_budget_armed").
+			Msg("the dead-letter budget is armed again: a whole window has passed without too many dead letters")
 	}
 }
 

@@ -109,7 +109,7 @@ func (p *Processor) buryingWaits(reason schemas.Reason) (changed <-chan struct{}
 func (p *Processor) announce(req *inflight.Request, d *schemas.DeadLetter) {
 	event := p.log.Info()
 	if d.Reason == schemas.ReasonInternalError {
-		event = p.log.Error()
+		event = p.log.Error().Str("event", "internal_error")
 	}
 	event.Stringer("record", req.Record.Position).Str("request_id", schemas.Mask(d.RequestID)).Str("reason", string(d.Reason)).
 		Str("detail", schemas.Mask(d.Detail)).Int("attempts", d.Attempts)

@@ -203,7 +203,7 @@ func (p *Processor) judge(ctx context.Context, h handling, g *group, err error, 
 	var cms *cmsclient.Error
 	if !errors.As(err, &cms) {
 		// The client refused to send it: our own mistake, but not one that asking again would mend.
-		p.log.Error().Err(err).Msg("the CMS client refused a request")
+		p.log.Error().Str("event", "request_unaskable").Err(err).Msg("the CMS client refused a request")
 		g.keep(func(req *inflight.Request) bool {
 			p.bury(ctx, h, req, p.newDeadLetter(req, schemas.ReasonInternalError, err.Error(), g))
 			return false
@@ -284,7 +284,8 @@ func (p *Processor) recover(ctx context.Context, h handling, g *group) {
 	if cause == nil {
 		return
 	}
-	p.log.Error().Interface("panic", cause).Bytes("stack", debug.Stack()).Int("requests", len(g.requests)).Msg("a panic while handling requests")
+	p.log.Error().Str("event", "handler_panic").Interface("panic", cause).Bytes("stack", debug.Stack()).
+		Int("requests", len(g.requests)).Msg("a panic while handling requests")
 	for _, req := range g.requests {
 		p.bury(ctx, h, req, p.newDeadLetter(req, schemas.ReasonInternalError, "the service failed while handling this request; its log has the details", g))
 	}

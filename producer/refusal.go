@@ -76,7 +76,8 @@ const movedText = "a result is larger than its topic takes, compressed too: its 
 // move hands the one message of the batch on to another topic, or leaves it out where that is none of ours.
 func (p *Producer) move(q *queue, next entry, topic string, err error) {
 	e := &q.entries[0]
-	p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Stringer("request", e.req.Record.Position).
+	p.log.Warn().Str("event", "result_too_large").Err(err).Str("topic", q.topic).Int32("partition", q.partition).
+		Stringer("request", e.req.Record.Position).
 		Int("bytes", e.size).Str("fix", kafkawire.Fix(err)).Msg(movedText)
 	p.mu.Lock()
 	to := p.topics[topic]
@@ -137,17 +138,20 @@ func (p *Producer) complain(q *queue, err error, held bool) {
 	if q.failures < worthSaying && kafkawire.Transient(err) {
 		return
 	}
-	event := p.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)
+	failure := p.log.With().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)
 	if fix := kafkawire.Fix(err); fix != "" {
-		event.Str("fix", fix)
+		failure = failure.Str("fix", fix)
 	}
+	log := failure.Logger()
 	switch remedy := kafkawire.RemedyOf(err); {
 	case held:
-		event.Int("bytes", q.bytes()).
-			Msg("Kafka refuses what is written, and sending it again does not help: this partition waits for the fix, the others go on")
+		log.Warn().Str("event", "write_held").Int("bytes", q.bytes()).
+			Msg("Kafka refuses what is written, and sending it again does not help: this partition waits for the fix, " +
+				"the others go on")
 	case remedy == kafkawire.Encode || remedy == kafkawire.Reshape:
-		event.Msg("Kafka refuses a batch; it is sent in another form")
+		log.Warn().Str("event", "write_reshaped").Msg("Kafka refuses a batch; it is sent in another form")
 	default:
-		event.Msg("writing failed; the same batch is sent again until it is acknowledged")
+		log.Warn().Str("event", "write_failing").
+			Msg("writing failed; the same batch is sent again until it is acknowledged")
 	}
 }

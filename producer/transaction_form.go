@@ -50,7 +50,7 @@ func (t *Transactions) move(q *queue, err error) bool {
 	if k == nil { // given back meanwhile
 		return true
 	}
-	t.log.Warn().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Stringer("request", k.Position).
+	t.log.Warn().Str("event", "result_too_large").Err(err).Str("topic", q.topic).Int32("partition", q.partition).Stringer("request", k.Position).
 		Int("bytes", m.entry.size).Str("fix", kafkawire.Fix(err)).Msg(movedText)
 	if topic == "" {
 		t.exchange(k, m, entry{})

@@ -125,7 +125,7 @@ func (t *Transactions) keepOut(s subject, err error, passing bool) error {
 	h.tries++
 	h.postpone()
 	if wait.Report(h.tries) {
-		t.log.Warn().Err(err).Stringer("held", s).Str("fix", fix).Int("tries", h.tries).
+		t.log.Warn().Str("event", "write_held").Err(err).Stringer("held", s).Str("fix", fix).Int("tries", h.tries).
 			Msg("the brokers refuse what exactly-once has to write: the requests that it concerns, and those behind them in " +
 				"their partitions, are not committed until it is cured; all others are")
 	}
@@ -136,7 +136,7 @@ func (t *Transactions) keepOut(s subject, err error, passing bool) error {
 func (t *Transactions) release(s subject) {
 	if h := t.holds[s]; h != nil {
 		delete(t.holds, s)
-		t.log.Info().Stringer("held", s).Int("tries", h.tries).Dur("held_for", time.Since(h.since)).Msg("the brokers take it again")
+		t.log.Info().Stringer("held", s).Int("tries", h.tries).Int64("held_ms", time.Since(h.since).Milliseconds()).Msg("the brokers take it again")
 	}
 }
 

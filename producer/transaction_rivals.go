@@ -56,7 +56,7 @@ func (t *Transactions) start(ctx context.Context) error {
 		if err = t.takenOver(err, began); errors.Is(err, kafkawire.ErrRival) {
 			return err
 		}
-		t.log.Warn().Err(err).Msg("taking over the transactional id failed; trying again")
+		t.log.Warn().Str("event", "fencing_failing").Err(err).Msg("taking over the transactional id failed; trying again")
 		if !wait.Sleep(ctx, pause) {
 			return err
 		}

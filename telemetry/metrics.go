@@ -139,15 +139,17 @@ func (m *Metrics) BreakerChanged(from, to cmsclient.BreakerState, failing string
 
 // Halted implements cmsclient.HaltObserver.
 func (m *Metrics) Halted(err error) {
-	m.log.Error().Err(err).Msg("halted: the CMS refuses this service, not its requests; consumption pauses and goes on by itself when this is mended")
+	m.log.Error().Str("event", "cms_halted").Err(err).Msg("halted: the CMS refuses this service, not its requests; " +
+		"consumption pauses and goes on by itself when this is fixed")
 }
 
 // Resumed implements cmsclient.HaltObserver.
 func (m *Metrics) Resumed() {
-	m.log.Info().Msg("the CMS answers again: no longer halted")
+	m.log.Info().Str("event", "cms_resumed").Msg("the CMS answers again: no longer halted")
 }
 
 // QuotaSpent implements cmsclient.QuotaObserver.
 func (m *Metrics) QuotaSpent(until time.Time) {
-	m.log.Warn().Time("until", until).Msg("cms.daily-quota is used up: consumption pauses until the next UTC day")
+	m.log.Warn().Str("event", "quota_spent").Time("until", until).
+		Msg("the day's quota of calls is used up: consumption pauses until the next UTC day")
 }

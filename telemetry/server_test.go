@@ -223,7 +223,7 @@ func TestWarnings(t *testing.T) {
 	m.Halted(errors.New("check the keys"))
 	m.Resumed()
 	m.QuotaSpent(time.Now())
-	for _, want := range []string{`"level":"warn","from":"closed","to":"open","event":"breaker_opened","failing":"status 503 (7), since 2026-01-02T03:04:05Z"`, "nothing is dead-lettered", `"level":"error","error":"check the keys"`, "no longer halted", "cms.daily-quota"} {
+	for _, want := range []string{`"level":"warn","from":"closed","to":"open","event":"breaker_opened","failing":"status 503 (7), since 2026-01-02T03:04:05Z"`, "nothing is dead-lettered", `"level":"error","event":"cms_halted","error":"check the keys"`, "no longer halted", `"level":"warn","event":"quota_spent"`} {
 		if strings.Count(log.String(), want) != 1 {
 			t.Errorf("%q is not once in %s", want, log)
 		}

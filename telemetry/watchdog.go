@@ -91,10 +91,10 @@ func (w *Watchdog) look(at time.Time) *moment {
 func (w *Watchdog) say(v Verdict) {
 	s := v.Stuck
 	if s == nil {
-		w.log.Info().Msg("not stuck any more: the pipeline moves, or has a reason to wait")
+		w.log.Info().Str("event", "pipeline_moves").Msg("not stuck any more: the pipeline moves, or has a reason to wait")
 		return
 	}
-	event := w.log.Error().Str("stage", string(s.Stage)).Str("reason", s.Reason).Time("since", s.Since)
+	event := w.log.Error().Str("event", "pipeline_stuck").Str("stage", string(s.Stage)).Str("reason", s.Reason).Time("since", s.Since)
 	if s.Partition != nil {
 		event = event.Int32("partition", *s.Partition).Int64("offset", *s.Offset)
 	}

@@ -50,7 +50,7 @@ func TestWatchdogBarksOnce(t *testing.T) {
 		<-time.After(5 * time.Minute)
 		stop()
 		<-done
-		for _, want := range []string{`"level":"error","stage":"write","reason":"the oldest request`, `"partition":2,"offset":5`, goroutines} {
+		for _, want := range []string{`"level":"error","event":"pipeline_stuck","stage":"write","reason":"the oldest request`, `"partition":2,"offset":5`, goroutines} {
 			if strings.Count(log.String(), want) != 1 {
 				t.Errorf("%q is not once in %s", want, log)
 			}

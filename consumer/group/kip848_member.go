@@ -130,7 +130,7 @@ func (m *kip848Member) assign(ctx context.Context, answer kafkawire.ConsumerAssi
 				kafka.UnknownTopicOrPartition)
 		}
 		if m.topic != (kafkawire.TopicID{}) {
-			m.log.Warn().Str("event", "topic_recreated").Str("topic", m.cfg.Topic).
+			m.log.Warn().Str("event", "partitions_lost").Str("topic", m.cfg.Topic).
 				Msg("the topic was deleted and made again; what was held of the former one is dropped uncommitted")
 			m.loseAll()
 		}

@@ -208,7 +208,7 @@ func (s *Service) consume(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		s.log.Info().Dur("budget", s.cfg.Shutdown.Timeout).Msg("stopping: finishing what was started")
+		s.log.Info().Int64("budget_ms", s.cfg.Shutdown.Timeout.Milliseconds()).Msg("stopping: finishing what was started")
 	}
 	budget := time.NewTimer(max(s.cfg.Shutdown.Timeout/2, s.cfg.Shutdown.Timeout-flushTimeout))
 	defer budget.Stop()

@@ -13,6 +13,6 @@ type libraries struct{ log zerolog.Logger }
 // Write implements io.Writer.
 func (l libraries) Write(text []byte) (int, error) {
 	said, _, _ := bytes.Cut(text, []byte(`"`))
-	l.log.Warn().Bytes("said", bytes.TrimSpace(said)).Msg("a library complains")
+	l.log.Warn().Str("event", "library_warning").Bytes("said", bytes.TrimSpace(said)).Msg("a library complains")
 	return len(text), nil
 }

@@ -77,10 +77,11 @@ func (c *credential) check(log zerolog.Logger, now time.Time) {
 	changed, err := c.file.Refresh()
 	switch {
 	case err != nil:
-		log.Error().Err(err).Msg("the new key cannot be used: the one before stays in force until the file is mended")
+		log.Error().Str("event", "key_unusable").Err(err).
+			Msg("the new key cannot be used: the one before stays in force until the file is fixed")
 	case changed:
 		c.reminded = time.Time{}
-		log.Info().Time("expires", c.expires()).Msg("a new key is in force")
+		log.Info().Str("event", "key_changed").Time("expires", c.expires()).Msg("a new key is in force")
 	}
 	expires := c.expires()
 	if left := expires.Sub(now); expires.IsZero() || left > ExpiryWarning || now.Sub(c.reminded) < expiryReminder {
@@ -88,10 +89,12 @@ func (c *credential) check(log zerolog.Logger, now time.Time) {
 	}
 	c.reminded = now
 	if !now.Before(expires) {
-		log.Error().Time("expired", expires).Msg("the key has expired: put a new one in its file's place, no restart is needed")
+		log.Error().Str("event", "key_expired").Time("expired", expires).
+			Msg("the key has expired: put a new one in its file's place, no restart is needed")
 		return
 	}
-	log.Warn().Time("expires", expires).Int("days", int(expires.Sub(now)/(24*time.Hour))).
+	log.Warn().Str("event", "key_expires_soon").Time("expires", expires).
+		Int("days", int(expires.Sub(now)/(24*time.Hour))).
 		Msg("the key expires soon: put a new one in its file's place, no restart is needed")
 }
 

@@ -78,7 +78,7 @@ func (d *demo) run(ctx context.Context, v view, keep bool) (*report, error) {
 	} {
 		crew.Go(func() {
 			if err := follow(running, d.stage.settings, topic, read, d.board); err != nil {
-				d.stage.log.Error().Err(err).Msg("the view no longer follows")
+				d.stage.log.Error().Str("event", "demo_view_failed").Err(err).Msg("the view no longer follows")
 			}
 		})
 	}

@@ -74,7 +74,7 @@ func judge(findings []Finding, log zerolog.Logger) error {
 		if f.Fatal {
 			fatal = append(fatal, errors.New(f.String()))
 		} else {
-			log.Warn().Str("fix", f.Fix).Msg(f.Problem)
+			log.Warn().Str("event", "preflight_warning").Str("fix", f.Fix).Msg(f.Problem)
 		}
 	}
 	return errors.Join(fatal...)
@@ -91,7 +91,8 @@ func settled(ctx context.Context, cfg config.Config, log zerolog.Logger, check C
 		}
 		if !said {
 			said = true
-			log.Warn().Str("fix", report.Findings[at].Fix).Dur("for", kafkaPatience).Msg("waiting: " + report.Findings[at].Problem)
+			log.Warn().Str("event", "preflight_waiting").Str("fix", report.Findings[at].Fix).
+				Int64("limit_ms", kafkaPatience.Milliseconds()).Msg("waiting: " + report.Findings[at].Problem)
 		}
 		if !wait.Sleep(ctx, kafkaPause) {
 			return report, nil
@@ -119,7 +120,7 @@ func askKafka[T any](
 			return none, fmt.Errorf("asking Kafka at %s: %w; %s", brokers, err, KafkaFix(err))
 		}
 		client.Reset()
-		log.Warn().Err(err).Strs("brokers", settings.Brokers).Str("fix", KafkaFix(err)).Msg("waiting for Kafka")
+		log.Warn().Str("event", "kafka_unreachable").Err(err).Strs("brokers", settings.Brokers).Str("fix", KafkaFix(err)).Msg("waiting for Kafka")
 	}
 }
 

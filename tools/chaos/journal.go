@@ -24,7 +24,7 @@ type logLine struct {
 	To         string    `json:"to"`
 	Tries      int       `json:"tries"`      // to commit
 	Unfinished int       `json:"unfinished"` // requests, where it gave partitions back
-	Took       float64   `json:"took"`       // milliseconds; that
+	Took       float64   `json:"took_ms"`    // that, in milliseconds
 }
 
 // commitSilence is how long commits that fail may go without a word: they are told of at every doubling only.

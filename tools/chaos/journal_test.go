@@ -17,9 +17,9 @@ func TestJournal(t *testing.T) {
 		refused  = `{"message":"committing offsets failed; trying again","tries":1,"time":"2026-01-01T00:00:02Z"}`
 		still    = `{"message":"committing offsets failed; trying again","tries":2,"time":"2026-01-01T00:00:03Z"}`
 		lost     = `{"message":"the consumer group has gone on without this instance; what it held","time":"2026-01-01T00:00:03Z"}`
-		returned = `{"message":"gave partitions back","unfinished":0,"took":1000,"time":"2026-01-01T00:00:04Z"}`
-		dropped  = `{"message":"gave partitions back","unfinished":7,"took":1000,"time":"2026-01-01T00:00:04Z"}`
-		late     = `{"message":"gave partitions back","unfinished":0,"took":1000,"time":"2026-01-01T00:00:40Z"}`
+		returned = `{"message":"gave partitions back","unfinished":0,"took_ms":1000,"time":"2026-01-01T00:00:04Z"}`
+		dropped  = `{"message":"gave partitions back","unfinished":7,"took_ms":1000,"time":"2026-01-01T00:00:04Z"}`
+		late     = `{"message":"gave partitions back","unfinished":0,"took_ms":1000,"time":"2026-01-01T00:00:40Z"}`
 		opened   = `{"message":"the circuit breaker opened","from":"closed","to":"open","time":"2026-01-01T00:00:02Z"}`
 		probing  = `{"message":"the circuit breaker is half-open","from":"open","to":"half-open","time":"2026-01-01T00:00:04Z"}`
 		reopened = `{"message":"the circuit breaker opened","from":"half-open","to":"open","time":"2026-01-01T00:00:06Z"}`
