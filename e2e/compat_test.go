@@ -32,11 +32,11 @@ func TestBrokersTooOld(t *testing.T) {
 		want    []string
 	}{
 		"3.1": {kversion.V3_1_0(), nil, []string{
-			"does not take our requests", "JoinGroup up to version 7 (9 is sent", "Kafka 3.2 or later"}},
+			"does not take the requests of this release", "JoinGroup up to version 7 (9 is sent", "Kafka 3.2 or later"}},
 		"2.3": {kversion.V2_3_0(), []string{"--delivery=exactly-once"}, []string{
 			"Produce up to version 7", "EndTxn", "Kafka 3.2 or later"}},
 		"3.9 with KIP-848": {kversion.V3_9_0(), []string{"--kafka.group-protocol=consumer"},
-			[]string{"kafka.group-protocol is consumer, and the cluster does not offer", "auto or classic", "group.version=1"}},
+			[]string{"kafka.group-protocol: is consumer, and the cluster does not offer", "auto or classic", "group.version=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -128,10 +128,10 @@ func TestGroupOfAnotherStrategy(t *testing.T) {
 		want   []string
 	}{
 		"range": {func(r *rig) func() { return r.occupy(kgo.Balancers(kgo.RangeBalancer())) },
-			[]string{"client id stranger", "by range and we by balanceq-sticky"}},
+			[]string{"client id stranger", "by range and this instance by balanceq-sticky"}},
 		"cooperative-sticky": {func(r *rig) func() { return r.occupy(kgo.Balancers(kgo.CooperativeStickyBalancer())) },
-			[]string{"client id stranger", "by cooperative-sticky and we by balanceq-sticky"}},
-		"earlier build": {(*rig).occupyAsBefore, []string{"client id balanceq", "by range and we by balanceq-sticky"}},
+			[]string{"client id stranger", "by cooperative-sticky and this instance by balanceq-sticky"}},
+		"earlier build": {(*rig).occupyAsBefore, []string{"client id balanceq", "by range and this instance by balanceq-sticky"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -287,7 +287,7 @@ func TestTransactionTimeoutTooLong(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "60000"}))
 	flags := []string{"--delivery=exactly-once", "--kafka.transaction-timeout=2m"}
-	want := []string{"kafka.transaction-timeout is 2m0s, and the brokers allow 1m0s at most",
+	want := []string{"kafka.transaction-timeout: is 2m0s, and the brokers allow 1m0s at most",
 		"transaction.max.timeout.ms=60000", "lower kafka.transaction-timeout"}
 	refuses(t, nil, c.flags("run", flags...), want...)
 	refuses(t, nil, c.flags("doctor", flags...), append(want, "FAIL  transactions")...)

@@ -87,7 +87,7 @@ func TestStart(t *testing.T) {
 				r.broker.Produce(t, r.requests, old...)
 			}
 			in := r.StartReady("--kafka.start=" + start)
-			warning := fmt.Sprintf("kafka.group %s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
+			warning := fmt.Sprintf("kafka.group: %s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
 				r.group, r.requests, start, becomes)
 			if said := in.warnings(warning); said != 1 {
 				t.Errorf("%d warnings of what becomes of the requests that are there", said)

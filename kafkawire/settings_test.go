@@ -106,11 +106,11 @@ func TestSettingsErrors(t *testing.T) {
 		files TLSFiles
 		want  string
 	}{
-		"no CA file":      {TLSFiles{CA: missing}, "kafka.tls.ca-file"},
+		"no CA file":      {TLSFiles{CA: missing}, "TLSFiles.CA"},
 		"CA is a key":     {TLSFiles{CA: files.Key}, "no PEM certificate"},
-		"no certificate":  {TLSFiles{Cert: missing, Key: files.Key}, "kafka.tls.cert-file"},
-		"no key":          {TLSFiles{Cert: files.Cert, Key: missing}, "kafka.tls.key-file"},
-		"key without its": {TLSFiles{Key: files.Key}, "kafka.tls.cert-file"},
+		"no certificate":  {TLSFiles{Cert: missing, Key: files.Key}, "TLSFiles.Cert"},
+		"no key":          {TLSFiles{Cert: files.Cert, Key: missing}, "TLSFiles.Cert"},
+		"key without its": {TLSFiles{Key: files.Key}, "TLSFiles.Cert"},
 	} {
 		if _, err := c.files.Load(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
@@ -119,7 +119,7 @@ func TestSettingsErrors(t *testing.T) {
 	if cfg, err := (TLSFiles{}).Load(); err != nil || cfg.RootCAs != nil || cfg.MinVersion != tls.VersionTLS12 {
 		t.Errorf("no files: %+v, error %v, want the system's authorities", cfg, err)
 	}
-	if _, err := SASL("kerberos", "u", "p"); err == nil || !strings.Contains(err.Error(), "kafka.sasl.mechanism") {
+	if _, err := SASL("kerberos", "u", "p"); err == nil || !strings.Contains(err.Error(), "SASL: the mechanism") {
 		t.Errorf("unknown mechanism: error %v", err)
 	}
 	for _, none := range []string{"", "none"} {

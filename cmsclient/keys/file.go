@@ -34,7 +34,7 @@ type File[T any] struct {
 type state [sha256.Size]byte
 
 // Open reads and parses the files at paths; parse gets the contents in the same order, and must not keep them. All
-// errors begin with name, the setting that holds the paths, and name the files without their folders.
+// errors are *FileError with name, the setting that holds the paths.
 func Open[T any](name string, paths []string, parse func(contents [][]byte) (T, error)) (*File[T], error) {
 	f := &File[T]{name: name, paths: paths, parse: parse}
 	if _, err := f.Refresh(); err != nil {
@@ -75,7 +75,7 @@ func (f *File[T]) Refresh() (changed bool, err error) {
 	}
 	value, err := f.parse(contents)
 	if err != nil {
-		f.err = fmt.Errorf("%s (%s): %w", f.name, f.bases(), err)
+		f.err = f.failed(f.bases(), err)
 		return false, f.err
 	}
 	f.value.Store(&value)
@@ -90,7 +90,7 @@ func (f *File[T]) read() ([][]byte, state, error) {
 	for i, path := range f.paths {
 		content, err := readFile(path)
 		if err != nil {
-			err = fmt.Errorf("%s (%s): %w", f.name, filepath.Base(path), err)
+			err = f.failed(filepath.Base(path), err)
 			return nil, sha256.Sum256([]byte(err.Error())), err
 		}
 		contents[i] = content
@@ -114,18 +114,17 @@ func readFile(path string) ([]byte, error) {
 	switch {
 	case err != nil:
 	case !info.Mode().IsRegular():
-		return nil, errors.New("this is not a regular file: give a file")
+		return nil, &FileError{What: "this is not a regular file", Fix: "give a file"}
 	case info.Size() > maxFile:
-		return nil, fmt.Errorf("the file is larger than %d bytes: give the right file", maxFile)
+		return nil, &FileError{What: fmt.Sprintf("the file is larger than %d bytes", maxFile), Fix: "give the right file"}
 	default:
 		var content []byte
 		if content, err = os.ReadFile(path); err == nil {
 			return content, nil
 		}
 	}
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathError.Err
 	}
-	return nil, fmt.Errorf("the file cannot be read: %w: check that it exists and may be read", err)
+	return nil, &FileError{What: "the file cannot be read", Err: err, Fix: "check that it exists and may be read"}
 }

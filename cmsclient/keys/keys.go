@@ -29,7 +29,7 @@ type Key struct {
 //     order;
 //   - an unencrypted PKCS#8 key (RFC 5958) in DER.
 //
-// The password opens PKCS#12; the other forms have none and ignore it. Errors say how to fix the file; they hold
+// The password opens PKCS#12; the other forms have none and ignore it. Errors are *FileError; they hold
 // neither the password nor anything of the key.
 func Parse(data []byte, password string) (Key, error) {
 	if bytes.Contains(data, pemBegin) {
@@ -39,8 +39,8 @@ func Parse(data []byte, password string) (Key, error) {
 	var head struct{ Version int }
 	switch rest, err := asn1.Unmarshal(data, &head); {
 	case err != nil || len(rest) > 0:
-		return Key{}, errors.New("this is no key file, or it is incomplete: " +
-			"give PKCS#12 (DER), PEM, or unencrypted PKCS#8 (DER)")
+		return Key{}, &FileError{What: "this is no key file, or it is incomplete",
+			Fix: "give PKCS#12 (DER), PEM, or unencrypted PKCS#8 (DER)"}
 	case head.Version == 3:
 		return parsePKCS12(data, password)
 	}
@@ -64,7 +64,7 @@ func parsePEM(data []byte) (Key, error) {
 		switch {
 		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 			if private != nil {
-				return Key{}, errors.New("the file holds several private keys: leave one")
+				return Key{}, &FileError{What: "the file holds several private keys", Fix: "leave one"}
 			}
 			var err error
 			if private, err = parsePEMKey(block); err != nil {
@@ -73,22 +73,22 @@ func parsePEM(data []byte) (Key, error) {
 		case block.Type == "CERTIFICATE":
 			cert, err := x509.ParseCertificate(block.Bytes)
 			if err != nil {
-				return Key{}, fmt.Errorf("a certificate cannot be read: %w: replace or remove it", err)
+				return Key{}, &FileError{What: "a certificate cannot be read", Err: err, Fix: "replace or remove it"}
 			}
 			certs = append(certs, cert)
 		}
 	}
 	// pem.Decode passes over what it cannot read. In a file that is being written this would lose a certificate.
 	if blocks != bytes.Count(data, pemBegin) {
-		return Key{}, errors.New("a PEM block is damaged or incomplete: write the file again")
+		return Key{}, &FileError{What: "a PEM block is damaged or incomplete", Fix: "write the file again"}
 	}
 	return newKey(private, certs)
 }
 
 func parsePEMKey(block *pem.Block) (any, error) {
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, errors.New("the PEM key is encrypted: " +
-			"decrypt it (openssl pkey -in encrypted.pem -out key.pem), or use PKCS#12 (openssl pkcs12 -export)")
+		return nil, &FileError{What: "the PEM key is encrypted",
+			Fix: "decrypt it (openssl pkey -in encrypted.pem -out key.pem), or use PKCS#12 (openssl pkcs12 -export)"}
 	}
 	var (
 		private any
@@ -112,33 +112,34 @@ func parsePKCS12(data []byte, password string) (Key, error) {
 	private, cert, chain, err := pkcs12.DecodeChain(data, password)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
-		return Key{}, errors.New("the password does not open the PKCS#12 file: " +
-			"check the password, also for a line break at its end; if it is right, the file is damaged")
+		return Key{}, &FileError{What: "the password does not open the PKCS#12 file",
+			Fix: "check the password, also for a line break at its end; if it is right, the file is damaged"}
 	case err != nil:
-		return Key{}, fmt.Errorf("the PKCS#12 file cannot be read: %w: it must hold one private key and its certificate "+
-			"(openssl pkcs12 -export -inkey key.pem -in certificate.pem -out key.p12)", err)
+		return Key{}, &FileError{What: "the PKCS#12 file cannot be read", Err: err,
+			Fix: "it must hold one private key and its certificate " +
+				"(openssl pkcs12 -export -inkey key.pem -in certificate.pem -out key.p12)"}
 	}
 	return newKey(private, append([]*x509.Certificate{cert}, chain...))
 }
 
-var errNotRSA = errors.New("the private key is not an RSA key: give an RSA key of at least 2048 bits")
+var errNotRSA = &FileError{What: "the private key is not an RSA key", Fix: "give an RSA key of at least 2048 bits"}
 
 func unreadable(err error) error {
-	return fmt.Errorf("the private key cannot be read: %w: "+
-		"convert it to PKCS#8 (openssl pkey -in old.pem -out key.pem)", err)
+	return &FileError{What: "the private key cannot be read", Err: err,
+		Fix: "convert it to PKCS#8 (openssl pkey -in old.pem -out key.pem)"}
 }
 
 // newKey pairs the key with its own certificate: in a chain it need not be the first one.
 func newKey(private any, certs []*x509.Certificate) (Key, error) {
 	if private == nil {
-		return Key{}, errors.New("the file holds no private key: give the key, with its certificate if it has one")
+		return Key{}, &FileError{What: "the file holds no private key", Fix: "give the key, with its certificate if it has one"}
 	}
 	key, ok := private.(*rsa.PrivateKey)
 	if !ok {
 		return Key{}, errNotRSA
 	}
 	if bits := key.N.BitLen(); bits < minBits {
-		return Key{}, fmt.Errorf("the RSA key has %d bits: give one of at least %d", bits, minBits)
+		return Key{}, &FileError{What: fmt.Sprintf("the RSA key has %d bits", bits), Fix: fmt.Sprintf("give one of at least %d", minBits)}
 	}
 	for _, cert := range certs {
 		if key.PublicKey.Equal(cert.PublicKey) {
@@ -146,7 +147,7 @@ func newKey(private any, certs []*x509.Certificate) (Key, error) {
 		}
 	}
 	if len(certs) > 0 {
-		return Key{}, errors.New("the certificate belongs to another key: give the certificate of this key, or none")
+		return Key{}, &FileError{What: "the certificate belongs to another key", Fix: "give the certificate of this key, or none"}
 	}
 	return Key{Private: key}, nil
 }

@@ -42,7 +42,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 		"client certificate": {`"balanceq" expires `},
 		"Kafka":              {c.Broker.Brokers()[0] + " answers"},
 		"brokers":            {"1 broker; group protocols: classic"},
-		"group":              {"balanceq: joins as classic, nobody is in it"},
+		"group":              {"balanceq: joins as classic, no member is in it"},
 		"topics":             {c.Requests, c.Results, c.Dead},
 		"order":              {"0 requests of 0 contracts"},
 		"DNS":                {"127.0.0.1"},

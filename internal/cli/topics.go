@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
@@ -105,18 +107,14 @@ func topicsCheck(e *command.Env) *cobra.Command {
 	return e.Configured(&cobra.Command{
 		Use: "check", Short: "Check that the topics exist and fit together", Args: command.NoArguments,
 	}, func(ctx context.Context, c *command.Call) error {
-		findings, err := preflight.CheckTopics(ctx, c.Config, c.Log)
+		found, err := preflight.CheckTopics(ctx, c.Config, c.Log)
 		if err != nil {
 			return err
 		}
-		if len(findings) == 0 {
-			_, err := fmt.Fprintln(c.Out, "the topics are good")
-			return err
+		found = slices.DeleteFunc(found, func(f finding.Finding) bool { return f.Severity == finding.OK })
+		if len(found) == 0 {
+			_, err = fmt.Fprintln(c.Out, "the topics are good")
 		}
-		var all []error
-		for _, f := range findings {
-			all = append(all, errors.New(f.String()))
-		}
-		return errors.Join(all...)
+		return errors.Join(finding.Join(found...), err)
 	})
 }

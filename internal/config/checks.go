@@ -15,41 +15,41 @@ import (
 )
 
 // checkPrintable refuses what gets into a setting by accident only: line ends, spaces around it, broken encodings.
-func checkPrintable(s string) error {
+func checkPrintable(s string) *fault {
 	switch {
 	case !utf8.ValidString(s):
-		return errors.New("is not valid UTF-8; write it again")
+		return &fault{"is not valid UTF-8", "write it again"}
 	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return errors.New("contains a line end or another unprintable character; remove it")
+		return &fault{"contains a line end or another unprintable character", "remove it"}
 	case strings.TrimSpace(s) != s:
-		return errors.New("has spaces around it; remove them")
+		return &fault{"has spaces around it", "remove them"}
 	}
 	return nil
 }
 
 // checkSecret says nothing of the secret but that it cannot be right.
-func checkSecret(s Secret) error {
+func checkSecret(s Secret) *fault {
 	if t := s.Reveal(); !utf8.ValidString(t) || strings.ContainsFunc(t, unicode.IsControl) {
-		return errors.New("contains a control character or is not valid UTF-8; write it again")
+		return &fault{"contains a control character or is not valid UTF-8", "write it again"}
 	}
 	return nil
 }
 
 // checkName accepts what names a group, a client or an instance: one word that fits a text header.
-func checkName(s string) error {
+func checkName(s string) *fault {
 	switch {
 	case s == "":
-		return errors.New("is empty; write a name")
+		return &fault{"is empty", "write a name"}
 	case len(s) > 249:
-		return errors.New("is too long; write at most 249 characters")
+		return &fault{"is too long", "write at most 249 characters"}
 	case strings.ContainsAny(s, " "):
-		return fmt.Errorf("%q contains a space; write it without", s)
+		return &fault{fmt.Sprintf("%q contains a space", s), "write it without"}
 	}
 	return nil
 }
 
 // checkInstance lets an empty one pass, which means the host name.
-func checkInstance(s string) error {
+func checkInstance(s string) *fault {
 	if s == "" {
 		return nil
 	}
@@ -57,61 +57,61 @@ func checkInstance(s string) error {
 }
 
 // checkSlot lets an empty one pass, which means that the instance has no name in the group.
-func checkSlot(s string) error {
+func checkSlot(s string) *fault {
 	if s == "" {
 		return nil
 	}
 	return checkKafkaName(s, "an instance id")
 }
 
-func checkTopic(s string) error { return checkKafkaName(s, "a topic's name") }
+func checkTopic(s string) *fault { return checkKafkaName(s, "a topic's name") }
 
 // checkKafkaName applies Kafka's rule for topics and group.instance.id (org.apache.kafka.common.internals.Topic): 1 to 249
 // of a-z A-Z 0-9 . _ -, and neither "." nor "..".
-func checkKafkaName(s, what string) error {
+func checkKafkaName(s, what string) *fault {
 	legal := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
 	}
 	switch {
 	case s == "":
-		return fmt.Errorf("is empty; write %s", what)
+		return &fault{"is empty", "write " + what}
 	case len(s) > 249:
-		return errors.New("is too long; Kafka allows 249 characters")
+		return &fault{"is too long", "Kafka allows 249 characters"}
 	case s == "." || s == ".." || strings.ContainsFunc(s, func(r rune) bool { return !legal(r) }):
-		return fmt.Errorf("%q is not %s; use letters, digits, dots, underscores and dashes", s, what)
+		return &fault{fmt.Sprintf("%q is not %s", s, what), "use letters, digits, dots, underscores and dashes"}
 	}
 	return nil
 }
 
-func checkBrokers(brokers []string) error {
+func checkBrokers(brokers []string) *fault {
 	if len(brokers) == 0 {
-		return errors.New("is empty; write at least one broker, for example kafka-1:9092")
+		return &fault{"is empty", "write at least one broker, for example kafka-1:9092"}
 	}
 	for _, b := range brokers {
 		if strings.Contains(b, "@") {
-			return errors.New("contains a user or password; remove it and use the keys of kafka.sasl")
+			return &fault{"contains a user or password", "remove it and use the keys of kafka.sasl"}
 		}
 		if host, port, ok := splitHostPort(b); !ok || host == "" || port == 0 {
-			return fmt.Errorf("%q is not host:port; write for example kafka-1:9092, without a scheme", b)
+			return &fault{fmt.Sprintf("%q is not host:port", b), "write for example kafka-1:9092, without a scheme"}
 		}
 	}
 	return nil
 }
 
 // checkHosts wants names as they stand in a Host header, without scheme and port.
-func checkHosts(hosts []string) error {
+func checkHosts(hosts []string) *fault {
 	for _, h := range hosts {
 		if strings.ContainsAny(h, "/:@*[] ") {
-			return fmt.Errorf("%q is not a host's name; write for example balanceq-0.balanceq.svc, without scheme and port", h)
+			return &fault{fmt.Sprintf("%q is not a host's name", h), "write for example balanceq-0.balanceq.svc, without scheme and port"}
 		}
 	}
 	return nil
 }
 
 // checkFields wants at least one member's name.
-func checkFields(fields []string) error {
+func checkFields(fields []string) *fault {
 	if len(fields) == 0 {
-		return errors.New("is empty; write at least one member's name, for example encryptedData")
+		return &fault{"is empty", "write at least one member's name, for example encryptedData"}
 	}
 	return nil
 }
@@ -119,18 +119,18 @@ func checkFields(fields []string) error {
 const exampleProxy = "http://proxy.example.com:3128"
 
 // checkProxy accepts environment, off, and an http or https address with a port and nothing behind it.
-func checkProxy(s string) error {
+func checkProxy(s string) *fault {
 	switch s {
 	case ProxyEnvironment, ProxyOff:
 		return nil
 	case "":
-		return fmt.Errorf("is empty; write %s, %s or for example %s", ProxyEnvironment, ProxyOff, exampleProxy)
+		return &fault{"is empty", "write " + ProxyEnvironment + ", " + ProxyOff + " or for example " + exampleProxy}
 	}
 	_, err := cmsclient.ProxyAt(s)
 	if wrong, ok := errors.AsType[*cmsclient.FieldError](err); ok {
-		return errors.New(wrong.What + "; " + wrong.Fix)
+		return &fault{wrong.What, wrong.Fix}
 	}
-	return err
+	return nil
 }
 
 // splitHostPort takes host:port with a numeric port; the host may be empty.

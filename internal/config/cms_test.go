@@ -141,8 +141,8 @@ func TestProxy(t *testing.T) {
 	}
 	for s, want := range tests {
 		got := ""
-		if err := lookup("cms.proxy").bind(&Config{CMS: CMS{Proxy: s}}).check(); err != nil {
-			got = err.Error()
+		if f := lookup("cms.proxy").bind(&Config{CMS: CMS{Proxy: s}}).check(); f != nil {
+			got = f.what + "; " + f.fix
 		}
 		if got != want {
 			t.Errorf("%q: %q, want %q", s, got, want)
@@ -151,10 +151,10 @@ func TestProxy(t *testing.T) {
 
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.StringMatching(`(https?://)?(u?:?hunter2@)?[a-z.:0-9%\[\]-]{0,8}(:[0-9]{0,6})?[/?#]?(hunter2)?`).Draw(t, "proxy")
-		switch err := checkProxy(s); {
-		case err != nil && strings.Contains(err.Error(), "hunter2"):
-			t.Errorf("%q: the message repeats it: %v", s, err)
-		case err == nil && s != ProxyOff:
+		switch f := checkProxy(s); {
+		case f != nil && strings.Contains(f.what+f.fix, "hunter2"):
+			t.Errorf("%q: the message repeats it: %v", s, f)
+		case f == nil && s != ProxyOff:
 			if u, err := url.Parse(s); err != nil || u.User != nil || u.Port() == "" || u.RawQuery != "" || u.Fragment != "" {
 				t.Errorf("accepted %q", s)
 			}
@@ -270,7 +270,7 @@ func TestCMSWarnings(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := load(t, nil, tt.environ...).Warnings; !slices.Equal(got, tt.want) {
+			if got := lines(load(t, nil, tt.environ...).Warnings); !slices.Equal(got, tt.want) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})

@@ -3,6 +3,8 @@ package config
 import (
 	"regexp"
 	"strings"
+
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // environment returns our variables among environ, which holds NAME=value as os.Environ does. The last of a name counts.
@@ -21,15 +23,17 @@ func environment(environ []string) map[string]string {
 var foreign = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_\d+_(TCP|UDP|SCTP)(_|$)` +
 	`|^BALANCEQ_TEST_|^BALANCEQ_REQUIRE_CONTAINERS$`)
 
-// unknownVariable returns a warning about a variable that looks like one of balanceq, or "". It cannot be an error: what else is in
-// the environment is not always up to us. The value is left out, it may be a secret.
-func unknownVariable(name string) string {
+// unknownVariable warns of a variable that looks like one of balanceq's, if it does. It cannot be an error: what else is in
+// the environment is not always up to its user. The value is left out, it may be a secret.
+func unknownVariable(name string) []finding.Finding {
 	if foreign.MatchString(name) {
-		return ""
+		return nil
 	}
 	known := []string{envName(fileFlag)}
 	for i := range keys {
 		known = append(known, keys[i].env())
 	}
-	return visible(name) + ": unknown variable, ignored; " + suggestion(name, known)
+	return []finding.Finding{{
+		Key: visible(name), What: "unknown variable, ignored", Fix: suggestion(name, known), Severity: finding.Warn,
+	}}
 }

@@ -14,6 +14,16 @@ var behindFields = map[string][]string{
 	"TLS.Certificates": {"cms.tls.cert-file", "cms.tls.key-file"},
 }
 
+// kafkaFields are the keys of what kafkawire has as settings of its connections.
+var kafkaFields = map[string]string{
+	"TLSFiles.CA":   "kafka.tls.ca-file",
+	"TLSFiles.Cert": "kafka.tls.cert-file",
+	"SASL":          "kafka.sasl.mechanism",
+}
+
+// KafkaKeyOf returns the key of a setting of kafkawire's connections, by its name in the errors of that package.
+func KafkaKeyOf(field string) string { return kafkaFields[field] }
+
 // FieldName returns the keys that set a field of cmsclient.Config, as its messages are to call it.
 func FieldName(field string) string {
 	if behind, ok := behindFields[field]; ok {
@@ -42,11 +52,11 @@ func keyOf(field string) string {
 func (c *Config) cmsProblems() (problems []problem) {
 	for _, e := range c.CMS.Check(FieldName) {
 		if e.Field != "URL" || c.CMS.URL != "" {
-			p := problem{keys: []string{keyOf(e.Field)}, text: e.What + "; " + e.Fix}
+			keys := []string{keyOf(e.Field)}
 			for _, field := range e.With {
-				p.keys = append(p.keys, keyOf(field))
+				keys = append(keys, keyOf(field))
 			}
-			problems = append(problems, p)
+			problems = append(problems, wrong(e.What, e.Fix, keys...))
 		}
 	}
 	return problems

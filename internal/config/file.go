@@ -71,7 +71,7 @@ func parseFile(name string, data []byte) ([]setting, []problem) {
 	}
 	switch err := decoder.Decode(&second); {
 	case err == nil:
-		r.report(second.Line, "", "a second YAML document begins here; remove it and the --- before it")
+		r.report(second.Line, "", "a second YAML document begins here", "remove it and the --- before it")
 	case !errors.Is(err, io.EOF):
 		r.syntax(err)
 	}
@@ -80,7 +80,7 @@ func parseFile(name string, data []byte) ([]setting, []problem) {
 	case root.Kind == yaml.MappingNode:
 		r.section("", root)
 	case !isNull(root):
-		r.report(root.Line, "", "the file is "+describe(root)+"; write keys and values, for example kafka.group: balanceq")
+		r.report(root.Line, "", "the file is "+describe(root), "write keys and values, for example kafka.group: balanceq")
 	}
 	return r.settings, r.problems
 }
@@ -90,12 +90,12 @@ func (r *fileReader) section(prefix string, mapping *yaml.Node) {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		name, node := mapping.Content[i], mapping.Content[i+1]
 		if name.Kind != yaml.ScalarNode || name.Tag == "!!merge" {
-			r.report(name.Line, strings.TrimSuffix(prefix, "."), "a key is "+describe(name)+"; write a name")
+			r.report(name.Line, strings.TrimSuffix(prefix, "."), "a key is "+describe(name), "write a name")
 			continue
 		}
 		full := prefix + name.Value
 		if first, given := r.lines[full]; given {
-			r.report(name.Line, full, fmt.Sprintf("was already given in line %d; keep one of them", first))
+			r.report(name.Line, full, fmt.Sprintf("was already given in line %d", first), "keep one of them")
 			continue
 		}
 		r.lines[full] = name.Line
@@ -109,16 +109,16 @@ func (r *fileReader) entry(name string, line int, node *yaml.Node) {
 	inside := firstKeyOf(name)
 	switch {
 	case k != nil && k.secret():
-		r.report(line, name, "is a secret and has no place in this file; set "+k.env()+" or "+k.name+"-file")
+		r.report(line, name, "is a secret and has no place in this file", "set "+k.env()+" or "+k.name+"-file")
 	case k != nil:
 		r.value(k, line, node)
 	case node.Kind == yaml.MappingNode && (inside != nil || len(node.Content) > 0):
 		r.section(name+".", node) // an unknown section too: its keys are easier to recognise than its name
 	case inside == nil:
-		r.report(line, name, "unknown key; "+suggestion(name, fileNames()))
+		r.report(line, name, "unknown key", suggestion(name, fileNames()))
 	case !isNull(node): // a section without anything in it is what commenting out leaves behind
-		r.report(line, name, fmt.Sprintf("is %s, but stands for a section; write its keys below it, for example %s: %s",
-			describe(node), inside.name, inside.example))
+		r.report(line, name, "is "+describe(node)+", but stands for a section",
+			fmt.Sprintf("write its keys below it, for example %s: %s", inside.name, inside.example))
 	}
 }
 
@@ -129,7 +129,7 @@ func (r *fileReader) value(k *key, line int, node *yaml.Node) {
 	given := setting{key: k, origin: r.at(line)}
 	switch {
 	case isNull(node):
-		r.report(line, k.name, "has no value; write "+v.expects()+", for example "+k.example+", or remove the line")
+		r.report(line, k.name, "has no value", "write "+v.expects()+", for example "+k.example+", or remove the line")
 		return
 	case isPlain(node):
 		given.text = node.Value
@@ -137,14 +137,14 @@ func (r *fileReader) value(k *key, line int, node *yaml.Node) {
 		items := make([]string, len(node.Content))
 		for i, item := range node.Content {
 			if !isPlain(item) || isNull(item) {
-				r.report(item.Line, k.name, fmt.Sprintf("item %d is %s; write for example %s", i+1, describe(item), k.example))
+				r.report(item.Line, k.name, fmt.Sprintf("item %d is %s", i+1, describe(item)), "write for example "+k.example)
 				return
 			}
 			items[i] = item.Value
 		}
 		given.text = strings.Join(items, ",")
 	default:
-		r.report(line, k.name, "is "+describe(node)+"; write "+v.expects()+", for example "+k.example)
+		r.report(line, k.name, "is "+describe(node), "write "+v.expects()+", for example "+k.example)
 		return
 	}
 	r.settings = append(r.settings, given)
@@ -152,11 +152,13 @@ func (r *fileReader) value(k *key, line int, node *yaml.Node) {
 
 func (r *fileReader) at(line int) string { return r.name + ":" + strconv.Itoa(line) }
 
-func (r *fileReader) report(line int, name, text string) {
-	p := problem{text: text, origins: []string{r.at(line)}}
+// report adds a problem of a line; name is the key, "" for none.
+func (r *fileReader) report(line int, name, what, fix string) {
 	if name != "" {
-		p.keys = []string{visible(name)}
+		name = visible(name)
 	}
+	p := wrong(what, fix, name)
+	p.From = []string{r.at(line)}
 	r.problems = append(r.problems, p)
 }
 
@@ -179,7 +181,7 @@ func (r *fileReader) syntax(err error) {
 		}
 	}
 	text = anchorName.ReplaceAllString(text, "$1")
-	r.report(line, "", "this is not YAML: "+text+"; look for wrong indentation, a missing colon or quote from this line on")
+	r.report(line, "", "this is not YAML: "+text, "look for wrong indentation, a missing colon or quote from this line on")
 }
 
 // isNull says that nothing was written, or ~ or null.

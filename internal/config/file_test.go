@@ -122,7 +122,7 @@ func FuzzParseFile(f *testing.F) {
 			seen[s.key.name] = true
 		}
 		for _, p := range problems {
-			if text := p.Error(); strings.Contains(text, "\n") || !strings.Contains(text, "(x.yaml:") {
+			if text := p.String(); strings.Contains(text, "\n") || !strings.Contains(text, "(x.yaml:") {
 				t.Errorf("problem: %q", text)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/balanceq/balanceq/internal/finding"
+
 	"github.com/spf13/pflag"
 )
 
@@ -17,8 +19,8 @@ const originDefault = "default"
 // Loaded is a valid configuration and where it came from.
 type Loaded struct {
 	Config Config
-	// Warnings are worth a line in the log, in the form of problems: `key: what; what to do`.
-	Warnings []string
+	// Warnings are worth a line in the log.
+	Warnings []finding.Finding
 
 	origins map[string]string // by key
 }
@@ -58,11 +60,11 @@ func Load(fs *pflag.FlagSet, environ []string) (*Loaded, error) {
 	l.nameInstance()
 	l.uncross()
 
-	if err := join(append(l.problems, l.validate()...)); err != nil {
-		return nil, err
+	if problems := append(l.problems, l.validate()...); len(problems) > 0 {
+		return nil, finding.Join(findings(problems)...)
 	}
 	for _, p := range l.Config.warnings() {
-		l.Warnings = append(l.Warnings, l.locate(p).Error())
+		l.Warnings = append(l.Warnings, l.locate(p).Finding)
 	}
 	return &l.Loaded, nil
 }
@@ -89,8 +91,8 @@ func (l *loader) applyFile(path string) {
 	}
 	data, err := readFile(path)
 	if err != nil {
-		l.problems = append(l.problems, problem{keys: []string{fileFlag},
-			text: fmt.Sprintf("reading configuration file: %v; check --config and %s", err, envName(fileFlag))})
+		l.problems = append(l.problems, wrong(
+			fmt.Sprintf("reading configuration file: %v", err), "check --config and "+envName(fileFlag), fileFlag))
 		return
 	}
 	settings, problems := parseFile(path, data)
@@ -110,9 +112,7 @@ func (l *loader) applyEnvironment(variables map[string]string) {
 	}
 	delete(variables, envName(fileFlag))
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		if warning := unknownVariable(name); warning != "" {
-			l.Warnings = append(l.Warnings, warning)
-		}
+		l.Warnings = append(l.Warnings, unknownVariable(name)...)
 	}
 }
 
@@ -132,7 +132,10 @@ func (l *loader) applyFlags(fs *pflag.FlagSet) {
 func (l *loader) apply(s setting) {
 	v := s.key.bind(&l.Config)
 	if err := v.set(s.text); err != nil {
-		l.problems = append(l.problems, problem{[]string{s.key.name}, wrongType(s.key, v, s.text), []string{s.origin}})
+		f := wrongType(s.key, v, s.text)
+		p := wrong(f.what, f.fix, s.key.name)
+		p.From = []string{s.origin}
+		l.problems = append(l.problems, p)
 		return
 	}
 	l.origins[s.key.name] = s.origin
@@ -152,23 +155,23 @@ func (l *loader) readSecretFiles() {
 		}
 		secret := k.bind(&l.Config)
 		if secret.String() != "" {
-			l.problems = append(l.problems, l.locate(problem{keys: []string{k.name, fileKey.name},
-				text: "is given, and so is " + fileKey.name + "; unset one of them"}))
+			l.problems = append(l.problems, l.locate(wrong(
+				"is given, and so is "+fileKey.name, "unset one of them", k.name, fileKey.name)))
 			continue
 		}
 		data, err := readFile(path)
 		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pathError.Err // without the path: who mixes the two keys up gives the secret itself
 		}
-		text := fmt.Sprintf("reading secret: %v; name a file that this process may read", err)
+		what, fix := fmt.Sprintf("reading secret: %v", err), "name a file that this process may read"
 		if err == nil {
 			if err = secret.set(string(data)); err == nil && secret.String() != "" {
 				l.origins[k.name] = fileKey.name
 				continue
 			}
-			text = "the file is empty; write the secret into it"
+			what, fix = "the file is empty", "write the secret into it"
 		}
-		l.problems = append(l.problems, l.locate(problem{keys: []string{fileKey.name}, text: text}))
+		l.problems = append(l.problems, l.locate(wrong(what, fix, fileKey.name)))
 	}
 }
 
@@ -179,8 +182,8 @@ func (l *loader) nameInstance() {
 	}
 	name, err := os.Hostname()
 	if err != nil || name == "" {
-		l.problems = append(l.problems, problem{keys: []string{"instance"},
-			text: "the host name is not known; set an instance name, for example balanceq-0"})
+		l.problems = append(l.problems, wrong(
+			"the host name is not known", "set an instance name, for example balanceq-0", "instance"))
 		return
 	}
 	l.Config.Instance = name
@@ -218,13 +221,14 @@ func (l *loader) uncross() {
 func (l *loader) validate() []problem {
 	unreadable := map[string]bool{}
 	for _, p := range l.problems {
-		for _, name := range p.keys {
+		unreadable[p.Key] = true
+		for _, name := range p.with {
 			unreadable[name] = true
 		}
 	}
 	var problems []problem
 	for _, p := range l.Config.problems() {
-		if !slices.ContainsFunc(p.keys, func(name string) bool { return unreadable[name] }) {
+		if !p.about(unreadable) {
 			problems = append(problems, l.locate(p))
 		}
 	}
@@ -233,9 +237,9 @@ func (l *loader) validate() []problem {
 
 // locate adds where the values came from.
 func (l *loader) locate(p problem) problem {
-	for _, name := range p.keys {
-		if origin := l.Origin(name); origin != originDefault && !slices.Contains(p.origins, origin) {
-			p.origins = append(p.origins, origin)
+	for _, name := range append([]string{p.Key}, p.with...) {
+		if origin := l.Origin(name); origin != originDefault && !slices.Contains(p.From, origin) {
+			p.From = append(p.From, origin)
 		}
 	}
 	return p

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -231,6 +232,13 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+func lines(warnings []finding.Finding) (lines []string) {
+	for _, f := range warnings {
+		lines = append(lines, f.String())
+	}
+	return lines
+}
+
 func TestWarnings(t *testing.T) {
 	tests := map[string]struct {
 		environ []string
@@ -265,7 +273,7 @@ func TestWarnings(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := load(t, nil, tt.environ...).Warnings; !slices.Equal(got, tt.want) {
+			if got := lines(load(t, nil, tt.environ...).Warnings); !slices.Equal(got, tt.want) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})

@@ -1,50 +1,58 @@
 package config
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/balanceq/balanceq/internal/finding"
+
 	"github.com/agnivade/levenshtein"
 )
 
-// problem is one thing that is wrong. It prints as "key: problem; fix (where the value came from)".
+// fault is what is wrong with a value, and what to do about it.
+type fault struct{ what, fix string }
+
+// problem is a finding and the further keys that share it: changing one of them helps too.
 type problem struct {
-	keys    []string // the first one names the line; the others share the problem
-	text    string   // "problem; fix"
-	origins []string // flags, variables, file:line
+	finding.Finding
+	with []string
 }
 
-// Error implements error.
-func (p problem) Error() string {
-	s := p.text
-	if len(p.keys) > 0 {
-		s = p.keys[0] + ": " + s
-	}
-	if len(p.origins) > 0 {
-		s += " (" + strings.Join(p.origins, ", ") + ")"
-	}
-	return s
+// wrong is what nothing can work with. The first key names it.
+func wrong(what, fix string, keys ...string) problem {
+	return problem{finding.Finding{Key: keys[0], What: what, Fix: fix, Severity: finding.Fail}, keys[1:]}
 }
 
-// join makes one error of all problems, a line each; nil if there are none.
-func join(problems []problem) error {
-	errs := make([]error, len(problems))
-	for i, p := range problems {
-		errs[i] = p
+// odd is what works and is probably not meant.
+func odd(what, fix string, keys ...string) problem {
+	p := wrong(what, fix, keys...)
+	p.Severity = finding.Warn
+	return p
+}
+
+// about reports whether one of the problem's keys is among these.
+func (p problem) about(keys map[string]bool) bool {
+	return keys[p.Key] || slices.ContainsFunc(p.with, func(name string) bool { return keys[name] })
+}
+
+// findings leaves the keys out that only this package needs to know.
+func findings(problems []problem) []finding.Finding {
+	var all []finding.Finding
+	for _, p := range problems {
+		all = append(all, p.Finding)
 	}
-	return errors.Join(errs...)
+	return all
 }
 
 // wrongType describes a text that is not of the key's type.
-func wrongType(k *key, v value, given string) string {
+func wrongType(k *key, v value, given string) fault {
 	if given == "" {
-		return "is empty; write " + v.expects() + ", for example " + k.example
+		return fault{"is empty", "write " + v.expects() + ", for example " + k.example}
 	}
-	return strconv.Quote(shorten(given)) + " is not " + v.expects() + "; write for example " + k.example
+	return fault{strconv.Quote(shorten(given)) + " is not " + v.expects(), "write for example " + k.example}
 }
 
 // visible makes a name that somebody mistyped fit for a message of one line.
@@ -65,7 +73,7 @@ func shorten(s string) string {
 	return string([]rune(s)[:most]) + "…"
 }
 
-// suggestion completes "unknown key; …".
+// suggestion is the fix of an unknown name.
 func suggestion(given string, known []string) string {
 	if name := nearest(given, known); name != "" {
 		return "did you mean " + name + "?"

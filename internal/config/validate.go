@@ -4,21 +4,23 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // Validate reports everything that no command can work with, joined, a line each: values outside of their limits and
 // pairs that contradict each other. It looks at the configuration only, not at files or the network.
-func (c *Config) Validate() error { return join(c.problems()) }
+func (c *Config) Validate() error { return finding.Join(findings(c.problems())...) }
 
 // ValidateRun is Validate for `run`, which also needs to know where the CMS is.
 func (c *Config) ValidateRun() error {
 	problems := c.problems()
 	if c.CMS.URL == "" {
 		k := lookup("cms.url")
-		problems = append(problems, problem{keys: []string{k.name}, text: fmt.Sprintf(
-			"is not set; set %s, --%s or the file's key to the CMS's base URL, for example %s", k.env(), k.name, k.example)})
+		problems = append(problems, wrong("is not set", fmt.Sprintf(
+			"set %s, --%s or the file's key to the CMS's base URL, for example %s", k.env(), k.name, k.example), k.name))
 	}
-	return join(problems)
+	return finding.Join(findings(problems)...)
 }
 
 // problems checks each value first, then the pairs of those that are fine.
@@ -26,17 +28,15 @@ func (c *Config) problems() []problem {
 	var problems []problem
 	bad := map[string]bool{}
 	for i := range keys {
-		if err := keys[i].bind(c).check(); err != nil {
-			problems = append(problems, problem{keys: []string{keys[i].name}, text: err.Error()})
+		if f := keys[i].bind(c).check(); f != nil {
+			problems = append(problems, wrong(f.what, f.fix, keys[i].name))
 			bad[keys[i].name] = true
 		}
 	}
 	for _, p := range slices.Concat(c.cmsProblems(), c.kafkaPairs(), c.topicPairs(), c.cmsPairs(), c.limitPairs()) {
-		if !slices.ContainsFunc(p.keys, func(name string) bool { return bad[name] }) {
+		if !p.about(bad) {
 			problems = append(problems, p)
-			if len(p.keys) == 1 {
-				bad[p.keys[0]] = true
-			}
+			bad[p.Key] = bad[p.Key] || len(p.with) == 0
 		}
 	}
 	return problems
@@ -45,24 +45,24 @@ func (c *Config) problems() []problem {
 // bad reports whether a key's value is wrong by itself.
 func (c *Config) bad(name string) bool {
 	return lookup(name).bind(c).check() != nil || slices.ContainsFunc(c.cmsProblems(), func(p problem) bool {
-		return len(p.keys) == 1 && p.keys[0] == name
+		return len(p.with) == 0 && p.Key == name
 	})
 }
 
 func (c *Config) kafkaPairs() (problems []problem) {
-	report := func(text string, names ...string) { problems = append(problems, problem{keys: names, text: text}) }
+	report := func(what, fix string, names ...string) { problems = append(problems, wrong(what, fix, names...)) }
 
 	if session, rebalance := c.Kafka.SessionTimeout, c.Kafka.RebalanceTimeout; session >= rebalance {
-		report(fmt.Sprintf("%s is not below kafka.rebalance-timeout (%s); lower it or raise the other",
-			formatDuration(session), formatDuration(rebalance)), "kafka.session-timeout", "kafka.rebalance-timeout")
+		report(fmt.Sprintf("%s is not below kafka.rebalance-timeout (%s)", formatDuration(session), formatDuration(rebalance)),
+			"lower it or raise the other", "kafka.session-timeout", "kafka.rebalance-timeout")
 	}
 	if sasl := c.Kafka.SASL; sasl.Mechanism != SASLNone {
 		if sasl.Username == "" {
-			report(sasl.Mechanism+" needs a user; set kafka.sasl.username", "kafka.sasl.mechanism", "kafka.sasl.username")
+			report(sasl.Mechanism+" needs a user", "set kafka.sasl.username", "kafka.sasl.mechanism", "kafka.sasl.username")
 		}
 		if !sasl.Password.IsSet() && sasl.PasswordFile == "" {
 			k := lookup("kafka.sasl.password")
-			report(fmt.Sprintf("%s needs a password; set %s or %s-file", sasl.Mechanism, k.env(), k.name),
+			report(sasl.Mechanism+" needs a password", fmt.Sprintf("set %s or %s-file", k.env(), k.name),
 				"kafka.sasl.mechanism", k.name, k.name+"-file")
 		}
 	}
@@ -70,16 +70,16 @@ func (c *Config) kafkaPairs() (problems []problem) {
 }
 
 func (c *Config) cmsPairs() (problems []problem) {
-	report := func(text string, names ...string) { problems = append(problems, problem{keys: names, text: text}) }
+	report := func(what, fix string, names ...string) { problems = append(problems, wrong(what, fix, names...)) }
 
 	if auth := c.CMS.Auth; auth.Method == AuthOAuth1 {
 		if !auth.ConsumerKey.IsSet() && auth.ConsumerKeyFile == "" {
 			k := lookup("cms.auth.consumer-key")
-			report(fmt.Sprintf("%s needs a consumer key; set %s or %s-file", auth.Method, k.env(), k.name),
+			report(auth.Method+" needs a consumer key", fmt.Sprintf("set %s or %s-file", k.env(), k.name),
 				"cms.auth.method", k.name, k.name+"-file")
 		}
 		if auth.KeyFile == "" {
-			report(auth.Method+" needs a signing key; set cms.auth.key-file", "cms.auth.method", "cms.auth.key-file")
+			report(auth.Method+" needs a signing key", "set cms.auth.key-file", "cms.auth.method", "cms.auth.key-file")
 		}
 	}
 	return append(problems, c.CMS.TLS.pairs("cms.tls")...)
@@ -90,9 +90,9 @@ func (f TLSFiles) pairs(section string) []problem {
 	cert, key := section+".cert-file", section+".key-file"
 	switch {
 	case f.CertFile != "" && f.KeyFile == "":
-		return []problem{{keys: []string{cert, key}, text: "the certificate's key is missing; set " + key + " too"}}
+		return []problem{wrong("the certificate's key is missing", "set "+key+" too", cert, key)}
 	case f.CertFile == "" && f.KeyFile != "":
-		return []problem{{keys: []string{key, cert}, text: "the key's certificate is missing; set " + cert + " too"}}
+		return []problem{wrong("the key's certificate is missing", "set "+cert+" too", key, cert)}
 	}
 	return nil
 }
@@ -103,8 +103,8 @@ func (c *Config) topicPairs() (problems []problem) {
 	for i, topic := range []string{c.Topics.Requests, c.Topics.Results, c.Topics.DeadLetters, c.Topics.Replays} {
 		for _, other := range names[:i] {
 			if lookup(other).bind(c).String() == topic {
-				problems = append(problems, problem{keys: []string{names[i], other},
-					text: fmt.Sprintf("%q is also %s; give each its own topic", topic, other)})
+				problems = append(problems, wrong(
+					fmt.Sprintf("%q is also %s", topic, other), "give each its own topic", names[i], other))
 			}
 		}
 	}
@@ -149,18 +149,19 @@ const windowKey = "cms.breaker.window"
 
 func (c *Config) limitPairs() (problems []problem) {
 	if b := c.CMS.Backoff; b.Initial > b.Max {
-		problems = append(problems, problem{keys: []string{"cms.backoff.initial", "cms.backoff.max"}, text: fmt.Sprintf(
-			"%s is above cms.backoff.max (%s); lower it or raise the other", formatDuration(b.Initial), formatDuration(b.Max))})
+		problems = append(problems, wrong(
+			fmt.Sprintf("%s is above cms.backoff.max (%s)", formatDuration(b.Initial), formatDuration(b.Max)),
+			"lower it or raise the other", "cms.backoff.initial", "cms.backoff.max"))
 	}
 	if name, d := c.slowest(); d >= c.Watchdog.After {
-		problems = append(problems, problem{keys: []string{watchdogKey, name}, text: fmt.Sprintf(
-			"%s is not above %s (%s), which may take that long with nothing wrong; raise it or lower the other",
-			formatDuration(c.Watchdog.After), name, formatDuration(d))})
+		problems = append(problems, wrong(
+			fmt.Sprintf("%s is not above %s (%s), which may take that long with nothing wrong",
+				formatDuration(c.Watchdog.After), name, formatDuration(d)), "raise it or lower the other", watchdogKey, name))
 	}
 	if ahead, calls := c.Consumer.RunAhead, c.CMS.MaxInFlight; ahead < calls {
-		problems = append(problems, problem{keys: []string{"consumer.run-ahead", "cms.max-in-flight"},
-			text: fmt.Sprintf("%d is below cms.max-in-flight (%d), which a single partition could then never reach; "+
-				"raise it or lower the other", ahead, calls)})
+		problems = append(problems, wrong(
+			fmt.Sprintf("%d is below cms.max-in-flight (%d), which a single partition could then never reach", ahead, calls),
+			"raise it or lower the other", "consumer.run-ahead", "cms.max-in-flight"))
 	}
 	return problems
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +14,8 @@ type value interface {
 	set(text string) error
 	// String returns the value in the syntax that set accepts; a secret is redacted.
 	String() string
-	// check reports a value outside of its limits as "problem; fix".
-	check() error
+	// check reports a value outside of its limits; nil if there is nothing to report.
+	check() *fault
 	// kind is the type's name in help and reference: "duration".
 	kind() string
 	// expects completes "write …" when the value has the wrong type: "a number with a unit".
@@ -29,7 +28,7 @@ var errSyntax = errors.New("wrong type")
 // text is any string; valid is nil if everything printable will do.
 type text struct {
 	field *string
-	valid func(string) error
+	valid func(string) *fault
 }
 
 func (v text) set(s string) error { *v.field = s; return nil }
@@ -37,7 +36,7 @@ func (v text) String() string     { return *v.field }
 func (v text) kind() string       { return "string" }
 func (v text) expects() string    { return "text" }
 
-func (v text) check() error {
+func (v text) check() *fault {
 	if err := checkPrintable(*v.field); err != nil || v.valid == nil {
 		return err
 	}
@@ -55,9 +54,9 @@ func (v choice) String() string     { return *v.field }
 func (v choice) kind() string       { return strings.Join(v.words, "|") }
 func (v choice) expects() string    { return "one of " + strings.Join(v.words, ", ") }
 
-func (v choice) check() error {
+func (v choice) check() *fault {
 	if !slices.Contains(v.words, *v.field) {
-		return fmt.Errorf("%q is not known; write %s", *v.field, v.expects())
+		return &fault{strconv.Quote(*v.field) + " is not known", "write " + v.expects()}
 	}
 	return nil
 }
@@ -73,10 +72,10 @@ func (v start) expects() string {
 	return "earliest, latest, a time such as 2026-01-31T12:00:00Z, or an age such as 6h"
 }
 
-func (v start) check() error {
+func (v start) check() *fault {
 	if s := *v.field; s != StartEarliest && s != StartLatest {
 		if _, err := ParseStart(s, time.Now()); err != nil {
-			return fmt.Errorf("%q is not known; write %s", s, v.expects())
+			return &fault{strconv.Quote(s) + " is not known", "write " + v.expects()}
 		}
 	}
 	return nil
@@ -97,7 +96,7 @@ func ParseStart(text string, now time.Time) (time.Time, error) {
 // list is a list of texts, separated by commas; valid is nil if any will do.
 type list struct {
 	field *[]string
-	valid func([]string) error
+	valid func([]string) *fault
 }
 
 func (v list) set(s string) error {
@@ -115,7 +114,7 @@ func (v list) String() string  { return strings.Join(*v.field, ",") }
 func (v list) kind() string    { return "list" }
 func (v list) expects() string { return "a list" }
 
-func (v list) check() error {
+func (v list) check() *fault {
 	for _, item := range *v.field {
 		if err := checkPrintable(item); err != nil {
 			return err
@@ -141,7 +140,7 @@ func (v boolean) set(s string) error {
 func (v boolean) String() string  { return strconv.FormatBool(*v.field) }
 func (v boolean) kind() string    { return "bool" }
 func (v boolean) expects() string { return "true or false" }
-func (v boolean) check() error    { return nil }
+func (v boolean) check() *fault   { return nil }
 
 // address is where to listen; empty and "off" both mean nowhere.
 type address struct{ field *string }
@@ -164,12 +163,12 @@ func (v address) String() string {
 func (v address) kind() string    { return "address" }
 func (v address) expects() string { return `host:port or "off"` }
 
-func (v address) check() error {
+func (v address) check() *fault {
 	if *v.field == "" {
 		return nil
 	}
 	if _, _, ok := splitHostPort(*v.field); !ok {
-		return fmt.Errorf(`%q is not host:port; write for example 127.0.0.1:8080, or "off"`, *v.field)
+		return &fault{strconv.Quote(*v.field) + " is not host:port", `write for example 127.0.0.1:8080, or "off"`}
 	}
 	return nil
 }
@@ -182,4 +181,4 @@ func (v password) String() string     { return v.field.String() }
 func (v password) kind() string       { return "secret" }
 func (v password) expects() string    { return "a secret" }
 
-func (v password) check() error { return checkSecret(*v.field) }
+func (v password) check() *fault { return checkSecret(*v.field) }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -27,7 +26,7 @@ func (v count) set(s string) error {
 func (v count) String() string  { return strconv.Itoa(*v.field) }
 func (v count) kind() string    { return "int" }
 func (v count) expects() string { return "a whole number" }
-func (v count) check() error    { return checkRange(*v.field, v.min, v.max, strconv.Itoa) }
+func (v count) check() *fault   { return checkRange(*v.field, v.min, v.max, strconv.Itoa) }
 
 // ratio is what there may be of one thing for each of another: above 0, at most most (0: the library has the limit).
 type ratio struct {
@@ -46,9 +45,9 @@ func (v ratio) expects() string {
 	return "a number above 0 and at most " + formatDecimal(v.most)
 }
 
-func (v ratio) check() error {
+func (v ratio) check() *fault {
 	if x := *v.field; v.most > 0 && !(x > 0 && x <= v.most) { // written so that NaN fails
-		return fmt.Errorf("%s is out of range; write %s", v.String(), v.expects())
+		return &fault{v.String() + " is out of range", "write " + v.expects()}
 	}
 	return nil
 }
@@ -63,7 +62,7 @@ func (v rate) set(s string) error { return setDecimal(v.field, s) }
 func (v rate) String() string     { return formatDecimal(*v.field) }
 func (v rate) kind() string       { return "number" }
 func (v rate) expects() string    { return "a number, 0 or more" }
-func (v rate) check() error       { return nil } // the library's
+func (v rate) check() *fault      { return nil } // the library's
 
 func setDecimal(field *float64, s string) error {
 	x, err := strconv.ParseFloat(s, 64)
@@ -95,7 +94,7 @@ func (v duration) set(s string) error {
 func (v duration) String() string  { return formatDuration(*v.field) }
 func (v duration) kind() string    { return "duration" }
 func (v duration) expects() string { return "a number with a unit (ms, s, m or h)" }
-func (v duration) check() error    { return checkRange(*v.field, v.min, v.max, formatDuration) }
+func (v duration) check() *fault   { return checkRange(*v.field, v.min, v.max, formatDuration) }
 
 // date is a day in UTC; the field is its first instant, and the zero time if there is none.
 type date struct{ field *time.Time }
@@ -122,7 +121,7 @@ func (v date) String() string {
 
 func (v date) kind() string    { return "date" }
 func (v date) expects() string { return "a date (YYYY-MM-DD)" }
-func (v date) check() error    { return nil }
+func (v date) check() *fault   { return nil }
 
 // formatDuration leaves out the zeros that Duration.String adds: 1m, not 1m0s.
 func formatDuration(d time.Duration) string {
@@ -167,7 +166,7 @@ func (v size) set(s string) error {
 func (v size) String() string  { return formatSize(*v.field) }
 func (v size) kind() string    { return "size" }
 func (v size) expects() string { return "a number of bytes, or one with KiB, MiB or GiB" }
-func (v size) check() error    { return checkRange(*v.field, v.min, v.max, formatSize) }
+func (v size) check() *fault   { return checkRange(*v.field, v.min, v.max, formatSize) }
 
 func formatSize(n int64) string {
 	for _, u := range sizeUnits[:len(sizeUnits)-1] {
@@ -180,13 +179,13 @@ func formatSize(n int64) string {
 
 // checkRange reports a value outside of its limits, both of which are allowed. Without any (both are zero), the library
 // that has the setting checks it.
-func checkRange[T int | int64 | time.Duration](v, lowest, highest T, show func(T) string) error {
+func checkRange[T int | int64 | time.Duration](v, lowest, highest T, show func(T) string) *fault {
 	switch {
 	case lowest == highest:
 	case v < lowest:
-		return fmt.Errorf("%s is too little; set at least %s", show(v), show(lowest))
+		return &fault{show(v) + " is too little", "set at least " + show(lowest)}
 	case v > highest:
-		return fmt.Errorf("%s is too much; set at most %s", show(v), show(highest))
+		return &fault{show(v) + " is too much", "set at most " + show(highest)}
 	}
 	return nil
 }

@@ -6,11 +6,13 @@ import (
 	"net/url"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/cmsclient/keys"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // CMS turns the configuration into settings of the CMS client, and reads the keys and certificates. The error joins
-// everything that is wrong with those; each names its setting and the fix.
+// everything that is wrong with those; each is a *finding.Error.
 func CMS(cfg config.Config, version string) (cmsclient.Config, *Credentials, error) {
 	from := cfg.CMS
 	c := cmsclient.Config{Settings: from.Settings, FieldName: config.FieldName}
@@ -30,7 +32,23 @@ func CMS(cfg config.Config, version string) (cmsclient.Config, *Credentials, err
 	}
 	c.TLS, failed[2] = credentials.tlsConfig(from.TLS)
 	c.Proxy, failed[3] = proxy(from.Proxy)
+	for i, err := range failed {
+		failed[i] = inParts(err)
+	}
 	return c, credentials, errors.Join(failed[:]...)
+}
+
+// inParts makes findings of what the libraries find wrong with files and settings.
+func inParts(err error) error {
+	f := finding.Finding{Severity: finding.Fail}
+	if file, ok := errors.AsType[*keys.FileError](err); ok {
+		f.Key, f.What, f.Fix = file.Name, file.Files+": "+file.Problem(), file.Fix
+	} else if field, ok := errors.AsType[*cmsclient.FieldError](err); ok {
+		f.Key, f.What, f.Fix = config.FieldName(field.Field), field.What, field.Fix
+	} else {
+		return err
+	}
+	return &finding.Error{Findings: []finding.Finding{f}, Err: err}
 }
 
 // proxy returns the choice of the proxy.

@@ -14,6 +14,7 @@ import (
 	"github.com/balanceq/balanceq/cmsclient/keys"
 	"github.com/balanceq/balanceq/cmsclient/oauth1"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/telemetry"
 
 	"github.com/rs/zerolog"
@@ -115,7 +116,7 @@ func (c *Credentials) authenticator(cfg config.Auth) (cmsclient.Authenticator, e
 	}
 	signer, err := oauth1.New(cfg.ConsumerKey.Reveal(), method, func() *rsa.PrivateKey { return file.Value().Private })
 	if err != nil {
-		return nil, fmt.Errorf("cms.auth: %w", err)
+		return nil, finding.Failed("cms.auth.consumer-key", err, "")
 	}
 	c.all = append(c.all, &credential{name: "signing", file: file, expires: func() time.Time {
 		return keysExpire([]keys.Key{file.Value()}, cfg.KeyExpires)
@@ -137,7 +138,7 @@ func (c *Credentials) decrypter(cfg config.Decryption) (*jwe.Decrypter, error) {
 		for i, content := range contents {
 			key, err := keys.Parse(content, cfg.KeyPassword.Reveal())
 			if err != nil {
-				return ring{}, fmt.Errorf("file %d: %w", i+1, err)
+				return ring{}, numbered(i+1, err)
 			}
 			r.keys, r.private = append(r.keys, key), append(r.private, key.Private)
 		}
@@ -150,6 +151,17 @@ func (c *Credentials) decrypter(cfg config.Decryption) (*jwe.Decrypter, error) {
 		return keysExpire(files.Value().keys, cfg.KeyExpires)
 	}})
 	return jwe.New(cfg.Fields, func() []*rsa.PrivateKey { return files.Value().private }), nil
+}
+
+// numbered says which of several files an error is about.
+func numbered(i int, err error) error {
+	wrong, ok := errors.AsType[*keys.FileError](err)
+	if !ok {
+		return err
+	}
+	e := *wrong
+	e.What = fmt.Sprintf("file %d: %s", i, e.What)
+	return &e
 }
 
 // keysExpire returns when the last of the keys does: while one is being exchanged there are two. What their certificates say
@@ -177,7 +189,7 @@ func (c *Credentials) tlsConfig(cfg config.TLSFiles) (*tls.Config, error) {
 		file, err := keys.Open("cms.tls.ca-file", []string{cfg.CAFile}, func(contents [][]byte) (*x509.CertPool, error) {
 			pool := x509.NewCertPool()
 			if !pool.AppendCertsFromPEM(contents[0]) {
-				return nil, errors.New("the file holds no PEM certificate: give the authority's")
+				return nil, &keys.FileError{What: "the file holds no PEM certificate", Fix: "give the authority's"}
 			}
 			return pool, nil
 		})

@@ -1,12 +1,12 @@
 package connect
 
 import (
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // Hop is where a connection to the CMS goes first: to the CMS, or to the proxy on the way there.
@@ -15,19 +15,19 @@ type Hop struct {
 	Proxy      bool
 }
 
-// FirstHop returns where calls go first. Its errors repeat no address: it may hold a password.
+// FirstHop returns where calls go first. Its errors are *finding.Error and repeat no address: it may hold a password.
 func FirstHop(cfg config.CMS) (Hop, error) {
 	next, err := url.Parse(cfg.URL)
 	if err != nil || next.Host == "" {
-		return Hop{}, errors.New("cms.url is not an absolute URL")
+		return Hop{}, fail("cms.url", "is not an absolute URL", "write the whole address, with https:// or http://")
 	}
 	choose, err := proxy(cfg.Proxy)
 	if err != nil {
-		return Hop{}, err
+		return Hop{}, inParts(err)
 	}
 	via, err := choose(&http.Request{URL: next})
 	if err != nil {
-		return Hop{}, errors.New("the proxy of HTTPS_PROXY or HTTP_PROXY cannot be used")
+		return Hop{}, fail("", "the proxy of HTTPS_PROXY or HTTP_PROXY cannot be used", "correct its address")
 	}
 	if via != nil {
 		next = via
@@ -37,6 +37,10 @@ func FirstHop(cfg config.CMS) (Hop, error) {
 		h.Port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[next.Scheme]
 	}
 	return h, nil
+}
+
+func fail(key, what, fix string) error {
+	return finding.Join(finding.Finding{Key: key, What: what, Fix: fix, Severity: finding.Fail})
 }
 
 // Address is host:port.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,15 +11,16 @@ import (
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 // checkBalance asks the CMS as run does, with the same code and settings. It passes when the CMS itself answers, be it that
 // there is no such contract.
-func checkBalance(ctx context.Context, cfg config.Config, version string, q cmsclient.Query) Finding {
+func checkBalance(ctx context.Context, cfg config.Config, version string, q cmsclient.Query) []finding.Finding {
 	settings, _, err := connect.CMS(cfg, version)
 	if err != nil {
-		return fail(err.Error(), "correct cms.auth, cms.decryption and cms.tls")
+		return failed(err, "correct cms.auth, cms.decryption and cms.tls")
 	}
 	settings.HedgeAfter = 0 // one call, whatever it takes
 	client, err := cmsclient.New(settings)
@@ -39,15 +41,15 @@ func checkBalance(ctx context.Context, cfg config.Config, version string, q cmsc
 		return ok(fmt.Sprintf("%d of %d balances of contract %s\n%s", len(answer.Balances), len(q.Codes), schemas.MaskID(q.ContractID),
 			trace(took, q.CorrelationID, answer.CMSCorrelationID)))
 	}
-	var refused *cmsclient.Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*cmsclient.Error](err)
+	if !ok {
 		return fail(err.Error(), "try again")
 	}
-	return judgeRefusal(refused, trace(took, q.CorrelationID, refused.CMSCorrelationID))
+	return explainRefusal(refused, trace(took, q.CorrelationID, refused.CMSCorrelationID))
 }
 
-// judgeRefusal takes an answer about the contract or the codes as proof that everything works.
-func judgeRefusal(e *cmsclient.Error, trace string) Finding {
+// explainRefusal takes an answer about the contract or the codes as proof that everything works.
+func explainRefusal(e *cmsclient.Error, trace string) []finding.Finding {
 	cause, fix := *e, e.Fix
 	cause.Fix = ""
 	detail := strings.TrimPrefix(cause.Error(), "cms: ") + "\n" + trace
@@ -66,9 +68,6 @@ func judgeRefusal(e *cmsclient.Error, trace string) Finding {
 }
 
 // trace is what the CMS's operator needs to find the call: both sides' correlation ids.
-func trace(took time.Duration, ours, theirs string) string {
-	if theirs == "" {
-		theirs = "none"
-	}
-	return fmt.Sprintf("in %s, Correlation-Id %s, X-MC-Correlation-ID %s", milliseconds(took), ours, theirs)
+func trace(took time.Duration, sent, received string) string {
+	return fmt.Sprintf("in %s, Correlation-Id %s, X-MC-Correlation-ID %s", milliseconds(took), sent, cmp.Or(received, "none"))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/preflight"
 )
 
@@ -30,8 +31,8 @@ const (
 	balance           = "balance"
 )
 
-// patience bounds what asks the network, each time; the call for a balance has cms.timeout.
-const patience = 10 * time.Second
+// timeout bounds what asks the network, each time; the call for a balance has cms.timeout.
+const timeout = 10 * time.Second
 
 // Subject is what to check.
 type Subject struct {
@@ -47,24 +48,24 @@ func Checks(s Subject) []Check {
 	if s.Loaded != nil {
 		cfg = s.Loaded.Config
 	}
-	offline := func(f func(config.Config) Finding) func(context.Context) Finding {
-		return func(context.Context) Finding { return f(cfg) }
+	offline := func(f func(config.Config) []finding.Finding) func(context.Context) []finding.Finding {
+		return func(context.Context) []finding.Finding { return f(cfg) }
 	}
-	online := func(f func(context.Context, config.Config) Finding) func(context.Context) Finding {
-		return func(ctx context.Context) Finding {
-			ctx, cancel := context.WithTimeout(ctx, patience)
+	online := func(f func(context.Context, config.Config) []finding.Finding) func(context.Context) []finding.Finding {
+		return func(ctx context.Context) []finding.Finding {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
 			return f(ctx, cfg)
 		}
 	}
 	checks := []Check{
-		{configuration, nil, func(context.Context) Finding { return checkConfiguration(s) }},
+		{configuration, nil, func(context.Context) []finding.Finding { return checkConfiguration(s) }},
 		{signingKey, []string{configuration}, offline(checkSigningKey)},
 		{decryptionKeys, []string{configuration}, offline(checkDecryptionKeys)},
 		{clientCertificate, []string{configuration}, offline(checkClientCertificate)},
 		{kafka, []string{configuration}, online(checkKafka)},
 		{brokers, []string{kafka}, online(fromRun(preflight.CheckBrokers))},
-		{topics, []string{brokers}, online(checkTopics)},
+		{topics, []string{brokers}, online(fromRun(preflight.CheckTopics))},
 		{order, []string{topics}, online(checkOrder)},
 		{group, []string{brokers}, online(fromRun(preflight.CheckGroup))},
 		{dns, []string{configuration}, online(checkDNS)},
@@ -78,13 +79,13 @@ func Checks(s Subject) []Check {
 	}
 	if s.Query != nil {
 		checks = append(checks, Check{balance, []string{tlsHandshake, signingKey, decryptionKeys},
-			func(ctx context.Context) Finding { return checkBalance(ctx, cfg, s.Version, *s.Query) }})
+			func(ctx context.Context) []finding.Finding { return checkBalance(ctx, cfg, s.Version, *s.Query) }})
 	}
 	return checks
 }
 
-// connection returns the settings that run would connect to the CMS with, without what proves who we are: a key that
-// cannot be read is another check's business.
+// connection returns the settings that run would connect to the CMS with, without what proves who calls: a key
+// that cannot be read is another check's business.
 func connection(cfg config.Config) (cmsclient.Config, error) {
 	cfg.CMS.Auth = config.Auth{Method: config.AuthNone}
 	cfg.CMS.Decryption.KeyFiles = nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // How wrong the clock may be. How much Mastercard's gateway allows is not documented.
@@ -15,7 +16,7 @@ const (
 	skewLimit  = time.Minute
 )
 
-func checkClock(ctx context.Context, cfg config.Config) Finding {
+func checkClock(ctx context.Context, cfg config.Config) []finding.Finding {
 	m, err := meet(ctx, cfg)
 	if err != nil {
 		return fail(fmt.Sprintf("no answer: %v", err), "check that cms.url is the address of the CMS")
@@ -24,7 +25,7 @@ func checkClock(ctx context.Context, cfg config.Config) Finding {
 	if err != nil {
 		return warn("the answer has no date to compare with", "compare this machine's clock with another one")
 	}
-	return judgeSkew(skew(m.sent, m.answered, date))
+	return compareClocks(skew(m.sent, m.answered, date))
 }
 
 // skew returns by how much the local clock is certainly ahead of the clock that wrote date (negative: behind) at some
@@ -39,7 +40,7 @@ func skew(sent, answered, date time.Time) time.Duration {
 	return 0
 }
 
-func judgeSkew(ahead time.Duration) Finding {
+func compareClocks(ahead time.Duration) []finding.Finding {
 	size, direction := ahead, "ahead of"
 	if ahead < 0 {
 		size, direction = -ahead, "behind"

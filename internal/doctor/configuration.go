@@ -6,38 +6,18 @@ import (
 	"strings"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
-func checkConfiguration(s Subject) Finding {
+func checkConfiguration(s Subject) []finding.Finding {
 	err := s.LoadErr
 	if err == nil {
 		err = s.Loaded.Config.ValidateRun()
 	}
 	if err != nil {
-		return merge(problems(Fail, strings.Split(err.Error(), "\n"))...)
+		return failed(err, "correct it; balanceq config reference explains the keys")
 	}
-	return merge(append([]Finding{ok(keysSet(s.Loaded))}, problems(Warn, s.Loaded.Warnings)...)...)
-}
-
-// problems makes a finding of each line, which is a problem with its fix: "key: problem; fix", or "key is wrong: fix".
-func problems(status Status, lines []string) []Finding {
-	var findings []Finding
-	for _, line := range lines {
-		detail, fix, found := strings.Cut(line, "; ")
-		if !found {
-			detail, fix = splitFix(line)
-		}
-		findings = append(findings, Finding{status, detail, fix})
-	}
-	return findings
-}
-
-// splitFix splits "problem: fix", the form of most errors of ours.
-func splitFix(text string) (problem, fix string) {
-	if at := strings.LastIndex(text, ": "); at >= 0 {
-		return text[:at], text[at+2:]
-	}
-	return text, "correct it; balanceq config reference explains the keys"
+	return append(ok(keysSet(s.Loaded)), s.Loaded.Warnings...)
 }
 
 // keysSet says how many keys are not at their default, and by what: "3 keys set (balanceq.yaml, environment)".

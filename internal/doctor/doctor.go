@@ -14,10 +14,13 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // Status is what came of a check.
@@ -31,24 +34,19 @@ const (
 	Skip Status = "skip" // a check that this one builds on did not pass
 )
 
-// Finding is what a check found. Detail and Fix may have several lines; Fix is empty where there is nothing to do.
-type Finding struct {
-	Status Status `json:"status"`
-	Detail string `json:"detail"`
-	Fix    string `json:"fix"`
-}
-
 // Check is one thing to look at.
 type Check struct {
 	Name  string
 	Needs []string // names of checks before this one that must pass (ok or warn)
-	Run   func(context.Context) Finding
+	Run   func(context.Context) []finding.Finding
 }
 
-// Result is a check's name and what it found.
+// Result is what a check found, in one. Detail and Fix may have several lines; Fix is empty where there is nothing to do.
 type Result struct {
-	Name string `json:"name"`
-	Finding
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+	Detail string `json:"detail"`
+	Fix    string `json:"fix"`
 }
 
 // Run makes the checks in their order and yields each result as soon as it is known. It ends early when ctx does; the check
@@ -57,43 +55,57 @@ func Run(ctx context.Context, checks []Check) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		passed := map[string]bool{}
 		for _, c := range checks {
-			var found Finding
+			var result Result
 			if missing := slices.IndexFunc(c.Needs, func(name string) bool { return !passed[name] }); missing >= 0 {
-				found = Finding{Status: Skip, Detail: "needs " + c.Needs[missing]}
+				result = Result{Name: c.Name, Status: Skip, Detail: "needs " + c.Needs[missing]}
 			} else {
-				found = c.Run(ctx)
+				result = summary(c.Name, c.Run(ctx))
 			}
-			passed[c.Name] = found.Status == OK || found.Status == Warn
-			if ctx.Err() != nil || !yield(Result{c.Name, found}) {
+			passed[c.Name] = result.Status == OK || result.Status == Warn
+			if ctx.Err() != nil || !yield(result) {
 				return
 			}
 		}
 	}
 }
 
-func ok(detail string) Finding        { return Finding{Status: OK, Detail: detail} }
-func warn(detail, fix string) Finding { return Finding{Warn, detail, fix} }
-func fail(detail, fix string) Finding { return Finding{Fail, detail, fix} }
+func ok(what string) []finding.Finding {
+	return []finding.Finding{{What: what}}
+}
 
-// severity orders the statuses that a check can find.
-var severity = []Status{OK, Warn, Fail}
+func warn(what, fix string) []finding.Finding {
+	return []finding.Finding{{What: what, Fix: fix, Severity: finding.Warn}}
+}
 
-// merge makes one finding of several: the worst status, and each detail and each fix on a line, once.
-func merge(findings ...Finding) Finding {
-	all := Finding{Status: OK}
+func fail(what, fix string) []finding.Finding {
+	return []finding.Finding{{What: what, Fix: fix, Severity: finding.Fail}}
+}
+
+// failed is fail for an error; fix is for what brings none.
+func failed(err error, fix string) []finding.Finding {
+	found := slices.Clone(finding.Of(err))
+	for i := range found {
+		found[i].Fix = cmp.Or(found[i].Fix, fix)
+	}
+	return found
+}
+
+// statuses are those that a check can find, by severity.
+var statuses = [...]Status{finding.OK: OK, finding.Warn: Warn, finding.Fail: Fail}
+
+// summary is the worst status of the findings, and each text and each fix on a line, once.
+func summary(name string, found []finding.Finding) Result {
+	worst := finding.OK
 	var details, fixes []string
 	add := func(lines *[]string, line string) {
 		if line != "" && !slices.Contains(*lines, line) {
 			*lines = append(*lines, line)
 		}
 	}
-	for _, f := range findings {
-		if slices.Index(severity, f.Status) > slices.Index(severity, all.Status) {
-			all.Status = f.Status
-		}
-		add(&details, f.Detail)
-		add(&fixes, f.Fix)
+	for _, f := range found {
+		worst = max(worst, f.Severity)
+		add(&details, f.Text())
+		add(&fixes, f.Remedy())
 	}
-	all.Detail, all.Fix = strings.Join(details, "\n"), strings.Join(fixes, "\n")
-	return all
+	return Result{name, statuses[worst], strings.Join(details, "\n"), strings.Join(fixes, "\n")}
 }

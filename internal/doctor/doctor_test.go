@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +11,12 @@ import (
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
+	"github.com/rs/zerolog"
+
+	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
+	"github.com/balanceq/balanceq/internal/preflight"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,9 +25,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestRun(t *testing.T) {
 	var ran []string
 	check := func(name string, status Status, needs ...string) Check {
-		return Check{name, needs, func(context.Context) Finding {
+		return Check{name, needs, func(context.Context) []finding.Finding {
 			ran = append(ran, name)
-			return Finding{Status: status, Detail: name + " looked"}
+			severity := finding.Severity(slices.Index(statuses[:], status))
+			return []finding.Finding{{Severity: severity, What: name + " looked"}}
 		}}
 	}
 	checks := []Check{
@@ -46,7 +53,7 @@ func TestRunYieldsAtOnce(t *testing.T) {
 	var events []string
 	var checks []Check
 	for _, name := range []string{"a", "b", "c"} {
-		checks = append(checks, Check{Name: name, Run: func(context.Context) Finding {
+		checks = append(checks, Check{Name: name, Run: func(context.Context) []finding.Finding {
 			events = append(events, "run "+name)
 			return ok("")
 		}})
@@ -66,9 +73,9 @@ func TestRunYieldsAtOnce(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	checks := []Check{
-		{Name: "a", Run: func(context.Context) Finding { return ok("") }},
-		{Name: "b", Run: func(ctx context.Context) Finding { cancel(); return fail(ctx.Err().Error(), "") }},
-		{Name: "c", Run: func(context.Context) Finding { t.Error("ran"); return ok("") }},
+		{Name: "a", Run: func(context.Context) []finding.Finding { return ok("") }},
+		{Name: "b", Run: func(ctx context.Context) []finding.Finding { cancel(); return fail(ctx.Err().Error(), "") }},
+		{Name: "c", Run: func(context.Context) []finding.Finding { t.Error("ran"); return ok("") }},
 	}
 	var got []string
 	for r := range Run(ctx, checks) {
@@ -101,35 +108,40 @@ func TestChecksAreInOrder(t *testing.T) {
 	}
 }
 
-func TestMerge(t *testing.T) {
+func TestSummary(t *testing.T) {
 	tests := map[string]struct {
-		in   []Finding
-		want Finding
+		in   [][]finding.Finding
+		want Result
 	}{
-		"nothing":    {nil, Finding{Status: OK}},
-		"one":        {[]Finding{warn("d", "f")}, warn("d", "f")},
-		"worst":      {[]Finding{ok("a"), fail("b", "x"), warn("c", "y")}, fail("a\nb\nc", "x\ny")},
-		"same twice": {[]Finding{fail("a", "x"), fail("b", "x"), fail("b", "x")}, fail("a\nb", "x")},
-		"empty":      {[]Finding{ok(""), ok("a")}, ok("a")},
+		"nothing":    {nil, Result{"", OK, "", ""}},
+		"one":        {[][]finding.Finding{warn("d", "f")}, Result{"", Warn, "d", "f"}},
+		"worst":      {[][]finding.Finding{ok("a"), fail("b", "x"), warn("c", "y")}, Result{"", Fail, "a\nb\nc", "x\ny"}},
+		"same twice": {[][]finding.Finding{fail("a", "x"), fail("b", "x"), fail("b", "x")}, Result{"", Fail, "a\nb", "x"}},
+		"empty":      {[][]finding.Finding{ok(""), ok("a")}, Result{"", OK, "a", ""}},
+		"a key": {[][]finding.Finding{{{Key: "cms.url", What: "is not set", Fix: "set it", From: []string{"x.yaml:3"},
+			Severity: finding.Fail}}}, Result{"", Fail, "cms.url: is not set", "set it (x.yaml:3)"}},
 	}
 	for name, tt := range tests {
-		if got := merge(tt.in...); got != tt.want {
+		if got := summary("", slices.Concat(tt.in...)); got != tt.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
 		}
 	}
 }
 
-func TestProblems(t *testing.T) {
-	tests := map[string]Finding{
-		"cms.url: is not set; set BALANCEQ_CMS_URL (x.yaml:3)": fail("cms.url: is not set", "set BALANCEQ_CMS_URL (x.yaml:3)"),
-		"the file is damaged: write it anew":                   fail("the file is damaged", "write it anew"),
-
-		"no fix": fail("no fix", "correct it; balanceq config reference explains the keys"),
+// Whatever a broker or a file says, what is wrong and its fix stay apart: no semicolon or colon in it ends a sentence.
+func TestErrorsStayInParts(t *testing.T) {
+	const said = "Not authorized; try: later; or not"
+	broken := func(context.Context, config.Config, zerolog.Logger) ([]finding.Finding, error) {
+		return nil, preflight.Unasked(config.Kafka{Brokers: []string{"k1:9092"}}, errors.New(said))
 	}
-	for line, want := range tests {
-		if got := problems(Fail, []string{line}); len(got) != 1 || got[0] != want {
-			t.Errorf("%q: got %+v, want %+v", line, got, want)
-		}
+	got := summary("brokers", fromRun(broken)(t.Context(), config.Config{}))
+	want := Result{"brokers", Fail, "asking Kafka at k1:9092: " + said, preflight.KafkaFix(errors.New(said))}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	got = summary("", failed(errors.New(said), "try again"))
+	if want := (Result{"", Fail, said, "try again"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -161,7 +173,7 @@ func TestCheckExpiry(t *testing.T) {
 		-time.Hour: Fail, -time.Nanosecond: Fail,
 		time.Hour: Warn, connect.ExpiryWarning - time.Hour: Warn, connect.ExpiryWarning + time.Hour: OK,
 	} {
-		got := checkExpiry("key", time.Now().Add(left), "renew")
+		got := summary("", []finding.Finding{checkExpiry("key", time.Now().Add(left), "renew")})
 		if got.Status != want || !strings.HasPrefix(got.Detail, "key expire") || (got.Fix == "renew") == (want == OK) {
 			t.Errorf("%v: %+v, want %s", left, got, want)
 		}
@@ -188,7 +200,7 @@ func TestSkewIsCertain(t *testing.T) {
 	})
 }
 
-func TestJudgeSkew(t *testing.T) {
+func TestCompareClocks(t *testing.T) {
 	tests := []struct {
 		ahead  time.Duration
 		status Status
@@ -203,7 +215,7 @@ func TestJudgeSkew(t *testing.T) {
 		{25 * time.Hour, Fail, "25h0m0s ahead of the CMS: signatures may be refused"},
 	}
 	for _, tt := range tests {
-		got := judgeSkew(tt.ahead)
+		got := summary("", compareClocks(tt.ahead))
 		if got.Status != tt.status || got.Detail != tt.detail || (got.Fix == "") != (tt.status == OK) {
 			t.Errorf("%v: %+v, want %s %q", tt.ahead, got, tt.status, tt.detail)
 		}

@@ -12,53 +12,57 @@ import (
 	"github.com/balanceq/balanceq/cmsclient/keys"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // checkSigningKey leaves the consumer key's form to the configuration's warnings.
-func checkSigningKey(cfg config.Config) Finding {
+func checkSigningKey(cfg config.Config) []finding.Finding {
 	auth := cfg.CMS.Auth
 	if auth.Method == config.AuthNone {
 		return ok("not used: cms.auth.method is none")
 	}
 	found, _ := checkKeyFile("cms.auth", "cms.auth.key-file", auth.KeyFile, auth.KeyPassword, auth.KeyExpires)
-	return found
+	return []finding.Finding{found}
 }
 
-func checkDecryptionKeys(cfg config.Config) Finding {
+func checkDecryptionKeys(cfg config.Config) []finding.Finding {
 	d := cfg.CMS.Decryption
 	if len(d.KeyFiles) == 0 {
 		return ok("not used: cms.decryption.key-files is empty")
 	}
 	const name = "cms.decryption.key-files"
-	var findings []Finding
+	var findings []finding.Finding
 	var expired []int // of the findings
 	for i, file := range d.KeyFiles {
 		found, end := checkKeyFile("cms.decryption", name, file, d.KeyPassword, d.KeyExpires)
 		findings = append(findings, found)
-		if found.Status == Fail && !end.IsZero() {
+		if found.Severity == finding.Fail && !end.IsZero() {
 			expired = append(expired, i)
 		}
 	}
 	if len(expired) < len(findings) { // while a key is being exchanged, the old one may expire
 		for _, i := range expired {
-			findings[i] = warn(findings[i].Detail, "remove it from "+name+" once nothing is encrypted with it any more")
+			findings[i].Severity, findings[i].Fix = finding.Warn, "remove it from "+name+" once nothing is encrypted with it any more"
 		}
 	}
-	return merge(findings...)
+	return findings
 }
 
 // checkKeyFile looks at one private key and returns when it expires, as far as known: zero also where it cannot be read. The
 // section of the configuration is where its password and expiry stand.
-func checkKeyFile(section, name, file string, password config.Secret, expires time.Time) (Finding, time.Time) {
+func checkKeyFile(section, name, file string, password config.Secret, expires time.Time) (finding.Finding, time.Time) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return unreadable(name, err), time.Time{}
 	}
 	key, err := keys.Parse(data, password.Reveal())
 	if err != nil {
-		problem, fix := splitFix(err.Error())
-		return fail(fmt.Sprintf("%s: %s", filepath.Base(file), problem),
-			fmt.Sprintf("%s (%s, %s.key-password)", fix, name, section)), time.Time{}
+		f := finding.Finding{What: filepath.Base(file) + ": " + err.Error(), Severity: finding.Fail}
+		if wrong, ok := errors.AsType[*keys.FileError](err); ok {
+			f.What = filepath.Base(file) + ": " + wrong.Problem()
+			f.Fix = fmt.Sprintf("%s (%s, %s.key-password)", wrong.Fix, name, section)
+		}
+		return f, time.Time{}
 	}
 	detail := fmt.Sprintf("%s: RSA %d, ", filepath.Base(file), key.Private.N.BitLen())
 	switch {
@@ -67,13 +71,13 @@ func checkKeyFile(section, name, file string, password config.Secret, expires ti
 	case !expires.IsZero():
 		detail += "key"
 	default:
-		return warn(detail+"nobody knows when it expires: its file holds no certificate",
-			fmt.Sprintf("set %s.key-expires to the date that the project's page shows", section)), expires
+		return finding.Finding{Severity: finding.Warn, What: detail + "it is not known when it expires: its file holds no certificate",
+			Fix: fmt.Sprintf("set %s.key-expires to the date that the project's page shows", section)}, expires
 	}
 	return checkExpiry(detail, expires, fmt.Sprintf("create a new key in the project, and set %s to its file", name)), expires
 }
 
-func checkClientCertificate(cfg config.Config) Finding {
+func checkClientCertificate(cfg config.Config) []finding.Finding {
 	files := cfg.CMS.TLS
 	if files.CertFile == "" {
 		return ok("not used: cms.tls.cert-file is not set")
@@ -82,7 +86,7 @@ func checkClientCertificate(cfg config.Config) Finding {
 		{"cms.tls.cert-file", files.CertFile}, {"cms.tls.key-file", files.KeyFile},
 	} {
 		if _, err := os.ReadFile(f.path); err != nil {
-			return unreadable(f.name, err)
+			return []finding.Finding{unreadable(f.name, err)}
 		}
 	}
 	const fix = "set cms.tls.cert-file and cms.tls.key-file to the PEM files of one certificate and its key"
@@ -90,31 +94,31 @@ func checkClientCertificate(cfg config.Config) Finding {
 	if err != nil {
 		return fail(fmt.Sprintf("cms.tls.cert-file and cms.tls.key-file: %v", err), fix)
 	}
-	return checkExpiry(certificateName(pair.Leaf), pair.Leaf.NotAfter,
-		"get a new certificate, and set cms.tls.cert-file to its file")
+	return []finding.Finding{checkExpiry(certificateName(pair.Leaf), pair.Leaf.NotAfter,
+		"get a new certificate, and set cms.tls.cert-file to its file")}
 }
 
 // unreadable is the finding about a file that cannot be read. The error names the file.
-func unreadable(name string, err error) Finding {
-	fix := "set it to a file that exists"
+func unreadable(name string, err error) finding.Finding {
+	fix := "set " + name + " to a file that exists"
 	if errors.Is(err, os.ErrPermission) {
-		fix = "let this user read the file"
+		fix = "let this user read the file of " + name
 	}
-	return fail(fmt.Sprintf("%s: %v", name, err), fmt.Sprintf("%s: %s", name, fix))
+	return finding.Finding{Key: name, What: err.Error(), Fix: fix, Severity: finding.Fail}
 }
 
-// checkExpiry judges the end of what is described: "RSA 2048, certificate" becomes
+// checkExpiry looks at the end of what is described: "RSA 2048, certificate" becomes
 // "RSA 2048, certificate expires 2027-05-01 (in 160 days)".
-func checkExpiry(what string, end time.Time, fix string) Finding {
+func checkExpiry(what string, end time.Time, fix string) finding.Finding {
 	text, left := expiry(time.Now(), end)
-	switch detail := what + " " + text; {
+	f := finding.Finding{What: what + " " + text}
+	switch {
 	case left <= 0:
-		return fail(detail, fix)
+		f.Severity, f.Fix = finding.Fail, fix
 	case left <= connect.ExpiryWarning:
-		return warn(detail, fix)
-	default:
-		return ok(detail)
+		f.Severity, f.Fix = finding.Warn, fix
 	}
+	return f
 }
 
 // expiry says when something ends or ended, seen from now.

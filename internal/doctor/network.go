@@ -10,12 +10,13 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
-func checkDNS(ctx context.Context, cfg config.Config) Finding {
+func checkDNS(ctx context.Context, cfg config.Config) []finding.Finding {
 	h, err := connect.FirstHop(cfg.CMS)
 	if err != nil {
-		return fail(err.Error(), "correct the address")
+		return failed(err, "correct the address")
 	}
 	if net.ParseIP(h.Host) != nil {
 		return ok(h.String() + " is an address")
@@ -30,10 +31,10 @@ func checkDNS(ctx context.Context, cfg config.Config) Finding {
 	return ok(fmt.Sprintf("%s: %s", h, strings.Join(addresses, ", ")))
 }
 
-func checkTCP(ctx context.Context, cfg config.Config) Finding {
+func checkTCP(ctx context.Context, cfg config.Config) []finding.Finding {
 	h, err := connect.FirstHop(cfg.CMS)
 	if err != nil {
-		return fail(err.Error(), "correct the address")
+		return failed(err, "correct the address")
 	}
 	began := time.Now()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", h.Address())

@@ -55,14 +55,14 @@ func checkThroughProxy(t *testing.T, address string) {
 	cfg := config.Default()
 	cfg.CMS.URL = "http://cms.example/core"
 	for _, tt := range []struct {
-		got    Finding
+		got    Result
 		status Status
 		detail string
 	}{
-		{checkDNS(t.Context(), cfg), OK, "proxy 127.0.0.1 is an address"},
-		{checkTCP(t.Context(), cfg), OK, "proxy 127.0.0.1: connected to " + address},
-		{checkTLS(t.Context(), cfg), OK, "not used"},
-		{checkClock(t.Context(), cfg), Fail, "ahead of the CMS"},
+		{summary("", checkDNS(t.Context(), cfg)), OK, "proxy 127.0.0.1 is an address"},
+		{summary("", checkTCP(t.Context(), cfg)), OK, "proxy 127.0.0.1: connected to " + address},
+		{summary("", checkTLS(t.Context(), cfg)), OK, "not used"},
+		{summary("", checkClock(t.Context(), cfg)), Fail, "ahead of the CMS"},
 	} {
 		t.Logf("%+v", tt.got)
 		if tt.got.Status != tt.status || !strings.Contains(tt.got.Detail, tt.detail) {
@@ -97,7 +97,7 @@ func TestClockWithoutDate(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header()["Date"] = date }))
 		cfg := config.Default()
 		cfg.CMS.URL, cfg.CMS.Proxy = server.URL, config.ProxyOff
-		if got := checkClock(t.Context(), cfg); got.Status != Warn || !strings.Contains(got.Detail, "no date") {
+		if got := summary("", checkClock(t.Context(), cfg)); got.Status != Warn || !strings.Contains(got.Detail, "no date") {
 			t.Errorf("Date %q: %+v", date, got)
 		}
 		server.Close()
@@ -130,7 +130,7 @@ func TestTLSFailure(t *testing.T) {
 		"too late, asked":       {late, true, own, other},
 		"no TLS, asked somehow": {tls.RecordHeaderError{Msg: "x"}, true, own, "does not speak TLS"},
 	} {
-		got := tlsFailure(tt.err, tt.asked, tt.files)
+		got := summary("", tlsFailure(tt.err, tt.asked, tt.files))
 		if got.Status != Fail || !strings.Contains(got.Detail, tt.want) || got.Fix == "" {
 			t.Errorf("%s: %+v, want %q", name, got, tt.want)
 		}

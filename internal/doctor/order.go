@@ -12,6 +12,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
@@ -21,12 +22,12 @@ import (
 // orderSample is how many of the last offsets are looked at, over all partitions.
 const orderSample = 20_000
 
-// checkOrder looks at the last requests for contracts that stand in several partitions. What cannot be read is not judged: run
-// and the check of the topics tell about it.
-func checkOrder(ctx context.Context, cfg config.Config) Finding {
+// checkOrder looks at the last requests for contracts that stand in several partitions. What cannot be read is
+// passed over: run and the check of the topics tell about it.
+func checkOrder(ctx context.Context, cfg config.Config) []finding.Finding {
 	settings, err := connect.Kafka(cfg)
 	if err != nil {
-		return fail(err.Error(), "correct kafka.tls and kafka.sasl")
+		return failed(err, "correct kafka.tls and kafka.sasl")
 	}
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
@@ -34,7 +35,7 @@ func checkOrder(ctx context.Context, cfg config.Config) Finding {
 	if err != nil && s.requests == 0 {
 		return warn(fmt.Sprintf("the last requests of %s could not be read: %v", cfg.Topics.Requests, err), preflight.KafkaFix(err))
 	}
-	return s.judge(cfg.Topics.Requests)
+	return s.describe(cfg.Topics.Requests)
 }
 
 // sampleRequests reads the last requests of the topic. With an error, it has those that were read before.
@@ -118,9 +119,9 @@ func (s *placement) add(partition int32, rec *kafkawire.Record) {
 	places[key][partition] = true
 }
 
-// judge tells contracts whose requests have one key and several partitions, which is a mistake, from those whose keys differ or
+// describe tells contracts whose requests have one key and several partitions, which is a mistake, from those whose keys differ or
 // are absent, which publishers may mean.
-func (s *placement) judge(topic string) Finding {
+func (s *placement) describe(topic string) []finding.Finding {
 	var mixed, differing []int64
 	for contract, places := range s.contracts {
 		partitions := map[int32]bool{}

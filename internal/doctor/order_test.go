@@ -55,7 +55,7 @@ func TestPlacement(t *testing.T) {
 			for _, add := range test.records {
 				add(p)
 			}
-			got := p.judge("q")
+			got := summary("", p.describe("q"))
 			if got.Status != test.status || (got.Fix != "") != (test.status == Warn) {
 				t.Errorf("%+v", got)
 			}

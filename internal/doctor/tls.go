@@ -17,6 +17,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // meeting is what an unsigned GET of cms.url shows about the CMS's end of the connection, whatever it is answered.
@@ -45,7 +46,7 @@ func meet(ctx context.Context, cfg config.Config) (meeting, error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { m.sent = time.Now() }})
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.CMS.URL, nil)
 	if err != nil {
-		return m, errors.New("cms.url is not a URL")
+		return m, errors.New("the address of the CMS is not a URL")
 	}
 	request.Header.Set("User-Agent", c.UserAgent)
 	resp, err := transport.RoundTrip(request)
@@ -76,18 +77,18 @@ func noticing(settings *tls.Config, asked *atomic.Bool) *tls.Config {
 	return c
 }
 
-func checkTLS(ctx context.Context, cfg config.Config) Finding {
+func checkTLS(ctx context.Context, cfg config.Config) []finding.Finding {
 	if !strings.HasPrefix(strings.ToLower(cfg.CMS.URL), "https:") {
 		return ok("not used: cms.url is http")
 	}
 	if _, err := connection(cfg); err != nil {
-		return fail(err.Error(), "correct cms.tls")
+		return failed(err, "correct cms.tls")
 	}
 	m, err := meet(ctx, cfg)
 	if err != nil {
 		found := tlsFailure(err, m.asked, cfg.CMS.TLS)
 		if h, err := connect.FirstHop(cfg.CMS); err == nil && h.Proxy {
-			found.Detail = "by way of " + h.String() + ": " + found.Detail
+			found[0].What = "by way of " + h.String() + ": " + found[0].What
 		}
 		return found
 	}
@@ -101,16 +102,14 @@ func checkTLS(ctx context.Context, cfg config.Config) Finding {
 }
 
 // tlsFailure says why there was no answer over TLS. asked: the server asked for a client certificate.
-func tlsFailure(err error, asked bool, files config.TLSFiles) Finding {
-	var unverified *tls.CertificateVerificationError
-	var alert *net.OpError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.As(err, &unverified):
+func tlsFailure(err error, asked bool, files config.TLSFiles) []finding.Finding {
+	if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fail(fmt.Sprintf("%s: %v", describeChain(unverified.UnverifiedCertificates), unverified.Err), trustFix(unverified.Err))
-	case errors.As(err, &record):
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return fail("the other end does not speak TLS", "check cms.url: whether it is http://, and its port")
-	case asked && (errors.As(err, &alert) && alert.Op == "remote error" || hungUp(err)):
+	}
+	if asked && refusedByPeer(err) {
 		if files.CertFile == "" {
 			return fail(fmt.Sprintf("asks for a client certificate, and none is set: %v", err),
 				"set cms.tls.cert-file and cms.tls.key-file to the certificate that the CMS knows this client by")
@@ -122,10 +121,12 @@ func tlsFailure(err error, asked bool, files config.TLSFiles) Finding {
 		"whether it lets this host through, wants a login, or ends TLS by itself")
 }
 
-// hungUp reports whether the other end closed the connection. Its alert that says why is lost when the request is already
+// refusedByPeer reports whether the other end ended the handshake. Its alert that says so is lost when the request is already
 // on its way: the close then is a reset.
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+func refusedByPeer(err error) bool {
+	alert, ok := errors.AsType[*net.OpError](err)
+	return ok && alert.Op == "remote error" ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
@@ -138,12 +139,10 @@ func describeChain(chain []*x509.Certificate) string {
 
 // trustFix says what to do about a certificate that is not trusted.
 func trustFix(err error) string {
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	switch {
-	case errors.As(err, &host):
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "check the host of cms.url: it is not in the certificate of who answers there"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "check this machine's clock; if it is right, the owner of that host has to renew the certificate"
 	}
 	return "set cms.tls.ca-file to the authority that issued it, if that is one of yours (a proxy that opens TLS has one); " +

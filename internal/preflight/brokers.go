@@ -3,19 +3,21 @@ package preflight
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
 )
 
-// CheckBrokers looks whether every broker takes the requests of this configuration, in our versions: a broker cuts the
-// connection at those that it does not know, and says nothing. Its error says that the cluster could not be asked.
-func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) (Report, error) {
-	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
+// CheckBrokers is the check whether every broker takes the requests of this configuration, in the versions that are sent: a
+// broker cuts the connection at those that it does not know, and says nothing.
+func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
+	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
 		var uses []inspect.Use
 		if cfg.Kafka.GroupProtocol != config.GroupConsumer {
 			uses = append(uses, inspect.ClassicMember)
@@ -25,41 +27,40 @@ func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) (R
 		}
 		brokers, err := inspect.Brokers(ctx, client, inspect.APIs(uses...))
 		if err != nil {
-			return Report{}, err
+			return nil, err
 		}
-		report := Report{Findings: judgeBrokers(brokers)}
-		for _, f := range report.Findings {
-			if f.Fatal {
-				return report, nil // a broker as old as this cannot say what else it offers
-			}
+		found := refusing(brokers)
+		if slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Severity == finding.Fail }) {
+			return found, nil // a broker as old as this cannot say what else it offers
 		}
 		offered, err := client.OffersConsumerProtocol(ctx)
 		if err != nil {
-			return Report{}, err
+			return nil, err
 		}
-		report.Seen = fmt.Sprintf("%s; group protocols: %s", count(len(brokers), "broker"), config.GroupClassic)
+		protocols := config.GroupClassic
 		if offered {
-			report.Seen += ", " + config.GroupConsumer
+			protocols += ", " + config.GroupConsumer
 		} else if cfg.Kafka.GroupProtocol == config.GroupConsumer {
-			report.Findings = append(report.Findings, Finding{Fatal: true,
-				Problem: "kafka.group-protocol is consumer, and the cluster does not offer that protocol",
+			found = append(found, finding.Finding{Severity: finding.Fail, Key: "kafka.group-protocol",
+				What: "is consumer, and the cluster does not offer that protocol",
 				Fix: "set kafka.group-protocol to auto or classic; Kafka 4.0 and later offer it once their feature is on: " +
 					"kafka-features.sh upgrade --feature group.version=1",
 			})
 		}
-		return report, nil
+		return orSeen(found, "%s; group protocols: %s", count(len(brokers), "broker"), protocols), nil
 	})
 }
 
-// judgeBrokers makes a finding of each broker that refuses something or cannot be asked.
-func judgeBrokers(brokers []inspect.Broker) []Finding {
-	var findings []Finding
+// refusing makes a finding of each broker that refuses something or cannot be asked.
+func refusing(brokers []inspect.Broker) []finding.Finding {
+	var findings []finding.Finding
 	for _, b := range brokers {
 		switch {
 		case b.Err != nil:
-			findings = append(findings, Finding{
-				Problem: fmt.Sprintf("broker %d at %s does not answer at the moment: %v", b.ID, b.Address, b.Err),
-				Fix:     "check that this address (advertised.listeners) can be reached from here, and the broker's log",
+			findings = append(findings, finding.Finding{
+				Severity: finding.Warn,
+				What:     fmt.Sprintf("broker %d at %s does not answer at the moment: %v", b.ID, b.Address, b.Err),
+				Fix:      "check that this address (advertised.listeners) can be reached from here, and the broker's log",
 			})
 		case len(b.Refusals) > 0:
 			findings = append(findings, refuses(b))
@@ -68,7 +69,7 @@ func judgeBrokers(brokers []inspect.Broker) []Finding {
 	return findings
 }
 
-func refuses(b inspect.Broker) Finding {
+func refuses(b inspect.Broker) finding.Finding {
 	var texts []string
 	var oldest inspect.Release
 	tooNew := false
@@ -83,7 +84,7 @@ func refuses(b inspect.Broker) Finding {
 	if tooNew {
 		fix = "use a newer release of balanceq, or older brokers: docs/COMPATIBILITY.md says which ones it is tested with"
 	}
-	return Finding{Fatal: true, Fix: fix, Problem: fmt.Sprintf("broker %d at %s does not take our requests: %s",
+	return finding.Finding{Severity: finding.Fail, Fix: fix, What: fmt.Sprintf("broker %d at %s does not take the requests of this release: %s",
 		b.ID, b.Address, strings.Join(texts, ", "))}
 }
 

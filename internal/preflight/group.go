@@ -10,6 +10,7 @@ import (
 
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 
@@ -20,37 +21,34 @@ import (
 // members of the classic one may join the others; with upgrade and bidirectional, anybody may (tried on Kafka 4.3.1).
 const configMigration = "group.consumer.migration.policy"
 
-// CheckGroup looks who is in the group, and whether the brokers would let us in besides. It does not join. Its error says that
-// the cluster could not be asked.
-func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) (Report, error) {
-	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) (Report, error) {
+// CheckGroup is the check who is in the group, and whether the brokers would let this instance in besides. It does not join.
+func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
+	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
 		offered, err := client.OffersConsumerProtocol(ctx)
 		if err != nil {
-			return Report{}, err
+			return nil, err
 		}
 		group, err := inspect.DescribeGroup(ctx, client, cfg.Kafka.Group, offered)
 		if kafkawire.Forbidden(err) || err == nil && !group.Operations.AllowRead() {
-			return Report{Findings: []Finding{lacksACL(cfg.Kafka, "Read", "group", cfg.Kafka.Group)}}, nil
+			return []finding.Finding{lacksACL(cfg.Kafka, "Read", "group", cfg.Kafka.Group)}, nil
 		}
 		if err != nil {
-			return Report{}, err
+			return nil, err
 		}
 		configs, err := inspect.BrokerConfigs(ctx, client, configMigration)
 		if err != nil {
-			return Report{}, err
+			return nil, err
 		}
 		protocol := cfg.Kafka.Protocol(offered)
-		return Report{
-			Seen:     fmt.Sprintf("%s: joins as %s, %s", cfg.Kafka.Group, protocol, present(group)),
-			Findings: append(judgeGroup(cfg.Kafka, protocol, group, configs[configMigration]), firstStart(ctx, client, cfg)...),
-		}, nil
+		found := append(obstacles(cfg.Kafka, protocol, group, configs[configMigration]), firstStart(ctx, client, cfg)...)
+		return orSeen(found, "%s: joins as %s, %s", cfg.Kafka.Group, protocol, present(group)), nil
 	})
 }
 
 // present says who is in the group.
 func present(g inspect.Group) string {
 	if len(g.Clients) == 0 {
-		return "nobody is in it"
+		return "no member is in it"
 	}
 	kind := config.GroupClassic
 	if g.Consumer {
@@ -62,15 +60,15 @@ func present(g inspect.Group) string {
 	return fmt.Sprintf("%s in it as %s", count(len(g.Clients), "member"), kind)
 }
 
-// judgeGroup says what speaks against joining a group with these members by the protocol. policy is configMigration, "" where
+// obstacles are what speaks against joining a group with these members by the protocol. policy is configMigration, "" where
 // it is not known.
-func judgeGroup(k config.Kafka, protocol string, g inspect.Group, policy string) []Finding {
+func obstacles(k config.Kafka, protocol string, g inspect.Group, policy string) []finding.Finding {
 	if len(g.Clients) == 0 {
 		return nil
 	}
-	closed := func(why, fix string) []Finding {
-		return []Finding{{Fatal: true, passing: true, // members that have crashed are gone when their session is over
-			Problem: fmt.Sprintf("group %s is held by %s, client id %s: %s",
+	closed := func(why, fix string) []finding.Finding {
+		return []finding.Finding{{Severity: finding.Fail, Passing: true, // members that have crashed are gone when their session is over
+			What: fmt.Sprintf("group %s is held by %s, client id %s: %s",
 				k.Group, count(len(g.Clients), "member"), clients(g.Clients), why),
 			Fix: "stop them first" + fix + ", or set another kafka.group"}}
 	}
@@ -78,7 +76,7 @@ func judgeGroup(k config.Kafka, protocol string, g inspect.Group, policy string)
 	case !g.Consumer && g.Type != inspect.ClassicType:
 		return closed(fmt.Sprintf("they use it for something else (protocol type %s)", g.Type), "")
 	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != group.Strategy:
-		return closed(fmt.Sprintf("they share out partitions by %s and we by %s, and the brokers let no two strategies into a group",
+		return closed(fmt.Sprintf("they share out partitions by %s and this instance by %s, and the brokers let no two strategies into a group",
 			g.Strategy, group.Strategy), " (all of them: old and new cannot take turns one by one)")
 	case !g.Consumer && protocol == config.GroupConsumer && (policy == "disabled" || policy == "downgrade"),
 		g.Consumer && protocol == config.GroupClassic && policy == "disabled":
@@ -86,19 +84,20 @@ func judgeGroup(k config.Kafka, protocol string, g inspect.Group, policy string)
 		if g.Consumer {
 			theirs = config.GroupConsumer
 		}
-		return closed(fmt.Sprintf("they speak the %s protocol and we the %s one, and the brokers do not let both into a group (%s=%s)",
+		return closed(fmt.Sprintf("they speak the %s protocol and this instance the %s one, and the brokers do not let both into a group (%s=%s)",
 			theirs, protocol, configMigration, policy),
 			fmt.Sprintf(", or set kafka.group-protocol to %s, or %s to bidirectional", theirs, configMigration))
 	case g.Strategy == group.Strategy:
 		return nil
 	}
-	// Brokers let these in. Only the client id tells whether they are instances of ours.
+	// Brokers let these in. Only the client id tells whether they are instances of balanceq.
 	others := slices.DeleteFunc(slices.Clone(g.Clients), func(id string) bool { return id == k.ClientID })
 	if len(others) == 0 {
 		return nil
 	}
-	return []Finding{{
-		Problem: fmt.Sprintf("group %s has members with another client id than %s: %s; if they are not instances of balanceq, "+
+	return []finding.Finding{{
+		Severity: finding.Warn,
+		What: fmt.Sprintf("group %s has members with another client id than %s: %s; if they are not instances of balanceq, "+
 			"the requests of their partitions stay without an answer", k.Group, k.ClientID, clients(others)),
 		Fix: "stop them, or set another kafka.group; give all instances the same kafka.client-id",
 	}}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
@@ -20,24 +22,28 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// finding is what a test wants of one: words of the problem and of the fix. passing ones are fatal too.
-type finding struct {
+// expected is what a test wants of a finding: words of the problem and of the fix. passing ones are fatal too.
+type expected struct {
 	fatal, passing bool
 	problem, fix   []string
 }
 
-func wantFindings(t *testing.T, got []Finding, want ...finding) {
+func wantFindings(t *testing.T, got []finding.Finding, want ...expected) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%d findings, want %d: %v", len(got), len(want), got)
 	}
 	for i, f := range got {
-		if w := want[i]; f.Fatal != (w.fatal || w.passing) || f.passing != w.passing {
-			t.Errorf("%v: fatal %v, passing %v", f, f.Fatal, f.passing)
+		severity := finding.Warn
+		if want[i].fatal || want[i].passing {
+			severity = finding.Fail
+		}
+		if f.Severity != severity || f.Passing != want[i].passing {
+			t.Errorf("%v: severity %v, passing %v", f, f.Severity, f.Passing)
 		}
 		for _, word := range want[i].problem {
-			if !strings.Contains(f.Problem, word) {
-				t.Errorf("the problem does not say %q: %s", word, f.Problem)
+			if !strings.Contains(f.Text(), word) {
+				t.Errorf("the problem does not say %q: %s", word, f.Text())
 			}
 		}
 		for _, word := range want[i].fix {
@@ -48,84 +54,84 @@ func wantFindings(t *testing.T, got []Finding, want ...finding) {
 	}
 }
 
-func TestJudgeGroup(t *testing.T) {
+func TestObstacles(t *testing.T) {
 	classic := func(strategy string, ids ...string) inspect.Group {
 		return inspect.Group{Type: inspect.ClassicType, Strategy: strategy, Clients: ids}
 	}
 	members := func(ids ...string) inspect.Group { return inspect.Group{Consumer: true, Clients: ids} }
-	held := finding{passing: true, problem: []string{"group g is held by 3 members, client id app (2 times), us",
-		"by range and we by balanceq-sticky"},
+	held := expected{passing: true, problem: []string{"group g is held by 3 members, client id app (2 times), us",
+		"by range and this instance by balanceq-sticky"},
 		fix: []string{"stop them first (all of them", "kafka.group"}}
-	strangers := finding{problem: []string{"another client id than us: app;"}, fix: []string{"kafka.client-id"}}
+	strangers := expected{problem: []string{"another client id than us: app;"}, fix: []string{"kafka.client-id"}}
 	tests := map[string]struct {
 		protocol string
 		group    inspect.Group
 		policy   string
-		want     []finding
+		want     []expected
 	}{
 		"nobody":               {config.GroupClassic, inspect.Group{}, "", nil},
 		"nobody left":          {config.GroupClassic, classic(""), "", nil},
 		"ours":                 {config.GroupClassic, classic(group.Strategy, "us", "eu"), "", nil},
-		"another strategy":     {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional", []finding{held}},
+		"another strategy":     {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional", []expected{held}},
 		"not known yet":        {config.GroupClassic, classic("", "us"), "", nil},
 		"consumer members":     {config.GroupClassic, members("us"), "downgrade", nil},
-		"consumer strangers":   {config.GroupClassic, members("us", "app"), "", []finding{strangers}},
-		"consumer to consumer": {config.GroupConsumer, members("app"), "disabled", []finding{strangers}},
+		"consumer strangers":   {config.GroupClassic, members("us", "app"), "", []expected{strangers}},
+		"consumer to consumer": {config.GroupConsumer, members("app"), "disabled", []expected{strangers}},
 		"ours become consumer": {config.GroupConsumer, classic(group.Strategy, "us"), "bidirectional", nil},
 		"policy not known":     {config.GroupConsumer, classic(group.Strategy, "us"), "", nil},
-		"upgrade only":         {config.GroupConsumer, classic("range", "app"), "upgrade", []finding{strangers}},
-		"not let": {config.GroupConsumer, classic(group.Strategy, "us"), "disabled", []finding{{passing: true,
-			problem: []string{"client id us", "they speak the classic protocol and we the consumer one",
+		"upgrade only":         {config.GroupConsumer, classic("range", "app"), "upgrade", []expected{strangers}},
+		"not let": {config.GroupConsumer, classic(group.Strategy, "us"), "disabled", []expected{{passing: true,
+			problem: []string{"client id us", "they speak the classic protocol and this instance the consumer one",
 				"group.consumer.migration.policy=disabled"},
 			fix: []string{"kafka.group-protocol to classic", "bidirectional"}}}},
-		"not let back": {config.GroupClassic, members("us"), "disabled", []finding{{passing: true,
-			problem: []string{"they speak the consumer protocol and we the classic one", "policy=disabled"},
+		"not let back": {config.GroupClassic, members("us"), "disabled", []expected{{passing: true,
+			problem: []string{"they speak the consumer protocol and this instance the classic one", "policy=disabled"},
 			fix:     []string{"kafka.group-protocol to consumer"}}}},
-		"downgrade only": {config.GroupConsumer, classic("range", ""), "downgrade", []finding{{passing: true,
+		"downgrade only": {config.GroupConsumer, classic("range", ""), "downgrade", []expected{{passing: true,
 			problem: []string{"1 member, client id (none)", "=downgrade"}}}},
-		"something else": {config.GroupConsumer, inspect.Group{Type: "connect", Clients: []string{"app"}}, "", []finding{{
+		"something else": {config.GroupConsumer, inspect.Group{Type: "connect", Clients: []string{"app"}}, "", []expected{{
 			passing: true,
 			problem: []string{"protocol type connect"}, fix: []string{"kafka.group"}}}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			k := config.Kafka{Group: "g", ClientID: "us"}
-			wantFindings(t, judgeGroup(k, test.protocol, test.group, test.policy), test.want...)
+			wantFindings(t, obstacles(k, test.protocol, test.group, test.policy), test.want...)
 		})
 	}
 }
 
-func TestJudgeTransactions(t *testing.T) {
+func TestTransactionLimits(t *testing.T) {
 	configs := map[string]string{configMaxTransaction: "60000", configStateReplicas: "3", configStateInSync: "2"}
-	inSync := finding{passing: true, problem: []string{configStateInSync + " is 2, and there is only 1 broker"},
+	inSync := expected{passing: true, problem: []string{configStateInSync + " is 2, and there is only 1 broker"},
 		fix: []string{configStateInSync}}
-	replicas := finding{passing: true, problem: []string{configStateReplicas + " is 3"}, fix: []string{configStateReplicas}}
-	tooLong := finding{fatal: true, problem: []string{"kafka.transaction-timeout is 1m1s", "1m0s at most", configMaxTransaction},
+	replicas := expected{passing: true, problem: []string{configStateReplicas + " is 3"}, fix: []string{configStateReplicas}}
+	tooLong := expected{fatal: true, problem: []string{"kafka.transaction-timeout: is 1m1s", "1m0s at most", configMaxTransaction},
 		fix: []string{"lower kafka.transaction-timeout"}}
 	tests := map[string]struct {
 		timeout     time.Duration
 		configs     map[string]string
 		brokers     int
 		coordinated bool
-		want        []finding
+		want        []expected
 	}{
 		"good":             {time.Minute, configs, 3, true, nil},
 		"nothing known":    {time.Hour, nil, 1, false, nil},
-		"too long":         {time.Minute + time.Second, configs, 3, true, []finding{tooLong}},
+		"too long":         {time.Minute + time.Second, configs, 3, true, []expected{tooLong}},
 		"one is restarted": {time.Minute, configs, 2, true, nil},
-		"two are":          {time.Minute, configs, 1, true, []finding{inSync}},
-		"never begun":      {time.Minute, configs, 2, false, []finding{replicas}},
-		"all at once":      {61 * time.Second, configs, 1, false, []finding{tooLong, inSync, replicas}},
+		"two are":          {time.Minute, configs, 1, true, []expected{inSync}},
+		"never begun":      {time.Minute, configs, 2, false, []expected{replicas}},
+		"all at once":      {61 * time.Second, configs, 1, false, []expected{tooLong, inSync, replicas}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			k := config.Kafka{TransactionTimeout: test.timeout}
-			wantFindings(t, judgeTransactions(k, test.configs, test.brokers, test.coordinated), test.want...)
+			wantFindings(t, transactionLimits(k, test.configs, test.brokers, test.coordinated), test.want...)
 		})
 	}
 }
 
-func TestJudgeBrokers(t *testing.T) {
+func TestRefusing(t *testing.T) {
 	refusal := func(key kmsg.Key, version int16, from inspect.Release, lowest, highest int16) inspect.Refusal {
 		return inspect.Refusal{API: inspect.API{Key: key, Version: version, Kafka: from}, Known: true, Min: lowest, Max: highest}
 	}
@@ -135,17 +141,17 @@ func TestJudgeBrokers(t *testing.T) {
 		refusal(kmsg.Heartbeat, 4, inspect.Release{Major: 2, Minor: 4}, 0, 3),
 	}
 	tooNew := refusal(kmsg.Fetch, 11, inspect.Release{Major: 2, Minor: 3}, 12, 17)
-	got := judgeBrokers([]inspect.Broker{
+	got := refusing([]inspect.Broker{
 		{ID: 1, Address: "k1:9092"},
 		{ID: 2, Address: "k2:9092", Refusals: old},
 		{ID: 3, Address: "k3:9092", Err: errors.New("i/o timeout")},
 		{ID: 4, Address: "k4:9092", Refusals: append(old[:1:1], tooNew)},
 	})
 	wantFindings(t, got,
-		finding{fatal: true, problem: []string{"broker 2 at k2:9092", "OffsetFetch up to version 6 (7 is sent",
+		expected{fatal: true, problem: []string{"broker 2 at k2:9092", "OffsetFetch up to version 6 (7 is sent",
 			"JoinGroup up to version 7 (9 is sent, of Kafka 3.2 and later)"}, fix: []string{"Kafka 3.2 or later"}},
-		finding{problem: []string{"broker 3 at k3:9092", "i/o timeout"}, fix: []string{"advertised.listeners"}},
-		finding{fatal: true, problem: []string{"broker 4", "Fetch from version 12 to 17 (11 is sent)"},
+		expected{problem: []string{"broker 3 at k3:9092", "i/o timeout"}, fix: []string{"advertised.listeners"}},
+		expected{fatal: true, problem: []string{"broker 4", "Fetch from version 12 to 17 (11 is sent)"},
 			fix: []string{"newer release of balanceq"}},
 	)
 }
@@ -159,25 +165,25 @@ func TestLacksACL(t *testing.T) {
 		"User:<subject of kafka.tls.cert-file>": {Brokers: brokers, SASL: config.SASL{Mechanism: config.SASLNone},
 			TLS: config.TLS{Enabled: true, TLSFiles: config.TLSFiles{CertFile: "c.pem"}}},
 	} {
-		wantFindings(t, []Finding{lacksACL(k, "Read", "group", "g")}, finding{fatal: true,
+		wantFindings(t, []finding.Finding{lacksACL(k, "Read", "group", "g")}, expected{fatal: true,
 			problem: []string{who + " the operation Read on group g"},
 			fix:     []string{"--bootstrap-server k1:9092 --add --allow-principal '" + who + "' --operation Read --group g"}})
 	}
 }
 
-// What may pass is waited for, which is said once; what does not pass is reported in the end, and a signal ends the waiting.
-func TestSettled(t *testing.T) {
-	held := Report{Findings: []Finding{{Problem: "a warning"},
-		{Problem: "held by others", Fix: "stop them", Fatal: true, passing: true}}}
-	free := Report{Seen: "free"}
+// What may pass is waited for, which is logged once; what does not pass is reported in the end, and a signal ends the waiting.
+func TestRepeat(t *testing.T) {
+	held := []finding.Finding{{What: "a warning", Severity: finding.Warn},
+		{What: "held by others", Fix: "stop them", Severity: finding.Fail, Passing: true}}
+	free := []finding.Finding{{What: "free"}}
 	for name, test := range map[string]struct {
 		until  time.Duration // how long the finding lasts; 0: for ever
 		signal time.Duration // when ctx ends; 0: never
-		want   Report
+		want   []finding.Finding
 		takes  time.Duration
 	}{
 		"passes":      {until: 5 * time.Second, want: free, takes: 5 * time.Second},
-		"stays":       {want: held, takes: kafkaPatience + kafkaPause},
+		"stays":       {want: held, takes: kafkaTimeout + kafkaPause},
 		"interrupted": {signal: 2500 * time.Millisecond, want: held, takes: 2500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -190,14 +196,14 @@ func TestSettled(t *testing.T) {
 				}
 				began := time.Now()
 				var out bytes.Buffer
-				check := func(context.Context, config.Config, zerolog.Logger) (Report, error) {
+				check := func(context.Context, config.Config, zerolog.Logger) ([]finding.Finding, error) {
 					if test.until > 0 && time.Since(began) >= test.until {
 						return free, nil
 					}
 					return held, nil
 				}
-				got, err := settled(ctx, config.Config{}, zerolog.New(&out), check)
-				if err != nil || got.Seen != test.want.Seen || len(got.Findings) != len(test.want.Findings) {
+				got, err := repeat(ctx, config.Config{}, zerolog.New(&out), check)
+				if err != nil || !reflect.DeepEqual(got, test.want) {
 					t.Errorf("got %+v, %v", got, err)
 				}
 				if took := time.Since(began); took != test.takes {
@@ -212,10 +218,23 @@ func TestSettled(t *testing.T) {
 	}
 	t.Run("error", func(t *testing.T) {
 		broken := errors.New("no cluster")
-		_, err := settled(t.Context(), config.Config{}, zerolog.Nop(),
-			func(context.Context, config.Config, zerolog.Logger) (Report, error) { return held, broken })
+		_, err := repeat(t.Context(), config.Config{}, zerolog.Nop(),
+			func(context.Context, config.Config, zerolog.Logger) ([]finding.Finding, error) { return held, broken })
 		if !errors.Is(err, broken) {
 			t.Errorf("error %v", err)
 		}
 	})
+}
+
+// What a broker says is never taken apart: a semicolon in it ends no sentence.
+func TestUnaskedStaysInParts(t *testing.T) {
+	broken := errors.New("the broker says: no; not now; ask again: later")
+	err := Unasked(config.Kafka{Brokers: []string{"k1:9092", "k2:9092"}}, broken)
+	found := finding.Of(err)
+	if len(found) != 1 || found[0].What != "asking Kafka at k1:9092,k2:9092: "+broken.Error() || found[0].Fix != KafkaFix(broken) {
+		t.Errorf("got %+v", found)
+	}
+	if !errors.Is(err, broken) {
+		t.Error("the cause is lost")
+	}
 }

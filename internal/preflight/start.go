@@ -8,13 +8,14 @@ import (
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // firstStart tells what a group that has committed nothing in the request topic is about to do with the requests in it: a
-// mistyped kafka.group would answer, or skip, all of them without a word. What the brokers do not tell is not judged; the
-// checks of topics and group say why.
-func firstStart(ctx context.Context, client *kafkawire.Client, cfg config.Config) []Finding {
+// mistyped kafka.group would answer, or skip, all of them without a word. It says nothing where the brokers do not
+// tell; the checks of topics and group say why.
+func firstStart(ctx context.Context, client *kafkawire.Client, cfg config.Config) []finding.Finding {
 	topic := cfg.Topics.Requests
 	all, err := client.Partitions(ctx, topic)
 	if err != nil {
@@ -44,10 +45,10 @@ func firstStart(ctx context.Context, client *kafkawire.Client, cfg config.Config
 			skipped += begin - first
 		}
 	}
-	return judgeFirstStart(cfg.Kafka, topic, answered, skipped)
+	return describeFirstStart(cfg.Kafka, topic, answered, skipped)
 }
 
-func judgeFirstStart(k config.Kafka, topic string, answered, skipped int64) []Finding {
+func describeFirstStart(k config.Kafka, topic string, answered, skipped int64) []finding.Finding {
 	if answered+skipped == 0 {
 		return nil
 	}
@@ -58,8 +59,9 @@ func judgeFirstStart(k config.Kafka, topic string, answered, skipped int64) []Fi
 	if skipped > 0 {
 		becomes = append(becomes, fmt.Sprintf("%d are skipped", skipped))
 	}
-	return []Finding{{
-		Problem: fmt.Sprintf("kafka.group %s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
+	return []finding.Finding{{
+		Key: "kafka.group", Severity: finding.Warn,
+		What: fmt.Sprintf("%s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
 			k.Group, topic, k.Start, strings.Join(becomes, ", ")),
 		Fix: "if that is not what you want, correct kafka.group, or set kafka.start to earliest, latest, a time or an age; it counts for the first start only",
 	}}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -39,18 +40,19 @@ const (
 	leastRetention = 24 * time.Hour     // an outage, and the night before somebody looks
 	leastKept      = 3 * 24 * time.Hour // dead letters over a weekend
 	leastLate      = 24 * time.Hour     // an outcome has the time at which it was decided, and waits while Kafka cannot be written to
-	leastEarly     = time.Minute        // by which our clock may be ahead of the brokers'
+	leastEarly     = time.Minute        // by which this machine's clock may be ahead of the brokers'
 )
 
-// topicRules judges the settings of the topics that could be read, by name. They are warnings where the service can do its work
-// in spite of them, and fatal where every write would be refused. A setting that a broker does not have or show is not judged.
+// topicRules check the settings of the topics that could be read, by name. They are warnings where the service can do its
+// work in spite of them, and failures where every write would be refused. A setting that a broker does not have or show is
+// passed over.
 type topicRules struct {
 	cfg    config.Config
 	topics map[string]kafkawire.Topic
-	found  []Finding
+	found  []finding.Finding
 }
 
-func judgeTopics(cfg config.Config, topics map[string]kafkawire.Topic) []Finding {
+func checkTopicSettings(cfg config.Config, topics map[string]kafkawire.Topic) []finding.Finding {
 	r := &topicRules{cfg: cfg, topics: topics}
 	r.cleanup()
 	r.retention()
@@ -60,9 +62,9 @@ func judgeTopics(cfg config.Config, topics map[string]kafkawire.Topic) []Finding
 	return r.found
 }
 
-// set adds a finding that another value of a topic's setting mends.
-func (r *topicRules) set(fatal bool, topic, setting, value, problem string, args ...any) {
-	r.found = append(r.found, Finding{Fatal: fatal, Problem: fmt.Sprintf("topic %s: ", topic) + fmt.Sprintf(problem, args...),
+// set adds a finding that another value of a topic's setting fixes.
+func (r *topicRules) set(severity finding.Severity, topic, setting, value, problem string, args ...any) {
+	r.found = append(r.found, finding.Finding{Severity: severity, What: fmt.Sprintf("topic %s: ", topic) + fmt.Sprintf(problem, args...),
 		Fix: fmt.Sprintf("set %s of %s to %s: kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
 			"--add-config %s=%s", setting, topic, value, r.cfg.Kafka.Brokers[0], topic, setting, value)})
 }
@@ -85,7 +87,7 @@ func (r *topicRules) cleanup() {
 	} {
 		policy := r.topics[c.topic].Configs[configCleanup]
 		if slices.Contains(strings.Split(policy, ","), "compact") {
-			r.set(false, c.topic, configCleanup, "delete", "%s=%s: %s", configCleanup, policy, c.lost)
+			r.set(finding.Warn, c.topic, configCleanup, "delete", "%s=%s: %s", configCleanup, policy, c.lost)
 		}
 	}
 }
@@ -99,7 +101,7 @@ func (r *topicRules) retention() {
 		lost  string
 	}{
 		{t.Requests, leastRetention, "requests that an outage of the CMS holds up for longer are deleted unread"},
-		{t.DeadLetters, leastKept, "dead letters that nobody has looked at by then are gone"},
+		{t.DeadLetters, leastKept, "dead letters that no person has looked at by then are gone"},
 		{t.Replays, math.MaxInt64, "a dead letter replayed longer ago can be replayed again"},
 	} {
 		policy, known := r.topics[c.topic].Configs[configCleanup]
@@ -111,7 +113,7 @@ func (r *topicRules) retention() {
 		if c.topic == t.Replays {
 			value = "-1"
 		}
-		r.set(false, c.topic, configRetention, value, "%s=%d (%v): %s", configRetention, ms, milliseconds(ms), c.lost)
+		r.set(finding.Warn, c.topic, configRetention, value, "%s=%d (%v): %s", configRetention, ms, milliseconds(ms), c.lost)
 	}
 }
 
@@ -125,11 +127,11 @@ func (r *topicRules) sizes() {
 	} {
 		limit, setting := r.limit(c.topic)
 		if largest > 0 && limit > 0 && limit < largest+OutcomeHeadroom {
-			r.set(false, c.topic, setting, strconv.FormatInt(largest+OutcomeHeadroom, 10),
+			r.set(finding.Warn, c.topic, setting, strconv.FormatInt(largest+OutcomeHeadroom, 10),
 				"%s=%d, and %s takes messages of %d bytes: %s", setting, limit, t.Requests, largest, c.lost)
 		}
 		if kind := r.topics[c.topic].Configs[configCompression]; kind == "uncompressed" {
-			r.set(false, c.topic, configCompression, "producer",
+			r.set(finding.Warn, c.topic, configCompression, "producer",
 				"%s=%s: brokers unpack what is compressed to fit, and then refuse it as too large", configCompression, kind)
 		}
 	}
@@ -145,7 +147,7 @@ func (r *topicRules) limit(topic string) (bytes int64, setting string) {
 	return bytes, configMaxMessage
 }
 
-// times wants outcomes to be taken after an outage of Kafka, and by brokers whose clocks are behind ours. Where brokers put their
+// times wants outcomes to be taken after an outage of Kafka, and by brokers whose clocks are behind this one. Where brokers put their
 // own time in, they do not compare.
 func (r *topicRules) times() {
 	for _, topic := range []string{r.cfg.Topics.Results, r.cfg.Topics.DeadLetters} {
@@ -154,14 +156,14 @@ func (r *topicRules) times() {
 		}
 		for _, setting := range []string{configTimeBefore, configTimeApart} {
 			if ms, ok := r.number(topic, setting); ok && ms < leastLate.Milliseconds() {
-				r.set(false, topic, setting, strconv.FormatInt(leastLate.Milliseconds(), 10),
+				r.set(finding.Warn, topic, setting, strconv.FormatInt(leastLate.Milliseconds(), 10),
 					"%s=%d (%v): brokers refuse what was decided longer ago, as after an outage of Kafka",
 					setting, ms, milliseconds(ms))
 			}
 		}
 		if ms, ok := r.number(topic, configTimeAfter); ok && ms < leastEarly.Milliseconds() {
-			r.set(false, topic, configTimeAfter, strconv.FormatInt(leastEarly.Milliseconds(), 10),
-				"%s=%d (%v): brokers refuse everything while our clock is ahead of theirs by more",
+			r.set(finding.Warn, topic, configTimeAfter, strconv.FormatInt(leastEarly.Milliseconds(), 10),
+				"%s=%d (%v): brokers refuse everything while the clock here is ahead of theirs by more",
 				configTimeAfter, ms, milliseconds(ms))
 		}
 	}
@@ -173,18 +175,22 @@ func (r *topicRules) replicas() {
 		n, ok := r.number(topic, configMinInSync)
 		replicas := r.topics[topic].ReplicationFactor
 		if r.topics[topic].Configs[configUnclean] == "true" && replicas > 1 {
-			r.set(false, topic, configUnclean, "false", "%s=true: a replica that lacks the last records may become the leader, and they are lost",
+			r.set(finding.Warn, topic, configUnclean, "false", "%s=true: a replica that lacks the last records may become the leader, and they are lost",
 				configUnclean)
 		}
 		written := topic == r.cfg.Topics.Results || topic == r.cfg.Topics.DeadLetters
 		switch {
 		case !ok || replicas == 0:
 		case n > int64(replicas):
-			r.set(written, topic, configMinInSync, strconv.Itoa(max(1, replicas-1)),
+			severity := finding.Warn
+			if written {
+				severity = finding.Fail
+			}
+			r.set(severity, topic, configMinInSync, strconv.Itoa(max(1, replicas-1)),
 				"%s=%d, and there are %d replicas: brokers refuse every write that waits for all of them",
 				configMinInSync, n, replicas)
 		case written && n < 2 && replicas >= 3:
-			r.set(false, topic, configMinInSync, "2",
+			r.set(finding.Warn, topic, configMinInSync, "2",
 				"it has %d replicas and %s=%d: what a single broker has counts as written, and is lost with it",
 				replicas, configMinInSync, n)
 		}

@@ -5,19 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 
 	"github.com/rs/zerolog"
 )
 
-// CheckTopics looks at the topics that run uses, and at that of replays where there is one. Its error says that the cluster could
-// not be asked.
-func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]Finding, error) {
-	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]Finding, error) {
-		var findings []Finding
+// CheckTopics is the check of the topics that run uses, and of that of replays where there is one.
+func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
+	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
+		var findings []finding.Finding
 		topics := map[string]kafkawire.Topic{}
 		names := []string{cfg.Topics.Requests, cfg.Topics.Results, cfg.Topics.DeadLetters}
 		allowed, err := inspect.TopicOperations(ctx, client, append(slices.Clone(names), cfg.Topics.Replays))
@@ -41,7 +42,7 @@ func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]
 				topics[name] = t
 			case kafkawire.Forbidden(err):
 				f := lacksACL(cfg.Kafka, "DescribeConfigs", "topic", name)
-				f.Fatal, f.Problem = false, f.Problem+": its settings are not checked"
+				f.Severity, f.What = finding.Warn, f.What+": its settings are not checked"
 				findings = append(findings, f)
 			default:
 				return nil, err
@@ -50,20 +51,20 @@ func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]
 		// Replays and skips need this one: a group that has had none of them works without it.
 		if operations, known := allowed[cfg.Topics.Replays]; known && !operations.AllowRead() {
 			f := lacksACL(cfg.Kafka, "Read", "topic", cfg.Topics.Replays)
-			f.Fatal, f.Problem = false, f.Problem+": what balanceq skip decides is not found"
+			f.Severity, f.What = finding.Warn, f.What+": what balanceq skip decides is not found"
 			findings = append(findings, f)
 		}
 		if t, err := client.DescribeTopic(ctx, cfg.Topics.Replays, topicConfigs...); err == nil {
 			topics[cfg.Topics.Replays] = t
 		}
-		return append(findings, judgeTopics(cfg, topics)...), nil
+		return orSeen(append(findings, checkTopicSettings(cfg, topics)...), "%s", strings.Join(names, ", ")), nil
 	})
 }
 
 // NoTopic is the finding that the brokers know no topic of that name. They say the same of one that a client may not describe.
-func NoTopic(k config.Kafka, name string) Finding {
+func NoTopic(k config.Kafka, name string) finding.Finding {
 	lacks := lacksACL(k, "Describe", "topic", name)
-	return Finding{Fatal: true,
-		Problem: fmt.Sprintf("topic %s does not exist, or the brokers do not let this client see it", name),
-		Fix:     "create it with: balanceq topics create; or, if it exists, " + lacks.Fix}
+	return finding.Finding{Severity: finding.Fail,
+		What: fmt.Sprintf("topic %s does not exist, or the brokers do not let this client see it", name),
+		Fix:  "create it with: balanceq topics create; or, if it exists, " + lacks.Fix}
 }

@@ -46,7 +46,7 @@ func (e *Env) begin(cmd *cobra.Command, args []string) (*Call, error) {
 		return nil, WrongUsage(err)
 	}
 	for _, warning := range loaded.Warnings {
-		log.Warn().Str("event", "configuration_warning").Msg(warning)
+		log.Warn().Str("event", "configuration_warning").Str("fix", warning.Remedy()).Msg(warning.Text())
 	}
 	return &Call{Env: e, Config: loaded.Config, Log: log, In: cmd.InOrStdin(), Args: args, Flags: cmd.Flags()}, nil
 }

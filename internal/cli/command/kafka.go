@@ -3,11 +3,10 @@ package command
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 )
@@ -32,12 +31,11 @@ func (c *Call) ReachTopics(ctx context.Context, names ...string) (kafkawire.Sett
 		t, err := client.DescribeTopic(limited, name, "max.message.bytes")
 		switch {
 		case errors.Is(err, kafkawire.ErrNoTopic):
-			missing = append(missing, errors.New(preflight.NoTopic(c.Config.Kafka, name).String()))
+			missing = append(missing, finding.Join(preflight.NoTopic(c.Config.Kafka, name)))
 		case ctx.Err() != nil:
 			return settings, nil, ErrInterrupted
 		case err != nil && t.Partitions == 0: // a topic whose configuration may not be read can be used all the same
-			return settings, nil, fmt.Errorf("asking Kafka at kafka.brokers=%s: %w; %s",
-				strings.Join(settings.Brokers, ","), err, preflight.KafkaFix(err))
+			return settings, nil, preflight.Unasked(c.Config.Kafka, err)
 		}
 		topics = append(topics, t)
 	}
