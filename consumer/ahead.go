@@ -69,7 +69,7 @@ func encodeNote(log logID, next int64, runs iter.Seq[Run], limit int) (metadata 
 }
 
 // decodeNote reads what encodeNote wrote for a commit of next. Everything else is an error: a run too many would be
-// records that nobody answers. No metadata is no runs, and an unknown log.
+// records that are never answered. No metadata is no runs, and an unknown log.
 func decodeNote(next int64, metadata string) (log logID, runs []Run, err error) {
 	if metadata == "" {
 		return logID{}, nil, nil
@@ -138,7 +138,7 @@ func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []R
 	log, ahead, err := decodeNote(o.Offset, o.Metadata)
 	if err != nil {
 		c.log.Debug().Err(err).Int32("partition", id).Int64("offset", o.Offset).Int("characters", len(o.Metadata)).
-			Msg("the committed metadata is not ours: whatever was answered above the offset is answered again")
+			Msg("the committed metadata is not of this program: whatever was answered above the offset is answered again")
 	}
 	return log, ahead
 }

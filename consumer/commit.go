@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/segmentio/kafka-go"
@@ -73,7 +74,7 @@ func (c *Consumer) commitLocked(ctx context.Context, parts []*partition) (some, 
 		if p.revoked.Load() {
 			continue
 		}
-		if ended(p.lease.Lost()) {
+		if wait.Over(p.lease.Lost()) {
 			continue // the group would refuse it
 		}
 		offset, ok := p.toCommit(c.noteLimit)
@@ -128,13 +129,4 @@ func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o Offsets
 		c.refused = 0
 	}
 	return committed
-}
-
-func ended(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }

@@ -76,8 +76,8 @@ type Consumer struct {
 	fetcher  *fetcher
 	room     *room
 	work     context.Context // what handlers run under; outlives the intake by the drain
-	progress chan struct{}   // something finished while draining
-	moved    chan struct{}   // a commit offset has moved
+	progress wait.Signal     // something finished while draining
+	moved    wait.Signal     // a commit offset has moved
 
 	commitMu   sync.Mutex                // one commit at a time: a later one must not be overtaken by an earlier one
 	lastCommit atomic.Pointer[time.Time] // when the last commit that worked was sent, with its monotonic reading
@@ -115,8 +115,8 @@ func New(cfg Config, parts Parts) *Consumer {
 		cfg: cfg, wire: parts.Offsets, member: parts.Member, delivery: parts.Delivery, gate: parts.Gate, skips: parts.Skips,
 		log: parts.Log, obs: parts.Observer,
 		lanes:      newLanes(parts.Handler, cfg.MaxInFlight),
-		progress:   make(chan struct{}, 1),
-		moved:      make(chan struct{}, 1),
+		progress:   wait.NewSignal(),
+		moved:      wait.NewSignal(),
 		partitions: map[int32]*partition{},
 		starting:   map[int32]*starting{},
 		former:     map[kafkawire.TopicID]bool{},
@@ -252,10 +252,7 @@ func drained(parts []*partition) int {
 }
 
 func (c *Consumer) signalProgress() {
-	select {
-	case c.progress <- struct{}{}:
-	default:
-	}
+	c.progress.Set()
 }
 
 // wakePartitions has every partition look again whether it may start a record.

@@ -32,14 +32,14 @@ func TestExactlyOnceCountsWhatIsCommitted(t *testing.T) {
 		p := s.Status().Partitions
 		return len(p) == 1 && p[0].Fetched == n && s.Status().InFlight == 1 && s.Status().LanesReady == 0
 	})
-	if settled, _, _ := s.settled.seen(); settled != 0 {
-		t.Errorf("%d are counted before any commit", settled)
+	if answered, _, _ := s.observer.seen(); answered != 0 {
+		t.Errorf("%d are counted before any commit", answered)
 	}
 	close(free)
-	eventually(t, "all are counted", func() bool { settled, _, _ := s.settled.seen(); return settled == n })
+	eventually(t, "all are counted", func() bool { answered, _, _ := s.observer.seen(); return answered == n })
 	s.stop()
-	if settled, _, _ := s.settled.seen(); settled != n {
-		t.Errorf("%d are counted of %d", settled, n)
+	if answered, _, _ := s.observer.seen(); answered != n {
+		t.Errorf("%d are counted of %d", answered, n)
 	}
 }
 

@@ -145,7 +145,7 @@ type station struct {
 	*Consumer
 	transactions *producer.Transactions
 	stop         func()
-	settled      *fakeObserver
+	observer     *fakeObserver
 }
 
 type silentObserver struct{}
@@ -167,11 +167,11 @@ func startStation(t *testing.T, c *kfake.Cluster, instance string, handler Handl
 		t.Fatal(err)
 	}
 	const session = 6 * time.Second
-	s := &station{transactions: txns, settled: &fakeObserver{}}
+	s := &station{transactions: txns, observer: &fakeObserver{}}
 	s.Consumer = New(testConfig(), Parts{
 		Offsets: wires[0], Fetch: wires[1],
 		Member:   group.NewClassic(group.ClassicConfig{Config: group.Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, SessionTimeout: session}, wires[0], zerolog.Nop()),
-		Delivery: ExactlyOnce{Writer: txns}, Handler: handler, Gate: newFakeGate(), Log: zerolog.Nop(), Observer: s.settled,
+		Delivery: ExactlyOnce{Writer: txns}, Handler: handler, Gate: newFakeGate(), Log: zerolog.Nop(), Observer: s.observer,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -104,7 +104,7 @@ func TestWindow(t *testing.T) {
 		t.Errorf("%d records were answered, want each of %d once", len(got), each)
 	}
 	// The observer hears of an outcome after it has counted for the offset.
-	eventually(t, "all have settled", func() bool { settled, _, _ := r.observer.seen(); return settled == 3*each })
+	eventually(t, "all are answered", func() bool { answered, _, _ := r.observer.seen(); return answered == 3*each })
 }
 
 // No fetch error loses or repeats a record.

@@ -140,7 +140,7 @@ func TestRecordsReachTheHandlerAsTheyAre(t *testing.T) {
 		req := <-got
 		want := schemas.Position{Topic: testTopic, Offset: req.Record.Offset}
 		if req.Record.Position != want || req.Record.Key != nil || req.Record.Time.IsZero() || req.Request.ID != want.String() {
-			t.Errorf("inquiry %+v of record %+v", req, req.Record)
+			t.Errorf("request %+v of record %+v", req, req.Record)
 		}
 		if req.Record.Offset == 0 && string(req.Record.Value) != "no JSON" {
 			t.Errorf("value %q", req.Record.Value)

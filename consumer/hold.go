@@ -39,8 +39,5 @@ func (h *hold) release() {
 		return
 	}
 	h.partition.held.Add(-h.bytes)
-	select {
-	case h.partition.freed <- struct{}{}:
-	default:
-	}
+	h.partition.freed.Set()
 }

@@ -12,7 +12,7 @@ import (
 // Handler decides what becomes of the records of one lane.
 type Handler interface {
 	// Handle is called when records wait in the lane, never twice at a time for one lane. It takes some of them (Take) and
-	// settles each one it took. When ctx ends it may return without having settled them: they are read again later.
+	// completes each one it took. When ctx ends it may return without having completed them: they are read again later.
 	Handle(ctx context.Context, lane *Lane)
 }
 
@@ -73,9 +73,8 @@ func (l *Lane) giveBack(n int) {
 	clear(l.offered)
 }
 
-// StepAside runs wait, which may take hours, and lets another worker have this one's place meanwhile. The lane stays with its
-// handler, so the order in it is kept; as many handlers may wait so as there are started records. ctx is the one given to
-// Handle.
+// StepAside runs wait, which may take hours, and lets one more worker run meanwhile. The lane stays with its handler, so its
+// order holds; as many handlers may wait so as there are started records. ctx is the one given to Handle.
 func (l *Lane) StepAside(ctx context.Context, wait func()) {
 	l.lanes.stepAside(ctx)
 	defer l.lanes.comeBack()
@@ -83,7 +82,7 @@ func (l *Lane) StepAside(ctx context.Context, wait func()) {
 }
 
 // lanes runs the handler on lanes with waiting records, on at most limit goroutines besides those that have stepped aside:
-// that is the global in-flight limit. Workers are kept, so that their grown stacks are too.
+// that is the global in-flight limit. Workers are used again, for their grown stacks.
 type lanes struct {
 	handler Handler
 	limit   int
@@ -96,8 +95,8 @@ type lanes struct {
 	spread  spread
 	free    []*Lane // to use again
 	workers int
-	idle    int // workers in Wait that nobody has signalled yet
-	aside   int // workers in StepAside, whose places others may have
+	idle    int // workers in Wait that have not been signalled yet
+	aside   int // workers in StepAside, beside whom others may run
 	closing bool
 	wg      sync.WaitGroup
 }
@@ -205,7 +204,7 @@ func (l *lanes) run(ctx context.Context) {
 	defer l.mu.Unlock()
 	for {
 		if l.workers-l.aside > l.limit {
-			// It has come back, and another one has its place. The lane that it has just put back must not wait for it.
+			// It has come back, and another one runs in its stead. The lane that it has just put back must not wait for it.
 			l.workers--
 			if len(l.ready) > 0 && l.idle > 0 {
 				l.idle--

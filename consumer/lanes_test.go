@@ -174,7 +174,7 @@ func waitEmpty(l *lanes) {
 	}
 }
 
-// Bursts of submits without any wait in between: all are handled, whoever sleeps at that moment.
+// Bursts of submits without any wait in between: all are handled, whichever worker sleeps at that moment.
 func TestLanesHandleBursts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &partition{lease: &fakeLease{}}
@@ -204,15 +204,15 @@ func TestTake(t *testing.T) {
 	t.Parallel()
 	l := newLanes(nil, 1)
 	lane := l.newLane(7)
-	ours, theirs := &partition{lease: &fakeLease{}}, &partition{lease: &fakeLease{}}
+	owned, revoked := &partition{lease: &fakeLease{}}, &partition{lease: &fakeLease{}}
 	for offset := range int64(8) {
-		p := ours
+		p := owned
 		if offset%3 == 1 {
-			p = theirs
+			p = revoked
 		}
 		lane.waiting = append(lane.waiting, record(p, 7, offset))
 	}
-	theirs.revoked.Store(true) // offsets 1, 4 and 7
+	revoked.revoked.Store(true) // offsets 1, 4 and 7
 	offsets := func(reqs []*inflight.Request) []int64 {
 		var list []int64
 		for _, req := range reqs {
@@ -223,7 +223,7 @@ func TestTake(t *testing.T) {
 	var first []*inflight.Request
 	lane.Take(8, func(req *inflight.Request) bool {
 		if req.Record.Offset > 2 {
-			lane.waiting = append(lane.waiting, record(ours, 7, 8)) // comes meanwhile
+			lane.waiting = append(lane.waiting, record(owned, 7, 8)) // comes meanwhile
 			return false
 		}
 		first = append(first, req)
@@ -246,7 +246,7 @@ func TestTake(t *testing.T) {
 	if got := takeAll(lane); len(got) != 0 || len(lane.waiting) != 0 {
 		t.Errorf("took %v of an empty lane", offsets(got))
 	}
-	if !rest[0].Owned() || record(theirs, 7, 9).req.Owned() {
+	if !rest[0].Owned() || record(revoked, 7, 9).req.Owned() {
 		t.Error("Owned must hold for what was not given back, and for that only")
 	}
 }

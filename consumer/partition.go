@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -32,12 +33,13 @@ type partition struct {
 	input   chan chunk // one chunk; while it is full the fetcher leaves the partition out
 	stop    context.CancelFunc
 	stopped chan struct{} // dispatch has returned
-	revoked atomic.Bool   // given back: what finishes now belongs to somebody else
+	revoked atomic.Bool   // given back: what finishes now is the new owner's
 	gone    chan struct{} // closed with that
-	crowded atomic.Bool   // the finished records above the commit offset hardly fit into a commit: start nothing new
-	roomy   chan struct{} // there may be room for another record: crowded, the partition's own records or the others' have changed
-	held    atomic.Int64  // bytes of the records under way
-	freed   chan struct{} // held has become less
+	// metadataFull says that the answered records above the commit offset hardly fit into a commit: none is started.
+	metadataFull atomic.Bool
+	mayStart     wait.Signal  // metadataFull, the partition's own started records or those of others have changed
+	held         atomic.Int64 // bytes of the records under way
+	freed        wait.Signal  // held has become less
 
 	mu        sync.Mutex
 	tracker   tracker
@@ -46,20 +48,20 @@ type partition struct {
 	stable    int64     // last stable offset of the log, as last heard
 	end       int64     // high watermark of the log, as last heard
 	heldUp    *HeldUp   // at stable; nil: nothing
-	committed int64     // last offset that was committed by us; kafkawire.NoOffset: none yet
+	committed int64     // last offset that was committed by this instance; kafkawire.NoOffset: none yet
 	metadata  string    // of that commit
 	notedAt   time.Time // when that was
 	moved     time.Time
 	draining  bool
 	broken    *Corruption // at fetchNext; nil: nothing
-	forfeited bool        // its records have no place in the room any more
+	forfeited bool        // its records do not count in the room any more
 }
 
 func newPartition(c *Consumer, id int32, lease group.Lease, from position) *partition {
 	return &partition{
 		id: id, lease: lease, log: from.log, topicID: from.log.text(), began: from.start, consumer: c,
-		input: make(chan chunk, 1), stopped: make(chan struct{}), roomy: make(chan struct{}, 1),
-		freed: make(chan struct{}, 1), gone: make(chan struct{}),
+		input: make(chan chunk, 1), stopped: make(chan struct{}), mayStart: wait.NewSignal(),
+		freed: wait.NewSignal(), gone: make(chan struct{}),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start, end: from.start,
 		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
 	}
@@ -72,7 +74,7 @@ func (p *partition) revoke() {
 	}
 }
 
-// dispatch starts records as the window allows, until ctx ends. What it has not started by then was never ours.
+// dispatch starts records as the window allows, until ctx ends. What it has not started by then is the next owner's.
 func (p *partition) dispatch(ctx context.Context) {
 	defer close(p.stopped)
 	for {
@@ -103,14 +105,14 @@ func (p *partition) dispatch(ctx context.Context) {
 	}
 }
 
-// answered says whether who had the partition before has answered the record.
+// answered says whether a former owner has answered the record.
 func (p *partition) answered(offset int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.tracker.answered(offset)
 }
 
-// awaitRoom waits until another record may be started, and takes its place in the room.
+// awaitRoom waits until another record may be started, and counts it in the room.
 func (p *partition) awaitRoom(ctx context.Context) bool {
 	r, counted := p.consumer.room, false
 	defer func() {
@@ -119,8 +121,8 @@ func (p *partition) awaitRoom(ctx context.Context) bool {
 		}
 	}()
 	for ctx.Err() == nil {
-		if !p.crowded.Load() {
-			ok, starved := r.take(p.open()) // only we start records of it, so there can only be fewer
+		if !p.metadataFull.Load() {
+			ok, starved := r.take(p.open()) // only dispatch starts records of it, so there can only be fewer
 			if ok {
 				return true
 			}
@@ -136,7 +138,7 @@ func (p *partition) awaitRoom(ctx context.Context) bool {
 		}
 		select {
 		case <-ctx.Done():
-		case <-p.roomy:
+		case <-p.mayStart:
 		}
 	}
 	return false
@@ -144,14 +146,11 @@ func (p *partition) awaitRoom(ctx context.Context) bool {
 
 // wake has dispatch look again whether there is room.
 func (p *partition) wake() {
-	select {
-	case p.roomy <- struct{}{}:
-	default:
-	}
+	p.mayStart.Set()
 }
 
-// forfeit gives back the places of what was started and is not finished, and returns how many. The partition is another's
-// then, and who waits for room must not wait for what may never finish here.
+// forfeit counts what was started and is not finished out of the room, and returns how many records that are. The partition is
+// another owner's then, and dispatch of others must not wait for what may never finish here.
 func (p *partition) forfeit() int {
 	p.mu.Lock()
 	p.forfeited = true
@@ -180,7 +179,7 @@ func (p *partition) begin(r *kafkawire.Record, chunk *hold) *slot {
 	s.ticket = p.tracker.start(r.Offset, s.req.Contract())
 	forfeited := p.forfeited
 	p.mu.Unlock()
-	if forfeited { // between awaitRoom and here; its work is dropped
+	if forfeited { // between awaitRoom and here; its work is left
 		p.consumer.room.give(1)
 	}
 	return s
@@ -201,10 +200,7 @@ func (p *partition) finish(s *slot) {
 	}
 	s.chunk.release()
 	if moved > 0 {
-		select {
-		case p.consumer.moved <- struct{}{}:
-		default:
-		}
+		p.consumer.moved.Set()
 	}
 	if draining {
 		p.consumer.signalProgress()
@@ -235,7 +231,7 @@ func (p *partition) accept(f *kafkawire.Fetched, asked int64) {
 	p.input <- chunk{records: f.Records, memory: f.Memory, next: f.Next}
 }
 
-// jump goes on at a later offset, because the log does not hold the one we asked for any more.
+// jump goes on at a later offset, because the log does not hold the one that was asked for any more.
 func (p *partition) jump(asked, to int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,9 +264,9 @@ func (p *partition) toCommit(limit int) (kafkawire.OffsetAndMetadata, bool) {
 	defer p.mu.Unlock()
 	o, all := p.note(p.tracker.next, p.answeredSoFar().Above, limit)
 	// What lies between stretches that are named already must be started, or it could never join them.
-	crowded := limit > minNote && (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
-	p.crowded.Store(crowded)
-	if !crowded {
+	full := limit > minNote && (!all || len(o.Metadata) > limit/4*3) && len(p.tracker.ahead) == 0
+	p.metadataFull.Store(full)
+	if !full {
 		p.wake()
 	}
 	due := p.draining || time.Since(p.notedAt) >= time.Duration(len(o.Metadata))*time.Second/noteRate

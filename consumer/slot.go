@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -25,7 +26,9 @@ type slot struct {
 var _ inflight.Slot = (*slot)(nil)
 
 // Owned implements inflight.Slot.
-func (s *slot) Owned() bool { return !s.partition.revoked.Load() && !ended(s.partition.lease.Lost()) }
+func (s *slot) Owned() bool {
+	return !s.partition.revoked.Load() && !wait.Over(s.partition.lease.Lost())
+}
 
 // Revoked implements inflight.Slot.
 func (s *slot) Revoked() <-chan struct{} { return s.partition.gone }

@@ -11,7 +11,7 @@ type tracker struct {
 	entries []tracked
 	next    int64 // the offset to commit: everything below it is finished
 	open    int   // started and not yet passed by next
-	ahead   []Run // beyond what was read: finished by who had the partition before us, as its last commit says
+	ahead   []Run // beyond what was read: finished by a former owner, as its last commit says
 }
 
 // ticket names a started record within its tracker.
@@ -19,9 +19,9 @@ type ticket uint64
 
 type tracked struct {
 	after    int64 // the offset to commit when this and everything before it is finished
-	contract int64 // whose order the record keeps; 0: nobody's
+	contract int64 // whose order the record keeps; 0: none
 	finished bool
-	started  bool // false: a stretch with nothing to do, which holds no place in the window
+	started  bool // false: a stretch with nothing to do, which takes no slot in the window
 }
 
 // newTracker begins at next. ahead are the runs above it that need not be started.
@@ -43,7 +43,7 @@ func (t *tracker) finish(k ticket) int {
 	return t.advance()
 }
 
-// answered says whether the record at offset was finished by who had the partition before. Then it is not to be started,
+// answered says whether the record at offset was finished by a former owner. Then it is not to be started,
 // and the commit offset can move past it.
 func (t *tracker) answered(offset int64) bool {
 	for len(t.ahead) > 0 && t.ahead[0].To <= offset {
@@ -96,7 +96,7 @@ func (t *tracker) advance() (moved int) {
 // above returns the finished runs beyond next that the next owner may skip, in ascending order; they do not touch.
 //
 // Skipping must not change the order of a contract's answers. So a finished record is left out while an earlier one of its
-// contract is not: records of one lane are settled in order, but a dead letter can be acknowledged later than the result
+// contract is not: records of one lane are completed in order, but a dead letter can be acknowledged later than the result
 // after it, and the next owner would answer the earlier record behind the skipped one. Hence whatever is skipped has all of
 // its contract's records before it skipped too or below next, and whatever is answered again has all of its contract's
 // records after it answered again, by the same lane, in order. Runs that this owner has not reached yet (ahead) were found

@@ -10,7 +10,7 @@ import (
 // logged is a record of the log that lives plays.
 type logged struct{ offset, contract int64 }
 
-// lives is a partition whose owners die again and again. It plays what surrounds the tracker: reading in order, settling in
+// lives is a partition whose owners die again and again. It plays what surrounds the tracker: reading in order, completing in
 // the order of each contract, acknowledgements in any order, commits now and then.
 type lives struct {
 	t     *rapid.T
@@ -28,12 +28,12 @@ type lives struct {
 	committed []Run
 
 	// Of the present owner.
-	skips   func(offset int64) bool // what it was told at its beginning
-	tracker tracker
-	read    int                // records of log read
-	waiting map[int64][]logged // by contract, not settled yet
-	settled []logged           // not acknowledged yet
-	tickets map[int64]ticket
+	skips     func(offset int64) bool // what it was told at its beginning
+	tracker   tracker
+	read      int                // records of log read
+	waiting   map[int64][]logged // by contract, not completed yet
+	completed []logged           // not acknowledged yet
+	tickets   map[int64]ticket
 }
 
 func (l *lives) begin() {
@@ -51,7 +51,7 @@ func (l *lives) begin() {
 	for l.read < len(l.log) && l.log[l.read].offset < l.next {
 		l.read++
 	}
-	l.waiting, l.settled, l.tickets = map[int64][]logged{}, nil, map[int64]ticket{}
+	l.waiting, l.completed, l.tickets = map[int64][]logged{}, nil, map[int64]ticket{}
 	for _, r := range l.log {
 		l.checkRestart(r)
 	}
@@ -114,17 +114,17 @@ func (l *lives) settleOne() {
 	contract := rapid.SampledFrom(contracts).Draw(l.t, "contract")
 	r := l.waiting[contract][0]
 	l.waiting[contract] = l.waiting[contract][1:]
-	l.settled = append(l.settled, r)
+	l.completed = append(l.completed, r)
 	l.answers = append(l.answers, r)
 }
 
 func (l *lives) acknowledgeOne() {
-	if len(l.settled) == 0 {
+	if len(l.completed) == 0 {
 		return
 	}
-	i := rapid.IntRange(0, len(l.settled)-1).Draw(l.t, "acknowledged")
-	r := l.settled[i]
-	l.settled = slices.Delete(l.settled, i, i+1)
+	i := rapid.IntRange(0, len(l.completed)-1).Draw(l.t, "acknowledged")
+	r := l.completed[i]
+	l.completed = slices.Delete(l.completed, i, i+1)
 	l.durable[r.offset] = true
 	l.tracker.finish(l.tickets[r.offset])
 }
@@ -167,7 +167,7 @@ func (t *tracker) knows(offset int64) bool {
 	return slices.ContainsFunc(t.ahead, func(r Run) bool { return r.From <= offset && offset < r.To })
 }
 
-// Whoever dies when: every record is answered, nothing is skipped that was not, nothing is repeated that was named or should
+// Whichever owner dies when: every record is answered, nothing is skipped that was not, nothing is repeated that was named or should
 // have been, and a contract's last answers come out in order.
 func TestRestartsSkipWhatIsFinished(t *testing.T) {
 	t.Parallel()
@@ -181,10 +181,10 @@ func TestRestartsSkipWhatIsFinished(t *testing.T) {
 		}
 		l.begin()
 		for range rapid.IntRange(0, 300).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"read", "read", "settle", "settle", "ack", "ack", "commit", "die"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"read", "read", "complete", "complete", "ack", "ack", "commit", "die"}).Draw(t, "step") {
 			case "read":
 				l.readOne()
-			case "settle":
+			case "complete":
 				l.settleOne()
 			case "ack":
 				l.acknowledgeOne()
@@ -202,7 +202,7 @@ func TestRestartsSkipWhatIsFinished(t *testing.T) {
 		for range l.log {
 			l.settleOne()
 		}
-		for len(l.settled) > 0 {
+		for len(l.completed) > 0 {
 			l.acknowledgeOne()
 		}
 		l.commit()

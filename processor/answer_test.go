@@ -70,14 +70,14 @@ func TestRequestsThatWaitTogetherShareACall(t *testing.T) {
 	answer := func(_ context.Context, c call) (*http.Response, error) { return balancesOf(c, []string{"A", "C"}) }
 	inWorld(t, answer, nil, func(t *testing.T, w *world) {
 		w.lane(7).submit(request(7, 1, "A", "B"), request(7, 2, "C", "A"), request(7, 3, "D"))
-		settled := w.await(3, time.Minute)
-		wantSummary(t, settled, "1 partial, 2 complete, 3 partial")
+		completed := w.await(3, time.Minute)
+		wantSummary(t, completed, "1 partial, 2 complete, 3 partial")
 		if sent := w.sent(); len(sent) != 1 || !slices.Equal(sent[0].codes, []string{"A", "B", "C", "D"}) {
 			t.Errorf("sent %v", sent)
 		}
 		for i, want := range []string{"A", "A C", ""} {
 			var codes []string
-			for _, b := range settled[i].out.Result.Balances {
+			for _, b := range completed[i].out.Result.Balances {
 				codes = append(codes, b.Code)
 			}
 			slices.Sort(codes)
@@ -126,7 +126,7 @@ func TestCoalesceOff(t *testing.T) {
 
 // No answer is older than its question: requests that come while a call is under way get the next one, whether the call
 // succeeds, or fails and is repeated.
-func TestNobodyJoinsACallThatWasSent(t *testing.T) {
+func TestNoRequestJoinsACallThatWasSent(t *testing.T) {
 	n := 0
 	answer := func(ctx context.Context, c call) (*http.Response, error) {
 		n++
@@ -148,20 +148,20 @@ func TestNobodyJoinsACallThatWasSent(t *testing.T) {
 			l.submit(request(7, i, []string{"A", "B", "C"}[i%3]))
 			pass(370 * time.Millisecond)
 		}
-		settled := w.await(requests, time.Hour)
+		completed := w.await(requests, time.Hour)
 		sentAt := map[string]time.Time{} // by correlation id, the last call of it
 		for _, c := range w.sent() {
 			sentAt[c.correlation] = c.at
 		}
-		for i, s := range settled {
+		for i, s := range completed {
 			r := s.out.Result
 			if s.req.Record.Offset != int64(i) {
-				t.Fatalf("out of order: %s", summary(settled))
+				t.Fatalf("out of order: %s", summary(completed))
 			}
 			if at := sentAt[r.CorrelationID]; at.Before(asked[int64(i)]) {
 				t.Errorf("request %d came at %v and was answered by a call of %v", i, asked[int64(i)], at)
 			}
-			if i > 0 && r.RetrievedAt.Before(settled[i-1].out.Result.RetrievedAt) {
+			if i > 0 && r.RetrievedAt.Before(completed[i-1].out.Result.RetrievedAt) {
 				t.Errorf("the answer to request %d is older than that to the one before", i)
 			}
 		}
@@ -234,7 +234,7 @@ func TestRequestsJoinARetry(t *testing.T) {
 }
 
 // When the context ends, requests without an outcome stay without one, wherever they are at that moment.
-func TestTheEndLeavesRequestsUnsettled(t *testing.T) {
+func TestTheEndLeavesRequestsUncompleted(t *testing.T) {
 	tests := map[string]cms{
 		"while the CMS is slow": func(ctx context.Context, _ call) (*http.Response, error) {
 			return nil, takes(ctx, 4*time.Second)

@@ -27,31 +27,31 @@ type BudgetConfig struct {
 // budgetFloor is from how many dead letters in a window on there can be too many: a share of a few requests says nothing.
 const budgetFloor = 100
 
-// budget stops the burying when too large a share of the latest outcomes would be dead letters. That is a fault upstream or
-// here, not so many faulty requests, and it must not empty the request topic into the dead letters before somebody looks.
+// budget stops dead-lettering when too large a share of the latest outcomes would be dead letters. That is a fault upstream or
+// here, not so many faulty requests, and it must not empty the request topic into the dead letters before an operator looks.
 //
-// Spent, it stays so until an operator resumes. Then it counts anew, and trips again only for another incident: when a whole
+// Spent, it stays so until an operator resumes. Then it counts from 0 again, and trips again only for another incident: when a whole
 // window has passed since the resuming, and since the last dead letter that was too many, it is armed again.
 type budget struct {
 	cfg BudgetConfig
 	log zerolog.Logger
 
-	mu      sync.Mutex
-	recent  recent
-	state   budgetState
-	loud    time.Time     // while indulgent: of the last dead letter that was too many, else of the resuming
-	resumed chan struct{} // closed by the next resuming
-	held    int           // dead letters that wait for it
-	trips   uint64
-	why     string // what spent it, and what to do
+	mu       sync.Mutex
+	recent   recent
+	state    budgetState
+	exceeded time.Time     // while grace: of the last dead letter that was too many, else of the resuming
+	resumed  chan struct{} // closed by the next resuming
+	held     int           // dead letters that wait for it
+	trips    uint64
+	why      string // what spent it, and what to do
 }
 
 type budgetState int
 
 const (
-	armed     budgetState = iota
-	spent                 // no dead letter may be handed in
-	indulgent             // resumed: this incident has been looked at
+	armed budgetState = iota
+	spent             // no dead letter may be handed in
+	grace             // resumed: this incident has been looked at
 )
 
 func newBudget(cfg BudgetConfig, log zerolog.Logger, now time.Time) *budget {
@@ -80,8 +80,8 @@ func (b *budget) take(now time.Time, reason schemas.Reason) (resumed <-chan stru
 	switch {
 	case b.state == armed && tooMany:
 		b.trip(reason)
-	case b.state == indulgent && tooMany:
-		b.loud = now
+	case b.state == grace && tooMany:
+		b.exceeded = now
 	}
 	if b.state == spent {
 		b.held++
@@ -111,7 +111,7 @@ func (b *budget) trip(reason schemas.Reason) {
 // rounded returns a share with three digits: it is for people.
 func rounded(part, whole int) float64 { return math.Round(1000*float64(part)/float64(whole)) / 1000 }
 
-// resume lets dead letters pass again, and starts counting anew. It returns what had spent the budget, or that nothing had.
+// resume lets dead letters pass again, and starts counting from 0 again. It returns what had spent the budget, or that nothing had.
 func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -123,7 +123,7 @@ func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
 	b.log.Info().Str("event", "dead_letter_budget_resumed").Str("by", who).Int("held", b.held).
 		Int64("window_ms", b.cfg.Window.Milliseconds()).
 		Msg("resumed: consumption goes on; the dead-letter budget is armed again after a whole window without too many dead letters")
-	b.state, b.loud, b.held, b.why = indulgent, now, 0, ""
+	b.state, b.exceeded, b.held, b.why = grace, now, 0, ""
 	b.recent = newRecent(b.cfg.Window, now)
 	close(b.resumed)
 	b.resumed = make(chan struct{})
@@ -133,7 +133,7 @@ func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
 // advance lets time pass. It requires mu.
 func (b *budget) advance(now time.Time) {
 	b.recent.advance(now)
-	if b.state == indulgent && now.Sub(b.loud) >= b.cfg.Window {
+	if b.state == grace && now.Sub(b.exceeded) >= b.cfg.Window {
 		b.state = armed
 		b.log.Info().Str("event", "dead_letter_budget_armed").
 			Msg("the dead-letter budget is armed again: a whole window has passed without too many dead letters")

@@ -125,7 +125,7 @@ func TestBudget(t *testing.T) {
 					select {
 					case <-waits:
 					default:
-						t.Fatal("nobody was woken")
+						t.Fatal("no waiter was woken")
 					}
 					m.spent, m.resumed, m.outcomes = false, now, nil
 				}

@@ -6,17 +6,18 @@ import (
 
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// newDeadLetter describes why a request is given up. g may be nil.
-func (p *Processor) newDeadLetter(req *inflight.Request, reason schemas.Reason, detail string, g *group) *schemas.DeadLetter {
+// newDeadLetter describes why a request is given up. q may be nil.
+func (p *Processor) newDeadLetter(req *inflight.Request, reason schemas.Reason, detail string, q *query) *schemas.DeadLetter {
 	d := &schemas.DeadLetter{
 		Record: &req.Record, Reason: reason, Detail: detail, RequestID: req.Request.ID,
 		Attempts: req.Attempts, FirstFailure: req.FirstFailure, LastFailure: req.LastFailure,
 	}
-	if g != nil && req.Attempts > 0 {
-		d.CorrelationID = g.correlation
+	if q != nil && req.Attempts > 0 {
+		d.CorrelationID = q.CorrelationID
 	}
 	return d
 }
@@ -26,12 +27,12 @@ func failedWith(d *schemas.DeadLetter, cms *cmsclient.Error) {
 	d.HTTPStatus, d.CMSReasonCode, d.CMSCorrelationID = cms.Status, cms.ReasonCode, cms.CMSCorrelationID
 }
 
-// bury hands in a dead letter as soon as that may be, or never, if ctx ends before.
+// deadLetter completes a request with a dead letter as soon as that may be, or never, if ctx ends before.
 //
 // The check and the time stamp stand side by side: the breaker may still open between them and the write, but then the
 // stamp is older than the opening.
-func (p *Processor) bury(ctx context.Context, h handling, req *inflight.Request, d *schemas.DeadLetter) {
-	if !p.mayBury(ctx, h, req, d.Reason) {
+func (p *Processor) deadLetter(ctx context.Context, h handling, req *inflight.Request, d *schemas.DeadLetter) {
+	if !p.mayDeadLetter(ctx, h, req, d.Reason) {
 		return
 	}
 	d.DecidedAt = time.Now()
@@ -47,53 +48,44 @@ func (p *Processor) bury(ctx context.Context, h handling, req *inflight.Request,
 	h.complete(ctx, req, out)
 }
 
-// mayBury waits for the two things that keep dead letters back. It is false when ctx ended, or when the request came to be
-// somebody else's meanwhile. It may take until an operator comes, so it holds no handler's place: good requests of others
-// have their results meanwhile.
-func (p *Processor) mayBury(ctx context.Context, h handling, req *inflight.Request, reason schemas.Reason) (may bool) {
-	changed := p.buryingWaits(reason)
+// mayDeadLetter waits for the two things that hold dead letters back. It is false when ctx ended, or when the request is
+// not owned any more. It may take until an operator comes, so it holds no worker: good requests of others have their
+// results meanwhile.
+func (p *Processor) mayDeadLetter(ctx context.Context, h handling, req *inflight.Request, reason schemas.Reason) (may bool) {
+	changed := p.deadLetterWaits(reason)
 	if changed == nil {
 		return true
 	}
-	h.stepAside(ctx, func() { may = p.awaitBurying(ctx, h, req, reason, changed) })
+	h.stepAside(ctx, func() { may = p.awaitDeadLettering(ctx, h, req, reason, changed) })
 	return may
 }
 
-// awaitBurying waits for changed, and for what else buryingWaits names then.
-func (p *Processor) awaitBurying(
+// awaitDeadLettering waits for changed, and for what else deadLetterWaits names then.
+func (p *Processor) awaitDeadLettering(
 	ctx context.Context, h handling, req *inflight.Request, reason schemas.Reason, changed <-chan struct{},
 ) (may bool) {
-	gone := req.Revoked()
+	revoked := req.Revoked()
 	for changed != nil {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-		case <-gone:
+		case <-revoked:
 		}
-		if ctx.Err() != nil || ended(gone) {
+		if ctx.Err() != nil || wait.Over(revoked) {
 			p.budget.leave(changed)
 			return false
 		}
-		changed = p.buryingWaits(reason)
+		changed = p.deadLetterWaits(reason)
 	}
 	return true
 }
 
-func ended(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
-// buryingWaits returns nil when a dead letter is to be handed in now. Else the channel is closed when that may have changed:
+// deadLetterWaits returns nil when a dead letter is to be handed in now. Else the channel is closed when that may have changed:
 //
-//   - while the breaker is open the dead-letter topic stays silent, so that whoever finds a record there knows that it is
+//   - while the breaker is open the dead-letter topic stays silent, so that a record that is found there is
 //     about that record and not about an outage;
-//   - while the budget is spent it must not be filled any further before somebody has looked, with what spends it.
-func (p *Processor) buryingWaits(reason schemas.Reason) (changed <-chan struct{}) {
+//   - while the budget is spent it must not be filled any further before an operator has looked, with what spends it.
+func (p *Processor) deadLetterWaits(reason schemas.Reason) (changed <-chan struct{}) {
 	for p.cms.BreakerOpen() {
 		if _, changed := p.cms.Waiting(); p.cms.BreakerOpen() {
 			return changed

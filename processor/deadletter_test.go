@@ -22,12 +22,12 @@ func TestContractNotFound(t *testing.T) {
 	}
 	inWorld(t, answer, nil, func(t *testing.T, w *world) {
 		w.lane(7).submit(request(7, 1, "A"), request(7, 2, "B"))
-		settled := w.await(2, time.Minute)
-		wantSummary(t, settled, "1 contract-not-found, 2 contract-not-found")
+		completed := w.await(2, time.Minute)
+		wantSummary(t, completed, "1 contract-not-found, 2 contract-not-found")
 		if n := len(w.sent()); n != 1 {
 			t.Errorf("%d calls: there is nothing to ask again", n)
 		}
-		for _, s := range settled {
+		for _, s := range completed {
 			d := s.out.DeadLetter
 			if s.out.Result != nil || d.Record != &s.req.Record || d.RequestID != s.req.Request.ID || d.Attempts != 1 ||
 				d.HTTPStatus != 404 || d.CMSReasonCode != "CONTRACT_DOES_NOT_EXIST" || d.CorrelationID != w.sent()[0].correlation ||
@@ -38,7 +38,7 @@ func TestContractNotFound(t *testing.T) {
 	})
 }
 
-// A 400 on a shared call blames nobody: each is asked for alone, and only the guilty one is a dead letter.
+// A 400 on a shared call blames none of them: each is asked for alone, and only the guilty one is a dead letter.
 func TestSharedCallRejected(t *testing.T) {
 	answer := func(_ context.Context, c call) (*http.Response, error) {
 		if slices.Contains(c.codes, "BAD") {
@@ -49,9 +49,9 @@ func TestSharedCallRejected(t *testing.T) {
 	inWorld(t, answer, nil, func(t *testing.T, w *world) {
 		l := w.lane(7)
 		l.submit(request(7, 1, "A"), request(7, 2, "B", "BAD"), request(7, 3, "C"))
-		settled := w.await(3, time.Minute)
-		wantSummary(t, settled, "1 complete, 2 request-rejected, 3 complete")
-		if d := settled[1].out.DeadLetter; d.HTTPStatus != 400 || d.CMSReasonCode != "INVALID_BALANCE_CODE" || d.Attempts != 2 {
+		completed := w.await(3, time.Minute)
+		wantSummary(t, completed, "1 complete, 2 request-rejected, 3 complete")
+		if d := completed[1].out.DeadLetter; d.HTTPStatus != 400 || d.CMSReasonCode != "INVALID_BALANCE_CODE" || d.Attempts != 2 {
 			t.Errorf("dead letter %+v", d)
 		}
 		if n := len(w.sent()); n != 4 {
@@ -65,7 +65,7 @@ func TestSharedCallRejected(t *testing.T) {
 	})
 }
 
-// A request that keeps failing while others are answered is given up; while nobody else is asked for, it waits for ever.
+// A request that keeps failing while others are answered is given up; while no other is asked for, it waits for ever.
 func TestAttemptsExhausted(t *testing.T) {
 	tests := map[string]struct {
 		failing cms
@@ -103,13 +103,13 @@ func TestAttemptsExhausted(t *testing.T) {
 					other.submit(request(7, 1+i))
 					pass(time.Second)
 				}
-				settled := w.await(101, time.Minute)
-				at := slices.IndexFunc(settled, func(s settlement) bool { return s.req.Record.Offset == 0 })
-				wantSummary(t, settled[at:at+1], "0 "+test.reason)
+				completed := w.await(101, time.Minute)
+				at := slices.IndexFunc(completed, func(s completion) bool { return s.req.Record.Offset == 0 })
+				wantSummary(t, completed[at:at+1], "0 "+test.reason)
 				if at < 3 {
 					t.Errorf("given up after %d answers to others", at)
 				}
-				if d := settled[at].out.DeadLetter; d.Attempts < 5 || !d.LastFailure.After(d.FirstFailure) || d.Detail == "" {
+				if d := completed[at].out.DeadLetter; d.Attempts < 5 || !d.LastFailure.After(d.FirstFailure) || d.Detail == "" {
 					t.Errorf("dead letter %+v", d)
 				}
 			})
@@ -134,9 +134,9 @@ func TestExpired(t *testing.T) {
 			late.Request.Deadline = time.Now()
 			inTime.Request.Deadline = time.Now().Add(time.Second)
 			w.lane(7).submit(late, inTime)
-			settled := w.await(2, time.Minute)
-			wantSummary(t, settled, "1 expired, 2 complete")
-			if d := settled[0].out.DeadLetter; d.Attempts != 0 || d.CorrelationID != "" || !strings.HasPrefix(d.Detail, "deadline: ") {
+			completed := w.await(2, time.Minute)
+			wantSummary(t, completed, "1 expired, 2 complete")
+			if d := completed[0].out.DeadLetter; d.Attempts != 0 || d.CorrelationID != "" || !strings.HasPrefix(d.Detail, "deadline: ") {
 				t.Errorf("dead letter %+v", d)
 			}
 			if n := len(w.sent()); n != 1 {
@@ -155,12 +155,12 @@ func TestExpired(t *testing.T) {
 			req, other := request(7, 1, "SLOW"), request(7, 2)
 			req.Request.Deadline = time.Now().Add(time.Minute)
 			w.lane(7).submit(req, other)
-			settled := w.await(2, time.Hour)
-			wantSummary(t, settled, "1 expired, 2 complete")
-			if at := settled[0].at; !at.Equal(req.Request.Deadline) {
+			completed := w.await(2, time.Hour)
+			wantSummary(t, completed, "1 expired, 2 complete")
+			if at := completed[0].at; !at.Equal(req.Request.Deadline) {
 				t.Errorf("given up at %v, the deadline is %v", at, req.Request.Deadline)
 			}
-			if d := settled[0].out.DeadLetter; d.Attempts != 1 || d.FirstFailure.IsZero() {
+			if d := completed[0].out.DeadLetter; d.Attempts != 1 || d.FirstFailure.IsZero() {
 				t.Errorf("dead letter %+v", d)
 			}
 		})
@@ -199,9 +199,9 @@ func TestInvalidRequests(t *testing.T) {
 			return req
 		}
 		w.lane(0).submit(bad(1), bad(2))
-		settled := w.await(2, time.Minute)
-		wantSummary(t, settled, "1 invalid-request, 2 invalid-request")
-		if d := settled[0].out.DeadLetter; d.Detail != "contractId: is missing" || d.RequestID != "r1" || d.Attempts != 0 || d.HTTPStatus != 0 {
+		completed := w.await(2, time.Minute)
+		wantSummary(t, completed, "1 invalid-request, 2 invalid-request")
+		if d := completed[0].out.DeadLetter; d.Detail != "contractId: is missing" || d.RequestID != "r1" || d.Attempts != 0 || d.HTTPStatus != 0 {
 			t.Errorf("dead letter %+v", d)
 		}
 		if len(w.sent()) != 0 {
@@ -216,10 +216,10 @@ func TestRefuseCardNumbers(t *testing.T) {
 	inWorld(t, atOnce, refuse, func(t *testing.T, w *world) {
 		w.lane(card).submit(request(card, 1))
 		w.lane(card + 1).submit(request(card+1, 2))
-		settled := w.await(2, time.Minute)
-		slices.SortFunc(settled, func(a, b settlement) int { return int(a.req.Record.Offset - b.req.Record.Offset) })
-		wantSummary(t, settled, "1 invalid-request, 2 complete")
-		if d := settled[0].out.DeadLetter; !strings.HasPrefix(d.Detail, "contractId: ") || strings.Contains(d.Detail+w.log(), "4111111111111111") {
+		completed := w.await(2, time.Minute)
+		slices.SortFunc(completed, func(a, b completion) int { return int(a.req.Record.Offset - b.req.Record.Offset) })
+		wantSummary(t, completed, "1 invalid-request, 2 complete")
+		if d := completed[0].out.DeadLetter; !strings.HasPrefix(d.Detail, "contractId: ") || strings.Contains(d.Detail+w.log(), "4111111111111111") {
 			t.Errorf("detail %q, log %s", d.Detail, w.log())
 		}
 		if sent := w.sent(); len(sent) != 1 || sent[0].contract != card+1 {
@@ -256,14 +256,14 @@ func TestDeadLetterLogLine(t *testing.T) {
 	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
 		asked, invalid := request(7, 1), request(0, 2)
 		asked.Attempts = 1
-		g := newGroup(7, 1)
-		d := w.processor.newDeadLetter(asked, schemas.ReasonRequestRejected, "no", g)
+		q := newQuery(7, 1)
+		d := w.processor.newDeadLetter(asked, schemas.ReasonRequestRejected, "no", q)
 		failedWith(d, &cmsclient.Error{Status: 400, ReasonCode: "BAD", CMSCorrelationID: "0.4111111111111111"})
 		if d.HTTPStatus != 400 || d.CMSReasonCode != "BAD" || d.CMSCorrelationID != "0.4111111111111111" {
 			t.Errorf("dead letter %+v", d)
 		}
 		w.processor.announce(asked, d)
-		for _, part := range []string{`"record":"requests/1/1"`, `"correlation_id":"` + g.correlation + `"`, `"cms_correlation_id":"0.411111******1111"`} {
+		for _, part := range []string{`"record":"requests/1/1"`, `"correlation_id":"` + q.CorrelationID + `"`, `"cms_correlation_id":"0.411111******1111"`} {
 			if !strings.Contains(w.log(), part) {
 				t.Errorf("%s is not in %s", part, w.log())
 			}
@@ -276,13 +276,13 @@ func TestDeadLetterLogLine(t *testing.T) {
 	})
 }
 
-// The client refuses what cannot be asked. That is a mistake of ours, and asking again would not mend it.
+// The client refuses what cannot be asked. That is a mistake of this program, and asking again would not fix it.
 func TestRequestsThatCannotBeAsked(t *testing.T) {
 	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
 		w.lane(7).submit(request(7, 1, ""))
-		settled := w.await(1, time.Minute)
-		wantSummary(t, settled, "1 internal-error")
-		if d := settled[0].out.DeadLetter; !strings.Contains(d.Detail, "balance code is empty") || len(w.sent()) != 0 {
+		completed := w.await(1, time.Minute)
+		wantSummary(t, completed, "1 internal-error")
+		if d := completed[0].out.DeadLetter; !strings.Contains(d.Detail, "balance code is empty") || len(w.sent()) != 0 {
 			t.Errorf("dead letter %+v, sent %v", d, w.sent())
 		}
 	})

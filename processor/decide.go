@@ -20,7 +20,7 @@ type failure struct {
 	class cmsclient.Class
 	// counted is how many failed attempts count against the request, this one included. After the first one, an attempt counts
 	// only when the CMS answered a call that was sent since the request's previous attempt failed: a request that fails while
-	// nobody is answered cannot be told from an outage, and no outage may turn into dead letters.
+	// no call is answered cannot be told from an outage, and no outage may turn into dead letters.
 	counted       int
 	maxAttempts   int
 	breakerClosed bool // after this failure was reported to it
@@ -59,7 +59,7 @@ func decide(f failure) (action, schemas.Reason) {
 	case cmsclient.Throttled:
 		return noVerdict, ""
 	case cmsclient.Halting, cmsclient.Undecryptable:
-		// Keys, entitlement, address: nothing in the data is wrong. Unless everybody else is answered again and again: then
+		// Keys, entitlement, address: nothing in the data is wrong. Unless all others are answered again and again: then
 		// it is this request that something on the way refuses, or its answer that no key opens, and it must not hold up its
 		// partition for ever. The first failure is no such sign, however few attempts are allowed, unless those before it
 		// were; nor are many where as many of all calls are refused.

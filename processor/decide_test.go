@@ -84,10 +84,10 @@ func checkInvariants(t *testing.T, f failure) {
 		bad("a reason goes with a dead letter, and only with that")
 	}
 	if got == deadLetter && !f.breakerClosed && !aboutTheData {
-		bad("an outage buries nothing")
+		bad("an outage dead-letters nothing")
 	}
 	if (got == deadLetter || got == askAlone) && f.class == cmsclient.Throttled {
-		bad("429 is nobody's fault")
+		bad("429 is no fault of a request")
 	}
 	if got == deadLetter && f.shared && f.class != cmsclient.ContractNotFound {
 		bad("who shares a call is not blamed for it")
@@ -98,11 +98,11 @@ func checkInvariants(t *testing.T, f failure) {
 	if got == deadLetter && !aboutTheData && f.counted < f.maxAttempts {
 		bad("there are attempts left")
 	}
-	ours := f.class == cmsclient.Halting || f.class == cmsclient.Undecryptable
-	if (got == deadLetter || got == askAlone) && ours && f.counted < 2 {
-		bad("one refusal says nothing while nobody else was answered since")
+	refused := f.class == cmsclient.Halting || f.class == cmsclient.Undecryptable
+	if (got == deadLetter || got == askAlone) && refused && f.counted < 2 {
+		bad("one refusal says nothing while no other was answered since")
 	}
-	if got == retry && (ours || f.class == cmsclient.Throttled) {
+	if got == retry && (refused || f.class == cmsclient.Throttled) {
 		bad("what stops all calls is no reason to ask for this one")
 	}
 	if got == noVerdict && aboutTheData {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -87,7 +88,7 @@ func (l *testLane) Take(most int, join func(*inflight.Request) bool) {
 	}
 }
 
-func (s *testSlot) Owned() bool { return !ended(s.revoked) }
+func (s *testSlot) Owned() bool { return !wait.Over(s.revoked) }
 
 func (s *testSlot) Revoked() <-chan struct{} { return s.revoked }
 
@@ -106,7 +107,7 @@ func (s *testSlot) Complete(_ context.Context, out schemas.Outcome) {
 	w := l.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.settled = append(w.settled, settlement{req, out, time.Now()})
+	w.completed = append(w.completed, completion{req, out, time.Now()})
 	select {
 	case w.changed <- struct{}{}:
 	default:
@@ -169,25 +170,25 @@ func describe(out schemas.Outcome) string {
 }
 
 // summary lists outcomes as "offset outcome", in the order in which they came.
-func summary(settled []settlement) string {
-	parts := make([]string, len(settled))
-	for i, s := range settled {
+func summary(completed []completion) string {
+	parts := make([]string, len(completed))
+	for i, s := range completed {
 		parts[i] = fmt.Sprintf("%d %s", s.req.Record.Offset, describe(s.out))
 	}
 	return strings.Join(parts, ", ")
 }
 
-func wantSummary(t *testing.T, settled []settlement, want string) {
+func wantSummary(t *testing.T, completed []completion, want string) {
 	t.Helper()
-	if got := summary(settled); got != want {
+	if got := summary(completed); got != want {
 		t.Errorf("outcomes: %s\nwant:     %s", got, want)
 	}
 }
 
 // wantNoDeadLetters is the first promise: nothing but the record itself may be blamed.
-func wantNoDeadLetters(t *testing.T, settled []settlement) {
+func wantNoDeadLetters(t *testing.T, completed []completion) {
 	t.Helper()
-	for _, s := range settled {
+	for _, s := range completed {
 		if d := s.out.DeadLetter; d != nil {
 			t.Errorf("%v became a dead letter: %s: %s", s.req.Record.Position, d.Reason, d.Detail)
 		}

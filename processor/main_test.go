@@ -43,20 +43,20 @@ type world struct {
 	client    *cmsclient.Client
 	answer    cms
 	wg        sync.WaitGroup
-	changed   chan struct{} // something was settled
+	changed   chan struct{} // something was completed
 	halts     atomic.Int64
 	aside     atomic.Int64 // handlers that have stepped aside
 
-	mu      sync.Mutex
-	calls   []call
-	settled []settlement
-	opened  time.Time      // the breaker, when it is open; zero: it is not
-	opens   [][2]time.Time // when it was
-	logs    bytes.Buffer
+	mu        sync.Mutex
+	calls     []call
+	completed []completion
+	opened    time.Time      // the breaker, when it is open; zero: it is not
+	opens     [][2]time.Time // when it was
+	logs      bytes.Buffer
 }
 
-// settlement is the outcome of one request.
-type settlement struct {
+// completion is the outcome of one request.
+type completion struct {
 	req *inflight.Request
 	out schemas.Outcome
 	at  time.Time
@@ -99,7 +99,7 @@ func (w *world) checkStamps(t *testing.T) {
 	if !w.opened.IsZero() {
 		opens = append(opens, [2]time.Time{w.opened, time.Now()})
 	}
-	for _, s := range w.settled {
+	for _, s := range w.completed {
 		for _, open := range opens {
 			if d := s.out.DeadLetter; d != nil && d.DecidedAt.After(open[0]) && d.DecidedAt.Before(open[1]) {
 				t.Errorf("%v: %s is dated %v, the breaker was open from %v to %v", s.req.Record.Position, d.Reason, d.DecidedAt, open[0], open[1])
@@ -160,15 +160,15 @@ func (w *world) sent() []call {
 	return slices.Clone(w.calls)
 }
 
-// outcomes returns what was settled so far.
-func (w *world) outcomes() []settlement {
+// outcomes returns what was completed so far.
+func (w *world) outcomes() []completion {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.settled)
+	return slices.Clone(w.completed)
 }
 
 // await returns the outcomes as soon as there are n.
-func (w *world) await(n int, within time.Duration) []settlement {
+func (w *world) await(n int, within time.Duration) []completion {
 	w.t.Helper()
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
@@ -179,7 +179,7 @@ func (w *world) await(n int, within time.Duration) []settlement {
 		select {
 		case <-w.changed:
 		case <-timeout.C:
-			w.t.Fatalf("%d of %d requests are settled after %v", len(w.outcomes()), n, within)
+			w.t.Fatalf("%d of %d requests are completed after %v", len(w.outcomes()), n, within)
 		}
 	}
 }

@@ -107,7 +107,7 @@ func TestOldAnswersDoNotCountAgainstNewRequests(t *testing.T) {
 }
 
 // The last attempt allowed does not count when it is the probe of an outage.
-func TestProbesBuryNothing(t *testing.T) {
+func TestProbesDeadLetterNothing(t *testing.T) {
 	var down atomic.Bool
 	first := true
 	answer := func(_ context.Context, c call) (*http.Response, error) {
@@ -142,7 +142,7 @@ func TestProbesBuryNothing(t *testing.T) {
 }
 
 // A dead letter that was decided while the breaker opens waits until it is no longer open.
-func TestNothingIsBuriedWhileTheBreakerIsOpen(t *testing.T) {
+func TestNoDeadLettersWhileTheBreakerIsOpen(t *testing.T) {
 	var down atomic.Bool
 	answer := func(ctx context.Context, c call) (*http.Response, error) {
 		switch {
@@ -178,8 +178,8 @@ func TestNothingIsBuriedWhileTheBreakerIsOpen(t *testing.T) {
 		down.Store(false)
 
 		reasons := map[string]int{}
-		settled := w.await(lanes+2, time.Hour)
-		for _, s := range settled {
+		completed := w.await(lanes+2, time.Hour)
+		for _, s := range completed {
 			reasons[describe(s.out)]++
 		}
 		if reasons["complete"] != lanes || reasons["contract-not-found"] != 1 || reasons["invalid-request"] != 1 {

@@ -25,9 +25,9 @@ func TestPanics(t *testing.T) {
 	inWorld(t, answer, one, func(t *testing.T, w *world) {
 		l := w.lane(7)
 		l.submit(request(7, 1, "POISON"))
-		settled := w.await(1, time.Minute)
-		wantSummary(t, settled, "1 internal-error")
-		if d := settled[0].out.DeadLetter; strings.Contains(d.Detail, "secret") || strings.Contains(d.Detail, ".go") {
+		completed := w.await(1, time.Minute)
+		wantSummary(t, completed, "1 internal-error")
+		if d := completed[0].out.DeadLetter; strings.Contains(d.Detail, "secret") || strings.Contains(d.Detail, ".go") {
 			t.Errorf("the dead letter tells too much: %q", d.Detail)
 		}
 		if log := w.log(); !strings.Contains(log, "secret of the stack") || !strings.Contains(log, "panic_test.go") {
@@ -39,7 +39,7 @@ func TestPanics(t *testing.T) {
 	})
 }
 
-// The breaker's probe must end even when it breaks, or nobody will ever be asked for again.
+// The breaker's probe must end even when it breaks, or no contract will ever be asked for again.
 func TestPanicOfAProbe(t *testing.T) {
 	state := "down"
 	answer := func(_ context.Context, c call) (*http.Response, error) {
@@ -63,7 +63,7 @@ func TestPanicOfAProbe(t *testing.T) {
 }
 
 // Requests of a shared call that have their answers must not get another one when a later one of them breaks something.
-func TestPanicAfterSomeAreSettled(t *testing.T) {
+func TestPanicAfterSomeAreCompleted(t *testing.T) {
 	t.Run("asked for one by one", func(t *testing.T) {
 		answer := func(_ context.Context, c call) (*http.Response, error) {
 			switch {
@@ -88,8 +88,8 @@ func TestPanicAfterSomeAreSettled(t *testing.T) {
 				}
 			}
 			l.submit(request(7, 1, "A"), request(7, 2, "B"), request(7, 3, "C"))
-			settled := w.await(3, time.Minute)
-			wantSummary(t, settled[:2], "1 complete, 2 internal-error")
+			completed := w.await(3, time.Minute)
+			wantSummary(t, completed[:2], "1 complete, 2 internal-error")
 		})
 	})
 	t.Run("writing dead letters", func(t *testing.T) {

@@ -81,11 +81,11 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 			w.lane(i + 1).submit(request(i+1, 10+i))
 		}
 		pass(12 * time.Hour)
-		settled := w.outcomes()
-		if len(settled) != budgetFloor-1+50 {
-			t.Errorf("%d outcomes, want the 50 results besides", len(settled))
+		completed := w.outcomes()
+		if len(completed) != budgetFloor-1+50 {
+			t.Errorf("%d outcomes, want the 50 results besides", len(completed))
 		}
-		wantNoDeadLetters(t, settled[budgetFloor-1:])
+		wantNoDeadLetters(t, completed[budgetFloor-1:])
 		if s := w.processor.Budget(); s.Held != 2 || w.client.Status().InFlight != 0 {
 			t.Errorf("%+v; %d calls in flight", s, w.client.Status().InFlight)
 		}
@@ -99,9 +99,9 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 			t.Errorf("resumed %v, was %q", done, was)
 		}
 		<-resumed
-		settled = w.await(300+50+2, time.Second)
+		completed = w.await(300+50+2, time.Second)
 		last := int64(-1)
-		for _, s := range settled {
+		for _, s := range completed {
 			if at := s.req.Record.Offset; s.req.Request.ContractID == missing {
 				if at <= last {
 					t.Errorf("%d comes after %d", at, last)
@@ -140,7 +140,7 @@ func TestBudgetCountsResults(t *testing.T) {
 
 // A request that is given up before it is asked for keeps no permit: not the only one, and not the probe of a half-open breaker.
 // Nor does one that waits for an operator.
-func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
+func TestHeldDeadLettersHoldNoPermit(t *testing.T) {
 	var down atomic.Bool
 	answer := func(ctx context.Context, c call) (*http.Response, error) {
 		if down.Load() {
@@ -168,12 +168,12 @@ func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
 		down.Store(false)
 		w.await(budgetFloor-1+41, 10*time.Minute)
 		w.lane(8).submit(request(8, 8))
-		settled := w.await(budgetFloor-1+42, time.Minute)
+		completed := w.await(budgetFloor-1+42, time.Minute)
 		if s := w.client.Status(); s.InFlight != 0 || s.Breaker != cmsclient.BreakerClosed {
 			t.Errorf("%+v", s)
 		}
 		counts := map[string]int{}
-		for _, s := range settled {
+		for _, s := range completed {
 			counts[describe(s.out)]++
 		}
 		if counts["expired"] != 20 || counts["complete"] != 22 {
@@ -184,7 +184,7 @@ func TestHeldDeadLettersKeepNoPermit(t *testing.T) {
 	})
 }
 
-// Several of a lane, some of them late: nobody is asked for twice, and nobody is forgotten.
+// Several of a lane, some of them late: none is asked for twice, and none is forgotten.
 func TestDroppingGivesThePermitBack(t *testing.T) {
 	inWorld(t, atOnce, nil, func(t *testing.T, w *world) {
 		l := w.lane(7)
@@ -212,7 +212,7 @@ func TestStopsWhilePaused(t *testing.T) {
 	})
 }
 
-// What was given back while it was held is its new owner's to judge: it has no outcome here, and does not count.
+// What was given back while it was held is its new owner's: it has no outcome here, and does not count.
 func TestGivenBackWhilePaused(t *testing.T) {
 	inWorld(t, existing, limited, func(t *testing.T, w *world) {
 		l := w.lane(missing)
@@ -234,8 +234,8 @@ func TestGivenBackWhilePaused(t *testing.T) {
 		}
 		w.processor.Resume("ann")
 		l.submit(missed(1102, 2)...)
-		settled := w.await(101, time.Second)
-		wantSummary(t, settled[98:], "1098 contract-not-found, 1102 contract-not-found, 1103 contract-not-found")
+		completed := w.await(101, time.Second)
+		wantSummary(t, completed[98:], "1098 contract-not-found, 1102 contract-not-found, 1103 contract-not-found")
 		if n := w.processor.budget.recent.letters; n != 2 {
 			t.Errorf("%d dead letters are counted since, want 2", n)
 		}
@@ -266,8 +266,8 @@ func TestBudgetAndBreaker(t *testing.T) {
 			t.Errorf("%d outcomes; the breaker is open: %v", n, w.client.BreakerOpen())
 		}
 		down.Store(false)
-		settled := w.await(301, time.Minute)
-		if !slices.ContainsFunc(settled, func(s settlement) bool { return s.req.Record.Offset == 7 && s.out.Result != nil }) {
+		completed := w.await(301, time.Minute)
+		if !slices.ContainsFunc(completed, func(s completion) bool { return s.req.Record.Offset == 7 && s.out.Result != nil }) {
 			t.Error("the good request has no result")
 		}
 	})

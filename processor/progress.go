@@ -52,13 +52,13 @@ func (p *Processor) begin(lane Lane) handling {
 }
 
 // take lets requests that wait in the lane join a group.
-func (h handling) take(g *group) {
-	before := len(g.requests)
-	if before == g.limit {
+func (h handling) take(q *query) {
+	before := len(q.requests)
+	if before == q.limit {
 		return
 	}
-	if h.lane.Take(g.limit-before, g.join); len(g.requests) > before {
-		h.progress.Took(g.requests[before:])
+	if h.lane.Take(q.limit-before, q.join); len(q.requests) > before {
+		h.progress.Took(q.requests[before:])
 	}
 }
 

@@ -42,8 +42,8 @@ const (
 	// refusalWait is how long a request of such a contract waits for others to be answered, before it asks after one itself.
 	// It is short: the windows of all partitions may be full behind such requests, and then nothing else is under way.
 	refusalWait = 2 * time.Millisecond
-	// vouchWait is how long it waits for the answer to another one's question.
-	vouchWait = 100 * time.Millisecond
+	// probeWait is how long it waits for the answer to another one's question.
+	probeWait = 100 * time.Millisecond
 )
 
 // isRefusal reports whether a call was refused for something that no request can be blamed for, as it seems.
@@ -118,19 +118,19 @@ func (r *refusals) gaveUp(contract int64, now time.Time) bool {
 
 // refused notes a group's call if it was refused, and returns the share of calls that are and whether requests of its
 // contract were given up of late while others, sent since this call, are answered. For that it waits a moment.
-func (p *Processor) refused(ctx context.Context, g *group, class cmsclient.Class, sent time.Time) (share float64, gaveUp bool) {
+func (p *Processor) refused(ctx context.Context, q *query, class cmsclient.Class, sent time.Time) (share float64, gaveUp bool) {
 	if !isRefusal(class) {
 		return 0, false
 	}
-	share = p.refusals.refuse(g.requests[0].Attempts == 1, time.Now())
-	if gaveUp = p.refusals.gaveUp(g.contract, time.Now()); gaveUp {
-		p.evidence.await(ctx, sent, refusalWait)
-		for range 3 { // another one's question may have been sent before this call
-			if p.vouch(ctx, g.contract, sent) {
+	share = p.refusals.refuse(q.requests[0].Attempts == 1, time.Now())
+	if gaveUp = p.refusals.gaveUp(q.ContractID, time.Now()); gaveUp {
+		p.outages.await(ctx, sent, refusalWait)
+		for range 3 { // another probe may have been sent before this call
+			if p.probe(ctx, q.ContractID, sent) {
 				break
 			}
-			p.evidence.await(ctx, sent, vouchWait)
+			p.outages.await(ctx, sent, probeWait)
 		}
 	}
-	return share, gaveUp && p.evidence.since(sent)
+	return share, gaveUp && p.outages.since(sent)
 }

@@ -41,14 +41,14 @@ func (w *world) run(n int, contracts, from int64) {
 }
 
 // One contract in a hundred is refused: its requests become dead letters, the first after its attempts, the others at once, and
-// nobody else's waits. When the key expires then, all calls stop within a second, and there is no dead letter.
+// no other one waits. When the key expires then, all calls stop within a second, and there is no dead letter.
 func TestOneContractInAHundredIsRefused(t *testing.T) {
 	var expired atomic.Bool
 	answer := refusing(func(c call) bool { return c.contract == 13 || expired.Load() })
 	inWorld(t, answer, nil, func(t *testing.T, w *world) {
 		w.run(3000, 100, 0)
-		settled := w.await(3000, time.Minute)
-		for _, s := range settled {
+		completed := w.await(3000, time.Minute)
+		for _, s := range completed {
 			if want := s.req.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
 				t.Fatalf("contract %d: %s", s.req.Request.ContractID, describe(s.out))
 			}
@@ -120,8 +120,8 @@ func TestRefusedWithNoOtherTraffic(t *testing.T) {
 		w.lane(7).submit(request(7, 1))
 		w.await(1, time.Second)
 		w.lane(13).submit(request(13, 2), request(13, 3))
-		settled := w.await(3, 10*time.Minute)
-		wantSummary(t, settled, "1 complete, 2 request-rejected, 3 request-rejected")
+		completed := w.await(3, 10*time.Minute)
+		wantSummary(t, completed, "1 complete, 2 request-rejected, 3 request-rejected")
 		pass(time.Hour)
 		if n := w.halts.Load(); n != 0 {
 			t.Errorf("halted %d times", n)
@@ -138,13 +138,13 @@ func TestRefusedWithNoOtherTraffic(t *testing.T) {
 		pass(time.Hour)
 		expired.Store(false)
 		wantSummary(t, w.await(4, time.Minute)[3:], "4 complete")
-		if !strings.Contains(settled[1].out.DeadLetter.Detail, "404") {
-			t.Errorf("%+v", settled[1].out.DeadLetter)
+		if !strings.Contains(completed[1].out.DeadLetter.Detail, "404") {
+			t.Errorf("%+v", completed[1].out.DeadLetter)
 		}
 	})
 }
 
-// A contract that was given up and is answered again needs as much evidence as any other from then on.
+// A contract that was given up and is answered again needs as many refusals as any other from then on.
 func TestGivenUpContractComesBack(t *testing.T) {
 	now := time.Now()
 	var r refusals
@@ -213,17 +213,17 @@ func TestRefusalShare(t *testing.T) {
 
 // An outage on a machine whose clock was stepped: an answer from before the step proves nothing about calls made since, however
 // much later on the wall it was sent.
-func TestEvidenceKnowsNoSteps(t *testing.T) {
+func TestOutageDetectorKnowsNoSteps(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour} {
 		now := time.Now()
-		e := evidence{start: now}
+		e := outageDetector{start: now}
 		e.answered(now.Add(time.Second))
 		req := request(1, 1)
 		for i := range 5 {
 			e.count(req, cmsclient.Transient, stepped.Time(now.Add(time.Duration(2+i)*time.Second), by))
 		}
 		if req.Counted != 1 {
-			t.Errorf("stepped by %v: %d of 5 failures count, though nobody was answered between them", by, req.Counted)
+			t.Errorf("stepped by %v: %d of 5 failures count, though no call was answered between them", by, req.Counted)
 		}
 		if act, _ := decide(failure{class: cmsclient.Transient, counted: req.Counted, maxAttempts: 5, breakerClosed: true}); act != retry {
 			t.Errorf("stepped by %v: %v", by, act)
@@ -235,8 +235,8 @@ func TestEvidenceKnowsNoSteps(t *testing.T) {
 	}
 }
 
-func TestEvidenceAwaits(t *testing.T) {
-	e := evidence{start: time.Now()}
+func TestOutageDetectorAwaits(t *testing.T) {
+	e := outageDetector{start: time.Now()}
 	e.await(t.Context(), time.Now(), time.Millisecond)
 	began := time.Now()
 	done := make(chan struct{})

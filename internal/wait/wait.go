@@ -37,3 +37,13 @@ func (s Signal) Set() {
 // Report says whether the n-th failure in a row should be logged: the first, second, fourth, eighth, and so on, so that a
 // long outage does not fill the disk. n counts from 1.
 func Report(n int) bool { return n&(n-1) == 0 }
+
+// Over says whether a channel that is closed at the end of something has been closed. It does not wait; nil never is.
+func Over(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}

@@ -49,3 +49,14 @@ func TestReport(t *testing.T) {
 		t.Errorf("reported %v, want %v", reported, want)
 	}
 }
+
+func TestOver(t *testing.T) {
+	done := make(chan struct{})
+	if Over(done) || Over(nil) {
+		t.Error("over before the end")
+	}
+	close(done)
+	if !Over(done) {
+		t.Error("not over at the end")
+	}
+}

@@ -14,17 +14,17 @@ import (
 )
 
 // However requests join and leave: the codes are exactly the union, there are at most 100, and each answer holds its own.
-func TestGroup(t *testing.T) {
+func TestQuery(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 6).Draw(t, "limit")
-		g := newGroup(7, limit)
+		q := newQuery(7, limit)
 		var joined []*inflight.Request
 		for offset := range int64(rapid.IntRange(1, 10).Draw(t, "requests")) {
 			codes := rapid.SliceOfNDistinct(rapid.IntRange(0, 149), 1, 100, rapid.ID).Draw(t, "codes")
 			req := request(7, offset, names(codes)...)
 			before := slices.Clone(req.Request.BalanceCodes)
 			fits := len(joined) < limit && (len(joined) == 0 || len(union(append(slices.Clone(joined), req))) <= schemas.MaxBalanceCodes)
-			if g.join(req) != fits {
+			if q.join(req) != fits {
 				t.Fatalf("join = %v, want %v", !fits, fits)
 			}
 			if fits {
@@ -33,12 +33,12 @@ func TestGroup(t *testing.T) {
 			if !slices.Equal(before, req.Request.BalanceCodes) {
 				t.Fatal("join changed the request's codes")
 			}
-			checkGroup(t, g, joined)
+			checkQuery(t, q, joined)
 		}
 		drop := rapid.Uint16().Draw(t, "drop")
 		keep := func(req *inflight.Request) bool { return drop>>req.Record.Offset&1 == 0 }
-		g.keep(keep)
-		checkGroup(t, g, slices.DeleteFunc(joined, func(req *inflight.Request) bool { return !keep(req) }))
+		q.filter(keep)
+		checkQuery(t, q, slices.DeleteFunc(joined, func(req *inflight.Request) bool { return !keep(req) }))
 	})
 }
 
@@ -59,22 +59,22 @@ func union(reqs []*inflight.Request) []string {
 	return slices.Compact(all)
 }
 
-func checkGroup(t *rapid.T, g *group, want []*inflight.Request) {
-	if !slices.Equal(g.requests, want) {
-		t.Fatalf("the group holds %d requests, want %d", len(g.requests), len(want))
+func checkQuery(t *rapid.T, q *query, want []*inflight.Request) {
+	if !slices.Equal(q.requests, want) {
+		t.Fatalf("the group holds %d requests, want %d", len(q.requests), len(want))
 	}
-	if !slices.Equal(slices.Sorted(slices.Values(g.codes)), union(want)) {
-		t.Fatalf("codes %v are not the union", g.codes)
+	if !slices.Equal(slices.Sorted(slices.Values(q.Codes)), union(want)) {
+		t.Fatalf("codes %v are not the union", q.Codes)
 	}
 	// The CMS has every other code.
 	answer := cmsclient.Answer{RetrievedAt: time.Now()}
-	for i, code := range g.codes {
+	for i, code := range q.Codes {
 		if i%2 == 0 {
 			answer.Balances = append(answer.Balances, schemas.Balance{Code: code})
 		}
 	}
-	for _, req := range g.requests {
-		r := g.result(req, answer, g.shared())
+	for _, req := range q.requests {
+		r := q.result(req, answer, q.shared())
 		var codes []string
 		for _, b := range r.Balances {
 			codes = append(codes, b.Code)
@@ -89,19 +89,19 @@ func checkGroup(t *rapid.T, g *group, want []*inflight.Request) {
 	}
 }
 
-func TestGroupDeadline(t *testing.T) {
+func TestQueryDeadline(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	g := newGroup(7, 9)
+	q := newQuery(7, 9)
 	for i, deadline := range []time.Time{{}, at.Add(time.Hour), at, {}, at.Add(time.Minute)} {
 		req := request(7, int64(i))
 		req.Request.Deadline = deadline
-		g.join(req)
+		q.join(req)
 	}
-	if got := g.deadline(); !got.Equal(at) {
+	if got := q.deadline(); !got.Equal(at) {
 		t.Errorf("deadline = %v, want the earliest, %v", got, at)
 	}
-	g.keep(func(req *inflight.Request) bool { return req.Request.Deadline.IsZero() })
-	if got := g.deadline(); !got.IsZero() {
+	q.filter(func(req *inflight.Request) bool { return req.Request.Deadline.IsZero() })
+	if got := q.deadline(); !got.IsZero() {
 		t.Errorf("deadline = %v, want none", got)
 	}
 }

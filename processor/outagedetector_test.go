@@ -26,7 +26,7 @@ func TestLoneFailureIsGivenUp(t *testing.T) {
 		w.lane(bad).submit(request(bad, 2))
 		got := w.await(2, 10*time.Minute)[1]
 		if d := got.out.DeadLetter; d == nil || d.Reason != schemas.ReasonAttemptsExhausted {
-			t.Fatalf("settled with %v", describe(got.out))
+			t.Fatalf("completed with %v", describe(got.out))
 		}
 		asked := map[int64]int{}
 		for _, c := range w.sent() {
@@ -39,8 +39,8 @@ func TestLoneFailureIsGivenUp(t *testing.T) {
 	})
 }
 
-// The contract in trouble is the one that was answered last: it cannot vouch against itself.
-func TestFailingContractDoesNotVouch(t *testing.T) {
+// The contract that fails is the one that was answered last: it cannot probe against itself.
+func TestFailingContractIsNoProbe(t *testing.T) {
 	var broken atomic.Bool
 	answer := func(_ context.Context, c call) (*http.Response, error) {
 		if c.contract == 8 && broken.Load() {
@@ -57,7 +57,7 @@ func TestFailingContractDoesNotVouch(t *testing.T) {
 		w.lane(8).submit(request(8, 3))
 		got := w.await(3, 10*time.Minute)[2]
 		if d := got.out.DeadLetter; d == nil || d.Reason != schemas.ReasonAttemptsExhausted {
-			t.Fatalf("settled with %v", describe(got.out))
+			t.Fatalf("completed with %v", describe(got.out))
 		}
 	})
 }
