@@ -283,7 +283,7 @@ func TestDocument(t *testing.T) {
 	if err != nil || string(line) != want {
 		t.Errorf("error %v\ngot  %s\nwant %s", err, line, want)
 	}
-	line, err = GapJSON(Gap{Partition: 2, Why: fmt.Errorf("bad \x1b[31m: %w", io.EOF)})
+	line, err = encode(NewGapDocument(Gap{Partition: 2, Why: fmt.Errorf("bad \x1b[31m: %w", io.EOF)}))
 	if err != nil || string(line) != `{"unreadable":{"partition":2,"from":0,"to":0,"error":"bad \u001b[31m: EOF"}}` {
 		t.Errorf("error %v: %s", err, line)
 	}

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/balanceq/balanceq/internal/printable"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -83,12 +84,7 @@ func refused(p *kmsg.ProduceResponseTopicPartition) error {
 			break
 		}
 	}
-	text := strings.Map(func(c rune) rune {
-		if !unicode.IsGraphic(c) {
-			return ' '
-		}
-		return c
-	}, strings.Join(said, "; "))
+	text := printable.Text(strings.Join(said, "; "))
 	if len(text) > maxBrokerText {
 		text = strings.ToValidUTF8(text[:maxBrokerText], "") + "…"
 	}

@@ -2,9 +2,9 @@ package schemas
 
 import (
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
+
+	"github.com/balanceq/balanceq/internal/printable"
 )
 
 // Origin says which program gave the record up.
@@ -47,7 +47,7 @@ func (d *DeadLetter) MessageWithout(origin Origin, w Without) Message {
 		if detail != "" {
 			left = "; " + left
 		}
-		detail = cut(Mask(cleanRunes(detail)), MaxDetail-len(left)-len(d.Reason)-len(": ")) + left
+		detail = cut(Mask(printable.Text(detail)), MaxDetail-len(left)-len(d.Reason)-len(": ")) + left
 	}
 	message := string(d.Reason)
 	if detail != "" {
@@ -116,21 +116,10 @@ func (h *headerList) time(name string, t time.Time) {
 
 // headerText makes s fit for a text header, and for a terminal: clean, masked, and cut to MaxDetail in this order, because
 // cleaning could join what masking looks at and a cut could hide it.
-func headerText(s string) string { return cut(Mask(cleanRunes(s)), MaxDetail) }
+func headerText(s string) string { return cut(Mask(printable.Text(s)), MaxDetail) }
 
 // cleanText is headerText without masking.
-func cleanText(s string) string { return cut(cleanRunes(s), MaxDetail) }
-
-// cleanRunes replaces what is not UTF-8 by U+FFFD, and every character without a glyph (control and format characters,
-// line separators) by a space.
-func cleanRunes(s string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsGraphic(c) {
-			return c
-		}
-		return ' '
-	}, s) // strings.Map turns invalid bytes into U+FFFD by itself
-}
+func cleanText(s string) string { return cut(printable.Text(s), MaxDetail) }
 
 // DeadLetterInfo is what the headers of a dead letter say. Zero values are absent.
 type DeadLetterInfo struct {

@@ -14,6 +14,10 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(dst[:len(dst)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
+// FormatTime is RFC 3339 in UTC with milliseconds, which is what Kafka has of a time. A time stamp that another writer has
+// set may lie in a year that RFC 3339 does not know; then it has more digits.
+func FormatTime(t time.Time) string { return string(appendTime(nil, t)) }
+
 // AppendJSON appends the result as v1/balance-result.schema.json describes it. Left out are: contractId where it is 0 (the
 // request that failed could not be read), correlationId and cmsCorrelationId where they are empty, an absent currency or value
 // of a balance, and the reason of anything but a failure.

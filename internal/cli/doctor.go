@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,8 +57,8 @@ Exit code 0: run can work, warnings apart. 1: something failed. 2: wrong usage.`
 
 // query is what to ask the CMS, nil for nothing. It is refused as a request would be.
 func (o *doctorOptions) query() (*cmsclient.Query, error) {
-	if o.format != term.Text && o.format != term.JSON {
-		return nil, fmt.Errorf("--format: %q is not known; write text or json", term.Shorten(o.format))
+	if err := term.CheckOutput("--format", o.format); err != nil {
+		return nil, err
 	}
 	if o.noCall {
 		return nil, nil
@@ -120,7 +119,5 @@ func showCheck(w io.Writer, r doctor.Result) error {
 }
 
 func encodeCheck(w io.Writer, r doctor.Result) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(r)
+	return term.WriteJSON(w, r)
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
-	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 
 	"github.com/spf13/cobra"
 )
@@ -64,7 +64,7 @@ func resume(ctx context.Context, out io.Writer, urls []string) error {
 			did = "nothing to do"
 		}
 		_, err = fmt.Fprintf(out, "%s (%s): %s; %s\n",
-			term.Printable(answer.Instance), url, did, term.Printable(answer.Was))
+			printable.Text(answer.Instance), url, did, printable.Text(answer.Was))
 		if err != nil {
 			return err
 		}

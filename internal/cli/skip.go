@@ -10,6 +10,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
@@ -73,7 +74,7 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 	if !o.execute {
 		_, err := fmt.Fprintf(c.Out,
 			"%s cannot be read: %s\nto let group %s go on behind them, at %d: add --execute\n",
-			at, term.Printable(why.Error()), group, gap.To)
+			at, printable.Text(why.Error()), group, gap.To)
 		return err
 	}
 	id, err := wire.TopicID(ctx, topic)
@@ -92,7 +93,7 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 	_, err = fmt.Fprintf(c.Out, "skipped %s, which cannot be read: %s\n"+
 		"group %s goes on at %d as soon as the instance that holds the partition has seen it; "+
 		"if it does not within a minute, see its log and whether it may read %s\n",
-		at, term.Printable(why.Error()), group, gap.To, ledger)
+		at, printable.Text(why.Error()), group, gap.To, ledger)
 	return err
 }
 

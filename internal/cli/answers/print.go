@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -22,7 +22,7 @@ type Printer struct {
 func (p *Printer) Show(a *Answer, when, trailer string) error {
 	var line string
 	if p.JSON {
-		text, err := a.Encode()
+		text, err := a.json()
 		if err != nil {
 			return err
 		}
@@ -41,9 +41,14 @@ func (p *Printer) text(a *Answer, when, trailer string) string {
 		contract = schemas.MaskID(a.ContractID)
 	}
 	p.Width = max(p.Width, len(contract), 8)
-	outcome, detail := "dead letter", DeadLetterText(&a.info)
-	if a.Result != nil {
-		outcome, detail = term.Printable(a.Result.Outcome), resultText(a.Result)
+	outcome, detail := "dead letter", ""
+	switch {
+	case a.Result != nil:
+		outcome, detail = printable.Text(a.Result.Outcome), resultText(a.Result)
+	case a.Letter.Recognised():
+		detail = DeadLetterText(a.Letter.Info())
+	default:
+		outcome, detail = "not a dead letter", "it has none of the headers of one"
 	}
 	line := fmt.Sprintf("%s  %-*s  %-11s  %s", when, p.Width, contract, outcome, detail)
 	if trailer != "" {
@@ -55,7 +60,7 @@ func (p *Printer) text(a *Answer, when, trailer string) string {
 // resultText is like "AVAILABLE 9811.31 EUR, BLOCKED 12.00 EUR; missing: DUE".
 func resultText(r *schemas.Result) string {
 	if r.Outcome == schemas.OutcomeFailed {
-		return term.Printable(string(r.Reason))
+		return printable.Text(string(r.Reason))
 	}
 	var balances []string
 	for _, b := range r.Balances {
@@ -77,7 +82,7 @@ func resultText(r *schemas.Result) string {
 	if len(r.MissingBalanceCodes) > 0 {
 		parts = append(parts, "missing: "+strings.Join(r.MissingBalanceCodes, ", "))
 	}
-	return term.Printable(strings.Join(parts, "; "))
+	return printable.Text(strings.Join(parts, "; "))
 }
 
 // DeadLetterText is like "attempts-exhausted: the CMS fails (HTTP 500 SYSTEM_ERROR, 5 attempts)".
@@ -96,5 +101,5 @@ func DeadLetterText(i *schemas.DeadLetterInfo) string {
 	if len(facts) > 0 {
 		text += " (" + strings.Join(facts, ", ") + ")"
 	}
-	return term.Printable(text)
+	return printable.Text(text)
 }

@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -55,15 +55,13 @@ func orNone(s string) string {
 func editable(value []byte) []byte {
 	text := jsontext.Value(bytes.Clone(value))
 	if len(value) == 0 || !utf8.Valid(value) || text.Compact() != nil {
-		lines := strings.Map(func(r rune) rune {
-			if r != '\n' && !unicode.IsGraphic(r) {
-				return ' '
-			}
-			return r
-		}, string(value))
-		return append(bytes.TrimSpace([]byte(lines)), '\n')
+		var lines []string
+		for line := range strings.Lines(string(value)) {
+			lines = append(lines, printable.Text(strings.TrimSuffix(line, "\n")))
+		}
+		return append(bytes.TrimSpace([]byte(strings.Join(lines, "\n"))), '\n')
 	}
-	text = term.EscapeJSON(text)
+	text = printable.EscapeJSON(text)
 	if err := text.Indent(); err != nil {
 		return value
 	}
@@ -97,7 +95,7 @@ func (r *replayRun) openEditor(ctx context.Context, text []byte) (edited []byte,
 	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file.Name())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = r.In, r.Err, r.Err, r.Environ
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("--edit: the editor %q: %w", term.Printable(term.Shorten(editor)), err)
+		return nil, fmt.Errorf("--edit: the editor %q: %w", printable.Text(term.Shorten(editor)), err)
 	}
 	return os.ReadFile(file.Name())
 }

@@ -159,11 +159,11 @@ func (ndjsonExport) begin() error { return nil }
 func (ndjsonExport) end() error { return nil }
 
 func (e ndjsonExport) letter(l *deadletter.Letter) error {
-	return term.WriteLine(e.out, deadletter.NewDocument(l).JSON)
+	return term.WriteJSON(e.out, deadletter.NewDocument(l))
 }
 
 func (e ndjsonExport) gap(g deadletter.Gap) error {
-	return term.WriteLine(e.out, func() ([]byte, error) { return deadletter.GapJSON(g) })
+	return term.WriteJSON(e.out, deadletter.NewGapDocument(g))
 }
 
 type csvExport struct{ *csv.Writer }

@@ -64,7 +64,7 @@ func (o *historyOptions) check(now time.Time) (f deadletter.HistoryFilter, err e
 	if o.limit < 0 {
 		return f, fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)
 	}
-	return f, term.CheckOutput(o.output)
+	return f, term.CheckOutput("--output", o.output)
 }
 
 func history(ctx context.Context, c *command.Call, o *historyOptions, filter deadletter.HistoryFilter) error {

@@ -1,13 +1,10 @@
 package deadletters
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/command"
@@ -25,7 +22,10 @@ type historyPrinter struct {
 
 // skipJSON is a skip as --output json shows it, one a line.
 type skipJSON struct {
-	Skipped *deadletter.Skip `json:"skipped"`
+	Skipped struct {
+		*deadletter.Skip
+		Time string `json:"time"` // instead of the one in the skip
+	} `json:"skipped"`
 }
 
 // skips shows what was skipped of the request topic: that is in the ledger, too.
@@ -33,10 +33,12 @@ func (h historyPrinter) skips(skips []*deadletter.Skip) error {
 	for _, s := range skips {
 		var err error
 		if h.output == term.JSON {
-			err = h.json(skipJSON{s})
+			var line skipJSON
+			line.Skipped.Skip, line.Skipped.Time = s, schemas.FormatTime(s.Time)
+			err = term.WriteJSON(h.Out, line)
 		} else {
 			_, err = fmt.Fprintf(h.Out, "%s %s skipped offsets %d to %d of %s/%d for group %s: %s\n",
-				term.Seconds(s.Time), term.Masked(s.By), s.From, s.To-1, term.Masked(s.Topic), s.Partition,
+				schemas.FormatTime(s.Time), term.Masked(s.By), s.From, s.To-1, term.Masked(s.Topic), s.Partition,
 				term.Masked(s.Group), term.Masked(s.Why))
 		}
 		if err != nil {
@@ -80,8 +82,8 @@ func (h historyPrinter) runs(runs []deadletter.Run) error {
 	}
 	if h.output == term.JSON {
 		for _, r := range runs[more:] {
-			err := h.json(runJSON{
-				r.ID, deadletter.FormatTime(r.First), deadletter.FormatTime(r.Last), r.By, r.Filter,
+			err := term.WriteJSON(h.Out, runJSON{
+				r.ID, schemas.FormatTime(r.First), schemas.FormatTime(r.Last), r.By, r.Filter,
 				r.Replayed, r.Answered, r.DeadAgain, r.Open(), r.Reasons,
 			})
 			if err != nil {
@@ -90,9 +92,7 @@ func (h historyPrinter) runs(runs []deadletter.Run) error {
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(h.Out, 0, 0, 3, ' ', 0)
-	// A tabwriter says what failed when it is flushed.
-	_, _ = fmt.Fprintln(w, "RUN\tSTARTED\tBY\tREPLAYED\tANSWERED\tDEAD AGAIN\tOPEN\tFILTER")
+	table := term.NewTable(h.Out, "RUN", "STARTED", "BY", "REPLAYED", "ANSWERED", "DEAD AGAIN", "OPEN", "FILTER")
 	for _, r := range runs[more:] {
 		id, filter := r.ID, r.Filter
 		if id == "" {
@@ -100,10 +100,10 @@ func (h historyPrinter) runs(runs []deadletter.Run) error {
 		} else if filter == "" {
 			filter = "(all)"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n",
-			term.Masked(id), term.Seconds(r.First), term.Masked(r.By), r.Replayed, r.Answered, r.DeadAgain, r.Open(), term.Masked(filter))
+		table.Row(term.Masked(id), schemas.FormatTime(r.First), term.Masked(r.By),
+			r.Replayed, r.Answered, r.DeadAgain, r.Open(), term.Masked(filter))
 	}
-	if err := w.Flush(); err != nil {
+	if err := table.End(); err != nil {
 		return err
 	}
 	if more > 0 {
@@ -111,17 +111,6 @@ func (h historyPrinter) runs(runs []deadletter.Run) error {
 		return err
 	}
 	return nil
-}
-
-// json writes a line on which no terminal acts.
-func (h historyPrinter) json(v any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("printing a replay: %w", err)
-	}
-	return term.WriteLine(h.Out, func() ([]byte, error) { return term.EscapeJSON(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil })
 }
 
 // replayJSON is a replayed request as --output json shows it, one a line.
@@ -168,8 +157,8 @@ func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings
 
 func (h historyPrinter) record(e *deadletter.Entry, outcome deadletter.ReplayOutcome) error {
 	if h.output == term.JSON {
-		return h.json(replayJSON{
-			e.Run, deadletter.FormatTime(e.Time), e.By, e.Filter, e.Letter, e.Request,
+		return term.WriteJSON(h.Out, replayJSON{
+			e.Run, schemas.FormatTime(e.Time), e.By, e.Filter, e.Letter, e.Request,
 			e.Reason, e.Replay, e.Changes, outcome,
 		})
 	}
@@ -178,7 +167,7 @@ func (h historyPrinter) record(e *deadletter.Entry, outcome deadletter.ReplayOut
 		letter = term.Masked(e.Letter.Topic) + "/" + letter
 	}
 	text := map[deadletter.ReplayOutcome]string{deadletter.ReplayDeadAgain: "dead again"}[outcome]
-	line := fmt.Sprintf("%s  [%s] → %s/%d/%d  %s  %s  %s", e.Time.Local().Format("2006-01-02 15:04:05.000"), letter,
+	line := fmt.Sprintf("%s  [%s] → %s/%d/%d  %s  %s  %s", schemas.FormatTime(e.Time), letter,
 		term.Masked(e.Request.Topic), e.Request.Partition, e.Request.Offset, cmp.Or(term.Masked(string(e.Reason)), "-"),
 		cmp.Or(text, string(outcome)), cmp.Or(term.Masked(e.By), "-"))
 	for i, c := range e.Changes {

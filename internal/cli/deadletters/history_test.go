@@ -137,7 +137,7 @@ func TestDeadLettersHistoryUsage(t *testing.T) {
 
 // table is the output without its times and with its columns apart.
 func table(text string) string {
-	text = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{3})?`).ReplaceAllString(text, "WHEN")
+	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`).ReplaceAllString(text, "WHEN")
 	return regexp.MustCompile(` {2,}`).ReplaceAllString(text, "|")
 }
 

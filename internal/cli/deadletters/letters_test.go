@@ -9,7 +9,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/results"
-	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/segmentio/kafka-go"
@@ -101,7 +101,7 @@ func fitForTerminal(t *testing.T, what, text string) {
 		t.Errorf("%s is not UTF-8", what)
 	}
 	for _, r := range text {
-		if r != '\n' && term.Unprintable(r) {
+		if r != '\n' && !printable.Rune(r) {
 			t.Errorf("%s holds %U", what, r)
 			return
 		}

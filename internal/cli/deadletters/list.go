@@ -3,17 +3,16 @@ package deadletters
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/spf13/cobra"
@@ -76,12 +75,16 @@ func (o *listOptions) check(now time.Time) (*letterQuery, error) {
 	case o.limit < 0:
 		return nil, fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)
 	}
-	return q, term.CheckOutput(o.output)
+	return q, term.CheckOutput("--output", o.output)
 }
 
 func list(ctx context.Context, c *command.Call, o *listOptions, q *letterQuery) error {
 	scan := newScan(c, q)
-	printer := &letterPrinter{Printer: answers.Printer{Out: c.Out, JSON: o.output == term.JSON, Clear: scan.bar.Clear}}
+	printer := &answers.Printer{Out: c.Out, JSON: o.output == term.JSON, Clear: scan.bar.Clear}
+	show := func(l *deadletter.Letter) error {
+		at := fmt.Sprintf("[%d/%d]", l.Partition, l.Offset)
+		return printer.Show(answers.OfLetter(l), schemas.FormatTime(l.Time), at)
+	}
 	tally := deadletter.Tally{By: deadletter.Grouping(o.by), Bucket: o.bucket}
 	var unreadable int64
 	var failed error // of a gap's line
@@ -91,7 +94,7 @@ func list(ctx context.Context, c *command.Call, o *listOptions, q *letterQuery) 
 		}
 		unreadable += g.To - g.From
 		if o.records && printer.JSON {
-			failed = cmp.Or(failed, term.WriteLine(c.Out, func() ([]byte, error) { return deadletter.GapJSON(g) }))
+			failed = cmp.Or(failed, term.WriteJSON(c.Out, deadletter.NewGapDocument(g)))
 		}
 	}
 	err := scan.each(ctx, func(l *deadletter.Letter) error {
@@ -99,7 +102,7 @@ func list(ctx context.Context, c *command.Call, o *listOptions, q *letterQuery) 
 		if !o.records {
 			return nil
 		}
-		if err := cmp.Or(failed, printer.add(l)); err != nil {
+		if err := cmp.Or(failed, show(l)); err != nil {
 			return err
 		}
 		if tally.Total.Count == int64(o.limit) {
@@ -114,27 +117,6 @@ func list(ctx context.Context, c *command.Call, o *listOptions, q *letterQuery) 
 		return encodeTally(c.Out, &tally, o.limit, unreadable)
 	}
 	return printTally(c.Out, &tally, o.limit, unreadable)
-}
-
-// letterPrinter prints dead letters, a line each.
-type letterPrinter struct{ answers.Printer }
-
-func (p *letterPrinter) add(l *deadletter.Letter) error {
-	when, place := l.Time.Local().Format("2006-01-02 15:04:05.000"), fmt.Sprintf("[%d/%d]", l.Partition, l.Offset)
-	rec := *l.Record
-	rec.Time = term.MilliTime(rec.Time)
-	if l.Recognised() {
-		return p.Show(answers.ReadDeadLetter(&rec), when, place)
-	}
-	p.Clear()
-	if p.JSON {
-		return json.NewEncoder(p.Out).Encode(answers.DeadLetterJSON{
-			Outcome: deadletter.OutcomeNone, Time: rec.Time.UTC(), DeadLetter: rec.Position,
-		})
-	}
-	_, err := fmt.Fprintf(p.Out, "%s  %-*s  not a dead letter: it has none of the headers of one  %s\n",
-		when, max(p.Width, 8), "-", place)
-	return err
 }
 
 // groupJSON is a group as --output json shows it, one a line.
@@ -155,10 +137,9 @@ type unreadableJSON struct {
 }
 
 func encodeTally(out io.Writer, t *deadletter.Tally, limit int, unreadable int64) error {
-	enc := json.NewEncoder(out)
 	show := func(key string, others bool, g deadletter.Group) error {
-		first, last := deadletter.FormatTime(g.First), deadletter.FormatTime(g.Last)
-		return enc.Encode(groupJSON{t.By, term.Printable(key), others, g.Count, first, last})
+		first, last := schemas.FormatTime(g.First), schemas.FormatTime(g.Last)
+		return term.WriteJSON(out, groupJSON{t.By, key, others, g.Count, first, last})
 	}
 	groups, more := limited(t.Groups(), limit)
 	for _, g := range groups {
@@ -176,7 +157,7 @@ func encodeTally(out io.Writer, t *deadletter.Tally, limit int, unreadable int64
 	}
 	var line unreadableJSON
 	line.Unreadable.Offsets = unreadable
-	return enc.Encode(line)
+	return term.WriteJSON(out, line)
 }
 
 // limited returns the first groups, and how many more there are.
@@ -192,12 +173,10 @@ func printTally(out io.Writer, t *deadletter.Tally, limit int, unreadable int64)
 		_, err := fmt.Fprintln(out, "no dead letters")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	// A tabwriter says what failed when it is flushed.
-	_, _ = fmt.Fprintf(w, "%s\tCOUNT\tFIRST\tLAST\n", strings.ToUpper(string(t.By)))
+	table := term.NewTable(out, strings.ToUpper(string(t.By)), "COUNT", "FIRST", "LAST")
 	row := func(name string, g deadletter.Group) {
 		if g.Count > 0 {
-			_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, g.Count, term.Seconds(g.First), term.Seconds(g.Last))
+			table.Row(name, g.Count, schemas.FormatTime(g.First), schemas.FormatTime(g.Last))
 		}
 	}
 	groups, more := limited(t.Groups(), limit)
@@ -207,9 +186,9 @@ func printTally(out io.Writer, t *deadletter.Tally, limit int, unreadable int64)
 	row("(others)", t.Beyond)
 	row("total", t.Total)
 	if unreadable > 0 {
-		_, _ = fmt.Fprintf(w, "(unreadable)\t%d\n", unreadable)
+		table.Row("(unreadable)", unreadable)
 	}
-	if err := w.Flush(); err != nil {
+	if err := table.End(); err != nil {
 		return err
 	}
 	if more > 0 {
@@ -224,5 +203,5 @@ func groupText(key string) string {
 	if key == "" {
 		return "(none)"
 	}
-	return term.Printable(schemas.Mask(key))
+	return printable.Text(schemas.Mask(key))
 }

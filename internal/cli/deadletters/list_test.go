@@ -7,12 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
-	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
@@ -73,7 +71,7 @@ func TestDeadLettersList(t *testing.T) {
 		for at, want := range map[int]string{
 			atNotFound: "70404     dead letter  contract-not-found: why it was given up (HTTP 404 CONTRACT_DOES_NOT_EXIST, 2 attempts)  [0/0]",
 			atForeign:  "dead letter  no such order (4 attempts)  [0/2]",
-			atStranger: " not a dead letter: it has none of the headers of one  [0/3]",
+			atStranger: " not a dead letter  it has none of the headers of one  [0/3]",
 		} {
 			clitest.WantText(t, "the line", lines[at], want)
 		}
@@ -88,7 +86,7 @@ func TestDeadLettersList(t *testing.T) {
 		for at, want := range map[int]string{
 			atNotFound: `{"outcome":"dead-letter","requestId":"mine","contractId":"70404","reason":"contract-not-found",`,
 			atForeign:  `{"outcome":"dead-letter","requestId":"orders/3/9","detail":"no such order","attempts":4,`,
-			atStranger: `{"outcome":"not-a-dead-letter","attempts":0,"time":"2026-03-01T12:00:00Z","deadLetter":{`,
+			atStranger: `{"outcome":"not-a-dead-letter","attempts":0,"time":"2026-03-01T12:00:00.000Z","deadLetter":{`,
 		} {
 			if !strings.HasPrefix(lines[at], want) {
 				t.Errorf("got  %s\nwant %s…", lines[at], want)
@@ -97,7 +95,7 @@ func TestDeadLettersList(t *testing.T) {
 		// The command results shows the same.
 		c = s.Run(command.ExitDone, "results", "--deadletters", "--from-beginning", "--exit", "--output", "json")
 		for _, line := range rows(c.Out.String()) {
-			if !slices.Contains(lines, line) && !strings.Contains(line, `"offset":3}`) {
+			if !slices.Contains(lines, line) {
 				t.Errorf("not listed: %s", line)
 			}
 		}
@@ -192,17 +190,4 @@ func TestDeadLettersExpireMeanwhile(t *testing.T) {
 	clitest.WantText(t, "standard error", errOut.String(), fmt.Sprintf("warning: offsets %d to 2 of %s/0 were deleted", from, s.Dead))
 	c := s.Run(command.ExitFailed, "deadletters", "show", "0/1")
 	clitest.WantText(t, "the error", c.Err.String(), "0/1 has expired: the topic's retention has deleted it; the partition has the offsets 3 to 4")
-}
-
-// A time stamp that another writer has set to anything does not end a list.
-func TestJSONTime(t *testing.T) {
-	for _, ms := range []int64{0, -1, 1 << 62, -1 << 62, 1_700_000_000_000} {
-		at := term.MilliTime(time.UnixMilli(ms))
-		if _, err := json.Marshal(at); err != nil {
-			t.Error(err)
-		}
-		if ms < 1<<50 && ms > -1<<40 && !at.Equal(time.UnixMilli(ms)) {
-			t.Errorf("%d became %v", ms, at)
-		}
-	}
 }

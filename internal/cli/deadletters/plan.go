@@ -2,12 +2,12 @@ package deadletters
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // replayPlan counts what a replay would do.
@@ -60,7 +60,7 @@ type planJSON struct {
 func (plan *replayPlan) json() planJSON {
 	j := planJSON{Replay: plan.replay.Total.Count, ByReason: map[string]int64{}, LeftOut: map[string]int64{}, Unreadable: plan.corrupt}
 	for _, g := range plan.replay.Groups() {
-		j.ByReason[term.Printable(g.Key)] += g.Count
+		j.ByReason[printable.Text(g.Key)] += g.Count
 	}
 	for o, n := range plan.leftOut {
 		j.LeftOut[string(o)] = n
@@ -76,16 +76,15 @@ func (r *replayRun) show(plan *replayPlan) error {
 			return err
 		}
 	} else {
-		w := tabwriter.NewWriter(r.Out, 0, 0, 3, ' ', 0)
-		_, _ = fmt.Fprintln(w, "TO REPLAY\tCOUNT\tFIRST\tLAST") // a tabwriter says what failed when it is flushed
+		table := term.NewTable(r.Out, "TO REPLAY", "COUNT", "FIRST", "LAST")
 		row := func(name string, g deadletter.Group) {
-			_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, g.Count, term.Seconds(g.First), term.Seconds(g.Last))
+			table.Row(name, g.Count, schemas.FormatTime(g.First), schemas.FormatTime(g.Last))
 		}
 		for _, g := range plan.replay.Groups() {
 			row(groupText(g.Key), g)
 		}
 		row("total", plan.replay.Total)
-		if err := w.Flush(); err != nil {
+		if err := table.End(); err != nil {
 			return err
 		}
 	}
@@ -105,5 +104,5 @@ func (r *replayRun) show(plan *replayPlan) error {
 }
 
 func (r *replayRun) printJSON(j planJSON) error {
-	return json.NewEncoder(r.Out).Encode(j)
+	return term.WriteJSON(r.Out, j)
 }

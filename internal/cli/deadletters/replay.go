@@ -11,6 +11,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -110,7 +111,7 @@ func (o *replayOptions) check(now time.Time) (*letterQuery, error) {
 		return nil, errors.New("--edit: what was edited is replayed at once; add --execute")
 	}
 	q.notReplayed = false // the rules see to that, and count them
-	return q, term.CheckOutput(o.output)
+	return q, term.CheckOutput("--output", o.output)
 }
 
 // filterText is the part of the command line that chose the letters, for the ledger.
@@ -128,5 +129,5 @@ func filterText(fs *pflag.FlagSet) string {
 			all = append(all, "--"+name+" "+value)
 		}
 	}
-	return term.Printable(strings.ToValidUTF8(strings.Join(all, " "), "\uFFFD"))
+	return printable.Text(strings.ToValidUTF8(strings.Join(all, " "), "\uFFFD"))
 }

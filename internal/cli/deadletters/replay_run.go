@@ -14,6 +14,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"golang.org/x/time/rate"
@@ -156,7 +157,7 @@ func (r *replayRun) execute(ctx context.Context) error {
 	if r.done < r.total {
 		r.Warn("%d fewer than were counted: another replay took them, or the topic's retention did", r.total-r.done)
 	}
-	r.Say("replayed %s; what became of them: balanceq deadletters history --run %s", term.PaceOf(r.done, "dead letter", time.Since(began)), r.id)
+	r.Say("replayed %s; what became of them: balanceq deadletters history --run %s", term.Pace(r.done, "dead letter", time.Since(began)), r.id)
 	return nil
 }
 
@@ -184,7 +185,7 @@ func (r *replayRun) ended(ctx context.Context, err error) error {
 
 // retrying says what is waited for, once for each cause.
 func (r *replayRun) retrying(err error) {
-	if text := term.Printable(err.Error()); text != r.waitsFor {
+	if text := printable.Text(err.Error()); text != r.waitsFor {
 		r.waitsFor = text
 		r.bar.Clear()
 		r.Say("waiting: %s", text)

@@ -9,6 +9,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -99,7 +100,7 @@ func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, want
 func warnGap(c *command.Call, topic string, g deadletter.Gap) {
 	what := "were deleted by the topic's retention while it was read"
 	if g.Corrupt() {
-		what = "cannot be read: " + term.Printable(g.Why.Error())
+		what = "cannot be read: " + printable.Text(g.Why.Error())
 	}
 	c.Warn("offsets %d to %d of %s/%d %s", g.From, g.To-1, topic, g.Partition, what)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -84,7 +85,7 @@ func (o *showOptions) check(args []string) ([]schemas.Position, error) {
 	case o.raw && o.output != term.Text:
 		return nil, errors.New("--raw and --output: give one of them")
 	}
-	return positions, term.CheckOutput(o.output)
+	return positions, term.CheckOutput("--output", o.output)
 }
 
 // parsePosition reads "3/17", partition and offset.
@@ -123,7 +124,7 @@ type absentError struct {
 	what string
 }
 
-func (e *absentError) Error() string { return term.Printable(e.at.String() + " " + e.what) }
+func (e *absentError) Error() string { return printable.Text(e.at.String() + " " + e.what) }
 
 func showAt(ctx context.Context, c *command.Call, o *showOptions, at schemas.Position) error {
 	scan := newScan(c, &letterQuery{from: kafkawire.Earliest, Filter: deadletter.Filter{At: []schemas.Position{at}}})
@@ -153,7 +154,7 @@ func showLetter(c *command.Call, o *showOptions, l *deadletter.Letter) error {
 		d := deadletter.NewDocument(l)
 		a := l.Advice()
 		d.Advice = &deadletter.DocumentAdvice{Means: a.Means, Look: a.Look, Do: a.Do, Commands: a.Commands(l.Position)}
-		return term.WriteLine(c.Out, d.JSON)
+		return term.WriteJSON(c.Out, d)
 	}
 	_, err := io.WriteString(c.Out, letterText(l))
 	return err
@@ -173,7 +174,7 @@ func showRaw(c *command.Call, l *deadletter.Letter) error {
 }
 
 func harmless(b []byte) bool {
-	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && r != '\t' && term.Unprintable(r) })
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && r != '\t' && !printable.Rune(r) })
 }
 
 // absence says why there is no record at a position.

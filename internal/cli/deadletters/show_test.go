@@ -13,6 +13,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
@@ -56,12 +57,12 @@ func TestDeadLettersShow(t *testing.T) {
 	}
 	t.Run("ours", func(t *testing.T) {
 		c := show(t, command.ExitDone, atNotFound)
-		clitest.WantText(t, "the output", c.Out.String(), s.Dead+"/0/0, written 2026-03-01 ",
+		clitest.WantText(t, "the output", c.Out.String(), s.Dead+"/0/0, written 2026-03-01T12:00:00.000Z",
 			"  reason              contract-not-found\n", "  detail              why it was given up\n", "  contract            70404\n",
 			"  balance codes       AVAILABLE, DUE\n", "  request id          mine\n", "  source              balance.requests/1/4711\n",
 			"  group               balanceq\n", "  instance            balanceq-0\n", "  version             v1\n", "  HTTP status         404\n",
 			"  CMS reason code     CONTRACT_DOES_NOT_EXIST\n", "  correlation id      ours-1\n", "  CMS correlation id  theirs-1\n",
-			"  attempts            2\n", "  first failure       2026-03-01 ", "  last failure        2026-03-01 ",
+			"  attempts            2\n", "  first failure       2026-03-01T11:59:00.000Z\n", "  last failure        2026-03-01T12:00:00.000Z",
 			"  means               "+deadletter.AdviceFor(schemas.ReasonContractNotFound).Means+"\n",
 			"                      balanceq deadletters replay --partition 0 --offset 0 --execute\n",
 			"  key      70404\n", `  value    {"contractId":"70404","balanceCodes":["AVAILABLE","DUE"],"requestId":"mine"}`+"\n", "  headers  trace: t-77\n")
@@ -166,7 +167,7 @@ func TestBytesTextIsUnambiguous(t *testing.T) {
 		if got != raw {
 			t.Fatalf("%q is shown as %s, which reads as %q", raw, shown, got)
 		}
-		if strings.ContainsFunc(shown, term.Unprintable) {
+		if strings.ContainsFunc(shown, func(r rune) bool { return !printable.Rune(r) }) {
 			t.Fatalf("%q is shown as %q", raw, shown)
 		}
 	})

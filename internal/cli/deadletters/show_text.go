@@ -8,6 +8,7 @@ import (
 
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -20,10 +21,10 @@ const (
 // letterText is a dead letter for people.
 func letterText(l *deadletter.Letter) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, written %s\n\n", term.Printable(l.String()), term.Time(l.Time))
+	fmt.Fprintf(&b, "%s, written %s\n\n", printable.Text(l.String()), schemas.FormatTime(l.Time))
 	row := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "  %-19s %s\n", name, term.Printable(text))
+			fmt.Fprintf(&b, "  %-19s %s\n", name, printable.Text(text))
 		}
 	}
 	letterFacts(l, row)
@@ -64,7 +65,7 @@ func letterFacts(l *deadletter.Letter, row func(name, text string)) {
 	row("balance codes", schemas.Mask(strings.Join(request.BalanceCodes, ", ")))
 	row("request id", schemas.Mask(request.ID))
 	if !request.Deadline.IsZero() {
-		row("deadline", term.Time(request.Deadline))
+		row("deadline", schemas.FormatTime(request.Deadline))
 	}
 	if err != nil {
 		row("not valid", schemas.Mask(err.Error()))
@@ -89,10 +90,10 @@ func letterFacts(l *deadletter.Letter, row func(name, text string)) {
 	row("CMS correlation id", info.CMSCorrelationID)
 	row("attempts", strconv.Itoa(info.Attempts))
 	if !info.FirstFailure.IsZero() {
-		row("first failure", term.Time(info.FirstFailure))
+		row("first failure", schemas.FormatTime(info.FirstFailure))
 	}
 	if !info.LastFailure.IsZero() {
-		row("last failure", term.Time(info.LastFailure))
+		row("last failure", schemas.FormatTime(info.LastFailure))
 	}
 	if info.ReplayCount > 0 {
 		row("replayed before", term.Count(int64(info.ReplayCount), "time"))

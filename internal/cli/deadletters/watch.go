@@ -9,6 +9,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/internal/wait"
 )
 
@@ -66,7 +67,7 @@ func (w *serviceWatch) waits(ctx context.Context, bar *term.Progress) bool {
 	if ctx.Err() == nil && (why == "") != (w.why == "") {
 		bar.Clear()
 		if why != "" {
-			w.Say("paused: %s", term.Printable(why))
+			w.Say("paused: %s", printable.Text(why))
 		} else {
 			w.Say("going on")
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 	"github.com/balanceq/balanceq/telemetry"
 )
@@ -118,7 +119,7 @@ func (i Instance) ask(ctx context.Context, method, path, who string, answer any,
 		return nil
 	}
 	if resp.StatusCode == http.StatusForbidden && len(body) > 0 {
-		return fmt.Errorf("%s refuses: %.400s", i.URL, term.Printable(strings.TrimSpace(string(body))))
+		return fmt.Errorf("%s refuses: %.400s", i.URL, printable.Text(strings.TrimSpace(string(body))))
 	}
 	return fmt.Errorf("%s answers %d to %s %s: is it a balanceq of this version?", i.URL, resp.StatusCode, method, path)
 }

@@ -14,7 +14,7 @@ import (
 // report says what happened, and returns what of it is a failure.
 func (r *publishing) report(took time.Duration, err error) error {
 	acked, sent := r.pub.acked.Load(), r.pub.sent.Load()
-	summary := "published " + term.Pace(acked, took)
+	summary := "published " + term.Pace(acked, "request", took)
 	var t tally
 	if r.tracker != nil {
 		r.tracker.abandon()

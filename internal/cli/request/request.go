@@ -106,7 +106,7 @@ func (o *options) checkInput(fs *pflag.FlagSet) error {
 }
 
 func (o *options) checkPace(fs *pflag.FlagSet) error {
-	if err := term.CheckOutput(o.output); err != nil {
+	if err := term.CheckOutput("--output", o.output); err != nil {
 		return err
 	}
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -65,7 +66,7 @@ for each dead letter.`,
 }
 
 func (o *options) check(now time.Time) error {
-	if err := term.CheckOutput(o.output); err != nil {
+	if err := term.CheckOutput("--output", o.output); err != nil {
 		return err
 	}
 	var err error
@@ -123,14 +124,14 @@ func show(ctx context.Context, c *command.Call, o *options) error {
 	err = f.Follow(ctx, func(rec *schemas.Record) bool {
 		a, err := answers.Read(rec, c.Config.Topics)
 		if err != nil {
-			c.Warn("%s", term.Printable(err.Error()))
+			c.Warn("%s", printable.Text(err.Error()))
 			return true
 		}
 		if !o.wants(a) {
 			return true
 		}
-		when := rec.Time.Local().Format("2006-01-02 15:04:05.000")
-		if failed = out.Show(a, when, "["+term.Printable(schemas.Mask(a.RequestID))+"]"); failed != nil {
+		when := schemas.FormatTime(rec.Time)
+		if failed = out.Show(a, when, "["+printable.Text(schemas.Mask(a.RequestID))+"]"); failed != nil {
 			return false
 		}
 		shown++

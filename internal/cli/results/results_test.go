@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/cli/answers"
+	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/request"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -68,7 +69,7 @@ func TestResults(t *testing.T) {
 		"request id":            {"--from-beginning --request-id mine", []string{"2 partial"}},
 		"request id of another": {"--from-beginning --request-id mine --contract 1", nil},
 	}
-	line := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}  (\d+) +(complete|partial|dead letter)  .*\[.+\]$`)
+	line := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  (\d+) +(complete|partial|dead letter)  .*\[.+\]$`)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			sub := *s
@@ -106,7 +107,7 @@ func TestResultsJSON(t *testing.T) {
 	}
 
 	c = s.Run(command.ExitDone, "results", "--from-beginning", "--exit", "--output", "json", "--deadletters", "--contract", "404")
-	var got answers.DeadLetterJSON
+	var got deadletter.Summary
 	if err := json.Unmarshal([]byte(c.Out.String()), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestResultsForeignRecords(t *testing.T) {
 		{Key: schemas.HeaderReason, Value: []byte("\x1b[31m")}, {Key: schemas.HeaderDetail, Value: []byte("\u009b31m")}}}, schemas.Message{})
 	for _, form := range []string{term.Text, term.JSON} {
 		c := s.Run(command.ExitDone, "results", "--from-beginning", "--exit", "--deadletters", "--output", form)
-		if strings.ContainsFunc(strings.ReplaceAll(c.Out.String()+c.Err.String(), "\n", ""), term.Unprintable) {
+		if strings.ContainsFunc(strings.ReplaceAll(c.Out.String()+c.Err.String(), "\n", ""), func(r rune) bool { return !printable.Rune(r) }) {
 			t.Errorf("%s: characters for the terminal: %q, %q", form, &c.Out, &c.Err)
 		}
 		if n := strings.Count(c.Out.String(), "\n"); n != 3 {

@@ -4,32 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
+
+	"github.com/balanceq/balanceq/internal/printable"
 
 	"github.com/mattn/go-isatty"
 )
-
-// WriteLine writes what encode returns, and the end of the line.
-func WriteLine(out io.Writer, encode func() ([]byte, error)) error {
-	line, err := encode()
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(append(line, '\n'))
-	return err
-}
-
-// MilliTime brings a time stamp, which another writer may have set to anything, into the years that RFC 3339 and so
-// encoding/json knows.
-func MilliTime(t time.Time) time.Time {
-	t = t.UTC()
-	return t.AddDate(min(max(t.Year(), 0), 9999)-t.Year(), 0, 0)
-}
-
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
-}
 
 // The forms of --output.
 const (
@@ -37,9 +16,26 @@ const (
 	JSON = "json"
 )
 
-func CheckOutput(form string) error {
+// CheckOutput checks what was given for --output or another flag that chooses between text and JSON.
+func CheckOutput(flag, form string) error {
 	if form != Text && form != JSON {
-		return fmt.Errorf("--output: %q is not known; write text or json", form)
+		return fmt.Errorf("%s: %q is not known; write text or json", flag, Shorten(form))
 	}
 	return nil
+}
+
+// WriteJSON writes a value as a line of JSON of which nothing acts on a terminal.
+func WriteJSON(out io.Writer, v any) error {
+	line, err := printable.JSON(v)
+	if err != nil {
+		return fmt.Errorf("encoding a line of JSON: %w", err)
+	}
+	_, err = out.Write(append(line, '\n'))
+	return err
+}
+
+// IsTerminal reports whether a person's terminal reads what is written.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
 }

@@ -1,7 +1,6 @@
 package term
 
 import (
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -13,7 +12,7 @@ import (
 // barDelay keeps the bar away from what is done at once.
 const barDelay = 500 * time.Millisecond
 
-// Progress draws a bar while requests are published and answered. Where out is no terminal it draws nothing.
+// Progress draws a bar while a command works. Where out is no terminal it draws nothing.
 type Progress struct {
 	mu    sync.Mutex
 	out   io.Writer
@@ -53,7 +52,8 @@ func (g *Progress) Draw(done int64, text string) {
 		}
 		g.bar = progressbar.NewOptions64(g.max, rate,
 			progressbar.OptionSetWriter(g.out), progressbar.OptionSetWidth(20), progressbar.OptionThrottle(0),
-			progressbar.OptionSetPredictTime(g.max > 0), progressbar.OptionSetElapsedTime(true), progressbar.OptionSetRenderBlankState(false))
+			progressbar.OptionSetPredictTime(g.max > 0), progressbar.OptionSetElapsedTime(true),
+			progressbar.OptionSetRenderBlankState(false))
 	}
 	if g.max > 0 {
 		done = min(done, g.max-1) // a full bar would be taken for the end; end takes it away
@@ -67,7 +67,7 @@ func (g *Progress) Clear() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.bar != nil {
-		_ = g.bar.Clear() // fails only where the terminal is gone, and then there is nobody to tell
+		_ = g.bar.Clear() // fails only where the terminal is gone
 	}
 }
 
@@ -82,21 +82,5 @@ func (g *Progress) End() {
 	g.shown = false
 }
 
-// Run makes a progress a hook of a logger that writes to the same terminal.
+// Run makes a progress a hook of a logger that writes to the same terminal: it implements zerolog.Hook.
 func (g *Progress) Run(*zerolog.Event, zerolog.Level, string) { g.Clear() }
-
-// Pace is like "1000 requests in 1.2s (820/s)".
-func Pace(n int64, took time.Duration) string { return PaceOf(n, "request", took) }
-
-func PaceOf(n int64, noun string, took time.Duration) string {
-	text := fmt.Sprintf("%s in %s", Count(n, noun), Latency(took))
-	if n > 1 && took > 0 {
-		rate := float64(n) / took.Seconds()
-		digits := 0
-		if rate < 10 {
-			digits = 1
-		}
-		text += fmt.Sprintf(" (%.*f/s)", digits, rate)
-	}
-	return text
-}

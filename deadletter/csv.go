@@ -5,9 +5,9 @@ import (
 	"encoding/base64"
 	"regexp"
 	"strconv"
-	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/balanceq/balanceq/internal/printable"
 )
 
 // CSVColumns are the names of the columns of CSVRow.
@@ -31,7 +31,7 @@ const (
 // stands in front of it.
 func CSVRow(l *Letter) ([]string, error) {
 	d := NewDocument(l)
-	headers, err := line(d.Headers)
+	headers, err := encode(d.Headers)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func CSVRow(l *Letter) ([]string, error) {
 	value, valueEncoding := csvBytes(l.Value)
 	return []string{
 		strconv.Itoa(int(l.Partition)), strconv.FormatInt(l.Offset, 10), csvText(d.Time), d.Outcome,
-		csvText(d.Reason), csvText(d.Detail), csvText(string(d.RequestID)), csvNumber(d.ContractID), csvNumber(int64(d.HTTPStatus)),
+		csvText(d.Reason), csvText(d.Detail), csvText(d.RequestID), csvNumber(d.ContractID), csvNumber(int64(d.HTTPStatus)),
 		csvText(d.CMSReasonCode), strconv.Itoa(d.Attempts), d.FirstFailure, d.LastFailure,
 		csvText(d.CorrelationID), csvText(d.CMSCorrelationID), strconv.Itoa(d.ReplayCount),
 		csvText(sourceTopic), sourcePartition, sourceOffset, csvText(d.Group), csvText(d.Instance), csvText(d.Version),
@@ -63,7 +63,7 @@ func csvBytes(b []byte) (cell, encoding string) {
 	switch {
 	case b == nil:
 		return "", encodingNull
-	case !utf8.Valid(b), bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }), formula.Match(b):
+	case !utf8.Valid(b), bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && !printable.Rune(r) }), formula.Match(b):
 		return base64.StdEncoding.EncodeToString(b), encodingBase64
 	}
 	return string(b), encodingText
@@ -71,13 +71,7 @@ func csvBytes(b []byte) (cell, encoding string) {
 
 // csvText makes text that is only read, not taken back, fit for a cell.
 func csvText(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsGraphic(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	return formula.ReplaceAllString(s, "$1'$2")
+	return formula.ReplaceAllString(printable.Text(s), "$1'$2")
 }
 
 // csvNumber leaves out what is absent.
