@@ -203,7 +203,7 @@ func TestRequestNoKafka(t *testing.T) {
 		if code != command.ExitFailed || time.Since(start) > command.ReachTimeout+time.Second {
 			t.Errorf("exit code %d after %v", code, time.Since(start))
 		}
-		clitest.WantText(t, "the error", errOut.String(), "asking Kafka at kafka.brokers=127.0.0.1:1: ", "check kafka.brokers")
+		clitest.WantText(t, "the error", errOut.String(), "asking Kafka at 127.0.0.1:1: ", "check kafka.brokers")
 	}
 }
 
