@@ -111,16 +111,16 @@ func committedOf(t *testing.T, c *cluster) int64 {
 }
 
 // The watchdog's look at Kafka tells of the partitions that work, whatever is wrong with another one.
-func TestGlancesPerPartition(t *testing.T) {
+func TestProbeOfEachPartition(t *testing.T) {
 	c := newCluster(t)
 	c.writeGarbage(0, 2)
 	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: c.ListenAddrs()}, "requests", "results")
 	defer wire.Close()
-	there, err := app.Glances{Wire: wire, Group: "g", Topic: "requests"}.Ask(t.Context(), true, map[int32]int64{0: 0, 7: 0})
+	there, err := app.KafkaProbe{Wire: wire, Group: "g", Topic: "requests"}.Ask(t.Context(), true, map[int32]int64{0: 0, 7: 0})
 	if err == nil || !strings.Contains(err.Error(), "partition 7") || there == nil || there[0] {
 		t.Errorf("%v, error %v", there, err)
 	}
-	there, err = app.Glances{Wire: wire, Group: "g", Topic: "requests"}.Ask(t.Context(), true, map[int32]int64{0: 0})
+	there, err = app.KafkaProbe{Wire: wire, Group: "g", Topic: "requests"}.Ask(t.Context(), true, map[int32]int64{0: 0})
 	if err != nil || there[0] {
 		t.Errorf("a batch that cannot be read is no trouble of Kafka's: %v, error %v", there, err)
 	}

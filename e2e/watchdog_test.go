@@ -91,9 +91,9 @@ func (w *wedged) run(r *rig) string {
 	sources := telemetry.Sources{
 		Consumer: c.Status, Producer: outcomes.Producer.Status, CMS: cms.Status, Budget: answers.Budget, Keys: func() []telemetry.Key { return nil },
 		CallsSaved: answers.CallsSaved, Handlers: handlers,
-		AskKafka: app.Glances{Wire: wire(r.requests), Group: r.group, Topic: r.requests}.Ask,
+		AskKafka: app.KafkaProbe{Wire: wire(r.requests), Group: r.group, Topic: r.requests}.Ask,
 	}
-	dog, err := telemetry.NewWatchdog(telemetry.Patience{After: watchdogAfter, Retry: time.Second}, reg, metrics, sources, log)
+	dog, err := telemetry.NewWatchdog(telemetry.StallTimeouts{After: watchdogAfter, Retry: time.Second}, reg, metrics, sources, log)
 	if err != nil {
 		t.Fatal(err)
 	}

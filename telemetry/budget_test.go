@@ -29,7 +29,7 @@ func TestPauseIsNoStandstill(t *testing.T) {
 			}},
 			cms: cmsclient.Status{}, budget: paused(2), there: map[int32]bool{2: true},
 		}
-		w, _, _ := watch(t, f, Patience{After: time.Minute, Retry: time.Minute})
+		w, _, _ := watch(t, f, StallTimeouts{After: time.Minute, Retry: time.Minute})
 		for contract := range int64(2) {
 			held := f.handlers.Begin(contract)
 			held.Took([]*inflight.Request{{Record: schemas.Record{Position: schemas.Position{Partition: 2, Offset: 5 + contract}}}})
@@ -38,14 +38,14 @@ func TestPauseIsNoStandstill(t *testing.T) {
 		for range 24 * 60 {
 			<-time.After(time.Minute)
 			w.askKafka(t.Context())
-			if v := w.Verdict(); v.Stuck != nil || v.Waiting != processor.CauseBudget {
+			if v := w.State(); v.Stuck != nil || v.Waiting != processor.CauseBudget {
 				t.Fatalf("%+v", v)
 			}
 		}
 		f.budget = processor.BudgetStatus{} // resumed: they come out of it one after the other
 		for held := range f.handlers.busy {
 			<-time.After(5 * time.Second)
-			if v := w.Verdict(); v.Stuck != nil {
+			if v := w.State(); v.Stuck != nil {
 				t.Fatalf("%+v", v)
 			}
 			held.Step(processor.StepCompleting)
@@ -57,7 +57,7 @@ func TestPauseIsNoStandstill(t *testing.T) {
 // Nothing is fetched while it is paused, so Kafka is not asked what it has.
 func TestAsksKafkaNothingWhilePaused(t *testing.T) {
 	f := &fakes{budget: paused(1), consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{{Fetched: 1, Room: true}}}}
-	w, _, _ := watch(t, f, Patience{After: time.Minute})
+	w, _, _ := watch(t, f, StallTimeouts{After: time.Minute})
 	w.sources.AskKafka = func(context.Context, bool, map[int32]int64) (map[int32]bool, error) {
 		t.Error("asked")
 		return nil, errors.New("asked")
@@ -96,7 +96,7 @@ func TestResume(t *testing.T) {
 		status  int
 	}{
 		"an operator":        {map[string]string{OperatorHeader: "ann@desk"}, 200},
-		"nobody":             {nil, 403},
+		"no name":            {nil, 403},
 		"an empty name":      {map[string]string{OperatorHeader: ""}, 403},
 		"a line end":         {map[string]string{OperatorHeader: "ann\nlevel=error"}, 403},
 		"an escape sequence": {map[string]string{OperatorHeader: "ann\x1b[2J"}, 403},

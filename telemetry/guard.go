@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// openPaths answer every Host and Origin: probes and scrapes come by names that nobody lists, and hold nothing of a
+// openPaths answer every Host and Origin: probes and scrapes come by names that no setting lists, and hold nothing of a
 // request.
 var openPaths = map[string]bool{"/": true, "/livez": true, "/readyz": true, "/metrics": true}
 
@@ -71,7 +71,7 @@ func hostName(host string) string {
 // fromPage says that a web page asks, and not a person who typed the address or follows a link of the profiles' index.
 // Browsers send Origin with every POST and with what a page of another origin reads (Fetch Standard 3.2), and
 // Sec-Fetch-Site to addresses that they trust, 127.0.0.1 among them (Fetch Metadata 2.4). No page is served that could
-// send a POST or set an Origin. A page of another port of this host is same-site, and no more ours than any other:
+// send a POST or set an Origin. A page of another port of this host is same-site, and no more trusted than any other:
 // http.CrossOriginProtection would let its GETs pass.
 func fromPage(r *http.Request) bool {
 	if r.Header.Get("Origin") != "" {

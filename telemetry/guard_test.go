@@ -32,7 +32,7 @@ func TestGuard(t *testing.T) {
 	f := &fakes{budget: paused(1)}
 	serve(t, f)
 	for name, headers := range map[string]map[string]string{"rebound": rebound, "another site": otherSite,
-		"another port": otherPort, "another origin": reads, "a sandbox": sandboxed, "a page of ours posts": posted} {
+		"another port": otherPort, "another origin": reads, "a sandbox": sandboxed, "an own page posts": posted} {
 		t.Run(name, func(t *testing.T) {
 			for _, verb := range verbs {
 				for _, path := range closed {

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/schemas"
@@ -86,14 +85,4 @@ func (h *Handlers) snapshot() []handling {
 		all = append(all, now)
 	}
 	return all
-}
-
-// ordering says that the producer may have no room for an outcome before an earlier request is answered. Where every earlier
-// one is at the producer too, that is no excuse.
-func (m *moment) ordering() bool {
-	return m.producer.Ordered && slices.ContainsFunc(m.consumer.Partitions, func(p consumer.PartitionStatus) bool {
-		return p.Open > 0 && !slices.ContainsFunc(m.handlers, func(b handling) bool {
-			return b.step == processor.StepCompleting && b.holds(p.Partition, p.Oldest)
-		})
-	})
 }

@@ -55,9 +55,9 @@ func TestStandstills(t *testing.T) {
 		after  time.Duration
 		cause  string // of waiting, when not stuck
 	}{
-		"nothing to do":      {idle, "", 0, ""},
-		"no place":           {func(m *moment) { idle(m); m.consumer.Joined = false }, StageGroup, testAfter, ""},
-		"no place, no Kafka": {func(m *moment) { idle(m); m.consumer.Joined = false; m.kafka = errors.New("refused") }, "", 0, CauseKafka},
+		"nothing to do":       {idle, "", 0, ""},
+		"no member":           {func(m *moment) { idle(m); m.consumer.Joined = false }, StageGroup, testAfter, ""},
+		"no member, no Kafka": {func(m *moment) { idle(m); m.consumer.Joined = false; m.kafka = errors.New("refused") }, "", 0, CauseKafka},
 
 		"the start is not known": {func(m *moment) {
 			idle(m)
@@ -185,12 +185,12 @@ func TestStandstills(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			h := &history{after: testAfter, retry: testRetry}
+			h := &history{timeouts: StallTimeouts{After: testAfter, Retry: testRetry}}
 			const tick = time.Second
 			for d := time.Duration(0); d <= 3*(testAfter+testRetry); d += tick {
 				m := at(d)
 				test.moment(m)
-				v := h.judge(m)
+				v := h.evaluate(m)
 				switch {
 				case v.Stuck == nil && test.stage != "" && d >= test.after:
 					t.Fatalf("not stuck after %v: waiting for %q", d, v.Waiting)
@@ -229,14 +229,14 @@ func TestProgressIsNoStandstill(t *testing.T) {
 	}
 	for name, change := range progress {
 		t.Run(name, func(t *testing.T) {
-			h := &history{after: testAfter, retry: testRetry}
+			h := &history{timeouts: StallTimeouts{After: testAfter, Retry: testRetry}}
 			for n := range int64(100) {
 				m := at(time.Duration(n) * testAfter * 9 / 10)
 				if name != "taken" && name != "acknowledged" {
 					m.consumer.Partitions[0].Open = 0
 				}
 				change(m, n)
-				if v := h.judge(m); v.Stuck != nil {
+				if v := h.evaluate(m); v.Stuck != nil {
 					t.Fatalf("%d: %+v", n, *v.Stuck)
 				}
 			}
@@ -246,7 +246,7 @@ func TestProgressIsNoStandstill(t *testing.T) {
 
 // An outage excuses what it has stopped until some time after its end.
 func TestTimeSpentWaitingDoesNotCount(t *testing.T) {
-	h := &history{after: testAfter, retry: testRetry}
+	h := &history{timeouts: StallTimeouts{After: testAfter, Retry: testRetry}}
 	over := time.Hour
 	for d := time.Duration(0); ; d += 15 * time.Second {
 		m := at(d)
@@ -254,7 +254,7 @@ func TestTimeSpentWaitingDoesNotCount(t *testing.T) {
 		if d <= over {
 			m.cms.Cause = cmsclient.CauseBreaker
 		}
-		if v := h.judge(m); (v.Stuck != nil) != (d >= over+testAfter) {
+		if v := h.evaluate(m); (v.Stuck != nil) != (d >= over+testAfter) {
 			t.Fatalf("%v after the end: %+v", d-over, v)
 		} else if v.Stuck != nil {
 			return
@@ -263,15 +263,15 @@ func TestTimeSpentWaitingDoesNotCount(t *testing.T) {
 }
 
 // It recovers when things move, and how often it looks does not matter.
-func TestVerdictRecovers(t *testing.T) {
+func TestStateRecovers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := &history{after: testAfter, retry: testRetry}
+		h := &history{timeouts: StallTimeouts{After: testAfter, Retry: testRetry}}
 		var stands, d time.Duration
 		offset := int64(7)
 		for range rapid.IntRange(1, 60).Draw(t, "looks") {
 			m := at(d)
 			m.consumer.Partitions[0].Oldest = offset // handed over to be written, not acknowledged
-			if v := h.judge(m); (v.Stuck != nil) != (stands >= testAfter) {
+			if v := h.evaluate(m); (v.Stuck != nil) != (stands >= testAfter) {
 				t.Fatalf("stands for %v: %+v", stands, v)
 			}
 			gap := time.Duration(rapid.IntRange(1, 60).Draw(t, "gap")) * time.Second

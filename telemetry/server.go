@@ -20,12 +20,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Health is what /readyz says. Waiting for the CMS or an operator is ready: a restart could not mend it.
+// Health is what /readyz says. Waiting for the CMS or an operator is ready: a restart could not fix it.
 type Health struct {
 	Ready         bool                   `json:"ready"`
 	Why           string                 `json:"why,omitempty"`     // why not ready
-	Waiting       string                 `json:"waiting,omitempty"` // Verdict.Waiting: what requests wait for
-	Halted        string                 `json:"halted,omitempty"`  // what to mend
+	Waiting       string                 `json:"waiting,omitempty"` // State.Waiting: what requests wait for
+	Halted        string                 `json:"halted,omitempty"`  // what to fix
 	Paused        string                 `json:"paused,omitempty"`  // what has spent the dead-letter budget, and how to go on
 	Breaker       cmsclient.BreakerState `json:"breaker"`
 	Failing       string                 `json:"failing,omitempty"` // while the breaker is not closed: how the CMS fails, and since when
@@ -42,7 +42,7 @@ type Health struct {
 }
 
 // health reads the snapshots.
-func (s Sources) health(v Verdict) Health {
+func (s Sources) health(v State) Health {
 	c, cms, p := s.Consumer(), s.CMS(), s.Producer()
 	h := Health{
 		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Paused: s.Budget().Why, Breaker: cms.Breaker, Failing: cms.Failing,
@@ -136,7 +136,7 @@ func Listen(
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		v := watchdog.Verdict()
+		v := watchdog.State()
 		if v.Stuck == nil {
 			_, _ = w.Write([]byte("ok\n"))
 			return
@@ -147,7 +147,7 @@ func Listen(
 		}{v.Stuck, goroutines})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		h := sources.health(watchdog.Verdict())
+		h := sources.health(watchdog.State())
 		writeJSON(w, h.Ready, h)
 	})
 	mux.HandleFunc("POST /resume", resumeHandler(resume))
@@ -166,7 +166,7 @@ func writeJSON(w http.ResponseWriter, ok bool, body any) {
 	if !ok {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(body) // the client has gone: nothing to tell, nobody to tell it to
+	_ = json.NewEncoder(w).Encode(body) // the client has gone: there is nothing to do
 }
 
 // Addr is the address that is listened on.

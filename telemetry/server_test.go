@@ -66,7 +66,7 @@ func serve(t *testing.T, f *fakes) (m *Metrics, log *bytes.Buffer, get func(path
 	if err := RegisterGauges(reg, f.sources()); err != nil {
 		t.Fatal(err)
 	}
-	w, err := NewWatchdog(Patience{After: time.Minute}, reg, m, f.sources(), zerolog.New(log))
+	w, err := NewWatchdog(StallTimeouts{After: time.Minute}, reg, m, f.sources(), zerolog.New(log))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ type Sources struct {
 	// Keys are the keys and certificates for the CMS; CallsSaved counts the calls that were shared.
 	Keys       func() []Key
 	CallsSaved func() uint64
-	// Handlers are the books of the handlers at work.
+	// Handlers has what the handlers at work report.
 	Handlers *Handlers
 	// AskKafka finds out what only Kafka knows, if it can be asked at all: whether it has something at these offsets of
 	// the request topic, by partition; and, with group, whether the group's coordinator answers.
@@ -73,7 +73,7 @@ var gaugeTexts = []struct {
 	{"balanceq_halted", "1 while the CMS refuses this service.", nil},
 	{"balanceq_producer_buffered_bytes", "Bytes of results and dead letters waiting to be acknowledged (with exactly-once: committed).", nil},
 	{"balanceq_write_failing_seconds", "How long the oldest failing write (with exactly-once: transaction) has been failing.", nil},
-	{"balanceq_joined", "1 while the instance holds its place in the consumer group.", nil},
+	{"balanceq_joined", "1 while the instance is a member of the consumer group.", nil},
 }
 
 // RegisterGauges registers what is read from snapshots.

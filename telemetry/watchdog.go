@@ -10,14 +10,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Patience says what the watchdog takes for a standstill.
-type Patience struct {
+// StallTimeouts say from when on the watchdog takes a standstill for stuck.
+type StallTimeouts struct {
 	After time.Duration // without progress and without a reason for this long is stuck
 	Retry time.Duration // most that may lie between two attempts at a request, however long After is
 }
 
 // Watchdog tells a pipeline that waits from one that is stuck. It says so as an error in the log, once, as the metric
-// balanceq_stuck, and to whoever asks for a Verdict.
+// balanceq_stuck, and to a caller of State.
 type Watchdog struct {
 	sources Sources
 	metrics *Metrics
@@ -27,24 +27,24 @@ type Watchdog struct {
 
 	mu      sync.Mutex
 	history history
-	barked  bool
+	told    bool            // that it is stuck
 	fetched map[int32]int64 // where partitions stood when Kafka was last asked
 	there   map[int32]bool  // what it said
 	kafka   error
 }
 
 // NewWatchdog registers the metric; Run makes it watch. metrics must be the observer of those that sources are of.
-func NewWatchdog(p Patience, reg prometheus.Registerer, metrics *Metrics, sources Sources, log zerolog.Logger) (*Watchdog, error) {
+func NewWatchdog(timeouts StallTimeouts, reg prometheus.Registerer, metrics *Metrics, sources Sources, log zerolog.Logger) (*Watchdog, error) {
 	w := &Watchdog{
-		sources: sources, metrics: metrics, log: log, after: p.After,
+		sources: sources, metrics: metrics, log: log, after: timeouts.After,
 		desc: prometheus.NewDesc("balanceq_stuck",
 			"1 for the stage at which the pipeline stands still without a reason.", []string{"stage"}, nil),
-		history: history{after: p.After, retry: p.Retry},
+		history: history{timeouts: timeouts},
 	}
 	return w, reg.Register(w)
 }
 
-// looks is how many times within Patience.After the watchdog looks.
+// looks is how many times within StallTimeouts.After the watchdog looks.
 const looks = 8
 
 // Run looks again and again until ctx ends.
@@ -53,7 +53,7 @@ func (w *Watchdog) Run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		w.askKafka(ctx)
-		w.Verdict()
+		w.State()
 		select {
 		case <-ctx.Done():
 			return
@@ -62,12 +62,12 @@ func (w *Watchdog) Run(ctx context.Context) {
 	}
 }
 
-// Verdict looks now. It hangs when a part's lock is never given back, and so does /livez then, which says as much.
-func (w *Watchdog) Verdict() Verdict {
+// State looks now. It hangs when a part's lock is never given back, and so does /livez then, which says as much.
+func (w *Watchdog) State() State {
 	w.mu.Lock()
-	v := w.history.judge(w.look(time.Now()))
-	changed := w.barked != (v.Stuck != nil)
-	w.barked = v.Stuck != nil
+	v := w.history.evaluate(w.look(time.Now()))
+	changed := w.told != (v.Stuck != nil)
+	w.told = v.Stuck != nil
 	w.mu.Unlock()
 	if changed {
 		w.say(v)
@@ -88,7 +88,7 @@ func (w *Watchdog) look(at time.Time) *moment {
 	return m
 }
 
-func (w *Watchdog) say(v Verdict) {
+func (w *Watchdog) say(v State) {
 	s := v.Stuck
 	if s == nil {
 		w.log.Info().Str("event", "pipeline_moves").Msg("not stuck any more: the pipeline moves, or has a reason to wait")
@@ -106,7 +106,7 @@ func (w *Watchdog) say(v Verdict) {
 const askTimeout = 10 * time.Second
 
 // askKafka asks for what the snapshots do not tell: whether a partition from which nothing comes has nothing to give,
-// and whether an instance without a place in the group could have one. While records flow it asks nothing.
+// and whether an instance that is no member of the group could be one. While records flow it asks nothing.
 func (w *Watchdog) askKafka(ctx context.Context) {
 	c, waiting := w.sources.Consumer(), w.sources.CMS().Cause != "" || w.sources.Budget().Spent()
 	fetched, from := map[int32]int64{}, map[int32]int64{}
@@ -140,7 +140,7 @@ func (w *Watchdog) Describe(ch chan<- *prometheus.Desc) { ch <- w.desc }
 
 // Collect implements prometheus.Collector.
 func (w *Watchdog) Collect(ch chan<- prometheus.Metric) {
-	v := w.Verdict()
+	v := w.State()
 	for _, stage := range Stages {
 		ch <- prometheus.MustNewConstMetric(w.desc, prometheus.GaugeValue, number(v.Stuck != nil && v.Stuck.Stage == stage), string(stage))
 	}

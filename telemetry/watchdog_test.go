@@ -20,13 +20,13 @@ import (
 )
 
 // watch makes a watchdog over the snapshots.
-func watch(t *testing.T, f *fakes, p Patience) (w *Watchdog, m *Metrics, log *bytes.Buffer) {
+func watch(t *testing.T, f *fakes, timeouts StallTimeouts) (w *Watchdog, m *Metrics, log *bytes.Buffer) {
 	t.Helper()
 	log = &bytes.Buffer{}
 	f.handlers = NewHandlers()
 	reg := prometheus.NewRegistry()
 	m = NewMetrics(reg, zerolog.Nop())
-	w, err := NewWatchdog(p, reg, m, f.sources(), zerolog.New(log))
+	w, err := NewWatchdog(timeouts, reg, m, f.sources(), zerolog.New(log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,17 +34,17 @@ func watch(t *testing.T, f *fakes, p Patience) (w *Watchdog, m *Metrics, log *by
 }
 
 // It barks once, says where to look, and says when it is over.
-func TestWatchdogBarksOnce(t *testing.T) {
+func TestWatchdogTellsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{
 			{Partition: 2, Next: 5, Committed: 5, Open: 1, Oldest: 5, Room: true, Moved: time.Now()},
 		}}}
-		w, _, log := watch(t, f, Patience{After: time.Minute})
+		w, _, log := watch(t, f, StallTimeouts{After: time.Minute})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); w.Run(ctx) }()
 		<-time.After(50 * time.Second)
-		if v := w.Verdict(); v.Stuck != nil {
+		if v := w.State(); v.Stuck != nil {
 			t.Errorf("too early: %+v", v)
 		}
 		<-time.After(5 * time.Minute)
@@ -56,7 +56,7 @@ func TestWatchdogBarksOnce(t *testing.T) {
 			}
 		}
 		f.consumer.Partitions[0].Open = 0
-		if v := w.Verdict(); v.Stuck != nil || strings.Count(log.String(), "not stuck any more") != 1 {
+		if v := w.State(); v.Stuck != nil || strings.Count(log.String(), "not stuck any more") != 1 {
 			t.Errorf("afterwards: %+v, %s", v, log)
 		}
 	})
@@ -66,17 +66,17 @@ func TestWatchdogBarksOnce(t *testing.T) {
 func TestRefusedCommitsExcuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{{Next: 5, Committed: 4, Room: true}}}}
-		w, m, _ := watch(t, f, Patience{After: time.Minute})
+		w, m, _ := watch(t, f, StallTimeouts{After: time.Minute})
 		for range 100 {
 			m.Committed(time.Millisecond, errors.New("not now"))
 			<-time.After(10 * time.Second)
-			if v := w.Verdict(); v.Stuck != nil || v.Waiting != CauseKafka || v.Kafka.Error() != "committing fails: not now" {
+			if v := w.State(); v.Stuck != nil || v.Waiting != CauseKafka || v.Kafka.Error() != "committing fails: not now" {
 				t.Fatalf("%+v", v)
 			}
 		}
 		for n := range 13 {
 			<-time.After(10 * time.Second)
-			v := w.Verdict()
+			v := w.State()
 			if n < 10 && v.Stuck != nil || n == 12 && (v.Stuck == nil || v.Stuck.Stage != StageCommit) {
 				t.Fatalf("%d: %+v", n, v)
 			}
@@ -94,7 +94,7 @@ func TestAsksKafkaOnlyWhenIdle(t *testing.T) {
 	f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{
 		{Partition: 0, Fetched: 1, Room: true}, {Partition: 1, Fetched: 1}, {Partition: 2, Fetched: 1, Room: true, Draining: true}, {Partition: 3, Room: true},
 	}}}
-	w, _, _ := watch(t, f, Patience{After: time.Minute})
+	w, _, _ := watch(t, f, StallTimeouts{After: time.Minute})
 	w.sources.AskKafka = func(_ context.Context, group bool, from map[int32]int64) (map[int32]bool, error) {
 		asked = append(asked, question{group, maps.Clone(from)})
 		return map[int32]bool{0: true}, nil
@@ -131,7 +131,7 @@ func TestLivez(t *testing.T) {
 		t.Errorf("%d %q", code, body)
 	}
 	f.watchdog.mu.Lock()
-	f.watchdog.history.after = 0 // whatever stands is stuck
+	f.watchdog.history.timeouts.After = 0 // whatever stands is stuck
 	f.watchdog.mu.Unlock()
 	code, body := get("/livez")
 	var got map[string]any

@@ -38,7 +38,7 @@ type Service struct {
 	writing  writer
 	consumer *consumer.Consumer
 	handlers *telemetry.Handlers
-	glances  Glances
+	probe    KafkaProbe
 	watchdog *telemetry.Watchdog
 	server   *telemetry.Server // nil: http.listen is off
 }
@@ -82,7 +82,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.glances = Glances{Wire: wire(cfg.Topics.Requests), Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests}
+	s.probe = KafkaProbe{Wire: wire(cfg.Topics.Requests), Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests}
 	answering := processorConfig(cfg)
 	answering.Progress = s.handlers.Begin
 	s.answers = processor.New(answering, s.cms, log)
@@ -114,7 +114,7 @@ func (s *Service) listen() error {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	var err error
-	if s.watchdog, err = telemetry.NewWatchdog(patience(s.cfg), s.registry, s.metrics, sources, s.log); err != nil {
+	if s.watchdog, err = telemetry.NewWatchdog(stallTimeouts(s.cfg), s.registry, s.metrics, sources, s.log); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
 	if s.cfg.HTTP.Listen == "" {
@@ -142,7 +142,7 @@ func (s *Service) resume(who string) telemetry.Resumption {
 func (s *Service) Sources() telemetry.Sources {
 	return telemetry.Sources{
 		Consumer: s.consumer.Status, Producer: s.writing.Status, CMS: s.cms.Status, Budget: s.answers.Budget,
-		Keys: s.keys.Status, CallsSaved: s.answers.CallsSaved, Handlers: s.handlers, AskKafka: s.glances.Ask,
+		Keys: s.keys.Status, CallsSaved: s.answers.CallsSaved, Handlers: s.handlers, AskKafka: s.probe.Ask,
 	}
 }
 
