@@ -64,20 +64,25 @@ func (l *Letter) Recognised() bool {
 // errorsPrefix is how Kafka's own names begin (KIP-1191).
 const errorsPrefix = "__dlq.errors."
 
-// noPosition stands for the position of a request where its letter does not tell it: a request without an id of its own is called
+// NoPosition stands for the position of a request where its letter does not tell it: a request without an id of its own is called
 // by its position, and the letter's would be the wrong one.
-var noPosition = schemas.Position{Partition: -1, Offset: -1}
+var NoPosition = schemas.Position{Partition: -1, Offset: -1}
+
+// Original is the record with the position at which its request stood, NoPosition if the letter does not tell that.
+func (l *Letter) Original() *schemas.Record {
+	original := *l.Record
+	original.Position = NoPosition
+	if l.Info().HasSource {
+		original.Position = l.Info().Source
+	}
+	return &original
+}
 
 // Request is what the original asked for. The error says why it is no valid request; then only some of it is known.
 func (l *Letter) Request() (schemas.Request, error) {
 	if l.request == nil {
-		original := *l.Record
-		original.Position = noPosition
-		if l.Info().HasSource {
-			original.Position = l.Info().Source
-		}
-		r, err := schemas.DecodeRequest(&original)
-		if r.ID == noPosition.String() {
+		r, err := schemas.DecodeRequest(l.Original())
+		if r.ID == NoPosition.String() {
 			r.ID = l.Info().RequestID
 		}
 		l.request = &request{r, err}

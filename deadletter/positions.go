@@ -1,5 +1,7 @@
 package deadletter
 
+import "math/bits"
+
 // Positions is a set of positions within one topic. Neighbours share a word, so that a million of them take little room.
 type Positions struct {
 	words map[word]uint64
@@ -52,4 +54,16 @@ func (s *Positions) Remove(partition int32, offset int64) bool {
 	}
 	s.n--
 	return true
+}
+
+// Common is how many positions are in this set and in another, and not in except, which may be nil.
+func (s *Positions) Common(other, except *Positions) (n int64) {
+	for at, offsets := range s.words {
+		both := offsets & other.words[at]
+		if except != nil {
+			both &^= except.words[at]
+		}
+		n += int64(bits.OnesCount64(both))
+	}
+	return n
 }

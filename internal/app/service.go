@@ -11,7 +11,7 @@ import (
 
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
-	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -91,7 +91,7 @@ func New(ctx context.Context, cfg config.Config, version string, log zerolog.Log
 		Member:   member,
 		Delivery: delivery,
 		Handler:  s.handler(),
-		Skips: &deadletter.Skips{
+		Skips: &ledger.Skips{
 			Wire: wire(cfg.Topics.Replays, cfg.Topics.Requests), Group: cfg.Kafka.Group, Topic: cfg.Topics.Requests, Ledger: cfg.Topics.Replays,
 		},
 		Gate: s.answers, Log: log, Observer: s.metrics,

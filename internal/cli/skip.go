@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
@@ -55,8 +55,8 @@ Exit code 0: done, or shown. 1: there is nothing to skip, or Kafka fails. 2: wro
 }
 
 func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
-	group, topic, ledger := c.Config.Kafka.Group, c.Config.Topics.Requests, c.Config.Topics.Replays
-	settings, described, err := c.ReachTopics(ctx, topic, ledger)
+	group, topic, replays := c.Config.Kafka.Group, c.Config.Topics.Requests, c.Config.Topics.Replays
+	settings, described, err := c.ReachTopics(ctx, topic, replays)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 		return command.WrongUsage(fmt.Errorf("--partition: %s has no partition %d; it has 0 to %d",
 			topic, o.partition, described[0].Partitions-1))
 	}
-	wire := kafkawire.NewClient(settings, topic, ledger)
+	wire := kafkawire.NewClient(settings, topic, replays)
 	defer wire.Close()
 	gap, why, err := unreadable(ctx, wire, topic, int32(o.partition), o.offset)
 	if err != nil {
@@ -82,18 +82,18 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 		return err
 	}
 	now, by := time.Now(), instances.Operator()
-	s := deadletter.Skip{
+	s := ledger.Skip{
 		Run: now.UTC().Format("20060102T150405.000"), Time: now, By: by, Group: group,
 		Topic: topic, TopicID: id.String(),
 		Partition: int32(o.partition), From: gap.From, To: gap.To, Why: why.Error(),
 	}
-	if err := s.Record(ctx, wire, ledger); err != nil {
-		return fmt.Errorf("recording the decision in %s: %w", ledger, err)
+	if err := s.Record(ctx, wire, replays); err != nil {
+		return fmt.Errorf("recording the decision in %s: %w", replays, err)
 	}
 	_, err = fmt.Fprintf(c.Out, "skipped %s, which cannot be read: %s\n"+
 		"group %s goes on at %d as soon as the instance that holds the partition has seen it; "+
 		"if it does not within a minute, see its log and whether it may read %s\n",
-		at, printable.Text(why.Error()), group, gap.To, ledger)
+		at, printable.Text(why.Error()), group, gap.To, replays)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -93,7 +94,7 @@ func (c *canary) End() {
 }
 
 // await waits until all of these have their results. The time it takes does not count while the service waits itself.
-func (c *canary) await(ctx context.Context, placed []*deadletter.Candidate) error {
+func (c *canary) await(ctx context.Context, placed []*replay.Candidate) error {
 	waiting := time.NewTicker(time.Second)
 	defer waiting.Stop()
 	deadline := time.Now().Add(c.run.o.canaryTimeout)
@@ -130,7 +131,7 @@ func (c *canary) await(ctx context.Context, placed []*deadletter.Candidate) erro
 }
 
 // judge returns one that has no result yet; nil: all have. It fails if one is a dead letter again.
-func (c *canary) judge(placed []*deadletter.Candidate) (open *deadletter.Candidate, err error) {
+func (c *canary) judge(placed []*replay.Candidate) (open *replay.Candidate, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range placed {

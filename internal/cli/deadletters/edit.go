@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
 
@@ -18,7 +18,7 @@ import (
 )
 
 // edit has the request edited until it is valid. Saved as it was, nothing is replayed.
-func (r *replayRun) edit(ctx context.Context, a *deadletter.Candidate) error {
+func (r *replayRun) edit(ctx context.Context, a *replay.Candidate) error {
 	text := editable(a.Letter.Value)
 	for {
 		edited, err := r.openEditor(ctx, text)

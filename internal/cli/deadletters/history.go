@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
+	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -56,7 +58,7 @@ In text, contract ids that could be card numbers are masked. --output json is on
 	return cmd
 }
 
-func (o *historyOptions) check(now time.Time) (f deadletter.HistoryFilter, err error) {
+func (o *historyOptions) check(now time.Time) (f replay.HistoryFilter, err error) {
 	f.Run, f.By = o.run, o.by
 	if f.Since, f.Until, err = command.ParseWindow(o.since, o.until, now); err != nil {
 		return f, err
@@ -67,19 +69,19 @@ func (o *historyOptions) check(now time.Time) (f deadletter.HistoryFilter, err e
 	return f, term.CheckOutput("--output", o.output)
 }
 
-func history(ctx context.Context, c *command.Call, o *historyOptions, filter deadletter.HistoryFilter) error {
+func history(ctx context.Context, c *command.Call, o *historyOptions, filter replay.HistoryFilter) error {
 	topics := c.Config.Topics
 	settings, _, err := c.ReachTopics(ctx, topics.Replays, topics.Results, topics.DeadLetters)
 	if err != nil {
 		return err
 	}
-	h := &deadletter.History{Requests: topics.Requests, Filter: filter}
+	h := &replay.History{Requests: topics.Requests, Filter: filter}
 	bar := term.NewProgress(c.Err, -1)
 	defer bar.End()
-	var skips []*deadletter.Skip
-	add := func(e *deadletter.Entry) error { h.Add(e); return nil }
-	strangers, err := readLedger(ctx, settings, topics.Replays, bar, add, func(s *deadletter.Skip) {
-		if filter.Passes(&deadletter.Entry{Run: s.Run, Time: s.Time, By: s.By}) {
+	var skips []*ledger.Skip
+	add := func(e *ledger.Entry) error { h.Add(e); return nil }
+	strangers, err := readLedger(ctx, settings, topics.Replays, bar, add, func(s *ledger.Skip) {
+		if filter.Passes(&ledger.Entry{Run: s.Run, Time: s.Time, By: s.By}) {
 			skips = append(skips, s)
 		}
 	})
@@ -114,25 +116,25 @@ func history(ctx context.Context, c *command.Call, o *historyOptions, filter dea
 
 // readLedger calls each for all entries, and returns how many records are none.
 func readLedger(ctx context.Context, settings kafkawire.Settings, topic string, bar *term.Progress,
-	each func(*deadletter.Entry) error, skipped func(*deadletter.Skip)) (strangers int64, err error) {
+	each func(*ledger.Entry) error, skipped func(*ledger.Skip)) (strangers int64, err error) {
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
 	var read int64
-	ledger := deadletter.Ledger{Client: client, Topic: topic, Skipped: skipped}
-	err = ledger.Read(ctx, func(e *deadletter.Entry) error {
+	reader := ledger.Reader{Client: client, Topic: topic, Skipped: skipped}
+	err = reader.Read(ctx, func(e *ledger.Entry) error {
 		if read++; read%progressEvery == 0 {
 			bar.Draw(read, "reading replays")
 		}
 		return each(e)
 	})
-	return ledger.Foreign, err
+	return reader.Foreign, err
 }
 
 // clockTolerance is how much later than others the clock of whoever replayed may have been.
 const clockTolerance = time.Minute
 
 // readOutcomes tells the history of all results and dead letters since its first replay.
-func readOutcomes(ctx context.Context, c *command.Call, settings kafkawire.Settings, h *deadletter.History) error {
+func readOutcomes(ctx context.Context, c *command.Call, settings kafkawire.Settings, h *replay.History) error {
 	topics := c.Config.Topics
 	from := max(0, h.First.Add(-clockTolerance).UnixMilli())
 	err := readSince(ctx, c, settings, topics.Results, from, "reading results", h.Result)

@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
+	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -23,13 +24,13 @@ type historyPrinter struct {
 // skipJSON is a skip as --output json shows it, one a line.
 type skipJSON struct {
 	Skipped struct {
-		*deadletter.Skip
+		*ledger.Skip
 		Time string `json:"time"` // instead of the one in the skip
 	} `json:"skipped"`
 }
 
 // skips shows what was skipped of the request topic: that is in the ledger, too.
-func (h historyPrinter) skips(skips []*deadletter.Skip) error {
+func (h historyPrinter) skips(skips []*ledger.Skip) error {
 	for _, s := range skips {
 		var err error
 		if h.output == term.JSON {
@@ -49,7 +50,7 @@ func (h historyPrinter) skips(skips []*deadletter.Skip) error {
 }
 
 // nothing says that no replay passed the filter.
-func (h historyPrinter) nothing(history *deadletter.History) error {
+func (h historyPrinter) nothing(history *replay.History) error {
 	if h.output == term.JSON {
 		return nil
 	}
@@ -75,7 +76,7 @@ type runJSON struct {
 	Reasons   map[schemas.Reason]int64 `json:"reasons"` // "": not known
 }
 
-func (h historyPrinter) runs(runs []deadletter.Run) error {
+func (h historyPrinter) runs(runs []replay.Summary) error {
 	more := 0
 	if h.limit > 0 {
 		more = max(0, len(runs)-h.limit)
@@ -115,20 +116,20 @@ func (h historyPrinter) runs(runs []deadletter.Run) error {
 
 // replayJSON is a replayed request as --output json shows it, one a line.
 type replayJSON struct {
-	Run     string                   `json:"run"`
-	Time    string                   `json:"time"`
-	By      string                   `json:"by"`
-	Filter  string                   `json:"filter,omitempty"`
-	Letter  schemas.Position         `json:"letter"`
-	Request schemas.Position         `json:"request"`
-	Reason  schemas.Reason           `json:"reason,omitempty"`
-	Replay  int                      `json:"replay"`
-	Changes []deadletter.Change      `json:"changes,omitempty"`
-	Outcome deadletter.ReplayOutcome `json:"outcome"`
+	Run     string           `json:"run"`
+	Time    string           `json:"time"`
+	By      string           `json:"by"`
+	Filter  string           `json:"filter,omitempty"`
+	Letter  schemas.Position `json:"letter"`
+	Request schemas.Position `json:"request"`
+	Reason  schemas.Reason   `json:"reason,omitempty"`
+	Replay  int              `json:"replay"`
+	Changes []ledger.Change  `json:"changes,omitempty"`
+	Outcome replay.Outcome   `json:"outcome"`
 }
 
 // records reads the ledger again, up to where the history has it.
-func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings, history *deadletter.History,
+func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings, history *replay.History,
 	skip, total int64) error {
 	if skip > 0 && h.output == term.Text {
 		if _, err := fmt.Fprintf(h.Out, "%s before; raise --limit to see them\n", term.Count(skip, "request")); err != nil {
@@ -136,7 +137,7 @@ func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings
 		}
 	}
 	var seen int64
-	_, err := readLedger(ctx, settings, h.Config.Topics.Replays, h.bar, func(e *deadletter.Entry) error {
+	_, err := readLedger(ctx, settings, h.Config.Topics.Replays, h.bar, func(e *ledger.Entry) error {
 		if !history.Filter.Passes(e) {
 			return nil
 		}
@@ -155,7 +156,7 @@ func (h historyPrinter) records(ctx context.Context, settings kafkawire.Settings
 	return err
 }
 
-func (h historyPrinter) record(e *deadletter.Entry, outcome deadletter.ReplayOutcome) error {
+func (h historyPrinter) record(e *ledger.Entry, outcome replay.Outcome) error {
 	if h.output == term.JSON {
 		return term.WriteJSON(h.Out, replayJSON{
 			e.Run, schemas.FormatTime(e.Time), e.By, e.Filter, e.Letter, e.Request,
@@ -166,7 +167,7 @@ func (h historyPrinter) record(e *deadletter.Entry, outcome deadletter.ReplayOut
 	if e.Letter.Topic != h.Config.Topics.DeadLetters {
 		letter = term.Masked(e.Letter.Topic) + "/" + letter
 	}
-	text := map[deadletter.ReplayOutcome]string{deadletter.ReplayDeadAgain: "dead again"}[outcome]
+	text := map[replay.Outcome]string{replay.DeadAgain: "dead again"}[outcome]
 	line := fmt.Sprintf("%s  [%s] → %s/%d/%d  %s  %s  %s", schemas.FormatTime(e.Time), letter,
 		term.Masked(e.Request.Topic), e.Request.Partition, e.Request.Offset, cmp.Or(term.Masked(string(e.Reason)), "-"),
 		cmp.Or(text, string(outcome)), cmp.Or(term.Masked(e.By), "-"))

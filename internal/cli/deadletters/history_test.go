@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
+	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/kafkatest"
@@ -20,31 +22,31 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// ledger calls the program with a topic of replays of its own.
-type ledger struct {
+// ledgerShell calls the program with a topic of replays of its own.
+type ledgerShell struct {
 	*clitest.Shell
 	replays string // topic
 }
 
-func (l *ledger) Run(code int, args ...string) *clitest.Call {
+func (l *ledgerShell) Run(code int, args ...string) *clitest.Call {
 	l.Helper()
 	return l.Shell.Run(code, append(args, "--topics.replays", l.replays)...)
 }
 
-func (l *ledger) client(topics ...string) *kafkawire.Client {
+func (l *ledgerShell) client(topics ...string) *kafkawire.Client {
 	c := kafkawire.NewClient(kafkawire.Settings{Brokers: l.Broker.Brokers(), ClientID: "history-test"}, topics...)
 	l.Cleanup(c.Close)
 	return c
 }
 
-func newLedger(t *testing.T) *ledger {
+func newLedger(t *testing.T) *ledgerShell {
 	s := clitest.NewShell(t, Command)
-	return &ledger{s, s.Broker.Topic(t, 1)}
+	return &ledgerShell{s, s.Broker.Topic(t, 1)}
 }
 
 // withReplays makes a ledger of two runs: ann has replayed the first four of eight letters, bob the next three, one of them
 // edited. Of ann's, 0 was answered, 1 twice, 2 has become a dead letter again beside its result, and 3 has failed elsewhere.
-func withReplays(t *testing.T) *ledger {
+func withReplays(t *testing.T) *ledgerShell {
 	t.Helper()
 	l := newLedger(t)
 	var msgs []kafka.Message
@@ -53,8 +55,8 @@ func withReplays(t *testing.T) *ledger {
 	}
 	l.Broker.ProduceTo(t, l.Dead, 0, msgs...)
 	placed := l.replay("run-a", "ann@host", "", 0, 4)
-	edited := deadletter.Change{Field: "contractId", From: "70001", To: "4111111111111111"}
-	dropped := deadletter.Change{Field: "deadline", From: "2026-01-31T12:00:00Z"}
+	edited := ledger.Change{Field: "contractId", From: "70001", To: "4111111111111111"}
+	dropped := ledger.Change{Field: "deadline", From: "2026-01-31T12:00:00Z"}
 	l.replay("run-b", "bob@host", "--reason expired", 4, 7, edited, dropped)
 
 	var results []kafka.Message
@@ -74,7 +76,7 @@ func withReplays(t *testing.T) *ledger {
 	return l
 }
 
-func (l *ledger) deadLetter(source schemas.Position, i int64) kafka.Message {
+func (l *ledgerShell) deadLetter(source schemas.Position, i int64) kafka.Message {
 	d := schemas.DeadLetter{
 		Record: &schemas.Record{
 			Position: source, Key: []byte("k"), Value: fmt.Appendf(nil, `{"contractId":%d,"balanceCodes":["A"]}`, 70000+i),
@@ -88,15 +90,15 @@ func (l *ledger) deadLetter(source schemas.Position, i int64) kafka.Message {
 }
 
 // replay puts back the letters from first up to next. The last one has these changes.
-func (l *ledger) replay(run, by, filter string, first, next int64, changes ...deadletter.Change) (placed []*deadletter.Candidate) {
+func (l *ledgerShell) replay(run, by, filter string, first, next int64, changes ...ledger.Change) (placed []*replay.Candidate) {
 	l.Helper()
-	r, err := deadletter.NewReplay(l.Context(), deadletter.ReplayConfig{
+	r, err := replay.Begin(l.Context(), replay.Config{
 		Letters: l.Dead, Requests: l.Requests, Ledger: l.replays, Run: run, By: by, Filter: filter,
 	}, l.client(), l.client(l.replays))
 	if err != nil {
 		l.Fatal(err)
 	}
-	var chunk []*deadletter.Candidate
+	var chunk []*replay.Candidate
 	scan := deadletter.Scan{Client: l.client(l.Dead), Topic: l.Dead, From: kafkawire.Earliest}
 	err = scan.Each(l.Context(), func(letter *deadletter.Letter) error {
 		if letter.Offset >= first && letter.Offset < next {
@@ -222,7 +224,7 @@ func TestDeadLettersHistoryRecords(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &c.Out)
 	}
 	if got.Run != "run-b" || got.Letter != (schemas.Position{Topic: l.Dead, Offset: 6}) || got.Request.Topic != l.Requests || got.Replay != 1 ||
-		got.Outcome != deadletter.ReplayOpen || len(got.Changes) != 2 || got.Changes[0].To != "4111111111111111" || got.Reason != schemas.ReasonExpired {
+		got.Outcome != replay.Open || len(got.Changes) != 2 || got.Changes[0].To != "4111111111111111" || got.Reason != schemas.ReasonExpired {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -246,7 +248,7 @@ func TestDeadLettersHistoryOfNothing(t *testing.T) {
 }
 
 // Entry writes any text into the ledger as an entry.
-func (l *ledger) Entry(value string) {
+func (l *ledgerShell) Entry(value string) {
 	l.Broker.ProduceTo(l.T, l.replays, 0, foreignLetter(nil, []byte(value), text(schemas.HeaderReplayRun, "x")))
 }
 
@@ -258,9 +260,9 @@ func TestDeadLettersHistoryHostile(t *testing.T) {
 	at := func(topic string, partition int32, offset int64) schemas.Position {
 		return schemas.Position{Topic: topic, Partition: partition, Offset: offset}
 	}
-	for _, e := range []deadletter.Entry{
+	for _, e := range []ledger.Entry{
 		{Run: evil, By: evil, Filter: evil, Time: time.Now(), Letter: at(evil, 0, 0), Request: at(evil, 1, 2),
-			Reason: schemas.Reason(evil), Changes: []deadletter.Change{{Field: evil, From: evil, To: evil}, {}, {Field: "value"}}},
+			Reason: schemas.Reason(evil), Changes: []ledger.Change{{Field: evil, From: evil, To: evil}, {}, {Field: "value"}}},
 		{Run: "r", By: "4111111111111111", Filter: "--contract 4111111111111111", Letter: at(l.Dead, -1, -1),
 			Request: at(l.Requests, -1, -1<<63), Replay: -7},
 		{Run: "r", Time: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Letter: at(l.Dead, 1<<31-1, 1<<63-1),
@@ -299,7 +301,7 @@ func TestDeadLettersHistoryHostile(t *testing.T) {
 		hostile, `{"run":"x","letter":{"topic":"` + evil + `"}}`, `{"run":"x","run":"x","letter":{"topic":"t"}}`,
 		`{"run":["` + "\u009b31m" + `"]}`, `{"` + "\u009b31m" + `":1,"` + "\u009b31m" + `":1}`,
 	} {
-		l := &ledger{l.Shell, l.Broker.Topic(t, 1)}
+		l := &ledgerShell{l.Shell, l.Broker.Topic(t, 1)}
 		l.Entry(broken)
 		for _, args := range []string{"history", "history --records", "list --not-replayed"} {
 			c := l.Run(command.ExitFailed, append([]string{"deadletters"}, strings.Fields(args)...)...)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
@@ -13,13 +14,13 @@ import (
 // replayPlan counts what a replay would do.
 type replayPlan struct {
 	replay  deadletter.Tally
-	leftOut map[deadletter.Obstacle]int64
+	leftOut map[replay.Obstacle]int64
 	corrupt int64 // letters that cannot be decoded
 }
 
 // plan reads the topic without changing anything.
 func (r *replayRun) plan(ctx context.Context) (*replayPlan, error) {
-	plan := &replayPlan{replay: deadletter.Tally{By: deadletter.ByReason}, leftOut: map[deadletter.Obstacle]int64{}}
+	plan := &replayPlan{replay: deadletter.Tally{By: deadletter.ByReason}, leftOut: map[replay.Obstacle]int64{}}
 	if r.o.limit > 0 {
 		r.chosen = &deadletter.Positions{}
 	}
@@ -88,7 +89,7 @@ func (r *replayRun) show(plan *replayPlan) error {
 			return err
 		}
 	}
-	for _, o := range deadletter.Obstacles {
+	for _, o := range replay.Obstacles {
 		if n := plan.leftOut[o]; n > 0 {
 			if _, err := fmt.Fprintf(r.Out, "left out: %d %s\n", n, r.rules.Explain(o)); err != nil {
 				return err

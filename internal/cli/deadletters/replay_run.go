@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
@@ -27,18 +28,18 @@ type replayRun struct {
 	query    *letterQuery
 	filter   string // the flags that chose the letters
 	settings kafkawire.Settings
-	rules    deadletter.Rules
+	rules    replay.Rules
 	watch    *serviceWatch
 
 	chosen   *deadletter.Positions // with --limit: the letters that were counted; nil: all
 	id       string
-	replay   *deadletter.Replay
+	replay   *replay.Run
 	canary   *canary // nil: none, or over
 	pace     *rate.Limiter
 	bar      *term.Progress
 	total    int64
 	waitsFor string // what has been said of an error that is waited out
-	chunk    []*deadletter.Candidate
+	chunk    []*replay.Candidate
 	bytes    int // of the chunk
 	done     int64
 }
@@ -50,7 +51,7 @@ func (r *replayRun) run(ctx context.Context) error {
 		return err
 	}
 	r.settings = settings
-	r.rules = deadletter.Rules{Requests: topics.Requests, MaxReplays: r.o.maxReplays, MaxBytes: described[3].MaxMessageBytes()}
+	r.rules = replay.Rules{Requests: topics.Requests, MaxReplays: r.o.maxReplays, MaxBytes: described[3].MaxMessageBytes()}
 	if err := r.query.checkPartition(described[0]); err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (r *replayRun) execute(ctx context.Context) error {
 	r.bar.Unit = "dead letters"
 	defer r.bar.End()
 	var err error
-	r.replay, err = deadletter.NewReplay(ctx, deadletter.ReplayConfig{
+	r.replay, err = replay.Begin(ctx, replay.Config{
 		Letters: topics.DeadLetters, Requests: topics.Requests, Ledger: topics.Replays, Run: r.id, By: instances.Operator(), Filter: r.filter,
 		Retrying: r.retrying,
 	}, wire, reading)
@@ -173,7 +174,7 @@ func (r *replayRun) ended(ctx context.Context, err error) error {
 	r.bar.End()
 	soFar := fmt.Sprintf("%d of %d were replayed by this run (%s)", r.done, r.total, r.id)
 	switch {
-	case errors.Is(err, deadletter.ErrFenced):
+	case errors.Is(err, replay.ErrFenced):
 		return fmt.Errorf("%w: %s; none is replayed twice: give the command again when the other one has ended", err, soFar)
 	case errors.Is(err, command.ErrInterrupted):
 		return fmt.Errorf("interrupted: %s; the same command goes on", soFar)
@@ -195,7 +196,7 @@ func (r *replayRun) retrying(err error) {
 // mostAtOnce is how many may be replayed in one transaction: no more than the canary's next step, and about those of a fifth
 // of a second where there is a rate.
 func (r *replayRun) mostAtOnce() int {
-	most := deadletter.MaxChunk
+	most := replay.MaxChunk
 	if r.o.rate > 0 {
 		most = min(most, max(1, int(r.o.rate/5)))
 	}
@@ -225,7 +226,7 @@ func (r *replayRun) replayAll(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(r.chunk) > 0 && r.bytes+again.Size() > deadletter.MaxChunkBytes {
+		if len(r.chunk) > 0 && r.bytes+again.Size() > replay.MaxChunkBytes {
 			if err := r.flush(ctx); err != nil {
 				return err
 			}

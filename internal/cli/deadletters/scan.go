@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/config"
@@ -115,7 +116,7 @@ func replayed(ctx context.Context, settings kafkawire.Settings, topics config.To
 	}
 	reading := kafkawire.NewClient(settings, topics.Replays)
 	defer reading.Close()
-	ledger := deadletter.Ledger{Client: reading, Topic: topics.Replays}
-	letters, err := ledger.Replayed(ctx, topics.DeadLetters, id.String())
+	reader := ledger.Reader{Client: reading, Topic: topics.Replays}
+	letters, err := reader.Replayed(ctx, topics.DeadLetters, id.String())
 	return letters, command.Interrupted(ctx, err)
 }

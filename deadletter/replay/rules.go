@@ -1,8 +1,9 @@
-package deadletter
+package replay
 
 import (
 	"strconv"
 
+	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -28,14 +29,14 @@ type Rules struct {
 	Requests   string // topic
 	MaxReplays int    // of one request: it may fail again and again
 	MaxBytes   int    // of a message of the request topic; 0: not known
-	Replayed   *Positions
+	Replayed   *deadletter.Positions
 }
 
 // room is what a batch with one record needs besides key, value and headers, generously.
 const room = 256
 
 // Obstacle returns what keeps a letter from being replayed.
-func (r *Rules) Obstacle(l *Letter) Obstacle {
+func (r *Rules) Obstacle(l *deadletter.Letter) Obstacle {
 	info := l.Info()
 	switch {
 	case !l.Recognised():
@@ -48,16 +49,17 @@ func (r *Rules) Obstacle(l *Letter) Obstacle {
 		return Incomplete
 	case info.ReplayCount >= r.MaxReplays:
 		return ReplayLimit
-	case r.MaxBytes > 0 && !l.fits(r.MaxBytes):
+	case r.MaxBytes > 0 && !fits(l, r.MaxBytes):
 		return TooLarge
 	}
 	return nothing
 }
 
 // fits says whether a topic with that limit takes the letter's request.
-func (l *Letter) fits(limit int) bool {
+func fits(l *deadletter.Letter, limit int) bool {
 	whole := messageSize(schemas.Message{Key: l.Key, Value: l.Value, Headers: l.Headers})
-	return whole+replayHeadroom <= limit || messageSize(schemas.ReplayMessage(l.Record, "")) <= limit // without what makes it a dead letter
+	// or without what makes it a dead letter
+	return whole+replayHeadroom <= limit || messageSize(schemas.ReplayMessage(l.Record, "")) <= limit
 }
 
 // replayHeadroom is more than the headers of a replay take.

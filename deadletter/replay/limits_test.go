@@ -1,4 +1,4 @@
-package deadletter
+package replay
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 
@@ -56,7 +57,7 @@ func TestReplayTooLarge(t *testing.T) {
 	large := *letters[21].Record
 	large.Value = bytes.Repeat([]byte("x"), 3000)
 	chunk := slices.Clone(letters)
-	chunk[21] = Read(&large)
+	chunk[21] = deadletter.Read(&large)
 	r := b.shortTimeouts("one")
 	replayed, err := r.Put(t.Context(), prepare(r, chunk))
 	want := "dead letter " + large.String() + " does not fit: writing to requests/"
@@ -82,7 +83,7 @@ func TestReplayTooLarge(t *testing.T) {
 func TestReplayWithoutItsPartition(t *testing.T) {
 	t.Parallel()
 	b, c, _ := onCluster(t, 0)
-	var letters []*Letter
+	var letters []*deadletter.Letter
 	for i, source := range []string{"7", "", "2147483647", "x", "-1", "2"} {
 		rec := &schemas.Record{Position: schemas.Position{Topic: "letters", Offset: int64(i)}, Key: []byte("key"), Value: []byte("v")}
 		for _, h := range [][2]string{
@@ -90,7 +91,7 @@ func TestReplayWithoutItsPartition(t *testing.T) {
 		} {
 			rec.Headers = append(rec.Headers, schemas.Header{Key: h[0], Value: []byte(h[1])})
 		}
-		letters = append(letters, Read(rec))
+		letters = append(letters, deadletter.Read(rec))
 	}
 	letters[1].Headers = nil
 	letters[4].Key = nil
@@ -117,7 +118,7 @@ func TestReplayLedgerPartitions(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 20)
 	b.recreate(c, "ledger", 3, nil)
-	entry := kafka.Message{Value: []byte("broken"), Headers: []kafka.Header{{Key: headerEntry, Value: []byte("x")}}}
+	entry := kafka.Message{Value: []byte("broken"), Headers: []kafka.Header{{Key: schemas.HeaderReplayRun, Value: []byte("x")}}}
 	c.ProduceTo(t, "ledger", 1, entry)
 	c.ProduceTo(t, "ledger", 2, entry)
 	b.mustPut(b.shortTimeouts("one"), letters, 6, 20)
@@ -135,7 +136,7 @@ func TestReplayOfARecreatedTopic(t *testing.T) {
 	b.mustPut(b.shortTimeouts("one"), letters, 12, 12)
 	b.recreate(c, "letters", 3, nil)
 	again := b.fill(c, 12)
-	if !slices.ContainsFunc(again, func(l *Letter) bool { return l.Position == letters[0].Position }) {
+	if !slices.ContainsFunc(again, func(l *deadletter.Letter) bool { return l.Position == letters[0].Position }) {
 		t.Fatal("they stand elsewhere: the test proves nothing")
 	}
 	r := b.shortTimeouts("two")

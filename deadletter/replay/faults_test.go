@@ -1,4 +1,4 @@
-package deadletter
+package replay
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/balanceq/balanceq/deadletter"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -31,7 +33,7 @@ var steps = []struct {
 }
 
 // shortTimeouts makes a replay that does not wait long after an error.
-func (b *topics) shortTimeouts(name string) *Replay {
+func (b *topics) shortTimeouts(name string) *Run {
 	b.Helper()
 	r := b.mustRun(name)
 	r.pause = time.Millisecond
@@ -199,10 +201,10 @@ func TestReplayUnderFire(t *testing.T) {
 			b, c, letters := onCluster(t, 200, tap(func(kmsg.Key) bool { return roll() }))
 			c.cut(-1, roll)
 			random := rand.New(rand.NewPCG(seed, 1)) // of the run; what is lost, when, is anybody's guess
-			var r *Replay
+			var r *Run
 			at, runs, rounds, failures := 0, 0, 0, 0
 			var faults []*kfake.FaultHandle
-			next := func() []*Letter {
+			next := func() []*deadletter.Letter {
 				n := min(1+random.IntN(25), len(letters)-at)
 				return letters[at : at+n]
 			}

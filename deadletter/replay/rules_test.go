@@ -1,9 +1,10 @@
-package deadletter
+package replay
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -14,17 +15,17 @@ func TestRules(t *testing.T) {
 			d.Record.Headers = append(d.Record.Headers, schemas.Header{Key: schemas.HeaderReplayCount, Value: []byte(n)})
 		}
 	}
-	of := func(change func(*schemas.DeadLetter)) *Letter { return letter(7, "{}", change) }
-	known := &Positions{}
+	of := func(change func(*schemas.DeadLetter)) *deadletter.Letter { return letter(7, "{}", change) }
+	known := &deadletter.Positions{}
 	known.Add(2, 108)
 	tests := map[string]struct {
-		letter *Letter
+		letter *deadletter.Letter
 		want   Obstacle
 	}{
 		"free":                 {letter(7, "{}"), ""},
-		"no letter":            {Read(&schemas.Record{Value: []byte("{}")}), NotADeadLetter},
+		"no letter":            {deadletter.Read(&schemas.Record{Value: []byte("{}")}), NotADeadLetter},
 		"of another topic":     {of(func(d *schemas.DeadLetter) { d.Record.Topic = "orders" }), OtherTopic},
-		"of noPosition":        {Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsMessage, Value: []byte("x")}}}), ""},
+		"of noPosition":        {deadletter.Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsMessage, Value: []byte("x")}}}), ""},
 		"replayed":             {letter(8, "{}"), AlreadyReplayed},
 		"twice":                {of(replayed("2")), ""},
 		"three times":          {of(replayed("3")), ReplayLimit},

@@ -1,4 +1,4 @@
-package deadletter
+package replay
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -14,17 +16,13 @@ import (
 // contract's id follows the contract, and with it the partition.
 func (a *Candidate) Edit(value []byte) error {
 	was, _ := a.Letter.Request() // often what is to be fixed
-	original := *a.Letter.Record
-	original.Position = noPosition
-	if a.Letter.Info().HasSource {
-		original.Position = a.Letter.Info().Source
-	}
-	original.Value = value
-	now, err := schemas.DecodeRequest(&original)
+	edited := a.Letter.Original()
+	edited.Value = value
+	now, err := schemas.DecodeRequest(edited)
 	if err != nil {
 		return err
 	}
-	if now.ID == noPosition.String() {
+	if now.ID == deadletter.NoPosition.String() {
 		now.ID = was.ID
 	}
 	if was.ContractID != now.ContractID && bytes.Equal(a.Letter.Key, strconv.AppendInt(nil, was.ContractID, 10)) {
@@ -37,10 +35,10 @@ func (a *Candidate) Edit(value []byte) error {
 }
 
 // changes names at least one field: the whole value, where no known member differs.
-func changes(was, now *schemas.Request) (all []Change) {
+func changes(was, now *schemas.Request) (all []ledger.Change) {
 	note := func(field, from, to string) {
 		if from != to {
-			all = append(all, Change{field, from, to})
+			all = append(all, ledger.Change{Field: field, From: from, To: to})
 		}
 	}
 	note("contractId", contractText(was.ContractID), contractText(now.ContractID))
@@ -50,7 +48,7 @@ func changes(was, now *schemas.Request) (all []Change) {
 	note("requestId", was.ID, now.ID)
 	note("deadline", deadlineText(was.Deadline), deadlineText(now.Deadline))
 	if len(all) == 0 {
-		all = []Change{{Field: "value"}}
+		all = []ledger.Change{{Field: "value"}}
 	}
 	return all
 }

@@ -1,16 +1,22 @@
-package deadletter
+package ledger
 
 import (
 	"testing"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
+
+func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // A skip that is recorded is found by its group, for its topic as it is now and for the offsets that it covers; it is no replay.
 func TestSkips(t *testing.T) {
 	t.Parallel()
-	b, _ := onShared(t)
-	requests, ledger := b.cfg.Requests, b.cfg.Ledger
-	wire := b.client(requests, ledger)
+	broker := kafkatest.Shared(t)
+	requests, topic := broker.Topic(t, 3), broker.Topic(t, 1)
+	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: broker.Brokers(), ClientID: "ledger-test"}, requests, topic)
+	t.Cleanup(wire.Close)
 	id, err := wire.TopicID(t.Context(), requests)
 	if err != nil {
 		t.Fatal(err)
@@ -19,7 +25,7 @@ func TestSkips(t *testing.T) {
 	earlier := skip
 	earlier.TopicID = "another" // the topic has been made again since
 	for _, s := range []Skip{earlier, skip} {
-		if err := s.Record(t.Context(), wire, ledger); err != nil {
+		if err := s.Record(t.Context(), wire, topic); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -32,7 +38,7 @@ func TestSkips(t *testing.T) {
 		"first": {"g", 1, 10, 13}, "inside": {"g", 1, 12, 13}, "behind": {"g", 1, 13, 0}, "before": {"g", 1, 9, 0},
 		"another partition": {"g", 0, 10, 0}, "another group": {"h", 1, 10, 0},
 	} {
-		s := Skips{Wire: wire, Group: c.group, Topic: requests, Ledger: ledger}
+		s := Skips{Wire: wire, Group: c.group, Topic: requests, Ledger: topic}
 		for range 2 { // the second time nothing new is in the ledger
 			to, by, ok, err := s.Skip(t.Context(), c.partition, c.offset)
 			if err != nil || ok != (c.to > 0) || to != c.to || ok && by != "ann@host" {
@@ -41,9 +47,9 @@ func TestSkips(t *testing.T) {
 		}
 	}
 	var seen []*Skip
-	l := Ledger{Client: wire, Topic: ledger, Skipped: func(s *Skip) { seen = append(seen, s) }}
+	l := Reader{Client: wire, Topic: topic, Skipped: func(s *Skip) { seen = append(seen, s) }}
 	if err := l.Read(t.Context(), func(e *Entry) error { t.Errorf("an entry: %+v", e); return nil }); err != nil || len(seen) != 2 || l.Foreign != 0 {
-		t.Errorf("%d skips, %d strangers, %v", len(seen), l.Foreign, err)
+		t.Errorf("%d skips, %d foreign records, %v", len(seen), l.Foreign, err)
 	}
 	if s := seen[len(seen)-1]; s.Time.UnixMilli() != skip.Time.UnixMilli() || s.Why != "why" || s.From != 10 || s.To != 13 {
 		t.Errorf("it reads %+v", s)

@@ -1,4 +1,4 @@
-package deadletter
+package replay
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/schemas"
 
 	"pgregory.net/rapid"
@@ -25,18 +27,18 @@ func TestHistory(t *testing.T) {
 			}
 		})
 		reasons := []schemas.Reason{schemas.ReasonExpired, schemas.ReasonInternalError, "", "unheard of"}
-		entry := rapid.Custom(func(t *rapid.T) Entry {
-			return Entry{
+		entry := rapid.Custom(func(t *rapid.T) ledger.Entry {
+			return ledger.Entry{
 				Run: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "run"), By: "me@here",
 				Time:    noon.Add(time.Duration(rapid.IntRange(-9, 9).Draw(t, "minutes")) * time.Minute),
 				Request: place.Draw(t, "request"), Reason: rapid.SampledFrom(reasons).Draw(t, "reason"),
 			}
 		})
-		entries := rapid.SliceOfDistinct(entry, func(e Entry) schemas.Position { return e.Request }).Draw(t, "entries")
+		entries := rapid.SliceOfDistinct(entry, func(e ledger.Entry) schemas.Position { return e.Request }).Draw(t, "entries")
 		for i := range entries {
 			h.Add(&entries[i])
 		}
-		outcomes := map[schemas.Position]ReplayOutcome{}
+		outcomes := map[schemas.Position]Outcome{}
 		for range rapid.IntRange(0, 400).Draw(t, "outcomes") {
 			at := place.Draw(t, "at")
 			if len(entries) > 0 && rapid.Bool().Draw(t, "of a replayed one") {
@@ -44,11 +46,11 @@ func TestHistory(t *testing.T) {
 			}
 			if rapid.Bool().Draw(t, "dead") {
 				h.DeadAgain(schemas.Position(at))
-				outcomes[at] = ReplayDeadAgain
+				outcomes[at] = DeadAgain
 			} else {
 				h.Answered(schemas.Position(at))
 				if outcomes[at] == "" {
-					outcomes[at] = ReplayAnswered
+					outcomes[at] = Answered
 				}
 			}
 		}
@@ -57,14 +59,14 @@ func TestHistory(t *testing.T) {
 }
 
 // wantHistory counts again, the simple way.
-func wantHistory(t *rapid.T, h *History, entries []Entry, outcomes map[schemas.Position]ReplayOutcome) {
+func wantHistory(t *rapid.T, h *History, entries []ledger.Entry, outcomes map[schemas.Position]Outcome) {
 	counts := map[string]int64{}
 	var order []string
 	first := time.Time{}
 	for _, e := range entries {
 		outcome := outcomes[e.Request]
 		if outcome == "" || e.Request.Topic != "requests" {
-			outcome = ReplayOpen
+			outcome = Open
 		}
 		if got := h.Outcome(&e); got != outcome {
 			t.Fatalf("%+v: %s, want %s", e.Request, got, outcome)
@@ -101,7 +103,7 @@ func wantHistory(t *rapid.T, h *History, entries []Entry, outcomes map[schemas.P
 
 func TestHistoryFilter(t *testing.T) {
 	t.Parallel()
-	e := Entry{Run: "one", By: "ann@host-1", Time: noon}
+	e := ledger.Entry{Run: "one", By: "ann@host-1", Time: noon}
 	tests := map[string]struct {
 		filter HistoryFilter
 		passes bool
@@ -156,7 +158,7 @@ func TestHistoryResult(t *testing.T) {
 
 	h := History{Requests: "requests"}
 	for offset := range int64(10) {
-		h.Add(&Entry{Run: "one", Request: at(offset)})
+		h.Add(&ledger.Entry{Run: "one", Request: at(offset)})
 	}
 	for _, rec := range []*schemas.Record{
 		record(0, schemas.OutcomeComplete), record(1, schemas.OutcomePartial), record(2, schemas.OutcomeFailed),
@@ -169,7 +171,7 @@ func TestHistoryResult(t *testing.T) {
 	}
 	var answered []int64
 	for offset := range int64(10) {
-		if h.Outcome(&Entry{Request: at(offset)}) == ReplayAnswered {
+		if h.Outcome(&ledger.Entry{Request: at(offset)}) == Answered {
 			answered = append(answered, offset)
 		}
 	}
@@ -180,15 +182,15 @@ func TestHistoryResult(t *testing.T) {
 	l := letter(0, "{}")
 	source := l.Info().Source
 	h = History{Requests: source.Topic}
-	e := Entry{Run: "two", Request: source}
+	e := ledger.Entry{Run: "two", Request: source}
 	h.Letter(l)
-	if h.Add(&e); h.Outcome(&e) != ReplayOpen {
+	if h.Add(&e); h.Outcome(&e) != Open {
 		t.Errorf("a dead letter from before: %s", h.Outcome(&e))
 	}
-	if h.Letter(l); h.Outcome(&e) != ReplayDeadAgain {
+	if h.Letter(l); h.Outcome(&e) != DeadAgain {
 		t.Errorf("a dead letter: %s", h.Outcome(&e))
 	}
-	h.Letter(Read(&schemas.Record{}))
+	h.Letter(deadletter.Read(&schemas.Record{}))
 }
 
 // A ledger that somebody fills with runs and long texts takes no more than so much memory.
@@ -197,7 +199,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	h := History{Requests: "requests"}
 	long := strings.Repeat("x", 2*schemas.MaxDetail)
 	for i := range maxRuns + 7 {
-		h.Add(&Entry{Run: fmt.Sprint(i, long), By: long, Filter: long, Request: schemas.Position{Topic: "requests", Offset: int64(i)}})
+		h.Add(&ledger.Entry{Run: fmt.Sprint(i, long), By: long, Filter: long, Request: schemas.Position{Topic: "requests", Offset: int64(i)}})
 	}
 	h.Answered(schemas.Position{Topic: "requests", Offset: maxRuns + 3})
 	runs := h.Runs()

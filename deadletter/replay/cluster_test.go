@@ -1,4 +1,4 @@
-package deadletter
+package replay
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/balanceq/balanceq/deadletter"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -20,7 +22,7 @@ type cluster struct {
 }
 
 // onCluster makes a cluster of one broker, with n dead letters.
-func onCluster(t *testing.T, n int, opts ...kfake.Opt) (*topics, cluster, []*Letter) {
+func onCluster(t *testing.T, n int, opts ...kfake.Opt) (*topics, cluster, []*deadletter.Letter) {
 	t.Helper()
 	opts = append(opts, kfake.NumBrokers(1), kfake.SeedTopics(3, "letters", "requests"), kfake.SeedTopics(1, "ledger"))
 	c, err := kfake.NewCluster(opts...)
@@ -33,7 +35,7 @@ func onCluster(t *testing.T, n int, opts ...kfake.Opt) (*topics, cluster, []*Let
 		t.Fatal(err)
 	}
 	t.Cleanup(other.Close)
-	b := &topics{t, c.ListenAddrs(), ReplayConfig{Letters: "letters", Requests: "requests", Ledger: "ledger", By: "me@here"}}
+	b := &topics{t, c.ListenAddrs(), Config{Letters: "letters", Requests: "requests", Ledger: "ledger", By: "me@here"}}
 	return b, cluster{c, other}, b.fill(cluster{c, other}, n)
 }
 
@@ -161,7 +163,7 @@ func (c *tapConn) Write(b []byte) (int, error) {
 }
 
 // prepare makes letters ready to be put back.
-func prepare(r *Replay, letters []*Letter) []*Candidate {
+func prepare(r *Run, letters []*deadletter.Letter) []*Candidate {
 	var chunk []*Candidate
 	for _, l := range letters {
 		chunk = append(chunk, r.Prepare(l))
@@ -170,7 +172,7 @@ func prepare(r *Replay, letters []*Letter) []*Candidate {
 }
 
 // mustRun begins a replay of that name.
-func (b *topics) mustRun(name string) *Replay {
+func (b *topics) mustRun(name string) *Run {
 	b.Helper()
 	r, err := b.run(b.Context(), name)
 	if err != nil {
@@ -180,7 +182,7 @@ func (b *topics) mustRun(name string) *Replay {
 }
 
 // mustPut replays letters and says how many were left.
-func (b *topics) mustPut(r *Replay, letters []*Letter, size, want int) {
+func (b *topics) mustPut(r *Run, letters []*deadletter.Letter, size, want int) {
 	b.Helper()
 	if replayed, err := put(b.Context(), r, letters, size); err != nil || len(replayed) != want {
 		b.Fatalf("%d replayed, want %d, error %v", len(replayed), want, err)

@@ -1,4 +1,4 @@
-package deadletter
+package ledger
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
@@ -40,8 +41,9 @@ type Change struct {
 // headerEntry marks entries in the ledger's topic: its value is Entry.Run.
 const headerEntry = schemas.HeaderReplayRun
 
-// record encodes the entry. Its key is the letter's position, so that a compacted ledger keeps the last entry of each letter.
-func (e *Entry) record() (kafkawire.Record, error) {
+// Encode makes the entry's record. Its key is the letter's position, so that a compacted ledger has the last entry of each
+// letter.
+func (e *Entry) Encode() (kafkawire.Record, error) {
 	value, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true)) // written as U+FFFD
 	if err != nil {
 		return kafkawire.Record{}, fmt.Errorf("writing a ledger entry: %w", err)
@@ -52,8 +54,8 @@ func (e *Entry) record() (kafkawire.Record, error) {
 	}, nil
 }
 
-// ErrLedger says that an entry of the ledger cannot be read. Asking again does not help.
-var ErrLedger = errors.New("the ledger cannot be read")
+// ErrUnreadable says that an entry of the ledger cannot be read. Asking again does not help.
+var ErrUnreadable = errors.New("the ledger cannot be read")
 
 // errNotAnEntry says that a record of the ledger's topic is not an entry of it: another program wrote it.
 var errNotAnEntry = errors.New("not an entry of the ledger")
@@ -65,19 +67,19 @@ func readEntry(rec *schemas.Record) (*Entry, error) {
 	}
 	e := &Entry{}
 	if err := json.Unmarshal(rec.Value, e); err != nil {
-		return nil, fmt.Errorf("%w: entry %s: %w", ErrLedger, rec.Position, err)
+		return nil, fmt.Errorf("%w: entry %s: %w", ErrUnreadable, rec.Position, err)
 	}
 	if e.Letter.Topic == "" || e.Run == "" {
-		return nil, fmt.Errorf("%w: entry %s names no letter or no run", ErrLedger, rec.Position)
+		return nil, fmt.Errorf("%w: entry %s names no letter or no run", ErrUnreadable, rec.Position)
 	}
 	return e, nil
 }
 
-// ledgerPartition is where the ledger stands in its topic: one partition is one order.
-const ledgerPartition = 0
+// Partition is where the ledger stands in its topic: one partition is one order.
+const Partition = 0
 
-// Ledger reads who replayed what, from where it stopped before to where the ledger ends now.
-type Ledger struct {
+// Reader reads who replayed what, from where it stopped before to where the ledger ends now.
+type Reader struct {
 	Client *kafkawire.Client // for this ledger alone
 	Topic  string
 	next   int64
@@ -89,12 +91,12 @@ type Ledger struct {
 
 // Read calls each for the new entries, in order. What cannot be read ends it: no replay may go by a
 // ledger with holes.
-func (l *Ledger) Read(ctx context.Context, each func(*Entry) error) error {
+func (l *Reader) Read(ctx context.Context, each func(*Entry) error) error {
 	reader := tail.Reader{Client: l.Client, Topic: l.Topic, From: kafkawire.Earliest, ToEnd: true,
-		Within: map[int32]tail.Span{ledgerPartition: {From: l.next, To: math.MaxInt64}}}
+		Within: map[int32]tail.Span{Partition: {From: l.next, To: math.MaxInt64}}}
 	var failed error
 	err := reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
-		r := Record(l.Topic, partition, rec)
+		r := deadletter.Record(l.Topic, partition, rec)
 		e, err := readEntry(r)
 		skip := readSkip(r)
 		switch {
@@ -121,10 +123,10 @@ func (l *Ledger) Read(ctx context.Context, each func(*Entry) error) error {
 }
 
 // Replayed returns which letters of a topic have been replayed. id is the topic's present one.
-func (l *Ledger) Replayed(ctx context.Context, topic, id string) (*Positions, error) {
-	replayed := &Positions{}
+func (l *Reader) Replayed(ctx context.Context, topic, id string) (*deadletter.Positions, error) {
+	replayed := &deadletter.Positions{}
 	err := l.Read(ctx, func(e *Entry) error {
-		if e.of(topic, id) {
+		if e.About(topic, id) {
 			replayed.Add(e.Letter.Partition, e.Letter.Offset)
 		}
 		return nil
@@ -132,6 +134,7 @@ func (l *Ledger) Replayed(ctx context.Context, topic, id string) (*Positions, er
 	return replayed, err
 }
 
-func (e *Entry) of(topic, id string) bool {
+// About says whether the entry is of a letter of that topic; id is the topic's present one, "" if it is not known.
+func (e *Entry) About(topic, id string) bool {
 	return e.Letter.Topic == topic && (e.TopicID == id || e.TopicID == "" || id == "")
 }

@@ -1,23 +1,24 @@
-package deadletter
+package replay
 
 import (
-	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// ReplayOutcome says what became of a replayed request.
-type ReplayOutcome string
+// Outcome says what became of a replayed request.
+type Outcome string
 
 // The outcomes of replayed requests.
 const (
-	ReplayAnswered  ReplayOutcome = "answered"
-	ReplayDeadAgain ReplayOutcome = "dead-letter" // it has become a dead letter again
-	ReplayOpen      ReplayOutcome = "open"        // it waits, or its answer has expired, or it went to another topic
+	Answered  Outcome = "answered"
+	DeadAgain Outcome = "dead-letter" // it has become a dead letter again
+	Open      Outcome = "open"        // it waits, or its answer has expired, or it went to another topic
 )
 
 // HistoryFilter selects replays. The zero value of a condition lets everything pass.
@@ -29,12 +30,12 @@ type HistoryFilter struct {
 }
 
 // Passes says whether the filter lets an entry of the ledger pass.
-func (f *HistoryFilter) Passes(e *Entry) bool {
+func (f *HistoryFilter) Passes(e *ledger.Entry) bool {
 	return (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
 		(f.Run == "" || f.Run == e.Run) && (f.By == "" || f.By == e.By || strings.HasPrefix(e.By, f.By+"@"))
 }
 
-// maxRuns bounds the memory of a History: who may write to the ledger may name a run an entry.
+// maxRuns bounds the memory of a History: whatever writes to the ledger may name another run with each entry.
 const maxRuns = 10_000
 
 // History says what became of what was replayed. First Add all entries of the ledger; then tell it of all results and dead
@@ -45,29 +46,29 @@ type History struct {
 	Entries  int64     // of the ledger, whether they pass the filter or not
 	First    time.Time // of the oldest entry that passed
 
-	byID                map[string]*Run
-	runs                []*Run
-	others              Run       // all that were found when there were maxRuns already
-	replayed            Positions // all requests that were replayed,
-	answered, deadAgain Positions // and of these the answered ones, and those that are dead letters again
+	byID                map[string]*Summary
+	runs                []*Summary
+	others              Summary              // all that were found when there were maxRuns already
+	replayed            deadletter.Positions // all requests that were replayed,
+	answered, deadAgain deadletter.Positions // and of these the answered ones, and those that are dead letters again
 }
 
-// Run is what one run of the tool has replayed. Its texts are those of the ledger's writers, cut to schemas.MaxDetail.
-type Run struct {
+// Summary is what one run has replayed. Its texts are as the ledger has them, cut to schemas.MaxDetail.
+type Summary struct {
 	ID, By, Filter string // "": all runs beyond the first 10,000
 	First, Last    time.Time
 	Replayed       int64
 	Answered       int64 // each request once, however often it was answered
 	DeadAgain      int64
 	Reasons        map[schemas.Reason]int64 // "": the letter did not tell, or the reason is not known
-	requests       Positions
+	requests       deadletter.Positions
 }
 
 // Open is how many requests have no outcome: they wait, or their answer has expired.
-func (r *Run) Open() int64 { return r.Replayed - r.Answered - r.DeadAgain }
+func (r *Summary) Open() int64 { return r.Replayed - r.Answered - r.DeadAgain }
 
 // Add counts an entry, if it passes the filter.
-func (h *History) Add(e *Entry) {
+func (h *History) Add(e *ledger.Entry) {
 	h.Entries++
 	if !h.Filter.Passes(e) {
 		return
@@ -83,7 +84,7 @@ func (h *History) Add(e *Entry) {
 	}
 }
 
-func (h *History) run(e *Entry) *Run {
+func (h *History) run(e *ledger.Entry) *Summary {
 	id := limited(e.Run)
 	if r := h.byID[id]; r != nil {
 		return r
@@ -92,9 +93,9 @@ func (h *History) run(e *Entry) *Run {
 		return &h.others
 	}
 	if h.byID == nil {
-		h.byID = map[string]*Run{}
+		h.byID = map[string]*Summary{}
 	}
-	r := &Run{ID: id, By: limited(e.By), Filter: limited(e.Filter)}
+	r := &Summary{ID: id, By: limited(e.By), Filter: limited(e.Filter)}
 	h.byID[id] = r
 	h.runs = append(h.runs, r)
 	return r
@@ -103,7 +104,7 @@ func (h *History) run(e *Entry) *Run {
 // limited copies no more of a text than is shown.
 func limited(text string) string { return strings.Clone(text[:min(len(text), schemas.MaxDetail)]) }
 
-func (r *Run) add(e *Entry) {
+func (r *Summary) add(e *ledger.Entry) {
 	r.Replayed++
 	if r.First.IsZero() || e.Time.Before(r.First) {
 		r.First = e.Time
@@ -163,28 +164,28 @@ func (h *History) eventPosition(rec *schemas.Record) (schemas.Position, bool) {
 }
 
 // Letter takes a record of the dead-letter topic.
-func (h *History) Letter(l *Letter) {
+func (h *History) Letter(l *deadletter.Letter) {
 	if info := l.Info(); info.HasSource {
 		h.DeadAgain(info.Source)
 	}
 }
 
 // Outcome is what became of an entry's request.
-func (h *History) Outcome(e *Entry) ReplayOutcome {
+func (h *History) Outcome(e *ledger.Entry) Outcome {
 	switch at := e.Request; {
 	case at.Topic != h.Requests:
 	case h.deadAgain.Has(at.Partition, at.Offset):
-		return ReplayDeadAgain
+		return DeadAgain
 	case h.answered.Has(at.Partition, at.Offset):
-		return ReplayAnswered
+		return Answered
 	}
-	return ReplayOpen
+	return Open
 }
 
 // Runs returns the runs in the order in which the ledger has them, so the newest last. A request that two of them name, since
 // its topic was made again in between, counts for both.
-func (h *History) Runs() []Run {
-	var all []Run
+func (h *History) Runs() []Summary {
+	var all []Summary
 	for _, r := range h.runs {
 		all = append(all, h.counted(r))
 	}
@@ -194,14 +195,10 @@ func (h *History) Runs() []Run {
 	return all
 }
 
-func (h *History) counted(r *Run) Run {
+func (h *History) counted(r *Summary) Summary {
 	s := *r
-	s.Answered, s.DeadAgain = 0, 0
-	for at, requests := range r.requests.words {
-		again := h.deadAgain.words[at]
-		s.DeadAgain += int64(bits.OnesCount64(requests & again))
-		s.Answered += int64(bits.OnesCount64(requests & h.answered.words[at] &^ again))
-	}
+	s.DeadAgain = r.requests.Common(&h.deadAgain, nil)
+	s.Answered = r.requests.Common(&h.answered, &h.deadAgain)
 	return s
 }
 

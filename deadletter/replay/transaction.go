@@ -1,24 +1,25 @@
-package deadletter
+package replay
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
 
 // initProducer begins a new producer epoch of the transactional id, and ends what a transaction before may have left open in some partitions:
 // all that stands behind it there would stay hidden.
-func (r *Replay) initProducer(ctx context.Context) error {
+func (r *Run) initProducer(ctx context.Context) error {
 	id := "balanceq-replay." + r.cfg.Ledger
 	var last kafkawire.Ending
 	var err error
 	if r.txn, last, err = r.retry.BeginEpoch(ctx, id, transactionTimeout); err != nil || !last.Decided() {
 		return err
 	}
-	all := map[string][]int32{r.cfg.Ledger: {ledgerPartition}}
+	all := map[string][]int32{r.cfg.Ledger: {ledger.Partition}}
 	for p := range r.partitions {
 		all[r.cfg.Requests] = append(all[r.cfg.Requests], int32(p))
 	}
@@ -34,7 +35,7 @@ func (r *Replay) initProducer(ctx context.Context) error {
 
 // transact puts letters and their ledger entries into one transaction. On an error the next one fences first, which ends this
 // one.
-func (r *Replay) transact(ctx context.Context, chunk []*Candidate) error {
+func (r *Run) transact(ctx context.Context, chunk []*Candidate) error {
 	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
 	defer cancel()
 	r.ready = false
@@ -55,13 +56,13 @@ func (r *Replay) transact(ctx context.Context, chunk []*Candidate) error {
 	return err
 }
 
-func (r *Replay) fill(ctx context.Context, chunk []*Candidate) error {
+func (r *Run) fill(ctx context.Context, chunk []*Candidate) error {
 	byPartition := map[int32][]*Candidate{}
 	for _, a := range chunk {
 		p := r.partitionOf(a)
 		byPartition[p] = append(byPartition[p], a)
 	}
-	touched := map[string][]int32{r.cfg.Ledger: {ledgerPartition}}
+	touched := map[string][]int32{r.cfg.Ledger: {ledger.Partition}}
 	records := map[int32][]kafkawire.Record{}
 	for p, letters := range byPartition {
 		touched[r.cfg.Requests] = append(touched[r.cfg.Requests], p)
@@ -88,16 +89,16 @@ func (r *Replay) fill(ctx context.Context, chunk []*Candidate) error {
 	if err != nil {
 		return err
 	}
-	first, err = r.produce(ctx, r.cfg.Ledger, map[int32][]kafkawire.Record{ledgerPartition: entries})
-	if err == nil && first[ledgerPartition] != r.end {
-		err = fmt.Errorf("the ledger %s goes on at offset %d, not at %d: %w", r.cfg.Ledger, first[ledgerPartition], r.end, errHidden)
+	first, err = r.produce(ctx, r.cfg.Ledger, map[int32][]kafkawire.Record{ledger.Partition: entries})
+	if err == nil && first[ledger.Partition] != r.end {
+		err = fmt.Errorf("the ledger %s goes on at offset %d, not at %d: %w", r.cfg.Ledger, first[ledger.Partition], r.end, errHidden)
 	}
 	return err
 }
 
 // partitionOf is where the request stood before, so that it stays behind the others of its contract; an edited one with
 // another key, and one that does not say, goes where its key belongs.
-func (r *Replay) partitionOf(a *Candidate) int32 {
+func (r *Run) partitionOf(a *Candidate) int32 {
 	if info := a.Letter.Info(); info.HasSource && !a.rekeyed && int(info.Source.Partition) < r.partitions {
 		return info.Source.Partition
 	}
@@ -109,7 +110,7 @@ func (r *Replay) partitionOf(a *Candidate) int32 {
 }
 
 // produce writes one batch a partition, leader by leader, and returns the offset of the first record of each.
-func (r *Replay) produce(ctx context.Context, topic string, records map[int32][]kafkawire.Record) (map[int32]int64, error) {
+func (r *Run) produce(ctx context.Context, topic string, records map[int32][]kafkawire.Record) (map[int32]int64, error) {
 	leaders, _, err := r.wire.Leaders(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -143,16 +144,16 @@ func (r *Replay) produce(ctx context.Context, topic string, records map[int32][]
 	return first, nil
 }
 
-func (r *Replay) entries(chunk []*Candidate) ([]kafkawire.Record, error) {
+func (r *Run) entries(chunk []*Candidate) ([]kafkawire.Record, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	entries := make([]kafkawire.Record, 0, len(chunk))
 	for _, a := range chunk {
 		info := a.Letter.Info()
-		e := Entry{
+		e := ledger.Entry{
 			Run: r.cfg.Run, Time: now, By: r.cfg.By, Filter: r.cfg.Filter, Letter: a.Letter.Position, Request: a.Request,
 			Reason: info.Reason, Replay: info.ReplayCount + 1, Changes: a.Changes, TopicID: r.topicID,
 		}
-		rec, err := e.record()
+		rec, err := e.Encode()
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package deadletter
+package replay
 
 import (
 	"context"
@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// ReplayConfig says where letters come from and go to, and what the ledger is to say about it.
-type ReplayConfig struct {
+// Config says where letters come from and go to, and what the ledger is to say about it.
+type Config struct {
 	Letters, Requests, Ledger string // topics
 	Run                       string // names this run: unique
 	By                        string // user@host
@@ -21,19 +23,19 @@ type ReplayConfig struct {
 	Retrying func(error)
 }
 
-// Replay puts the requests of dead letters back, each exactly once, whatever is killed and however many runs there are.
+// Run puts the requests of dead letters back, each exactly once, whatever is killed and however many runs there are.
 //
 // Requests and ledger entries go out in one transaction. All runs share one transactional id, so that a run that begins fences
 // the one before it and ends its open transaction; then the ledger says what has been replayed. After an error the same is done
 // again: whether a transaction was committed whose answer was lost is what the ledger says.
-type Replay struct {
-	cfg        ReplayConfig
+type Run struct {
+	cfg        Config
 	wire       *kafkawire.Client
-	ledger     Ledger
+	ledger     ledger.Reader
 	partitions int    // of the request topic
 	topicID    string // of the dead-letter topic
 	// Replayed are all letters in the ledger.
-	Replayed *Positions
+	Replayed *deadletter.Positions
 	own      map[schemas.Position]schemas.Position // letters of this run that the ledger was found to have
 
 	retry     kafkawire.Retry
@@ -58,9 +60,9 @@ const (
 
 // Candidate is a letter whose request is put back.
 type Candidate struct {
-	Letter  *Letter
+	Letter  *deadletter.Letter
 	Message schemas.Message
-	Changes []Change         // what was edited
+	Changes []ledger.Change  // what was edited
 	Request schemas.Position // where the request stands now: set by Put
 	rekeyed bool
 }
@@ -81,11 +83,11 @@ var errHidden = errors.New("the transaction of another program is open in the to
 // maxHidden is how often a ledger is read again that has grown meanwhile.
 const maxHidden = 5
 
-// NewReplay fences any other run and reads the ledger. The clients are for this replay alone.
-func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.Client) (*Replay, error) {
-	r := &Replay{
-		cfg: cfg, wire: wire, retry: kafkawire.Retry{Client: wire}, ledger: Ledger{Client: reading, Topic: cfg.Ledger},
-		Replayed: &Positions{}, own: map[schemas.Position]schemas.Position{}, pause: retryPause,
+// Begin fences any other run and reads the ledger. The clients are for this run alone.
+func Begin(ctx context.Context, cfg Config, wire, reading *kafkawire.Client) (*Run, error) {
+	r := &Run{
+		cfg: cfg, wire: wire, retry: kafkawire.Retry{Client: wire}, ledger: ledger.Reader{Client: reading, Topic: cfg.Ledger},
+		Replayed: &deadletter.Positions{}, own: map[schemas.Position]schemas.Position{}, pause: retryPause,
 	}
 	r.retry.Failed = func(err error, _ int) {
 		if cfg.Retrying != nil {
@@ -109,9 +111,9 @@ func NewReplay(ctx context.Context, cfg ReplayConfig, wire, reading *kafkawire.C
 }
 
 // passes waits a moment after an error that passes by itself.
-func (r *Replay) passes(ctx context.Context, err error) bool {
+func (r *Run) passes(ctx context.Context, err error) bool {
 	transient := kafkawire.Transient(err) || kafkawire.ProducerStateLost(err) || kafkawire.ConcurrentTransactions(err)
-	if errors.Is(err, ErrLedger) || !transient {
+	if errors.Is(err, ledger.ErrUnreadable) || !transient {
 		return false
 	}
 	if r.cfg.Retrying != nil {
@@ -123,18 +125,18 @@ func (r *Replay) passes(ctx context.Context, err error) bool {
 
 // fence ends whatever was open under the transactional id, so that the ledger has all that was committed, and reads it:
 // it makes this run the only one.
-func (r *Replay) fence(ctx context.Context) error {
+func (r *Run) fence(ctx context.Context) error {
 	if err := r.initProducer(ctx); err != nil {
 		return err
 	}
-	ends, err := r.ledger.Client.ListOffsets(ctx, r.cfg.Ledger, []int32{ledgerPartition}, kafkawire.Latest)
+	ends, err := r.ledger.Client.ListOffsets(ctx, r.cfg.Ledger, []int32{ledger.Partition}, kafkawire.Latest)
 	if err != nil {
 		return err
 	}
-	r.end = ends[ledgerPartition]
+	r.end = ends[ledger.Partition]
 	r.sequences = map[partition]int32{}
-	err = r.ledger.Read(ctx, func(e *Entry) error {
-		if !e.of(r.cfg.Letters, r.topicID) {
+	err = r.ledger.Read(ctx, func(e *ledger.Entry) error {
+		if !e.About(r.cfg.Letters, r.topicID) {
 			return nil
 		}
 		if e.Run == r.cfg.Run && !r.Replayed.Has(e.Letter.Partition, e.Letter.Offset) { // those of other runs are not this caller's
@@ -150,7 +152,7 @@ func (r *Replay) fence(ctx context.Context) error {
 }
 
 // Prepare makes ready what Put puts back. It keeps a copy of the letter.
-func (r *Replay) Prepare(l *Letter) *Candidate {
+func (r *Run) Prepare(l *deadletter.Letter) *Candidate {
 	l = l.Clone()
 	return &Candidate{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
 }
@@ -163,7 +165,7 @@ func (a *Candidate) Size() int { return messageSize(a.Message) }
 // transaction is not interrupted. With an error it returns those that were put back all the same: where the topics take only
 // smaller transactions, those before a letter that does not fit at all, which the error names, but none behind it. Where only
 // the ledger knows of more, the error says so.
-func (r *Replay) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error) {
+func (r *Run) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error) {
 	for hidden := 1; ; {
 		if !r.ready {
 			if err := r.fence(ctx); err != nil {
@@ -203,7 +205,7 @@ func (r *Replay) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, err
 }
 
 // inDoubt adds to an error that it is not known what became of the last transaction.
-func (r *Replay) inDoubt(err error) error {
+func (r *Run) inDoubt(err error) error {
 	if r.doubt == 0 {
 		return err
 	}
@@ -211,7 +213,7 @@ func (r *Replay) inDoubt(err error) error {
 }
 
 // split separates what this run has already put back from what is still to be done.
-func (r *Replay) split(chunk []*Candidate) (done, open []*Candidate) {
+func (r *Run) split(chunk []*Candidate) (done, open []*Candidate) {
 	for _, a := range chunk {
 		if at, replayed := r.own[a.Letter.Position]; replayed {
 			a.Request = at
@@ -224,7 +226,7 @@ func (r *Replay) split(chunk []*Candidate) (done, open []*Candidate) {
 }
 
 // halve is Put for a topic that takes smaller batches.
-func (r *Replay) halve(ctx context.Context, chunk, done []*Candidate) ([]*Candidate, error) {
+func (r *Run) halve(ctx context.Context, chunk, done []*Candidate) ([]*Candidate, error) {
 	for _, half := range [][]*Candidate{chunk[:len(chunk)/2], chunk[len(chunk)/2:]} {
 		put, err := r.Put(ctx, half)
 		done = append(done, put...)

@@ -1,4 +1,4 @@
-package deadletter
+package replay
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
@@ -20,7 +22,7 @@ import (
 type topics struct {
 	*testing.T
 	brokers []string
-	cfg     ReplayConfig
+	cfg     Config
 }
 
 // broker writes and reads as another client does.
@@ -32,7 +34,7 @@ type broker interface {
 func onShared(t *testing.T) (*topics, *kafkatest.Broker) {
 	t.Helper()
 	broker := kafkatest.Shared(t)
-	return &topics{t, broker.Brokers(), ReplayConfig{
+	return &topics{t, broker.Brokers(), Config{
 		Letters: broker.Topic(t, 3), Requests: broker.Topic(t, 3), Ledger: broker.Topic(t, 1), By: "me@here",
 	}}, broker
 }
@@ -44,14 +46,14 @@ func (b *topics) client(topics ...string) *kafkawire.Client {
 }
 
 // run begins a replay of that name.
-func (b *topics) run(ctx context.Context, name string) (*Replay, error) {
+func (b *topics) run(ctx context.Context, name string) (*Run, error) {
 	cfg := b.cfg
 	cfg.Run = name
-	return NewReplay(ctx, cfg, b.client(cfg.Letters, cfg.Requests, cfg.Ledger), b.client(cfg.Ledger))
+	return Begin(ctx, cfg, b.client(cfg.Letters, cfg.Requests, cfg.Ledger), b.client(cfg.Ledger))
 }
 
 // fill writes n dead letters of requests that stood in three partitions in turn, and returns them in order.
-func (b *topics) fill(broker broker, n int) []*Letter {
+func (b *topics) fill(broker broker, n int) []*deadletter.Letter {
 	b.Helper()
 	msgs := make([][]kafka.Message, 3)
 	for i := range n {
@@ -70,9 +72,9 @@ func (b *topics) fill(broker broker, n int) []*Letter {
 	for p, list := range msgs {
 		broker.ProduceTo(b.T, b.cfg.Letters, int32(p), list...)
 	}
-	var letters []*Letter
-	s := Scan{Client: b.client(b.cfg.Letters), Topic: b.cfg.Letters, From: kafkawire.Earliest}
-	err := s.Each(b.Context(), func(l *Letter) error {
+	var letters []*deadletter.Letter
+	s := deadletter.Scan{Client: b.client(b.cfg.Letters), Topic: b.cfg.Letters, From: kafkawire.Earliest}
+	err := s.Each(b.Context(), func(l *deadletter.Letter) error {
 		l.Info() // which it keeps: rivals share the letters
 		letters = append(letters, l)
 		return nil
@@ -84,7 +86,7 @@ func (b *topics) fill(broker broker, n int) []*Letter {
 }
 
 // put replays letters in chunks of that size.
-func put(ctx context.Context, r *Replay, letters []*Letter, size int) (replayed []*Candidate, err error) {
+func put(ctx context.Context, r *Run, letters []*deadletter.Letter, size int) (replayed []*Candidate, err error) {
 	for chunk := range slices.Chunk(letters, size) {
 		var again []*Candidate
 		for _, l := range chunk {
@@ -100,7 +102,7 @@ func put(ctx context.Context, r *Replay, letters []*Letter, size int) (replayed 
 }
 
 // check compares the request topic and the ledger, as read-committed readers see them, with the letters.
-func (b *topics) check(broker broker, letters []*Letter) {
+func (b *topics) check(broker broker, letters []*deadletter.Letter) {
 	b.Helper()
 	if shared, is := broker.(*kafkatest.Broker); is { // a coordinator answers before the marks of the end are in all partitions
 		shared.Read(b.T, b.cfg.Requests, len(letters))
@@ -123,8 +125,8 @@ func (b *topics) check(broker broker, letters []*Letter) {
 		}
 	}
 	entries := map[schemas.Position]schemas.Position{}
-	ledger := Ledger{Client: b.client(b.cfg.Ledger), Topic: b.cfg.Ledger}
-	if err := ledger.Read(b.Context(), func(e *Entry) error {
+	reader := ledger.Reader{Client: b.client(b.cfg.Ledger), Topic: b.cfg.Ledger}
+	if err := reader.Read(b.Context(), func(e *ledger.Entry) error {
 		if e.By != "me@here" || e.Reason != schemas.ReasonExpired || e.Replay != 1 || e.Time.IsZero() || e.TopicID == "" {
 			b.Errorf("entry %+v", e)
 		}
@@ -238,8 +240,8 @@ func TestReplayTrustsNoBrokenLedger(t *testing.T) {
 	}
 	for _, value := range []string{"", "{", `{"run":"x"}`, `{"run":"x","run":"y","letter":{"topic":"t"}}`, `{"letter":{"topic":"t"}}`} {
 		b.cfg.Ledger = broker.Topic(t, 1)
-		broker.Produce(t, b.cfg.Ledger, kafka.Message{Value: []byte(value), Headers: []kafka.Header{{Key: headerEntry, Value: []byte("x")}}})
-		if _, err := b.run(t.Context(), "two"); err == nil || !errors.Is(err, ErrLedger) {
+		broker.Produce(t, b.cfg.Ledger, kafka.Message{Value: []byte(value), Headers: []kafka.Header{{Key: schemas.HeaderReplayRun, Value: []byte("x")}}})
+		if _, err := b.run(t.Context(), "two"); err == nil || !errors.Is(err, ledger.ErrUnreadable) {
 			t.Errorf("%q: error %v", value, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package deadletter
+package ledger
 
 import (
 	"context"
@@ -28,10 +28,10 @@ type Skip struct {
 	Why       string    `json:"why"`
 }
 
-// headerSkip marks skips in the ledger's topic. Versions that know no skips take them for records of somebody else.
+// headerSkip marks skips in the ledger's topic. Versions that know no skips take them for records of another program.
 const headerSkip = "balanceq-skip"
 
-func (s *Skip) record() (kafkawire.Record, error) {
+func (s *Skip) encode() (kafkawire.Record, error) {
 	value, err := json.Marshal(s, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return kafkawire.Record{}, fmt.Errorf("writing a skip: %w", err)
@@ -65,7 +65,7 @@ const skipPause = 200 * time.Millisecond
 
 // Record writes the skip into the ledger, once, and returns when all in-sync replicas have it.
 func (s *Skip) Record(ctx context.Context, wire *kafkawire.Client, ledger string) error {
-	rec, err := s.record()
+	rec, err := s.encode()
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (s *Skip) Record(ctx context.Context, wire *kafkawire.Client, ledger string
 			}
 		}
 		if batch != nil {
-			err = produceSkip(ctx, wire, ledger, batch)
+			err = produce(ctx, wire, ledger, batch)
 		}
 		if err == nil || !kafkawire.Transient(err) || ctx.Err() != nil {
 			return err
@@ -88,12 +88,12 @@ func (s *Skip) Record(ctx context.Context, wire *kafkawire.Client, ledger string
 	}
 }
 
-func produceSkip(ctx context.Context, wire *kafkawire.Client, ledger string, bytes []byte) error {
+func produce(ctx context.Context, wire *kafkawire.Client, ledger string, bytes []byte) error {
 	leaders, _, err := wire.Leaders(ctx, ledger)
 	if err != nil {
 		return err
 	}
-	b := &kafkawire.Batch{Topic: ledger, Partition: ledgerPartition, Bytes: bytes}
+	b := &kafkawire.Batch{Topic: ledger, Partition: Partition, Bytes: bytes}
 	leader, ok := leaders[b.Partition]
 	if !ok {
 		return fmt.Errorf("%s/%d has no leader", ledger, b.Partition)
@@ -112,20 +112,20 @@ type Skips struct {
 	Wire         *kafkawire.Client // for this alone
 	Group, Topic string
 	Ledger       string // topic
-	ledger       *Ledger
+	reader       *Reader
 	known        []*Skip
 }
 
 // Skip returns where to go on instead of at an offset that cannot be read, if somebody has decided so.
 func (s *Skips) Skip(ctx context.Context, partition int32, offset int64) (to int64, by string, ok bool, err error) {
-	if s.ledger == nil {
-		s.ledger = &Ledger{Client: s.Wire, Topic: s.Ledger, Skipped: func(k *Skip) {
+	if s.reader == nil {
+		s.reader = &Reader{Client: s.Wire, Topic: s.Ledger, Skipped: func(k *Skip) {
 			if k.Group == s.Group && k.Topic == s.Topic {
 				s.known = append(s.known, k)
 			}
 		}}
 	}
-	err = s.ledger.Read(ctx, func(*Entry) error { return nil })
+	err = s.reader.Read(ctx, func(*Entry) error { return nil })
 	var id kafkawire.TopicID
 	if err == nil {
 		id, err = s.Wire.TopicID(ctx, s.Topic)
