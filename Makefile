@@ -9,6 +9,8 @@ COMPOSE       ?= $(shell docker compose version >/dev/null 2>&1 && echo docker c
 FUZZTIME      ?= 10s
 CHAOS         ?= --short
 PACKAGES      ?= ./...
+# Most tests wait and leave the cores to others; those of the program take longest, so they come first.
+GOTEST        := -p 3 -shuffle=on -timeout 15m
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -17,18 +19,18 @@ demo: ## Watch the whole thing work, in under a minute, with nothing but Go
 	@$(GO) run ./cmd/balanceq-demo
 
 test: ## Run every test: against Kafka in a container where there is an engine, else an embedded broker
-	@$(GO) run ./tools/testrun -- -shuffle=on -timeout 15m $(PACKAGES)
+	@$(GO) run ./tools/testrun -- $(GOTEST) ./e2e $(PACKAGES)
 
 test-race: ## The same under the race detector, the program included: twice the time, and it needs a C compiler
-	@$(GO) run ./tools/testrun -- -race -shuffle=on -timeout 20m $(PACKAGES)
+	@$(GO) run ./tools/testrun -- -race $(GOTEST) ./e2e $(PACKAGES)
 
 test-unit: ## Only the tests that need no broker, in half a minute
-	@$(GO) run ./tools/testrun -unit -- -shuffle=on $(PACKAGES)
+	@$(GO) run ./tools/testrun -unit -- $(GOTEST) $(PACKAGES)
 
 # What does not depend on the broker's version says so (kafkatest.OnlyOnce) and is skipped here.
 test-integration: ## Once more on another broker (BALANCEQ_TEST_KAFKA_IMAGE): only what depends on its version
-	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- -count=1 -shuffle=on -timeout 15m \
-	  ./internal/kafkatest ./internal/cli/... ./kafkawire/... ./producer/... ./consumer/... ./deadletter/... ./e2e
+	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- -count=1 $(GOTEST) \
+	  ./e2e ./internal/kafkatest ./internal/cli/... ./kafkawire/... ./producer/... ./consumer/... ./deadletter/...
 
 build: ## Build the programs into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...

@@ -21,10 +21,6 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
-	// They wait most of the time, for group sessions and for brokers; -parallel on the command line still counts.
-	if err := flag.Set("test.parallel", "4"); err != nil {
-		panic(err)
-	}
 	flag.Parse()
 	if testing.Short() {
 		fmt.Println("e2e: all of it needs a broker: nothing to do with -short")

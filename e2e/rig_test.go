@@ -5,7 +5,6 @@ import (
 	"maps"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
@@ -120,16 +119,18 @@ func (r *rig) remember(msgs []kafka.Message) []kafka.Message {
 func (r *rig) AwaitCommitted() {
 	r.t.Helper()
 	var committed, ends map[int32]int64
-	began := time.Now()
-	for done := false; !done; {
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("committed %v of %v", committed, ends)
+		}
+	}()
+	kafkatest.Eventually(r.t, patience, "all requests are committed", func() bool {
 		ends = r.broker.EndOffsets(r.t, r.requests)
 		maps.DeleteFunc(ends, func(_ int32, end int64) bool { return end == 0 })
 		committed = r.broker.Committed(r.t, r.group, r.requests)
 		maps.DeleteFunc(committed, func(_ int32, offset int64) bool { return offset == 0 })
-		if done = maps.Equal(ends, committed); !done && time.Since(began) > patience {
-			r.t.Fatalf("committed %v of %v after %v", committed, ends, patience)
-		}
-	}
+		return maps.Equal(ends, committed)
+	})
 }
 
 // AwaitWritten waits until the topic holds at least n records.

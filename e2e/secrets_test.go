@@ -117,6 +117,23 @@ func (w *world) connections() {
 	w.AwaitCommitted()
 }
 
+// everything plays all tricks, and halts.
+func (w *world) everything() {
+	w.playTricks(tricks(w.files))
+	w.playTricks(unsolicited())
+	w.halt("401", refuse(http.StatusUnauthorized, bodies["gateway"]), `"halted":"cms: halting, status 401`)
+	w.halt("a redirect", redirect(http.StatusFound), `"halted":"cms: halting, status 302`)
+	w.halt("closed answers", tricks(w.files)["kid of Authorization"].play, `"halted":"cms: undecryptable`)
+	w.halt("silence", tricks(w.files)["hang"].play, `"ready":true`)
+	w.commands()
+}
+
+// badConnections fails connections in all ways.
+func (w *world) badConnections() {
+	w.connections()
+	w.commands()
+}
+
 // Whatever goes wrong, nothing that the program emits holds a secret, in whole or in part.
 func TestNothingEmittedHoldsSecrets(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the program emits")
@@ -124,7 +141,12 @@ func TestNothingEmittedHoldsSecrets(t *testing.T) {
 	for name, test := range map[string]struct {
 		secure bool
 		format string
-	}{"https and JSON": {true, "json"}, "http and text": {false, "text"}} {
+		play   func(*world)
+	}{
+		"https and JSON":        {true, "json", (*world).everything},
+		"http and text":         {false, "text", (*world).everything},
+		"connections that fail": {true, "json", (*world).badConnections},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, test.secure)
@@ -133,16 +155,7 @@ func TestNothingEmittedHoldsSecrets(t *testing.T) {
 				"--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.cool-down=10ms", "--cms.max-cool-down=20ms",
 				"--cms.breaker.min-calls=1000000", "--cms.retry-share=10", "--cms.max-response-bytes=64KiB",
 				"--results.publish-failures=true")
-			w.playTricks(tricks(w.files))
-			w.playTricks(unsolicited())
-			if w.proxy != nil {
-				w.connections()
-			}
-			w.halt("401", refuse(http.StatusUnauthorized, bodies["gateway"]), `"halted":"cms: halting, status 401`)
-			w.halt("a redirect", redirect(http.StatusFound), `"halted":"cms: halting, status 302`)
-			w.halt("closed answers", tricks(w.files)["kid of Authorization"].play, `"halted":"cms: undecryptable`)
-			w.halt("silence", tricks(w.files)["hang"].play, `"ready":true`)
-			w.commands()
+			test.play(w)
 			w.in.Stop()
 			w.records()
 			w.search()

@@ -15,14 +15,17 @@ var wall = regexp.MustCompile(`\.(Unix|UnixMilli|UnixMicro|UnixNano|Truncate|UTC
 var allowed = map[string]string{
 	"cmsclient/pace.go":          "startOfDay: a quota's day is a UTC day",
 	"telemetry/health.go":        "marks: compared for equality with another reading of the same time",
-	"internal/app/settings.go":   "kafka.start: compared by brokers with the times of records",
+	"internal/connect/kafka.go":  "kafka.start: compared by brokers with the times of records",
 	"cmsclient/oauth1/oauth1.go": "a signature's time stamp",
 }
 
 // Decisions compare times by their monotonic readings.
 func TestDecisionsKeepTheMonotonicReading(t *testing.T) {
 	seen := map[string]bool{}
-	for _, dir := range []string{"cmsclient", "cmsclient/oauth1", "processor", "consumer", "producer", "telemetry", "internal/app"} {
+	for _, dir := range []string{
+		"cmsclient", "cmsclient/oauth1", "processor", "consumer", "consumer/group", "producer", "telemetry",
+		"internal/app", "internal/connect", "internal/preflight",
+	} {
 		files, err := filepath.Glob(filepath.Join("..", "..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", dir, len(files), err)
