@@ -41,20 +41,23 @@ func (p *Printer) text(a *Answer, when, trailer string) string {
 		contract = schemas.MaskID(a.ContractID)
 	}
 	p.Width = max(p.Width, len(contract), 8)
-	outcome, detail := "dead letter", ""
-	switch {
-	case a.Result != nil:
-		outcome, detail = printable.Text(a.Result.Outcome), resultText(a.Result)
-	case a.Letter.Recognised():
-		detail = DeadLetterText(a.Letter.Info())
-	default:
-		outcome, detail = "not a dead letter", "it has none of the headers of one"
-	}
+	outcome, detail := a.text()
 	line := fmt.Sprintf("%s  %-*s  %-11s  %s", when, p.Width, contract, outcome, detail)
 	if trailer != "" {
 		line += "  " + trailer
 	}
 	return line
+}
+
+// text says what the answer is, and what it says.
+func (a *Answer) text() (outcome, detail string) {
+	switch {
+	case a.Result != nil:
+		return printable.Text(a.Result.Outcome), resultText(a.Result)
+	case a.Letter.Recognised():
+		return "dead letter", DeadLetterText(a.Letter.Info())
+	}
+	return "not a dead letter", "it has none of the headers of one"
 }
 
 // resultText is like "AVAILABLE 9811.31 EUR, BLOCKED 12.00 EUR; missing: DUE".

@@ -51,6 +51,7 @@ func (s *Shell) Published() map[string]string {
 	return got
 }
 
+// File writes a file of the test and returns its path.
 func (s *Shell) File(name, text string) string {
 	path := filepath.Join(s.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -67,17 +68,21 @@ type Shell struct {
 	Requests, Results, Dead string // topics
 }
 
+// NewShell makes topics for a shell that has only these commands.
 func NewShell(t *testing.T, commands ...func(*command.Env) *cobra.Command) *Shell {
 	broker := kafkatest.Shared(t)
-	return &Shell{T: t, commands: commands, Broker: broker, Requests: broker.Topic(t, 3), Results: broker.Topic(t, 3), Dead: broker.Topic(t, 3)}
+	return &Shell{
+		T: t, commands: commands, Broker: broker,
+		Requests: broker.Topic(t, 3), Results: broker.Topic(t, 3), Dead: broker.Topic(t, 3),
+	}
 }
 
-// unheard is for writes whose repetitions do not matter.
-type unheard struct{}
+// ignored is for writes whose repetitions and acknowledgements do not matter.
+type ignored struct{}
 
-func (unheard) WriteFailed(string, int32, error) {}
+func (ignored) WriteFailed(string, int32, error) {}
 
-func (unheard) Acknowledged() {}
+func (ignored) Acknowledged() {}
 
 // Output is what a running command has written so far.
 type Output struct {
@@ -111,6 +116,7 @@ func Execute(ctx context.Context, args, environ []string, out, err io.Writer, co
 	return e.Execute(ctx, command.Root(e, commands...), args)
 }
 
+// Start calls the program, which goes on by itself until the test ends.
 func (s *Shell) Start(args ...string) *Call {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Call{Stop: cancel, ended: make(chan struct{})}
@@ -137,6 +143,7 @@ func (s *Shell) Run(code int, args ...string) *Call {
 	return c
 }
 
+// Wait waits for the end of the call and checks its exit code.
 func (c *Call) Wait(t *testing.T, code int) {
 	t.Helper()
 	select {
@@ -149,6 +156,7 @@ func (c *Call) Wait(t *testing.T, code int) {
 	}
 }
 
+// WantText checks that a text, called what in messages, holds all of these.
 func WantText(t *testing.T, what, got string, want ...string) {
 	t.Helper()
 	for _, w := range want {
@@ -171,12 +179,12 @@ func (s *Shell) Write(topic string, messages ...schemas.Message) {
 	s.Helper()
 	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: s.Broker.Brokers(), ClientID: "writer"}, topic)
 	defer wire.Close()
-	p, err := producer.New(s.Context(), producer.Config{Topics: []string{topic}, BufferBytes: 1 << 20}, wire, zerolog.Nop(), unheard{})
+	p, err := producer.New(s.Context(), producer.Config{Topics: []string{topic}, BufferBytes: 1 << 20}, wire, zerolog.Nop(), ignored{})
 	if err != nil {
 		s.Fatal(err)
 	}
 	for _, m := range messages {
-		if err := p.Write(s.Context(), topic, 0, m, unheard{}); err != nil {
+		if err := p.Write(s.Context(), topic, 0, m, ignored{}); err != nil {
 			s.Error(err)
 		}
 	}
@@ -198,7 +206,7 @@ func (s *Shell) Respond(decide func(*inflight.Request) *schemas.Outcome) {
 	outcomes := producer.Outcomes{Results: s.Results, DeadLetters: s.Dead}
 	var err error
 	outcomes.Producer, err = producer.New(s.Context(), producer.Config{Topics: outcomes.Topics(), BufferBytes: 1 << 20},
-		writing, zerolog.Nop(), unheard{})
+		writing, zerolog.Nop(), ignored{})
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func withReplays(t *testing.T) *ledgerShell {
 	for i, outcome := range []string{0: "complete", 1: "partial", 2: "complete", 3: "failed", 4: "partial"} {
 		r := schemas.Result{
 			RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c", RetrievedAt: time.Now(),
-			Source: schemas.Position(placed[[]int{0, 1, 2, 3, 1}[i]].Request),
+			Source: placed[[]int{0, 1, 2, 3, 1}[i]].Request,
 		}
 		m := r.Message(nil)
 		results = append(results, foreignLetter(m.Key, m.Value, m.Headers...))
@@ -72,7 +72,7 @@ func withReplays(t *testing.T) *ledgerShell {
 		results[i].Time = time.Now()
 	}
 	l.Broker.Produce(t, l.Results, results...)
-	l.Broker.ProduceTo(t, l.Dead, 0, l.deadLetter(schemas.Position(placed[2].Request), 2))
+	l.Broker.ProduceTo(t, l.Dead, 0, l.deadLetter(placed[2].Request, 2))
 	return l
 }
 
