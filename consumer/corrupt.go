@@ -120,7 +120,7 @@ func (f *fetcher) askSkip(ctx context.Context, p *partition, broken *Corruption)
 	to, by, ok, err := c.skips.Skip(ctx, p.id, broken.From)
 	if err != nil {
 		c.log.WithLevel(levelOf(err, broken.Tries)).Str("event", "skip_lookup_failing").Err(err).Int32("partition", p.id).
-			Msg("looking in topics.replays whether an operator has skipped a batch failed; trying again")
+			Msg("looking in the topic of replays whether an operator has skipped a batch failed; trying again")
 		return
 	}
 	if ok && p.pastCorrupt(broken.From, to) {

@@ -18,7 +18,7 @@ const beginner = 0
 
 var errNotBegun = errors.New("the group has committed nothing yet: the instance that holds partition 0 decides where it begins")
 
-// freshStarts returns where partitions without a committed offset start. kafka.start is about a group's first start only: where
+// freshStarts returns where partitions without a committed offset start. Config.Start is about a group's first start only: where
 // the group has committed anything in the topic, a partition without an offset is one that was added, and begins at its
 // beginning, or what was written to it before we noticed would be skipped.
 //

@@ -66,8 +66,8 @@ var advice = map[schemas.Reason]Advice{
 	},
 	schemas.ReasonContractNotFound: {
 		Means: "The CMS answered 404 CONTRACT_DOES_NOT_EXIST: it has no such contract.",
-		Look:  "Whether it is one contract or many (--by contract). Many: whether cms.url is the environment in which they live.",
-		Do:    "Replay when the contract has been created or cms.url is right. If the id is wrong, correct it at the publisher.",
+		Look:  "Whether it is one contract or many (--by contract). Many: whether the CMS's URL is the environment in which they live.",
+		Do:    "Replay when the contract has been created or the URL is right. If the id is wrong, correct it at the publisher.",
 	},
 	schemas.ReasonRequestRejected: {
 		Means: "The CMS answered 400 to this request, or something on the way refuses this one, while others are answered.",
@@ -91,7 +91,7 @@ var advice = map[schemas.Reason]Advice{
 	},
 	schemas.ReasonUnexpectedResponse: {
 		Means: "The CMS answered 2xx, again and again with something that cannot be read or decrypted.",
-		Look:  "The detail; whether cms.url is the CMS and not a proxy's page; whether cms.decryption.key-files holds the key in use.",
+		Look:  "The detail; whether the CMS's URL is the CMS and not a proxy's page; whether the decryption keys hold the one in use.",
 		Do:    "Fix address or keys, or report it to Mastercard with the CMS correlation id. Then replay: one is tried first.",
 	},
 	schemas.ReasonResultTooLarge: {

@@ -29,7 +29,7 @@ func TestExactlyOnceSameName(t *testing.T) {
 	if code := ends.wait(patience).ExitCode(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	if last := lastLine(ends.output.String()); !strings.Contains(last, "kafka.instance-id") || !strings.Contains(last, "instance to a name of its own") {
+	if last := lastLine(ends.output.String()); !strings.Contains(last, "give each an instance id, or an instance name") {
 		t.Errorf("it does not say what to do: %s", last)
 	}
 	stays.eventually("the other has all partitions", func() bool { h, _ := stays.Health(); return h.Ready && h.Partitions == 4 })

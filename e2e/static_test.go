@@ -137,7 +137,7 @@ func TestStaticSameSlot(t *testing.T) {
 			if code := first.wait(patience).ExitCode(); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
-			if last := lastLine(first.output.String()); !strings.Contains(last, "kafka.instance-id") || !strings.Contains(last, `"a"`) {
+			if last := lastLine(first.output.String()); !strings.Contains(last, "instance id") || !strings.Contains(last, `"a"`) {
 				t.Errorf("it does not say what to do: %s", last)
 			}
 			share([]*instance{second}, 2)

@@ -98,7 +98,7 @@ func (b *budget) trip(reason schemas.Reason) {
 	letters, reasons := b.recent.letters+1, b.recent.reasons()
 	reasons[reason]++
 	outcomes, top := letters+b.recent.results, ranked(reasons)
-	b.why = fmt.Sprintf("%d of %d requests within %v would be dead letters (%s), more than deadletters.budget (%v) allows; "+
+	b.why = fmt.Sprintf("%d of %d requests within %v would be dead letters (%s), more than the budget (%v) allows; "+
 		"find out why with balanceq deadletters list, then go on with balanceq resume",
 		letters, outcomes, b.cfg.Window, top, b.cfg.Share)
 	b.log.Error().Str("event", "dead_letter_budget_spent").Int("deadletters", letters).Int("outcomes", outcomes).

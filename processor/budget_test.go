@@ -207,7 +207,7 @@ func TestBudgetSaysWhy(t *testing.T) {
 		}
 		b.take(budgetEpoch, reason)
 	}
-	const why = "100 of 400 requests within 5m0s would be dead letters (contract-not-found 75, expired 25), more than deadletters.budget (0.1) " +
+	const why = "100 of 400 requests within 5m0s would be dead letters (contract-not-found 75, expired 25), more than the budget (0.1) " +
 		"allows; find out why with balanceq deadletters list, then go on with balanceq resume"
 	if s := b.status(budgetEpoch); s.Why != why || s.Held != 101 || s.Trips != 1 {
 		t.Errorf("%+v", s)

@@ -33,10 +33,10 @@ func (r *rivalry) lost(at time.Time) bool {
 func (t *Transactions) takenOver(err error, began time.Time) error {
 	err = kafkawire.FirstFenced(err)
 	if time.Since(began) >= t.cfg.Timeout {
-		return fmt.Errorf("the brokers gave up on a transaction that took longer than kafka.transaction-timeout (%v): %w", t.cfg.Timeout, err)
+		return fmt.Errorf("the brokers gave up on a transaction that took longer than its timeout (%v): %w", t.cfg.Timeout, err)
 	}
 	if t.rivalry.lost(time.Now()) {
-		t.rival = fmt.Errorf("%w: another instance uses transactional id %s too; set kafka.instance-id or instance to a name of its own on each: %w",
+		t.rival = fmt.Errorf("%w: another instance uses transactional id %s too; give each an instance id, or an instance name, of its own: %w",
 			kafkawire.ErrRival, t.cfg.ID, err)
 		return t.rival // one more takeover would make the other one give up too
 	}

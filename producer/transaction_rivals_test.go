@@ -22,7 +22,7 @@ func wantRival(t *testing.T, err error) {
 	if !errors.Is(err, kafkawire.ErrRival) || !kafkawire.Fenced(err) {
 		t.Fatalf("told %v", err)
 	}
-	if text := err.Error(); !strings.Contains(text, "set kafka.instance-id or instance") || strings.Contains(text, "\n") {
+	if text := err.Error(); !strings.Contains(text, "give each an instance id, or an instance name") || strings.Contains(text, "\n") {
 		t.Errorf("told %q", text)
 	}
 }
@@ -100,7 +100,7 @@ func TestRivalsAreTold(t *testing.T) {
 		name := b.write(0, next, 1)
 		_, err := b.Commit(deadline(t), nobody(b.group), at(map[int32]int64{0: next + 1}))
 		if errors.Is(err, kafkawire.ErrRival) {
-			if !kafkawire.Fenced(err) || !strings.Contains(err.Error(), "set kafka.instance-id") {
+			if !kafkawire.Fenced(err) || !strings.Contains(err.Error(), "give each an instance id") {
 				t.Errorf("told %v", err)
 			}
 			other := []*books{two, one}[next%2]

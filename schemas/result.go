@@ -6,7 +6,7 @@ import "time"
 const (
 	OutcomeComplete = "complete" // every code asked for has a balance
 	OutcomePartial  = "partial"  // some codes are missing, perhaps all of them
-	OutcomeFailed   = "failed"   // published only where results.publish-failures is on
+	OutcomeFailed   = "failed"   // published only where failures are published too
 )
 
 // Balance is one balance of a contract. Ids and amounts are text with the CMS's exact digits: 22 significant digits do not

@@ -37,7 +37,7 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case openPaths[r.URL.Path]:
 	case !g.allows(r.Host):
 		http.Error(w, fmt.Sprintf("Host %.100q is not a name of this instance; ask for it by its IP address or localhost, "+
-			"or add the name to http.allowed-hosts", r.Host), http.StatusForbidden)
+			"or allow the name as one of this instance's hosts", r.Host), http.StatusForbidden)
 		return
 	case fromPage(r):
 		http.Error(w, "this comes from a web page; type the address, or use balanceq or curl", http.StatusForbidden)

@@ -81,7 +81,7 @@ func TestGuardRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
-	if _, body := f.ask(t, http.MethodPost, "/resume", rebound); !strings.Contains(body, "http.allowed-hosts") ||
+	if _, body := f.ask(t, http.MethodPost, "/resume", rebound); !strings.Contains(body, "allow the name") ||
 		!strings.Contains(body, "attacker.example:8080") {
 		t.Errorf("%s", body)
 	}

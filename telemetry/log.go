@@ -14,7 +14,7 @@ import (
 func NewLogger(w io.Writer, level, format string) (zerolog.Logger, error) {
 	l, err := zerolog.ParseLevel(level)
 	if err != nil {
-		return zerolog.Nop(), fmt.Errorf("log.level: %w", err)
+		return zerolog.Nop(), fmt.Errorf("the log's level: %w", err)
 	}
 	if format == "text" || (format == "auto" && isTerminal(w)) {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05.000", NoColor: !isTerminal(w)}

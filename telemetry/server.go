@@ -131,7 +131,7 @@ func Listen(
 ) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("http.listen: %w; choose another address, or off to serve nothing", err)
+		return nil, fmt.Errorf("serving metrics and probes: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))

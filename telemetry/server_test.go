@@ -236,7 +236,7 @@ func TestListenTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = first.listener.Close() }()
-	if _, err := Listen(first.Addr(), nil, prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil); err == nil || !strings.Contains(err.Error(), "http.listen") {
+	if _, err := Listen(first.Addr(), nil, prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil); err == nil || !strings.Contains(err.Error(), "serving metrics and probes") {
 		t.Errorf("a taken address: %v", err)
 	}
 }
@@ -255,7 +255,7 @@ func TestLogger(t *testing.T) {
 			t.Errorf("%s: %s", format, out.String())
 		}
 	}
-	if _, err := NewLogger(&out, "loud", "json"); err == nil || !strings.Contains(err.Error(), "log.level") {
+	if _, err := NewLogger(&out, "loud", "json"); err == nil || !strings.Contains(err.Error(), "the log's level") {
 		t.Errorf("a wrong level: %v", err)
 	}
 }

@@ -66,9 +66,9 @@ func (c *Classic) Join(ctx context.Context, owner Owner) error {
 func fixClassic(err error) string {
 	switch {
 	case errors.Is(err, kafka.InconsistentGroupProtocol):
-		return "stop the members of this group that use another assignment strategy, or set another kafka.group"
+		return "stop the members of this group that use another assignment strategy, or choose another group"
 	case errors.Is(err, kafka.InvalidSessionTimeout):
-		return "set kafka.session-timeout within the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
+		return "set a session timeout within the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
 	}
 	return ""
 }

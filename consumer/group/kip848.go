@@ -59,18 +59,18 @@ func (k *KIP848) Join(ctx context.Context, owner Owner) error {
 func fixKIP848(err error) string {
 	switch {
 	case errors.Is(err, kafka.GroupIdNotFound): // a group of another type than the request's, too
-		return "the group has members of another protocol: stop them, set kafka.group-protocol to theirs, " +
-			"or set another kafka.group"
+		return "the group has members of another protocol: stop them, set the group protocol to theirs, " +
+			"or choose another group"
 	case errors.Is(err, kafkawire.UnsupportedAssignor), errors.Is(err, kafka.UnsupportedVersion):
-		return "the brokers do not take part: set kafka.group-protocol to classic"
+		return "the brokers do not take part: set the group protocol to classic"
 	case errors.Is(err, kafka.InvalidGroupId):
-		return "set kafka.group to a valid name; kafka.group-protocol does not matter"
+		return "give the group a valid name; the group protocol does not matter"
 	case errors.Is(err, kafka.GroupAuthorizationFailed):
-		return "allow READ on the group to this user, with either kafka.group-protocol"
+		return "allow READ on the group to this user, with either group protocol"
 	case errors.Is(err, kafka.TopicAuthorizationFailed):
-		return "allow DESCRIBE and READ on the topic to this user, with either kafka.group-protocol"
+		return "allow DESCRIBE and READ on the topic to this user, with either group protocol"
 	case errors.Is(err, kafka.GroupMaxSizeReached):
-		return "raise the brokers' group.consumer.max.size, run fewer instances, or set kafka.group-protocol to classic"
+		return "raise the brokers' group.consumer.max.size, run fewer instances, or set the group protocol to classic"
 	}
 	return ""
 }

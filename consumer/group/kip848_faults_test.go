@@ -26,7 +26,7 @@ func TestKIP848Refused(t *testing.T) {
 		{kafka.GroupIdNotFound, "another protocol"},
 		{kafkawire.UnsupportedAssignor, "classic"},
 		{kafka.UnsupportedVersion, "classic"},
-		{kafka.InvalidGroupId, "kafka.group"},
+		{kafka.InvalidGroupId, "a valid name"},
 		{kafka.GroupAuthorizationFailed, "READ"},
 		{kafka.TopicAuthorizationFailed, "DESCRIBE"},
 		{kafka.GroupMaxSizeReached, "group.consumer.max.size"},
@@ -34,7 +34,7 @@ func TestKIP848Refused(t *testing.T) {
 		t.Run(tt.code.Title(), func(t *testing.T) {
 			c := memberBroker(t, 1)
 			refuse(c, kmsg.ConsumerGroupHeartbeat, tt.code)
-			log, said := awaitLog(`"warn"`, `"fix"`, tt.fix, "kafka.group-protocol")
+			log, said := awaitLog(`"warn"`, `"fix"`, tt.fix, "group protocol")
 			wire := kafkawire.NewClient(settings(c), testTopic)
 			defer wire.Close()
 			owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger()}
@@ -62,7 +62,7 @@ func TestKIP848GroupOfAnotherProtocol(t *testing.T) {
 	l := kafkatest.NewLedger()
 	old := startMemberOf(t, classic, settings(c), l, "old", nil)
 	eventually(t, "the old one has it", old.has(1))
-	log, said := awaitLog(`"warn"`, "another protocol", "kafka.group-protocol")
+	log, said := awaitLog(`"warn"`, "another protocol", "group protocol")
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	defer wire.Close()
 	owner := &testOwner{Name: "a", Ledger: l}

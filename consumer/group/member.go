@@ -96,7 +96,7 @@ func (m *member) targetsNone(ctx context.Context, id string) (bool, error) {
 
 // fenced says what FencedInstanceID means to people.
 func (m *member) fenced(err error) error {
-	return fmt.Errorf("consumer group %s: another instance has started with the same kafka.instance-id %q and fenced this "+
+	return fmt.Errorf("consumer group %s: another instance has started with the same instance id %q and fenced this "+
 		"one; give each instance an id of its own: %w", m.cfg.Group, m.cfg.InstanceID, err)
 }
 

@@ -212,7 +212,7 @@ func TestReplaced(t *testing.T) {
 		b := s.member(t, "b", "same", true)
 		err := <-a.left
 		a.left <- nil
-		if !errors.Is(err, kafka.FencedInstanceID) || !strings.Contains(err.Error(), `kafka.instance-id "same"`) {
+		if !errors.Is(err, kafka.FencedInstanceID) || !strings.Contains(err.Error(), `instance id "same"`) {
 			t.Errorf("a ended with %v", err)
 		}
 		if err := lease.Commit(t.Context(), at(0, 5)); !errors.Is(err, errLost) {

@@ -126,7 +126,7 @@ func (s *Service) listen() error {
 	}
 	server, err := telemetry.Listen(s.cfg.HTTP.Listen, hosts, s.registry, sources, s.watchdog, s.resume)
 	if err != nil {
-		return err
+		return fmt.Errorf("http.listen: %w; choose another address, or off to serve nothing", err)
 	}
 	s.server = server
 	return nil

@@ -91,7 +91,7 @@ func nearest(given string, known []string) string {
 	fold := func(s string) string { return strings.ToLower(strings.NewReplacer("-", ".", "_", ".").Replace(s)) }
 	folded := fold(given)
 
-	// A name without its section, or under a wrong one, is many letters away from the right one: "brokers", "cms.group".
+	// A name without its section, or under a wrong one, is many letters away from the right one: "brokers".
 	leaf := folded[strings.LastIndex(folded, ".")+1:]
 	sameLeaf := slices.DeleteFunc(slices.Clone(known), func(name string) bool {
 		return !strings.HasSuffix(fold(name), "."+leaf)
