@@ -15,10 +15,10 @@ import (
 
 // demo is one performance.
 type demo struct {
-	stage   *stage
-	traffic *traffic
-	board   *board
-	act     atomic.Int32 // index in story
+	cluster  *cluster
+	traffic  *traffic
+	progress *progress
+	act      atomic.Int32 // index in story
 }
 
 // view shows what happens until ctx ends.
@@ -26,13 +26,13 @@ type view interface {
 	show(ctx context.Context, take func(now time.Time) snapshot)
 }
 
-// errBooks says that the summary found something; it has printed what.
-var errBooks = errors.New("the books do not balance")
+// errLedger says that the summary found something; it has printed what.
+var errLedger = errors.New("the ledger does not balance")
 
 // perform runs the demo from the first start to the last stop.
 func perform(ctx context.Context, out io.Writer, v view, keep bool) (err error) {
 	_, _ = fmt.Fprintln(out, "Starting an embedded broker, a simulated CMS and balanceq …")
-	s, err := openStage(ctx)
+	s, err := openCluster(ctx)
 	defer func() {
 		failed := err != nil && ctx.Err() == nil
 		if failed && s.dir != "" {
@@ -43,12 +43,12 @@ func perform(ctx context.Context, out io.Writer, v view, keep bool) (err error) 
 	if err != nil {
 		return err
 	}
-	b := newBoard()
+	b := newProgress()
 	t, err := newTraffic(ctx, s.settings, s.cfg.Topics.Requests, b, s.log)
 	if err != nil {
 		return err
 	}
-	d := &demo{stage: s, traffic: t, board: b}
+	d := &demo{cluster: s, traffic: t, progress: b}
 	report, err := d.run(ctx, v, keep)
 	if err != nil {
 		return err
@@ -60,31 +60,31 @@ func perform(ctx context.Context, out io.Writer, v view, keep bool) (err error) 
 		}
 	}
 	if !report.balances() {
-		return errBooks
+		return errLedger
 	}
 	return nil
 }
 
-// run plays the story before the view and checks the books. The service is stopped before that, unless it is to be kept:
-// what it might still write in its last moments has to be in the books.
+// run plays the story before the view and checks the ledger. The service is stopped before that, unless it is to be kept:
+// what it might still write in its last moments has to be in the ledger.
 func (d *demo) run(ctx context.Context, v view, keep bool) (*report, error) {
 	running, end := context.WithCancel(ctx)
-	var crew sync.WaitGroup
-	defer crew.Wait()
+	var processes sync.WaitGroup
+	defer processes.Wait()
 	defer end()
-	topics := d.stage.cfg.Topics
+	topics := d.cluster.cfg.Topics
 	for topic, read := range map[string]func(*schemas.Record) (answer, error){
 		topics.Results: readResult, topics.DeadLetters: readDeadLetter,
 	} {
-		crew.Go(func() {
-			if err := follow(running, d.stage.settings, topic, read, d.board); err != nil {
-				d.stage.log.Error().Str("event", "demo_view_failed").Err(err).Msg("the view no longer follows")
+		processes.Go(func() {
+			if err := follow(running, d.cluster.settings, topic, read, d.progress); err != nil {
+				d.cluster.log.Error().Str("event", "demo_view_failed").Err(err).Msg("the view no longer follows")
 			}
 		})
 	}
-	crew.Go(func() { d.traffic.run(running) })
-	c := newCamera(d, time.Now())
-	crew.Go(func() { v.show(running, c.take) })
+	processes.Go(func() { d.traffic.run(running) })
+	c := newRecorder(d, time.Now())
+	processes.Go(func() { v.show(running, c.take) })
 
 	err := d.play(ctx)
 	published, closing := d.traffic.close()
@@ -93,7 +93,7 @@ func (d *demo) run(ctx context.Context, v view, keep bool) (*report, error) {
 	}
 	d.begin(actCheck)
 	if !keep {
-		if err := d.stage.stop(); err != nil {
+		if err := d.cluster.stop(); err != nil {
 			return nil, err
 		}
 	}
@@ -107,22 +107,22 @@ const checkBudget = 20 * time.Second
 func (d *demo) check(ctx context.Context, published int) (*report, error) {
 	ctx, cancel := context.WithTimeout(ctx, checkBudget)
 	defer cancel()
-	b, err := readBooks(ctx, d.stage.settings, d.stage.cfg.Topics)
+	b, err := readLedger(ctx, d.cluster.settings, d.cluster.cfg.Topics)
 	if err != nil {
 		return nil, err
 	}
-	b.published, b.open = published, d.stage.breaker.open(time.Now())
+	b.published, b.open = published, d.cluster.breaker.open(time.Now())
 	return b.check(), nil
 }
 
 // linger says how to use what is running, and waits for Ctrl-C.
 func (d *demo) linger(ctx context.Context, out io.Writer) error {
-	d.stage.sim.Simulator().ClearFaults() // the failing contracts' too: who tries it out makes faults of their own
-	printInvitation(out, d.stage)
+	d.cluster.sim.Simulator().ClearFaults() // the failing contracts' too: who tries it out makes faults of their own
+	printInvitation(out, d.cluster)
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-d.stage.stopped:
-		return d.stage.endedEarly()
+	case <-d.cluster.stopped:
+		return d.cluster.endedEarly()
 	}
 }

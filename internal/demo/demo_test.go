@@ -60,7 +60,7 @@ func serviceLog(temp string) string {
 	return strings.Join(lines, "")
 }
 
-var balanceLine = regexp.MustCompile(`(?m)^The books balance: (\d+) requests, (\d+) answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker was open \(open for [1-9]\d*\.\d s\)$`)
+var balanceLine = regexp.MustCompile(`(?m)^The ledger balances: (\d+) requests, (\d+) answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker was open \(open for [1-9]\d*\.\d s\)$`)
 
 // The whole demo, as a program whose output is no terminal.
 func TestDemo(t *testing.T) {
@@ -94,7 +94,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// Ctrl-C in the middle ends it cleanly, and does not claim anything about the books.
+// Ctrl-C in the middle ends it cleanly, and does not claim anything about the ledger.
 func TestInterrupt(t *testing.T) {
 	cmd, out, temp := program(t, "--plain")
 	reader, writer, err := os.Pipe()
@@ -123,7 +123,7 @@ func TestInterrupt(t *testing.T) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailed {
 		t.Errorf("ended with %v", err)
 	}
-	if got := out.String(); got != "balanceq-demo: stopped before the books could be checked\n" {
+	if got := out.String(); got != "balanceq-demo: stopped before the ledger could be checked\n" {
 		t.Errorf("said %q", got)
 	}
 	if left, err := filepath.Glob(filepath.Join(temp, "*")); err != nil || len(left) > 0 {

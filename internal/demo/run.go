@@ -19,7 +19,7 @@ import (
 // Exit codes, the same in all programs of balanceq.
 const (
 	exitDone   = 0
-	exitFailed = 1 // also: the books do not balance, or were not checked
+	exitFailed = 1 // also: the ledger does not balance, or were not checked
 	exitUsage  = 2
 )
 
@@ -32,7 +32,7 @@ func Main() {
 
 const usage = `balanceq-demo shows balanceq at work: an embedded broker, a simulated CMS, the service and
 sample traffic in one process, through an outage. It takes about half a minute and ends with
-a check of its books; the exit code is 1 if they do not balance.
+a check of its ledger; the exit code is 1 if it does not balance.
 
 `
 
@@ -63,8 +63,8 @@ func run(ctx context.Context, args []string, stdout *os.File, stderr io.Writer) 
 	case err == nil:
 		return exitDone
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		_, _ = fmt.Fprintln(stderr, "balanceq-demo: stopped before the books could be checked")
-	case !errors.Is(err, errBooks):
+		_, _ = fmt.Fprintln(stderr, "balanceq-demo: stopped before the ledger could be checked")
+	case !errors.Is(err, errLedger):
 		_, _ = fmt.Fprintf(stderr, "balanceq-demo: %v\n", err)
 	}
 	return exitFailed

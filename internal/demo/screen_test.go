@@ -110,8 +110,8 @@ func TestPlainLine(t *testing.T) {
 	}
 }
 
-func TestBoard(t *testing.T) {
-	b := newBoard()
+func TestProgress(t *testing.T) {
+	b := newProgress()
 	for i, k := range []kind{good, failing, good} {
 		b.asked(request{id: string(rune('a' + i)), kind: k}, noon)
 	}

@@ -14,13 +14,13 @@ type phase struct {
 	says  string        // what happens, one sentence
 	watch string        // what to look at
 	lasts time.Duration // 0: until its work is done
-	begin func(*stage, *traffic)
+	begin func(*cluster, *traffic)
 }
 
 const (
 	rate      = 300 // requests a second
 	drainRate = 20  // while the last failing requests use up their attempts
-	// The trickle may take trickleLimit, and what is open then drainLimit more. The books call lost what has no answer then.
+	// The trickle may take trickleLimit, and what is open then drainLimit more. The ledger calls lost what has no answer then.
 	trickleLimit = 30 * time.Second
 	drainLimit   = 8 * time.Second
 	outageTime   = 6 * time.Second
@@ -39,7 +39,7 @@ var story = []phase{
 		name: "normal", lasts: 6 * time.Second,
 		says:  "300 requests a second, one in seven with something wrong.",
 		watch: "each request becomes one result or one dead letter.",
-		begin: func(s *stage, t *traffic) {
+		begin: func(s *cluster, t *traffic) {
 			s.sim.Simulator().AddFault(cmssim.Fault{
 				Effect: cmssim.EffectStatus, Status: 500, Match: cmssim.Match{Contracts: failingContracts},
 			})
@@ -50,7 +50,7 @@ var story = []phase{
 		name: "outage", lasts: outageTime,
 		says:  "The CMS is down (503, broken connections); requests go on.",
 		watch: "the breaker opens, the lag grows, and dead letters stop.",
-		begin: func(s *stage, _ *traffic) {
+		begin: func(s *cluster, _ *traffic) {
 			sim := s.sim.Simulator()
 			sim.AddFault(cmssim.Fault{Effect: cmssim.EffectReset, Match: cmssim.Match{Percent: 30}, For: outageTime})
 			sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: 503, For: outageTime})
@@ -65,7 +65,7 @@ var story = []phase{
 		name: "throttled", lasts: 5 * time.Second,
 		says:  "For a moment the CMS says 429, Retry-After: 2.",
 		watch: "all calls pause together; the breaker stays closed.",
-		begin: func(s *stage, _ *traffic) {
+		begin: func(s *cluster, _ *traffic) {
 			s.sim.Simulator().AddFault(cmssim.Fault{
 				Effect: cmssim.EffectStatus, Status: 429, RetryAfter: retryAfter, For: 300 * time.Millisecond,
 			})
@@ -75,7 +75,7 @@ var story = []phase{
 		name:  "drain",
 		says:  "The traffic ends; the last requests are answered.",
 		watch: "the lag goes to zero.",
-		begin: func(_ *stage, t *traffic) { t.pace(drainRate, true) },
+		begin: func(_ *cluster, t *traffic) { t.pace(drainRate, true) },
 	},
 	{
 		name:  "check",
@@ -101,7 +101,7 @@ func (d *demo) play(ctx context.Context) error {
 		}
 		d.begin(act)
 		never := func() bool { return false }
-		if err := d.stage.wait(ctx, p.lasts, never); !errors.Is(err, errBudget) {
+		if err := d.cluster.wait(ctx, p.lasts, never); !errors.Is(err, errBudget) {
 			return err
 		}
 	}
@@ -112,13 +112,13 @@ func (d *demo) play(ctx context.Context) error {
 // answered (else it could not be told from an outage), so a little good traffic goes on until the failing ones are done.
 func (d *demo) drain(ctx context.Context) error {
 	d.begin(actDrain)
-	err := d.stage.wait(ctx, trickleLimit, func() bool { return d.board.waiting(failing) == 0 })
+	err := d.cluster.wait(ctx, trickleLimit, func() bool { return d.progress.waiting(failing) == 0 })
 	d.traffic.pace(0, true)
 	if err == nil || errors.Is(err, errBudget) {
-		err = d.stage.wait(ctx, drainLimit, func() bool { return d.board.lag() == 0 })
+		err = d.cluster.wait(ctx, drainLimit, func() bool { return d.progress.lag() == 0 })
 	}
 	if errors.Is(err, errBudget) {
-		return nil // the books will tell
+		return nil // the ledger will tell
 	}
 	return err
 }
@@ -127,6 +127,6 @@ func (d *demo) drain(ctx context.Context) error {
 func (d *demo) begin(act int) {
 	d.act.Store(int32(act))
 	if begin := story[act].begin; begin != nil {
-		begin(d.stage, d.traffic)
+		begin(d.cluster, d.traffic)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// printSummary writes the books: one row a kind, what is wrong, and the verdict. A failing writer is the reader's loss only.
+// printSummary writes the ledger: one row a kind, what is wrong, and the verdict. A failing writer is the reader's loss only.
 func printSummary(out io.Writer, r *report) {
 	_, _ = fmt.Fprintln(out, "\nWhat the topics say, read from start to end:")
 	_, _ = fmt.Fprintln(out)
@@ -38,10 +38,10 @@ func printSummary(out io.Writer, r *report) {
 	_ = w.Flush()
 	_, _ = fmt.Fprintln(out)
 	if r.balances() {
-		_, _ = fmt.Fprintf(out, "The books balance: %s\n", r.tally())
+		_, _ = fmt.Fprintf(out, "The ledger balances: %s\n", r.tally())
 		return
 	}
-	_, _ = fmt.Fprintf(out, "The books do NOT balance: %s\n", r.tally())
+	_, _ = fmt.Fprintf(out, "The ledger does NOT balance: %s\n", r.tally())
 	for _, problem := range r.problems {
 		_, _ = fmt.Fprintf(out, "  - %s\n", problem)
 	}
@@ -66,7 +66,7 @@ func deadLetterText(counts map[schemas.Reason]int) string {
 }
 
 // printInvitation says how to use what --keep leaves running.
-func printInvitation(out io.Writer, s *stage) {
+func printInvitation(out io.Writer, s *cluster) {
 	_, _ = fmt.Fprintf(out, `
 Everything goes on running. In another terminal, in this folder:
 

@@ -29,7 +29,7 @@ func header(r *schemas.Record, name string) string {
 func readRequest(r *schemas.Record) request {
 	q := request{at: r.Position, id: header(r, headerID), kind: kind(header(r, headerKind))}
 	if _, err := fmt.Sscan(string(r.Key), &q.contract); err != nil {
-		q.kind = "" // not ours: the checks say so
+		q.kind = "" // not the demo's: the checks say so
 	}
 	return q
 }
@@ -52,8 +52,8 @@ func readDeadLetter(r *schemas.Record) (answer, error) {
 	return answer{at: r.Position, source: info.Source, id: header(r, headerID), reason: info.Reason, time: r.Time}, nil
 }
 
-// follow shows answers on the board as they come, until ctx ends. What cannot be read is left to the checks to complain of.
-func follow(ctx context.Context, settings kafkawire.Settings, topic string, read func(*schemas.Record) (answer, error), b *board) error {
+// follow adds answers to the progress as they come, until ctx ends. What cannot be read is left to the checks to complain of.
+func follow(ctx context.Context, settings kafkawire.Settings, topic string, read func(*schemas.Record) (answer, error), b *progress) error {
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
 	err := tail.Reader{Client: client, Topic: topic, From: kafkawire.Earliest}.Read(ctx,
@@ -69,11 +69,11 @@ func follow(ctx context.Context, settings kafkawire.Settings, topic string, read
 	return fmt.Errorf("following %s: %w", topic, err)
 }
 
-// readBooks reads the three topics from start to end.
-func readBooks(ctx context.Context, settings kafkawire.Settings, topics config.Topics) (books, error) {
+// readLedger reads the three topics from start to end.
+func readLedger(ctx context.Context, settings kafkawire.Settings, topics config.Topics) (ledger, error) {
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
-	var b books
+	var b ledger
 	var broken error
 	each := func(topic string, take func(*schemas.Record) error) error {
 		err := tail.Reader{Client: client, Topic: topic, From: kafkawire.Earliest, ToEnd: true}.Read(ctx,

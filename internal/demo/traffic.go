@@ -139,7 +139,7 @@ type traffic struct {
 	topic    string
 	wire     *kafkawire.Client
 	producer *producer.Producer
-	board    *board
+	progress *progress
 
 	mu       sync.Mutex
 	perSec   int
@@ -161,8 +161,8 @@ const (
 	maxLag = fullBar
 )
 
-func newTraffic(ctx context.Context, settings kafkawire.Settings, topic string, b *board, log zerolog.Logger) (*traffic, error) {
-	t := &traffic{topic: topic, wire: kafkawire.NewClient(settings, topic), board: b}
+func newTraffic(ctx context.Context, settings kafkawire.Settings, topic string, b *progress, log zerolog.Logger) (*traffic, error) {
+	t := &traffic{topic: topic, wire: kafkawire.NewClient(settings, topic), progress: b}
 	var err error
 	t.producer, err = producer.New(ctx, producer.Config{Topics: []string{topic}, BufferBytes: trafficBuffer}, t.wire, log, t)
 	if err != nil {
@@ -198,12 +198,12 @@ func (t *traffic) run(ctx context.Context) {
 			perSec, onlyGood := t.paced()
 			due += now.Sub(last).Seconds() * float64(perSec)
 			last = now
-			if t.board.lag() >= maxLag {
+			if t.progress.lag() >= maxLag {
 				due = 0
 			}
 			for ; due >= 1; due-- {
 				q, message := m.next(now, onlyGood)
-				t.board.asked(q, now) // before it is written: the answer may be quick
+				t.progress.asked(q, now) // before it is written: the answer may be quick
 				if err := t.producer.Write(ctx, t.topic, producer.Keyed, message, t); err != nil {
 					return // ctx ended
 				}

@@ -9,7 +9,7 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// The traffic is what it says it is: what the service may know of each kind decides the answer that the books expect.
+// The traffic is what it says it is: what the service may know of each kind decides the answer that the ledger expects.
 func TestMix(t *testing.T) {
 	m := newMix()
 	seen := map[kind]int{}

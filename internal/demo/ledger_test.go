@@ -17,9 +17,9 @@ func requestAt(offset int64) schemas.Position {
 	return schemas.Position{Topic: "requests", Partition: 1, Offset: offset}
 }
 
-// goodBooks holds one request of each kind, a second good one of the same contract, and their right answers.
-func goodBooks() books {
-	b := books{open: []span{{noon, noon.Add(4 * time.Second)}, {noon.Add(5 * time.Second), noon.Add(7 * time.Second)}}}
+// goodLedger holds one request of each kind, a second good one of the same contract, and their right answers.
+func goodLedger() ledger {
+	b := ledger{open: []span{{noon, noon.Add(4 * time.Second)}, {noon.Add(5 * time.Second), noon.Add(7 * time.Second)}}}
 	for i, k := range append(slices.Clone(kinds), good) {
 		q := request{at: requestAt(int64(i)), id: "demo-" + string(rune('a'+i)), kind: k, contract: 100_000}
 		b.requests = append(b.requests, q)
@@ -36,14 +36,14 @@ func goodBooks() books {
 	return b
 }
 
-func TestBooksBalance(t *testing.T) {
-	r := goodBooks().check()
+func TestLedgerBalances(t *testing.T) {
+	r := goodLedger().check()
 	if !r.balances() || r.once != 7 || r.requests != 7 || r.openFor != 6*time.Second {
 		t.Fatalf("%+v", r)
 	}
 	var out bytes.Buffer
 	printSummary(&out, r)
-	want := "The books balance: 7 requests, 7 answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker was open (open for 6.0 s)\n"
+	want := "The ledger balances: 7 requests, 7 answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker was open (open for 6.0 s)\n"
 	if !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "WRONG") {
 		t.Errorf("summary:\n%s", &out)
 	}
@@ -56,42 +56,42 @@ func TestBooksBalance(t *testing.T) {
 }
 
 // Each of these must be noticed, counted where it belongs, and described.
-func TestBooksDoNotBalance(t *testing.T) {
+func TestLedgerDoesNotBalance(t *testing.T) {
 	tests := map[string]struct {
-		spoil func(*books)
+		spoil func(*ledger)
 		count func(*report) int
 		want  string // part of the only problem
 	}{
 		"lost result": {
-			func(b *books) { b.results = b.results[1:] },
+			func(b *ledger) { b.results = b.results[1:] },
 			func(r *report) int { return r.lost }, "lost: request demo-a (good) at requests/1/0",
 		},
 		"lost dead letter": {
-			func(b *books) { b.deadLetters = b.deadLetters[1:] },
+			func(b *ledger) { b.deadLetters = b.deadLetters[1:] },
 			func(r *report) int { return r.lost }, "lost: request demo-c (no contract)",
 		},
 		"repeated result": {
-			func(b *books) { b.results = slices.Insert(b.results, 1, b.results[0]) },
+			func(b *ledger) { b.results = slices.Insert(b.results, 1, b.results[0]) },
 			func(r *report) int { return r.repeated }, "repeated: request demo-a (good) at requests/1/0 has 2 answers",
 		},
 		"result and dead letter": {
-			func(b *books) {
+			func(b *ledger) {
 				b.deadLetters = append(b.deadLetters, answer{source: requestAt(0), id: "demo-a", reason: schemas.ReasonExpired, time: noon.Add(-time.Hour)})
 			},
 			func(r *report) int { return r.repeated }, "has 2 answers: [complete expired]",
 		},
 		"answer to nothing": {
-			func(b *books) {
+			func(b *ledger) {
 				b.results = append(b.results, answer{source: requestAt(99), id: "demo-z", outcome: schemas.OutcomeComplete})
 			},
 			func(r *report) int { return r.unknown }, "answers requests/1/99 (complete), which was not asked",
 		},
 		"request of somebody else": {
-			func(b *books) { b.requests[0].kind = "" },
+			func(b *ledger) { b.requests[0].kind = "" },
 			func(r *report) int { return r.unknown }, "is none of the demo's",
 		},
 		"disorder": {
-			func(b *books) { // the two good ones of the contract change places
+			func(b *ledger) { // the two good ones of the contract change places
 				last := len(b.results) - 1
 				b.results[0], b.results[last] = b.results[last], b.results[0]
 				b.results = slices.Delete(b.results, 1, last) // a partial one between them would be in disorder, too
@@ -101,40 +101,40 @@ func TestBooksDoNotBalance(t *testing.T) {
 			func(r *report) int { return r.disorder }, "of contract 100000 after requests/1/6",
 		},
 		"results of one contract in two partitions": {
-			func(b *books) { b.results[len(b.results)-1].at.Partition++ },
+			func(b *ledger) { b.results[len(b.results)-1].at.Partition++ },
 			func(r *report) int { return r.disorder }, "out of order",
 		},
 		"wrong reason": {
-			func(b *books) { b.deadLetters[0].reason = schemas.ReasonRequestRejected },
+			func(b *ledger) { b.deadLetters[0].reason = schemas.ReasonRequestRejected },
 			func(r *report) int { return r.wrong }, "demo-c (no contract) at requests/1/2 is answered by request-rejected, not contract-not-found",
 		},
 		"wrong outcome": {
-			func(b *books) { b.results[0].outcome = schemas.OutcomePartial },
+			func(b *ledger) { b.results[0].outcome = schemas.OutcomePartial },
 			func(r *report) int { return r.wrong }, "demo-a (good) at requests/1/0 is answered by partial, not complete",
 		},
 		"dead letter for a good one": {
-			func(b *books) {
+			func(b *ledger) {
 				b.deadLetters = append(b.deadLetters, answer{source: requestAt(0), id: "demo-a", reason: schemas.ReasonAttemptsExhausted, time: noon.Add(-time.Hour)})
 				b.results = b.results[1:]
 			},
 			func(r *report) int { return r.wrong }, "is answered by attempts-exhausted, not complete",
 		},
 		"wrong id": {
-			func(b *books) { b.results[0].id = "demo-b" },
+			func(b *ledger) { b.results[0].id = "demo-b" },
 			func(r *report) int { return r.wrong }, "is answered under the id demo-b",
 		},
 		"dead letter while open": {
-			func(b *books) { b.deadLetters[1].time = noon.Add(6 * time.Second) },
+			func(b *ledger) { b.deadLetters[1].time = noon.Add(6 * time.Second) },
 			func(r *report) int { return r.whileOpen }, "when the breaker had been open for 1s",
 		},
 		"dead letter just after the opening": {
-			func(b *books) { b.deadLetters[0].time = noon.Add(blur + time.Millisecond) },
+			func(b *ledger) { b.deadLetters[0].time = noon.Add(blur + time.Millisecond) },
 			func(r *report) int { return r.whileOpen }, "when the breaker had been open for 26ms",
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := goodBooks()
+			b := goodLedger()
 			test.spoil(&b)
 			r := b.check()
 			if r.balances() || len(r.problems) != 1 || !strings.Contains(r.problems[0], test.want) {
@@ -145,7 +145,7 @@ func TestBooksDoNotBalance(t *testing.T) {
 			}
 			var out bytes.Buffer
 			printSummary(&out, r)
-			if strings.Contains(out.String(), "The books balance") || !strings.Contains(out.String(), test.want) {
+			if strings.Contains(out.String(), "The ledger balances") || !strings.Contains(out.String(), test.want) {
 				t.Errorf("summary:\n%s", &out)
 			}
 		})
@@ -153,17 +153,17 @@ func TestBooksDoNotBalance(t *testing.T) {
 }
 
 // These have no count of their own.
-func TestBooksThatProveNothing(t *testing.T) {
+func TestLedgerThatProvesNothing(t *testing.T) {
 	tests := map[string]struct {
-		spoil func(*books)
+		spoil func(*ledger)
 		want  string
 	}{
-		"a request is missing from the topic": {func(b *books) { b.published++ }, "acknowledged 8 requests, but the topic holds 7"},
-		"the breaker never opened":            {func(b *books) { b.open = nil }, "the breaker never opened"},
+		"a request is missing from the topic": {func(b *ledger) { b.published++ }, "acknowledged 8 requests, but the topic holds 7"},
+		"the breaker never opened":            {func(b *ledger) { b.open = nil }, "the breaker never opened"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := goodBooks()
+			b := goodLedger()
 			test.spoil(&b)
 			if r := b.check(); len(r.problems) != 1 || !strings.Contains(r.problems[0], test.want) {
 				t.Errorf("problems: %q", r.problems)
@@ -175,7 +175,7 @@ func TestBooksThatProveNothing(t *testing.T) {
 // Dead letters before, between and after the open times are right, and so are those within a blur of a change.
 func TestDeadLettersBesideTheOpenTimes(t *testing.T) {
 	for _, at := range []time.Duration{-time.Hour, 0, blur, 4*time.Second - blur, 4500 * time.Millisecond, 5 * time.Second, 7 * time.Second, time.Hour} {
-		b := goodBooks()
+		b := goodLedger()
 		for i := range b.deadLetters {
 			b.deadLetters[i].time = noon.Add(at)
 		}
@@ -186,7 +186,7 @@ func TestDeadLettersBesideTheOpenTimes(t *testing.T) {
 }
 
 func TestManyProblemsAreCountedNotListed(t *testing.T) {
-	b := goodBooks()
+	b := goodLedger()
 	b.results, b.deadLetters = nil, nil
 	r := b.check()
 	if r.lost != 7 || len(r.problems) != shown+1 || r.problems[shown] != "… 7 in all are lost" {

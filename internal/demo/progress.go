@@ -9,9 +9,9 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// board holds what the view shows of the traffic: counts, and how long answers took. It follows the topics as any other
-// subscriber would; the books are checked without it.
-type board struct {
+// progress holds what the view shows of the traffic: counts, and how long answers took. It follows the topics as any other
+// subscriber would; the ledger is checked without it.
+type progress struct {
 	mu        sync.Mutex
 	open      map[string]asked // by request id, without an answer so far
 	openKinds map[kind]int
@@ -34,15 +34,15 @@ type latency struct {
 // latencyWindow is the time that the view's percentiles look back.
 const latencyWindow = 5 * time.Second
 
-func newBoard() *board {
-	return &board{
+func newProgress() *progress {
+	return &progress{
 		open: map[string]asked{}, openKinds: map[kind]int{},
 		outcomes: map[string]int{}, reasons: map[schemas.Reason]int{},
 	}
 }
 
 // asked notes a request that is about to be published.
-func (b *board) asked(q request, now time.Time) {
+func (b *progress) asked(q request, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requests++
@@ -51,7 +51,7 @@ func (b *board) asked(q request, now time.Time) {
 }
 
 // answered notes a result or a dead letter.
-func (b *board) answered(a answer, now time.Time) {
+func (b *progress) answered(a answer, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a.reason != "" {
@@ -71,20 +71,20 @@ func (b *board) answered(a answer, now time.Time) {
 }
 
 // lag returns how many requests have no answer yet.
-func (b *board) lag() int {
+func (b *progress) lag() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.open)
 }
 
 // waiting returns how many of a kind have no answer yet.
-func (b *board) waiting(k kind) int {
+func (b *progress) waiting(k kind) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.openKinds[k]
 }
 
-// counts is what a board says at one moment.
+// counts is the progress at one moment.
 type counts struct {
 	requests    int
 	lag         int // requests without an answer
@@ -95,7 +95,7 @@ type counts struct {
 	p50, p99    time.Duration // 0: no results lately
 }
 
-func (b *board) counts(now time.Time) counts {
+func (b *progress) counts(now time.Time) counts {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := counts{requests: b.requests, lag: len(b.open), outcomes: maps.Clone(b.outcomes), reasons: maps.Clone(b.reasons)}

@@ -20,8 +20,8 @@ type snapshot struct {
 	coolDown                                          time.Duration // what is left of it; 0: none
 }
 
-// camera takes snapshots; one goroutine at a time.
-type camera struct {
+// recorder takes snapshots; one goroutine at a time.
+type recorder struct {
 	demo  *demo
 	cms   func() cmsclient.Status
 	began time.Time
@@ -29,16 +29,16 @@ type camera struct {
 	requests, calls, results, deadLetters meter
 }
 
-func newCamera(d *demo, now time.Time) *camera {
-	return &camera{demo: d, cms: d.stage.service.Sources().CMS, began: now}
+func newRecorder(d *demo, now time.Time) *recorder {
+	return &recorder{demo: d, cms: d.cluster.service.Sources().CMS, began: now}
 }
 
-func (c *camera) take(now time.Time) snapshot {
-	cms, sim := c.cms(), c.demo.stage.sim.Simulator().Stats()
+func (c *recorder) take(now time.Time) snapshot {
+	cms, sim := c.cms(), c.demo.cluster.sim.Simulator().Stats()
 	s := snapshot{
-		act: int(c.demo.act.Load()), elapsed: now.Sub(c.began), counts: c.demo.board.counts(now),
+		act: int(c.demo.act.Load()), elapsed: now.Sub(c.began), counts: c.demo.progress.counts(now),
 		calls: int(sim.Calls), byStatus: sim.ByStatus, broken: sim.Unanswered,
-		breaker: cms.Breaker, openFor: c.demo.stage.breaker.total(now),
+		breaker: cms.Breaker, openFor: c.demo.cluster.breaker.total(now),
 	}
 	if cms.Cause == cmsclient.CauseThrottled {
 		s.coolDown = cms.CoolDownUntil.Sub(now)

@@ -38,8 +38,8 @@ func (a answer) String() string {
 // span is a time in which the breaker was open.
 type span struct{ from, to time.Time }
 
-// books is everything that was published, as the topics tell it.
-type books struct {
+// ledger is everything that was published, as the topics tell it.
+type ledger struct {
 	published   int       // requests that the broker acknowledged, as the publisher counted them
 	requests    []request // each list in the order of its partitions
 	results     []answer
@@ -87,7 +87,7 @@ func (r *report) complain(count *int, format string, args ...any) {
 }
 
 // check compares what was asked with what was answered.
-func (b books) check() *report {
+func (b ledger) check() *report {
 	r := &report{rows: map[kind]*row{}, requests: len(b.requests)}
 	for _, k := range kinds {
 		r.rows[k] = &row{deadLetters: map[schemas.Reason]int{}}
@@ -113,7 +113,7 @@ func (b books) check() *report {
 }
 
 // checkOutcomes asks the oracle, and counts by kind.
-func (b books) checkOutcomes(r *report) {
+func (b ledger) checkOutcomes(r *report) {
 	requests := make(map[schemas.Position]request, len(b.requests))
 	o := oracle.New[schemas.Position]()
 	for _, q := range b.requests {
@@ -206,7 +206,7 @@ func (r *report) wrongOf(q request) {
 }
 
 // checkOpen looks for dead letters that were decided while the breaker was open.
-func (b books) checkOpen(r *report) {
+func (b ledger) checkOpen(r *report) {
 	for _, s := range b.open {
 		r.openFor += s.to.Sub(s.from)
 	}

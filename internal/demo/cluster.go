@@ -21,13 +21,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// stage is everything that the demo runs in its own process: a broker with its data in a temporary folder, the simulator,
+// cluster is everything that the demo runs in its own process: a broker with its data in a temporary folder, the simulator,
 // and the service. All of it listens on the loopback interface only.
-type stage struct {
+type cluster struct {
 	dir      string
 	logFile  *os.File
 	log      zerolog.Logger
-	cluster  *kfake.Cluster
+	kafka    *kfake.Cluster
 	sim      *cmssim.Server
 	cfg      config.Config
 	settings kafkawire.Settings
@@ -48,21 +48,21 @@ const (
 	closeBudget = 5 * time.Second
 )
 
-// openStage starts everything and waits until the service has joined its group. What it has opened before an error is
+// openCluster starts everything and waits until the service has joined its group. What it has opened before an error is
 // for close, too.
-func openStage(ctx context.Context) (*stage, error) {
-	s := &stage{stopped: make(chan struct{}), stopService: func() {}}
+func openCluster(ctx context.Context) (*cluster, error) {
+	s := &cluster{stopped: make(chan struct{}), stopService: func() {}}
 	if err := s.openFolder(); err != nil {
 		return s, err
 	}
 	var err error
-	if s.cluster, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(filepath.Join(s.dir, "kafka"))); err != nil {
+	if s.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(filepath.Join(s.dir, "kafka"))); err != nil {
 		return s, fmt.Errorf("starting the embedded broker: %w", err)
 	}
 	if s.sim, err = cmssim.Listen("127.0.0.1:0", cmssim.Config{Latency: simLatency, Jitter: simJitter, Seed: 1}); err != nil {
 		return s, err
 	}
-	s.cfg = settingsFor(s.cluster.ListenAddrs(), s.sim.URL())
+	s.cfg = settingsFor(s.kafka.ListenAddrs(), s.sim.URL())
 	if s.settings, err = connect.Kafka(s.cfg); err != nil {
 		return s, err
 	}
@@ -89,7 +89,7 @@ func settingsFor(brokers []string, cmsURL string) config.Config {
 	return cfg
 }
 
-func (s *stage) openFolder() error {
+func (s *cluster) openFolder() error {
 	var err error
 	if s.dir, err = os.MkdirTemp("", "balanceq-demo-"); err != nil {
 		return fmt.Errorf("making a folder for the demo's data: %w", err)
@@ -101,14 +101,14 @@ func (s *stage) openFolder() error {
 	return err
 }
 
-func (s *stage) createTopics(ctx context.Context) error {
+func (s *cluster) createTopics(ctx context.Context) error {
 	client := kafkawire.NewClient(s.settings)
 	defer client.Close()
-	roomy := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*preflight.OutcomeHeadroom)} // for the largest request
+	large := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*preflight.OutcomeHeadroom)} // for the largest request
 	for _, t := range []kafkawire.Topic{
 		{Name: s.cfg.Topics.Requests},
-		{Name: s.cfg.Topics.Results, Configs: roomy},
-		{Name: s.cfg.Topics.DeadLetters, Configs: roomy},
+		{Name: s.cfg.Topics.Results, Configs: large},
+		{Name: s.cfg.Topics.DeadLetters, Configs: large},
 	} {
 		t.Partitions, t.ReplicationFactor = partitions, 1
 		if _, err := client.CreateTopic(ctx, t); err != nil {
@@ -119,7 +119,7 @@ func (s *stage) createTopics(ctx context.Context) error {
 }
 
 // startService does what balanceq run does, in a goroutine.
-func (s *stage) startService(ctx context.Context) error {
+func (s *cluster) startService(ctx context.Context) error {
 	if err := preflight.Run(ctx, s.cfg, s.log); err != nil {
 		return fmt.Errorf("checking before the start: %w", err)
 	}
@@ -144,7 +144,7 @@ func (s *stage) startService(ctx context.Context) error {
 var errBudget = errors.New("it took too long")
 
 // wait returns when the condition holds: nil; or ctx ends, the budget is used up, or the service ends: an error.
-func (s *stage) wait(ctx context.Context, budget time.Duration, holds func() bool) error {
+func (s *cluster) wait(ctx context.Context, budget time.Duration, holds func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, budget, errBudget)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -162,12 +162,12 @@ func (s *stage) wait(ctx context.Context, budget time.Duration, holds func() boo
 }
 
 // endedEarly is the error for a service that ended before it was told to. The service must have ended.
-func (s *stage) endedEarly() error {
+func (s *cluster) endedEarly() error {
 	return fmt.Errorf("the service ended by itself: %w", errors.Join(s.serviceErr, errors.New("its log says more")))
 }
 
 // stop drains the service and ends it.
-func (s *stage) stop() error {
+func (s *cluster) stop() error {
 	if s.service == nil {
 		return nil
 	}
@@ -181,13 +181,13 @@ func (s *stage) stop() error {
 }
 
 // close ends everything. The folder is removed unless it is to be kept.
-func (s *stage) close(keepFolder bool) error {
+func (s *cluster) close(keepFolder bool) error {
 	err := s.stop()
 	if s.sim != nil {
 		err = errors.Join(err, s.sim.Close())
 	}
-	if s.cluster != nil {
-		s.cluster.Close()
+	if s.kafka != nil {
+		s.kafka.Close()
 	}
 	if s.logFile != nil {
 		err = errors.Join(err, s.logFile.Close())
