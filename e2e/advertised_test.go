@@ -26,5 +26,5 @@ func TestWrongAdvertisedListener(t *testing.T) {
 	in.eventually("it says that Kafka is waited for", func() bool { return len(in.Logs("waiting for Kafka")) > 0 })
 	says(t, in, want...)
 	in.signal(syscall.SIGTERM)
-	in.wait(patience)
+	in.wait(waitTimeout)
 }

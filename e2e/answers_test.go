@@ -13,7 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// resultSchema is read by a validator that is not ours.
+// resultSchema is read by a validator of another make.
 func resultSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	file, err := schemas.Files.Open("v1/balance-result.schema.json")

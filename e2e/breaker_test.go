@@ -96,7 +96,7 @@ func TestFetchingPausesWhileOpen(t *testing.T) {
 	r.Ledger().WantExactlyOnce()
 }
 
-// Invalid records need no CMS, but a dead letter must never be stamped with a time at which the breaker was open: whoever
+// Invalid records need no CMS, but a dead letter must never be stamped with a time at which the breaker was open: who
 // looks for the victims of an outage would find them.
 func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
 	kafkatest.OnlyOnce(t, "the circuit breaker")

@@ -57,7 +57,7 @@ func (in *instance) paused(r *rig, offset int64) {
 func (r *rig) resume(code int, args ...string) string {
 	r.t.Helper()
 	in := launch(r.t, append([]string{"resume"}, args...)...)
-	if got := in.wait(patience).ExitCode(); got != code {
+	if got := in.wait(waitTimeout).ExitCode(); got != code {
 		r.t.Errorf("resume %v: exit code %d, want %d", args, got, code)
 	}
 	return in.output.String()
@@ -122,7 +122,7 @@ func TestBudgetPausesUntilResumed(t *testing.T) {
 	in.Stop()
 }
 
-// A stop does not wait for an operator, and an instance that starts counts anew.
+// A stop does not wait for an operator, and an instance that starts counts from zero.
 func TestBudgetStopsWhilePaused(t *testing.T) {
 	kafkatest.OnlyOnce(t, "the budget of dead letters")
 	t.Parallel()

@@ -93,7 +93,7 @@ func (c *cluster) answered() bool { return c.PartitionInfo("results", 0).LastSta
 func refuses(t *testing.T, env, args []string, want ...string) {
 	t.Helper()
 	in := launchIn(t, env, args...)
-	if code := in.wait(patience).ExitCode(); code != 1 {
+	if code := in.wait(waitTimeout).ExitCode(); code != 1 {
 		t.Errorf("%s: exit code %d, want 1", args[0], code)
 	}
 	says(t, in, want...)

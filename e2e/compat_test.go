@@ -100,7 +100,7 @@ func (r *rig) occupy(opts ...kgo.Opt) (leave func()) {
 
 func (r *rig) awaitOccupied() {
 	r.t.Helper()
-	kafkatest.Eventually(r.t, patience, "the group has a member", func() bool { return r.broker.GroupMembers(r.t, r.group) == 1 })
+	kafkatest.Eventually(r.t, waitTimeout, "the group has a member", func() bool { return r.broker.GroupMembers(r.t, r.group) == 1 })
 }
 
 // occupyAsBefore has a member of kafka-go's group join, as earlier builds of balanceq had it.
@@ -138,9 +138,9 @@ func TestGroupOfAnotherStrategy(t *testing.T) {
 			r := newRig(t, 1, cmssim.Config{})
 			leave := test.occupy(r)
 			want := slices.Concat(test.want, []string{"is held by 1 member", "no two strategies", "stop them first (all of them"})
-			kafkatest.Eventually(t, patience, "the group is stable", func() bool {
+			kafkatest.Eventually(t, waitTimeout, "the group is stable", func() bool {
 				in := launch(t, r.doctorFlags()...)
-				in.wait(patience)
+				in.wait(waitTimeout)
 				return strings.Contains(in.output.String(), "FAIL  group")
 			})
 			refuses(t, nil, r.doctorFlags(), want...)
@@ -157,15 +157,15 @@ func TestGroupOfAnotherStrategy(t *testing.T) {
 	}
 }
 
-// Whoever does not leave is told of in the end.
+// A member that does not leave is told of in the end.
 func TestGroupStaysWithOthers(t *testing.T) {
 	kafkatest.OnlyOnce(t, "when an instance changes the protocol")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
 	r.occupy(kgo.Balancers(kgo.RangeBalancer()))
-	kafkatest.Eventually(t, patience, "the group is stable", func() bool {
+	kafkatest.Eventually(t, waitTimeout, "the group is stable", func() bool {
 		in := launch(t, r.doctorFlags()...)
-		in.wait(patience)
+		in.wait(waitTimeout)
 		return strings.Contains(in.output.String(), "FAIL  group")
 	})
 	refuses(t, nil, r.flags(), "balanceq: checking before the start: group "+r.group+" is held by 1 member, client id stranger",
@@ -176,7 +176,7 @@ func TestGroupStaysWithOthers(t *testing.T) {
 }
 
 // Brokers that offer the consumer group protocol let classic members in among its members: a migration may go one by one. That
-// others are there is said all the same. Where they do not offer it, whoever asks for it is told.
+// others are there is said all the same. Where they do not offer it, an instance that asks for it is told.
 func TestGroupOfConsumerProtocol(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
@@ -195,7 +195,7 @@ func TestGroupOfConsumerProtocol(t *testing.T) {
 	}
 	r.occupy(kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
 	in := launch(t, r.doctorFlags()...)
-	if code := in.wait(patience).ExitCode(); code != 0 {
+	if code := in.wait(waitTimeout).ExitCode(); code != 0 {
 		t.Errorf("exit code %d of doctor", code)
 	}
 	says(t, in, "warn  group", "another client id than balanceq: stranger")

@@ -165,7 +165,7 @@ func TestRefusedRequestsBecomeDeadLetters(t *testing.T) {
 	in.Stop()
 }
 
-// A request that fails while others are answered is given up after its attempts; one whose trouble ends is answered.
+// A request that fails while others are answered is given up after its attempts; one whose failure ends is answered.
 func TestRetriesThenAnswersOrGivesUp(t *testing.T) {
 	kafkatest.OnlyOnce(t, "how the CMS is asked again")
 	t.Parallel()

@@ -21,12 +21,12 @@ func TestExactlyOnceSameName(t *testing.T) {
 	w := r.Watch()
 	traffic := r.Load()
 	all := []*instance{r.Start(exactly("--instance=a")...), r.Start(exactly("--instance=a")...)}
-	kafkatest.Eventually(t, patience, "one of them ends", func() bool { return !all[0].running() || !all[1].running() })
+	kafkatest.Eventually(t, waitTimeout, "one of them ends", func() bool { return !all[0].running() || !all[1].running() })
 	if all[1].running() {
 		all[0], all[1] = all[1], all[0]
 	}
 	stays, ends := all[0], all[1]
-	if code := ends.wait(patience).ExitCode(); code != 1 {
+	if code := ends.wait(waitTimeout).ExitCode(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	if last := lastLine(ends.output.String()); !strings.Contains(last, "give each an instance id, or an instance name") {

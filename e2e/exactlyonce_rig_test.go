@@ -23,8 +23,8 @@ func exactly(more ...string) []string {
 		"--cms.max-in-flight=16", "--consumer.run-ahead=96"}, more...)
 }
 
-// witness is a subscriber that reads results and dead letters as they come: with franz-go, committed ones only.
-type witness struct {
+// subscriber reads results and dead letters as they come: with franz-go, committed ones only.
+type subscriber struct {
 	t *testing.T
 
 	mu   sync.Mutex
@@ -32,14 +32,14 @@ type witness struct {
 	all  []sighting
 }
 
-// sighting is one answer as the witness sees it.
+// sighting is one answer as a subscriber sees it.
 type sighting struct {
 	at        time.Time
 	partition int32 // of its request
 }
 
-// Watch starts a witness.
-func (r *rig) Watch() *witness {
+// Watch starts a subscriber.
+func (r *rig) Watch() *subscriber {
 	r.t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...), kgo.ConsumeTopics(r.results, r.deadletters),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -47,7 +47,7 @@ func (r *rig) Watch() *witness {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	w := &witness{t: r.t, seen: map[schemas.Position]int{}}
+	w := &subscriber{t: r.t, seen: map[schemas.Position]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -63,7 +63,7 @@ func (r *rig) Watch() *witness {
 	return w
 }
 
-func (w *witness) note(rec *kgo.Record, results string) {
+func (w *subscriber) note(rec *kgo.Record, results string) {
 	m := kafka.Message{Topic: rec.Topic, Partition: int(rec.Partition), Offset: rec.Offset, Key: rec.Key, Value: rec.Value}
 	for _, h := range rec.Headers {
 		m.Headers = append(m.Headers, kafka.Header{Key: h.Key, Value: h.Value})
@@ -84,23 +84,23 @@ func (w *witness) note(rec *kgo.Record, results string) {
 }
 
 // answered returns how many requests have an answer, and how many answers there are.
-func (w *witness) answered() (requests, answers int) {
+func (w *subscriber) answered() (requests, answers int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.seen), len(w.all)
 }
 
 // Await waits until n requests are answered.
-func (w *witness) Await(n int) {
+func (w *subscriber) Await(n int) {
 	w.t.Helper()
-	kafkatest.Eventually(w.t, patience, "answers are seen", func() bool {
+	kafkatest.Eventually(w.t, waitTimeout, "answers are seen", func() bool {
 		requests, _ := w.answered()
 		return requests >= n
 	})
 }
 
 // AwaitMore waits until n more requests are answered than now, and returns how long that took.
-func (w *witness) AwaitMore(n int) time.Duration {
+func (w *subscriber) AwaitMore(n int) time.Duration {
 	w.t.Helper()
 	began := time.Now()
 	requests, _ := w.answered()
@@ -109,7 +109,7 @@ func (w *witness) AwaitMore(n int) time.Duration {
 }
 
 // standstill returns the longest time since from in which no request of any one of the partitions was answered.
-func (w *witness) standstill(from time.Time, partitions ...int32) (longest time.Duration) {
+func (w *subscriber) standstill(from time.Time, partitions ...int32) (longest time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, partition := range partitions {
@@ -124,9 +124,9 @@ func (w *witness) standstill(from time.Time, partitions ...int32) (longest time.
 	return longest
 }
 
-// WantExactlyOnce stops the traffic and waits until all requests are answered and their offsets committed. Then the witness
+// WantExactlyOnce stops the traffic and waits until all requests are answered and their offsets committed. Then the subscriber
 // has seen one answer to each, and so does who reads everything afresh.
-func (w *witness) WantExactlyOnce(r *rig, traffic ...*load) *ledger {
+func (w *subscriber) WantExactlyOnce(r *rig, traffic ...*load) *ledger {
 	w.t.Helper()
 	for _, l := range traffic {
 		l.Stop()

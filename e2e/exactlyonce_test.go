@@ -20,7 +20,7 @@ func TestExactlyOnceKill(t *testing.T) {
 		flags  []string
 		within time.Duration
 	}{
-		"name": {exactly("--instance=a"), patience},
+		"name": {exactly("--instance=a"), waitTimeout},
 		"slot": {exactly("--kafka.instance-id=a", "--kafka.session-timeout=40s"), 20 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestExactlyOnceKill(t *testing.T) {
 	}
 }
 
-// One of two instances is killed: the other takes over what it had, once its session and its transaction are over.
+// One of two instances is killed: the other is assigned what it had, once its session and its transaction are over.
 func TestExactlyOnceKillOneOfTwo(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4, busy)

@@ -33,7 +33,7 @@ var rsaKeys = sync.OnceValues(func() (made [3]*rsa.PrivateKey, err error) {
 	return made, nil
 })
 
-// cabinet is a folder of keys and certificates. What is put into it replaces what was there by a rename, so that nobody ever
+// cabinet is a folder of keys and certificates. What is put into it replaces what was there by a rename, so that no reader ever
 // sees half a file.
 type cabinet struct {
 	t                             *testing.T
@@ -101,7 +101,7 @@ func (c *cabinet) putPEM(name string, parts ...any) string {
 	return c.put(name, text)
 }
 
-// putClient writes the certificate of a client, which the authority vouches for, and its key.
+// putClient writes the certificate of a client, which the authority has signed, and its key.
 func (c *cabinet) putClient(folder string, authority tls.Certificate) {
 	c.t.Helper()
 	cert := c.certificate(c.ecdsa(), 300*day, authority)
@@ -127,7 +127,7 @@ func (c *cabinet) newAuthority() tls.Certificate {
 	return c.certificate(c.ecdsa(), 300*day, tls.Certificate{})
 }
 
-// server is the certificate of a host, which the cabinet's authority vouches for.
+// server is the certificate of a host, which the cabinet's authority has signed.
 func (c *cabinet) server(addresses ...net.IP) tls.Certificate {
 	c.t.Helper()
 	return c.certificate(c.ecdsa(), 300*day, c.authority, addresses...)
@@ -156,7 +156,7 @@ func (c *cabinet) certificate(
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// serverTLS are the settings of a server with this certificate, which knows only clients that the cabinet's authority vouches
+// serverTLS are the settings of a server with this certificate, which knows only clients that the cabinet's authority has
 // for.
 func (c *cabinet) serverTLS(cert tls.Certificate) *tls.Config {
 	clients := x509.NewCertPool()

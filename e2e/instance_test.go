@@ -19,8 +19,8 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
-// patience bounds every wait: machines that run tests can be slow.
-const patience = 90 * time.Second
+// waitTimeout bounds every wait: machines that run tests can be slow.
+const waitTimeout = 90 * time.Second
 
 // instance is one running program.
 type instance struct {
@@ -119,7 +119,7 @@ func (in *instance) Stop() time.Duration {
 	in.t.Helper()
 	began := time.Now()
 	in.signal(syscall.SIGTERM)
-	if code := in.wait(patience).ExitCode(); code != 0 {
+	if code := in.wait(waitTimeout).ExitCode(); code != 0 {
 		in.t.Errorf("exit code %d after SIGTERM", code)
 	}
 	return time.Since(began)
@@ -129,7 +129,7 @@ func (in *instance) Stop() time.Duration {
 func (in *instance) Kill() {
 	in.t.Helper()
 	in.signal(syscall.SIGKILL)
-	in.wait(patience)
+	in.wait(waitTimeout)
 }
 
 // running is false when the process has ended.
@@ -182,7 +182,7 @@ func (in *instance) await() *instance {
 // eventually is kafkatest.Eventually for as long as the program runs.
 func (in *instance) eventually(what string, cond func() bool) {
 	in.t.Helper()
-	kafkatest.Eventually(in.t, patience, what, func() bool {
+	kafkatest.Eventually(in.t, waitTimeout, what, func() bool {
 		in.t.Helper()
 		if cond() {
 			return true
@@ -194,7 +194,7 @@ func (in *instance) eventually(what string, cond func() bool) {
 	})
 }
 
-// scraper has the patience of a monitoring system with a busy machine.
+// scraper waits as long as a monitoring system on a busy machine does.
 var scraper = &http.Client{Timeout: 20 * time.Second}
 
 // get asks the program's HTTP server. The status is 0 where there is no answer.

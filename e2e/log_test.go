@@ -96,7 +96,7 @@ func TestStart(t *testing.T) {
 			r.Send(asks(30, 10, 19_000)...)
 			r.AwaitCommitted()
 			in.Stop()
-			r.Send(asks(30, 10, 19_000)...) // while nobody runs
+			r.Send(asks(30, 10, 19_000)...) // while no instance runs
 			in = r.StartReady("--kafka.start=" + start)
 			if said := in.warnings("has committed nothing"); said != 0 {
 				t.Error("a group that has begun is warned about")
@@ -152,7 +152,7 @@ func testAddedPartitions(t *testing.T, flags ...string) {
 // addPartitions waits until they are there.
 func (r *rig) addPartitions(topic string, total int32) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...))
 	if err != nil {

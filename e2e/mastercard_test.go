@@ -141,8 +141,8 @@ var mishaps = map[string]mishap{
 	},
 }
 
-// What people have to mend halts everything and blames nobody; when it is mended, the service goes on by itself.
-func TestGoesOnWhenMended(t *testing.T) {
+// What people have to fix halts everything and blames no request; when it is fixed, the service goes on by itself.
+func TestGoesOnWhenFixed(t *testing.T) {
 	kafkatest.OnlyOnce(t, "keys, tokens and signatures")
 	t.Parallel()
 	for name, m := range mishaps {
@@ -173,10 +173,10 @@ func TestGoesOnWhenMended(t *testing.T) {
 				t.Errorf("%d outcomes while halted", n)
 			}
 
-			mended := time.Now()
+			fixed := time.Now()
 			m.cure(s)
 			s.AwaitCommitted()
-			if took := time.Since(mended); took > time.Minute {
+			if took := time.Since(fixed); took > time.Minute {
 				t.Errorf("it took %v to go on", took)
 			}
 			l := s.Ledger()
@@ -184,14 +184,14 @@ func TestGoesOnWhenMended(t *testing.T) {
 			if d := l.Dead(missing); d.Reason != schemas.ReasonContractNotFound || len(l.dead) != 1 {
 				t.Errorf("%d dead letters; that of the contract that does not exist: %+v", len(l.dead), d.DeadLetterInfo)
 			}
-			m.wantMended(s, in)
+			m.wantFixed(s, in)
 			in.Stop()
 		})
 	}
 }
 
-// wantMended checks what is said afterwards.
-func (m mishap) wantMended(s *secured, in *instance) {
+// wantFixed checks what is said afterwards.
+func (m mishap) wantFixed(s *secured, in *instance) {
 	s.t.Helper()
 	in.eventually("it is not halted any more", func() bool { h, _ := in.Health(); return h.Halted == "" && h.Waiting == "" })
 	if again, errs := in.Logs("no longer halted"), in.Logs("halted:"); len(again) != 1 || len(errs) != 1 {

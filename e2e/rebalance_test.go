@@ -15,7 +15,7 @@ func TestRebalancesRepeatNothing(t *testing.T) {
 	flags := []string{"--cms.max-in-flight=16", "--consumer.run-ahead=96"}
 	var all []*instance
 	balanced := func(want int) {
-		kafkatest.Eventually(t, patience, "the instances share the partitions", func() bool {
+		kafkatest.Eventually(t, waitTimeout, "the instances share the partitions", func() bool {
 			members, partitions := 0, 0
 			for _, in := range all {
 				if !in.running() {

@@ -31,7 +31,7 @@ func newReplayRig(t *testing.T, partitions int) *replayRig {
 	return &replayRig{r, r.broker.Topic(t, 1)}
 }
 
-// start runs a command of ours that works on the rig's topics.
+// start runs a command of the program that works on the rig's topics.
 func (r *replayRig) start(env []string, args ...string) *instance {
 	r.t.Helper()
 	return launchIn(r.t, env, append(args, "--kafka.brokers="+r.broker.Brokers()[0], "--topics.requests="+r.requests,
@@ -42,7 +42,7 @@ func (r *replayRig) start(env []string, args ...string) *instance {
 func (r *replayRig) tool(code int, args ...string) string {
 	r.t.Helper()
 	in := r.start(nil, args...)
-	got, out := in.wait(patience).ExitCode(), in.output.String()
+	got, out := in.wait(waitTimeout).ExitCode(), in.output.String()
 	if got != code {
 		r.t.Errorf("%v: exit code %d, want %d:\n%s", args, got, code, out)
 	}
@@ -58,7 +58,7 @@ func (r *replayRig) want(out string, texts ...string) {
 	}
 }
 
-// The whole story: the CMS refuses one contract's requests; an operator looks, tries too early, tries again when it is mended.
+// The whole story: the CMS refuses one contract's requests; an operator looks, tries too early, tries again when it is fixed.
 func TestReplayStory(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
@@ -206,14 +206,14 @@ func TestReplayTwoOperators(t *testing.T) {
 	r := newReplayRig(t, 3)
 	r.dead(n, 3)
 	one, other := r.start(nil, unwatched...), r.start(nil, unwatched...)
-	codes := [2]int{one.wait(patience).ExitCode(), other.wait(patience).ExitCode()}
+	codes := [2]int{one.wait(waitTimeout).ExitCode(), other.wait(waitTimeout).ExitCode()}
 	for i, in := range []*instance{one, other} {
 		if out := in.output.String(); codes[i] != 0 {
-			r.want(out, `another replay has begun and has taken over: \d+ of \d+ were replayed by this run`)
+			r.want(out, `another replay has begun and has fenced this one: \d+ of \d+ were replayed by this run`)
 		}
 	}
 	if codes[0] != 0 && codes[1] != 0 {
-		t.Errorf("exit codes %v: nobody went on", codes)
+		t.Errorf("exit codes %v: neither went on", codes)
 	}
 	r.wantOnce(n)
 }
@@ -231,7 +231,7 @@ func TestReplayPausesWithTheBreaker(t *testing.T) {
 	replay := r.start(nil, "deadletters", "replay", "--execute", "--canary=off", "--service="+in.http, "--rate=25")
 	replay.eventually("the replay is paused", func() bool { return strings.Contains(replay.output.String(), "its circuit breaker is open") })
 	r.sim.RemoveFault(outage)
-	if code := replay.wait(patience).ExitCode(); code != 0 {
+	if code := replay.wait(waitTimeout).ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	r.want(replay.output.String(), "going on", "replayed 50 dead letters")
@@ -239,7 +239,7 @@ func TestReplayPausesWithTheBreaker(t *testing.T) {
 	in.Stop()
 }
 
-// One request is mended by hand and replayed.
+// One request is fixed by hand and replayed.
 func TestReplayEdited(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
@@ -253,7 +253,7 @@ func TestReplayEdited(t *testing.T) {
 			t.Fatal(err)
 		}
 		tool := r.start([]string{"EDITOR=" + editor, "VISUAL="}, "deadletters", "replay", "--partition=0", "--offset=0", "--edit", "--execute", "--service="+in.http)
-		if got := tool.wait(patience).ExitCode(); got != code {
+		if got := tool.wait(waitTimeout).ExitCode(); got != code {
 			t.Errorf("%s: exit code %d, want %d", script, got, code)
 		}
 		return tool.output.String()
@@ -286,7 +286,7 @@ func TestReplayJSON(t *testing.T) {
 	r.dead(5, 1)
 	r.broker.Produce(t, r.deadletters, kafka.Message{Value: []byte("a stranger")})
 	in := r.start(nil, "deadletters", "replay", "--limit=3", "--execute", "--canary=off", "--http.listen=off", "--output=json")
-	in.wait(patience)
+	in.wait(waitTimeout)
 	var got struct {
 		Replay, Replayed int
 		Run              string

@@ -124,7 +124,7 @@ func (r *rig) AwaitCommitted() {
 			r.t.Logf("committed %v of %v", committed, ends)
 		}
 	}()
-	kafkatest.Eventually(r.t, patience, "all requests are committed", func() bool {
+	kafkatest.Eventually(r.t, waitTimeout, "all requests are committed", func() bool {
 		ends = r.broker.EndOffsets(r.t, r.requests)
 		maps.DeleteFunc(ends, func(_ int32, end int64) bool { return end == 0 })
 		committed = r.broker.Committed(r.t, r.group, r.requests)
@@ -136,7 +136,7 @@ func (r *rig) AwaitCommitted() {
 // AwaitWritten waits until the topic holds at least n records.
 func (r *rig) AwaitWritten(topic string, n int64) {
 	r.t.Helper()
-	kafkatest.Eventually(r.t, patience, fmt.Sprintf("%d records are in %s", n, topic), func() bool { return r.written(topic) >= n })
+	kafkatest.Eventually(r.t, waitTimeout, fmt.Sprintf("%d records are in %s", n, topic), func() bool { return r.written(topic) >= n })
 }
 
 // written is how many records the topic got so far.

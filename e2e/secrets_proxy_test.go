@@ -30,8 +30,8 @@ func newTunnels(t *testing.T, files *cabinet, right *httptest.Server) *tunnels {
 	p := &tunnels{login: "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+proxyPassword)), answers: refusals}
 	own := *files
 	own.authority = files.newAuthority()
-	nobody := http.NotFoundHandler()
-	stranger, elsewhere, choosy, plain := serve(t, nobody), serve(t, nobody), serve(t, nobody), serve(t, nobody)
+	notFound := http.NotFoundHandler()
+	stranger, elsewhere, choosy, plain := serve(t, notFound), serve(t, notFound), serve(t, notFound), serve(t, notFound)
 	stranger.TLS = files.serverTLS(own.server(net.IPv4zero))
 	stranger.StartTLS()
 	elsewhere.TLS = files.serverTLS(files.server(net.IPv4(127, 0, 0, 9)))

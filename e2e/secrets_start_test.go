@@ -185,7 +185,7 @@ func (w *world) fail(t *testing.T, s start) {
 	if s.until {
 		in.eventually("it says "+s.want, func() bool { return strings.Contains(in.output.String(), s.want) })
 		in.Kill()
-	} else if code := in.wait(patience).ExitCode(); code == 0 && s.command == "" {
+	} else if code := in.wait(waitTimeout).ExitCode(); code == 0 && s.command == "" {
 		t.Error("exit code 0")
 	}
 	said := in.output.String()

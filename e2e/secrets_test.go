@@ -39,7 +39,7 @@ func (w *world) playAtOnce(all map[string]trick, names []string) (again []string
 	w.t.Helper()
 	victims := map[string]string{} // the trick by contract
 	var requests []kafka.Message
-	buried := w.in.buried()
+	deadLetters := w.in.deadLetters()
 	for _, name := range names {
 		id := cardNumber(w.cards)
 		w.cards++
@@ -48,7 +48,7 @@ func (w *world) playAtOnce(all map[string]trick, names []string) (again []string
 		requests = append(requests, ask(contractID(id), "AVAILABLE", "BLOCKED"))
 		if !all[name].answer {
 			victims[id] = name
-			buried++
+			deadLetters++
 		}
 	}
 	w.Send(requests...)
@@ -56,7 +56,7 @@ func (w *world) playAtOnce(all map[string]trick, names []string) (again []string
 	w.in.eventually("each has its outcome", func() bool {
 		w.Send(asks(40, 40, 9200)...)
 		w.noteHealth()
-		return w.in.buried() >= buried
+		return w.in.deadLetters() >= deadLetters
 	})
 	w.AwaitCommitted()
 	for _, m := range w.broker.ReadAll(w.t, w.deadletters) {
@@ -69,8 +69,8 @@ func (w *world) playAtOnce(all map[string]trick, names []string) (again []string
 	return slices.Collect(maps.Values(victims))
 }
 
-// buried is how many dead letters the program has written.
-func (in *instance) buried() float64 {
+// deadLetters is how many dead letters the program has written.
+func (in *instance) deadLetters() float64 {
 	return in.Metrics().sum("balanceq_records_total", `outcome="dead-letter"`)
 }
 

@@ -80,7 +80,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	in.signal(syscall.SIGTERM)
 	in.eventually("the first signal drains", func() bool { return len(in.Logs("stopping: finishing what was started")) > 0 })
 	in.signal(syscall.SIGTERM)
-	state := in.wait(patience)
+	state := in.wait(waitTimeout)
 	if status, ok := state.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v, not by the second signal", state)
 	}

@@ -36,7 +36,7 @@ func (c *cluster) writeGarbage(partition int32, n int) {
 func (c *cluster) command(code int, args ...string) string {
 	c.t.Helper()
 	in := launch(c.t, args...)
-	if got := in.wait(patience).ExitCode(); got != code {
+	if got := in.wait(waitTimeout).ExitCode(); got != code {
 		c.t.Errorf("%v: exit code %d, want %d: %s", args, got, code, in.output.String())
 	}
 	return in.output.String()
@@ -122,6 +122,6 @@ func TestProbeOfEachPartition(t *testing.T) {
 	}
 	there, err = app.KafkaProbe{Wire: wire, Group: "g", Topic: "requests"}.Ask(t.Context(), true, map[int32]int64{0: 0})
 	if err != nil || there[0] {
-		t.Errorf("a batch that cannot be read is no trouble of Kafka's: %v, error %v", there, err)
+		t.Errorf("a batch that cannot be read is no failure of Kafka's: %v, error %v", there, err)
 	}
 }

@@ -49,7 +49,7 @@ func TestSaysWhatIsWrongAtTheStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in := launch(t, test.args...)
-			if code := in.wait(patience).ExitCode(); code != test.code {
+			if code := in.wait(waitTimeout).ExitCode(); code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
 			for _, want := range test.want {
@@ -74,19 +74,19 @@ func TestWaitsForKafkaAndStopsWhenTold(t *testing.T) {
 	kafkatest.OnlyOnce(t, "a broker that is not there")
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
-	nobody, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	unused, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := nobody.Addr().String()
-	if err := nobody.Close(); err != nil {
+	address := unused.Addr().String()
+	if err := unused.Close(); err != nil {
 		t.Fatal(err)
 	}
 	in := launch(t, append(r.flagsWithout("kafka.brokers"), "--kafka.brokers="+address)...)
 	in.eventually("the log says that Kafka is waited for", func() bool { return len(in.Logs("waiting for Kafka")) > 0 })
 	began := time.Now()
 	in.signal(syscall.SIGTERM)
-	in.wait(patience)
+	in.wait(waitTimeout)
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v to stop", took)
 	}

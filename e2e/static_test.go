@@ -100,7 +100,7 @@ func TestStaticLeaveOnStop(t *testing.T) {
 		leave           bool
 		atLeast, atMost time.Duration
 	}{
-		"waits":  {false, 5 * time.Second, patience},
+		"waits":  {false, 5 * time.Second, waitTimeout},
 		"leaves": {true, 0, 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestStaticSameSlot(t *testing.T) {
 			traffic := r.Load()
 			w.AwaitMore(100)
 			second := r.Start(deliveries[mode], "--kafka.instance-id=a")
-			if code := first.wait(patience).ExitCode(); code != 1 {
+			if code := first.wait(waitTimeout).ExitCode(); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
 			if last := lastLine(first.output.String()); !strings.Contains(last, "instance id") || !strings.Contains(last, `"a"`) {

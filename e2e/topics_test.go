@@ -9,7 +9,7 @@ import (
 )
 
 // What topics create makes passes topics check, on Kafka's own defaults; each setting that does not fit is found by its name as
-// the brokers spell it, with the line that mends it, and run says so too and works.
+// the brokers spell it, with the line that fixes it, and run says so too and works.
 func TestTopicsCheckKafka(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
@@ -21,7 +21,7 @@ func TestTopicsCheckKafka(t *testing.T) {
 	if out, code := r.run("topics", "check", replays); code != 0 || !strings.Contains(out, "good") {
 		t.Fatalf("topics check: exit code %d: %s", code, out)
 	}
-	for _, spoiled := range []struct{ topic, setting, value, mended string }{
+	for _, spoiled := range []struct{ topic, setting, value, fixed string }{
 		{r.requests, "cleanup.policy", "compact", "delete"},
 		{r.requests, "max.message.bytes", "1150000", "1114112"}, // found at the outcomes' topics: see below
 		{r.results, "message.timestamp.before.max.ms", "60000", "86400000"},
@@ -30,7 +30,7 @@ func TestTopicsCheckKafka(t *testing.T) {
 		{r.deadletters, "cleanup.policy", "compact,delete", "delete"},
 	} {
 		r.setTopic(spoiled.topic, spoiled.setting, spoiled.value)
-		found := []string{"--entity-name " + spoiled.topic + " --add-config " + spoiled.setting + "=" + spoiled.mended}
+		found := []string{"--entity-name " + spoiled.topic + " --add-config " + spoiled.setting + "=" + spoiled.fixed}
 		if spoiled.setting == "max.message.bytes" {
 			found = []string{"--entity-name " + r.results + " --add-config max.message.bytes=1215536",
 				"--entity-name " + r.deadletters + " --add-config max.message.bytes=1215536"}
@@ -40,10 +40,10 @@ func TestTopicsCheckKafka(t *testing.T) {
 		if code != 1 || missing || strings.Count(out, "kafka-configs.sh") != len(found) {
 			t.Errorf("%s=%s: exit code %d: %s", spoiled.setting, spoiled.value, code, out)
 		}
-		r.setTopic(spoiled.topic, spoiled.setting, spoiled.mended)
+		r.setTopic(spoiled.topic, spoiled.setting, spoiled.fixed)
 	}
 	if out, code := r.run("topics", "check", replays); code != 0 {
-		t.Errorf("mended: exit code %d: %s", code, out)
+		t.Errorf("fixed: exit code %d: %s", code, out)
 	}
 	r.setTopic(r.results, "cleanup.policy", "compact")
 	r.Send(asks(10, 5, 31_000)...)

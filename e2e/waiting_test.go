@@ -140,7 +140,7 @@ func TestUnwritableTopicHoldsEverything(t *testing.T) {
 // setTopic changes a setting of a topic.
 func (r *rig) setTopic(topic, name, value string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...))
 	if err != nil {

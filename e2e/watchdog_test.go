@@ -235,7 +235,7 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 			w.gate = func(inner consumer.Gate) consumer.Gate { g.Gate = inner; return g }
 			return func() {
 				g.shut.Store(true)
-				kafkatest.Eventually(w.t, patience, "fetcher.loop and fetcher.run hang", func() bool { return g.hanging.Load() == 2 })
+				kafkatest.Eventually(w.t, waitTimeout, "fetcher.loop and fetcher.run hang", func() bool { return g.hanging.Load() == 2 })
 			}
 		}, false, true},
 		"no workers": {telemetry.StageDispatch, func(w *wedged) func() { w.cfg.MaxInFlight = 0; return nil }, true, true},
@@ -281,12 +281,12 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 			addr := w.run(r)
 			t.Cleanup(pull) // before the pipeline is ended
 			if then != nil {
-				kafkatest.Eventually(t, patience, "it runs", func() bool { return w.joined(addr) })
+				kafkatest.Eventually(t, waitTimeout, "it runs", func() bool { return w.joined(addr) })
 				then()
 			}
 			r.Send(asks(20, 5, 20_000)...)
 			var said livez
-			kafkatest.Eventually(t, patience, "/livez names "+string(test.stage), func() bool {
+			kafkatest.Eventually(t, waitTimeout, "/livez names "+string(test.stage), func() bool {
 				status, body := getLivez(t, addr)
 				said = body
 				return status == http.StatusServiceUnavailable && body.Stage == test.stage
@@ -297,7 +297,7 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 			}
 			if pull(); !test.lasts {
 				r.AwaitCommitted()
-				kafkatest.Eventually(t, patience, "/livez is 200 again", func() bool {
+				kafkatest.Eventually(t, waitTimeout, "/livez is 200 again", func() bool {
 					status, _ := getLivez(t, addr)
 					return status == http.StatusOK
 				})

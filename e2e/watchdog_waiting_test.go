@@ -20,7 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// serve runs the service in this process, with a patience that the configuration would refuse, and returns the address of its
+// serve runs the service in this process, with time limits that the configuration would refuse, and returns the address of its
 // HTTP server.
 func (r *rig) serve(brokers []string, change func(*config.Config)) string {
 	r.t.Helper()
@@ -90,7 +90,7 @@ func (r *rig) staysLive(addr string, during time.Duration) {
 	}
 }
 
-// Whatever waits stays live, for many times the watchdog's patience, and /readyz says what it waits for.
+// Whatever waits stays live, for many times the time after which the watchdog acts, and /readyz says what it waits for.
 func TestWatchdogLetsWaitingBe(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
@@ -126,9 +126,9 @@ func TestWatchdogLetsWaitingBe(t *testing.T) {
 				r.sim.AddFault(*test.fault)
 			}
 			addr := r.serve(r.broker.Brokers(), test.change)
-			kafkatest.Eventually(t, patience, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })
+			kafkatest.Eventually(t, waitTimeout, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })
 			r.Send(test.send...)
-			kafkatest.Eventually(t, patience, "it waits for "+test.cause, func() bool { return r.readyz(addr).Waiting == test.cause })
+			kafkatest.Eventually(t, waitTimeout, "it waits for "+test.cause, func() bool { return r.readyz(addr).Waiting == test.cause })
 			r.staysLive(addr, 4*watchdogAfter)
 			if h := r.readyz(addr); h.Waiting != test.cause || !h.Ready {
 				t.Errorf("it waits for %q, not for %q", h.Waiting, test.cause)
@@ -142,7 +142,7 @@ func TestWatchdogLetsWaitingBe(t *testing.T) {
 	}
 }
 
-// A restart mends no broker: without one the instance stays live, says so, and goes on when there is one again.
+// A restart repairs no broker: without one the instance stays live, says so, and goes on when there is one again.
 func TestWatchdogLetsKafkaBeDown(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
@@ -153,7 +153,7 @@ func TestWatchdogLetsKafkaBeDown(t *testing.T) {
 	r.Send(asks(1000, 100, 32_000)...)
 	r.AwaitWritten(r.results, 100)
 	r.broker.Stop(t, false)
-	kafkatest.Eventually(t, patience, "/readyz tells of Kafka", func() bool { h := r.readyz(addr); return h.Waiting == "kafka" && h.KafkaFailing != "" })
+	kafkatest.Eventually(t, waitTimeout, "/readyz tells of Kafka", func() bool { h := r.readyz(addr); return h.Waiting == "kafka" && h.KafkaFailing != "" })
 	r.staysLive(addr, 3*after)
 	r.broker.Start(t)
 	r.AwaitCommitted()
@@ -173,13 +173,13 @@ func TestWatchdogLetsSwallowedFetchesBe(t *testing.T) {
 	t.Cleanup(cluster.Close)
 	over := make(chan struct{})
 	addr := r.serve(cluster.ListenAddrs(), nil)
-	kafkatest.Eventually(t, patience, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })
+	kafkatest.Eventually(t, waitTimeout, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })
 	cluster.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		cluster.SleepControl(func() { <-over })
 		return nil, nil, false
 	})
 	t.Cleanup(func() { close(over) })
-	kafkatest.Eventually(t, patience, "/readyz tells of Kafka", func() bool { h := r.readyz(addr); return h.Waiting == "kafka" && h.KafkaFailing != "" })
+	kafkatest.Eventually(t, waitTimeout, "/readyz tells of Kafka", func() bool { h := r.readyz(addr); return h.Waiting == "kafka" && h.KafkaFailing != "" })
 	r.staysLive(addr, 6*watchdogAfter)
 }

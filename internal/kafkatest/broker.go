@@ -74,7 +74,7 @@ func (b *Broker) start(ctx context.Context) error {
 	return b.ready(ctx)
 }
 
-// remove ends a broker of ours for good; it may be stopped.
+// remove ends a broker that was started here for good; it may be stopped.
 func (b *Broker) remove() error {
 	if b.serve == nil {
 		return nil

@@ -74,7 +74,7 @@ func parseBrokers(list string) ([]string, error) {
 	return brokers, nil
 }
 
-// brokersAt returns the addresses to connect to, given the port of a broker of ours.
+// brokersAt returns the addresses to connect to, given the port of a broker started here.
 func (c choice) brokersAt(port int) []string {
 	switch c.kind {
 	case KindExternal:
@@ -119,13 +119,13 @@ func Describe(ctx context.Context) (kind, text string, err error) {
 const loopback = "127.0.0.1"
 
 // Brokers keep their port over a restart, so it lies below the range from which systems take ephemeral ports (32768 and up
-// on Linux): nobody's outgoing connection can occupy it while the broker is down.
+// on Linux): no outgoing connection can occupy it while the broker is down.
 const (
 	minPort = 20000
 	maxPort = 32767
 )
 
-// freePort returns a port on which nobody listens. Test packages run side by side, so it may be gone when it is used.
+// freePort returns a free port. Test packages run side by side, so it may be gone when it is used.
 func freePort() (int, error) {
 	for range 100 {
 		port := minPort + rand.IntN(maxPort-minPort+1)

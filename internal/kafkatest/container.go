@@ -26,7 +26,7 @@ const (
 	stopTimeout   = 30 * time.Second // of a clean stop
 )
 
-// engine is a container engine that answers. Whoever used it calls closeIdle.
+// engine is a container engine that answers. Its user calls closeIdle.
 type engine struct {
 	provider *testcontainers.DockerProvider
 	client   client.APIClient // the provider's, for what testcontainers cannot do

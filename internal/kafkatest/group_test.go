@@ -16,7 +16,7 @@ func TestCommitted(t *testing.T) {
 	topic := b.Topic(t, 3)
 	group := "group-of-" + topic
 	if got := b.Committed(t, group, topic); len(got) != 0 {
-		t.Errorf("committed %v by nobody", got)
+		t.Errorf("committed %v, without a member", got)
 	}
 	if got := b.GroupMembers(t, group); got != 0 {
 		t.Errorf("%d members of no group", got)

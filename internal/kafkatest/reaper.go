@@ -42,7 +42,7 @@ func init() {
 	os.Exit(0)
 }
 
-// reap reads lines "+id" and "-id" until the end, and removes what was added and not dropped. Nobody is left to report to.
+// reap reads lines "+id" and "-id" until the end, and removes what was added and not dropped. There is no one left to report to.
 func reap(lines io.Reader, remove func(id string) error) {
 	left := map[string]bool{}
 	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
@@ -81,7 +81,7 @@ func (r *reaperProcess) add(id string) error {
 	return nil
 }
 
-// start requires r.mu. The child has no output of ours: go test would wait for whoever holds it.
+// start requires r.mu. The child does not inherit the output: go test would wait for who holds it.
 func (r *reaperProcess) start() error {
 	executable, err := os.Executable()
 	if err != nil {

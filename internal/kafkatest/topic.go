@@ -214,7 +214,7 @@ func listOffsets(ctx context.Context, cl *kgo.Client, topic string, at int64, is
 	return offsets, nil
 }
 
-// uniqueName turns a test's name into a name that Kafka takes (at most 249 of [a-zA-Z0-9._-]) and nobody else has. '.' and
+// uniqueName turns a test's name into a name that Kafka takes (at most 249 of [a-zA-Z0-9._-]) and no other test has. '.' and
 // '_' are left out: Kafka's metrics cannot tell them apart and it warns.
 func uniqueName(name string) string {
 	name = strings.Map(func(r rune) rune {

@@ -35,7 +35,7 @@ type bench struct {
 	sim     *cmssim.Server
 	client  *kgo.Client
 	suffix  string
-	env     []string    // of the program, besides ours
+	env     []string    // of the program, besides this process's
 	fail    func(error) // ends the measurement
 	keyFile string
 
@@ -144,11 +144,11 @@ func (b *bench) close() {
 	}
 	b.client.Close()
 	if b.keyFile != "" {
-		_ = os.Remove(b.keyFile) // nobody can use it for anything
+		_ = os.Remove(b.keyFile) // it is of no use to others
 	}
 }
 
-// makeKey lets the program sign with a key that nobody knows; the simulator does not look at signatures here.
+// makeKey lets the program sign with a key of its own; the simulator does not look at signatures here.
 func (b *bench) makeKey() error {
 	key, err := rsa.GenerateKey(crand.Reader, 2048)
 	if err != nil {
@@ -214,9 +214,9 @@ func (b *bench) preload(ctx context.Context) error {
 }
 
 // collect reads until n distinct answers are there, or until nothing new has come for a while.
-func (b *bench) collect(ctx context.Context, a *answers, n int, patience time.Duration) error {
+func (b *bench) collect(ctx context.Context, a *answers, n int, timeout time.Duration) error {
 	for a.distinct+a.dead < n {
-		poll, cancel := context.WithTimeout(ctx, patience)
+		poll, cancel := context.WithTimeout(ctx, timeout)
 		got, dead, err := b.poll(poll)
 		cancel()
 		now := time.Now()
@@ -230,7 +230,7 @@ func (b *bench) collect(ctx context.Context, a *answers, n int, patience time.Du
 		case err != nil:
 			return err
 		case len(got)+dead == 0:
-			return fmt.Errorf("no answer for %v: %d of %d", patience, a.distinct+a.dead, n)
+			return fmt.Errorf("no answer for %v: %d of %d", timeout, a.distinct+a.dead, n)
 		}
 	}
 	return nil

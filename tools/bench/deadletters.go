@@ -18,7 +18,7 @@ import (
 // letters fills the dead-letter topic and has the program's tools read it: what they count by, how fast, and with how much
 // memory. In the end all are replayed.
 func (b *bench) letters(ctx context.Context, w io.Writer) error {
-	if err := b.bury(ctx); err != nil {
+	if err := b.writeDeadLetters(ctx); err != nil {
 		return err
 	}
 	for _, args := range [][]string{
@@ -37,8 +37,8 @@ func (b *bench) letters(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// bury writes n dead letters as the program would, of requests that nobody sent.
-func (b *bench) bury(ctx context.Context) error {
+// writeDeadLetters writes n dead letters as the program would, of requests that were not sent.
+func (b *bench) writeDeadLetters(ctx context.Context) error {
 	var failed error
 	for i := range b.n {
 		contract := strconv.Itoa(firstContract + i%b.contracts)

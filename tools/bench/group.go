@@ -19,7 +19,7 @@ const (
 	calm        = 3 * time.Second  // without a change: an event is over
 	warming     = 10 * time.Second // the same at the start: a JVM that is still compiling makes pauses of its own
 	fresh       = time.Second      // age of the requests that are being answered where nothing is wrong
-	settleLimit = 3 * time.Minute  // brokers keep the place of a silent static member for 45 s by default (consumer protocol)
+	stableLimit = 3 * time.Minute  // brokers keep the place of a silent static member for 45 s by default (consumer protocol)
 	drainLimit  = 30 * time.Second
 	returnAfter = time.Second // of a killed instance
 	idle        = 5 * time.Second
@@ -69,7 +69,7 @@ func (g *group) roll(ctx context.Context) error {
 		if err := g.launch(slot); err != nil {
 			return err
 		}
-		if _, err := g.settle(ctx, []int{1, 2, 3}, 0); err != nil {
+		if _, err := g.awaitStable(ctx, []int{1, 2, 3}, 0); err != nil {
 			return err
 		}
 	}
@@ -97,7 +97,7 @@ func (b *bench) live(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
-	now, err := g.settle(ctx, []int{1, 2, 3}, warming)
+	now, err := g.awaitStable(ctx, []int{1, 2, 3}, warming)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (g *group) measure(ctx context.Context, e event, before census, w io.Writer
 	if err := e.act(ctx); err != nil {
 		return after, err
 	}
-	if after, err = g.settle(ctx, e.after, calm); err != nil {
+	if after, err = g.awaitStable(ctx, e.after, calm); err != nil {
 		return after, err
 	}
 	longest, repeated := g.pauses.sinceMark(time.Now())
@@ -155,10 +155,10 @@ func row(event string, longest []time.Duration, repeated int, moved map[int32]bo
 	return fmt.Sprintf("| %s | %d of %d | %s | %s | %d |", event, len(moved), len(longest), seconds(true), seconds(false), repeated)
 }
 
-// settle waits until the instances in these slots, and nobody else, share all partitions, all of which answer what was asked
+// awaitStable waits until the instances in these slots, and no other members, share all partitions, all of which answer what was asked
 // after now, and until nothing has changed for a while. It returns what the group is like then.
-func (g *group) settle(ctx context.Context, slots []int, quiet time.Duration) (last census, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, settleLimit, fmt.Errorf("%v have gone by", settleLimit))
+func (g *group) awaitStable(ctx context.Context, slots []int, quiet time.Duration) (last census, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, stableLimit, fmt.Errorf("%v have gone by", stableLimit))
 	defer cancel()
 	began := time.Now()
 	same := began
@@ -184,7 +184,7 @@ func (g *group) settle(ctx context.Context, slots []int, quiet time.Duration) (l
 		}
 		last = c
 		if !pause(ctx, censusEvery) {
-			return last, fmt.Errorf("%w; the group had not settled: %s", context.Cause(ctx), cmp.Or(missing, "it changed just now"))
+			return last, fmt.Errorf("%w; the group was not stable: %s", context.Cause(ctx), cmp.Or(missing, "it changed just now"))
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 const parts = 6
 
-// newGroup makes a group with nobody in it, on an embedded broker.
+// newGroup makes a group without members, on an embedded broker.
 func newGroup(t *testing.T) *group {
 	t.Helper()
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
@@ -53,7 +53,7 @@ func (g *group) member(t *testing.T, slot int, opts ...kgo.Opt) (leave func()) {
 	return client.Close
 }
 
-func TestGroupSettles(t *testing.T) {
+func TestGroupGetsStable(t *testing.T) {
 	for protocol, opts := range map[string][]kgo.Opt{
 		"classic":  {kgo.Balancers(kgo.CooperativeStickyBalancer())},
 		"consumer": {kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())},
@@ -69,7 +69,7 @@ func TestGroupSettles(t *testing.T) {
 			defer cancel()
 			g.member(t, 1, opts...)
 			leave := g.member(t, 2, opts...)
-			before, err := g.settle(ctx, []int{1, 2}, 0)
+			before, err := g.awaitStable(ctx, []int{1, 2}, 0)
 			if err != nil || len(before.owner) != parts || !strings.HasPrefix(before.protocol, protocol) {
 				t.Fatal(before, err)
 			}
@@ -77,31 +77,31 @@ func TestGroupSettles(t *testing.T) {
 				t.Errorf("owners %v", owners)
 			}
 			leave()
-			after, err := g.settle(ctx, []int{1}, 0)
+			after, err := g.awaitStable(ctx, []int{1}, 0)
 			if err != nil || len(after.owner) != parts || slices.Contains(slices.Collect(maps.Values(after.owner)), name(2)) {
 				t.Errorf("%v %v", after, err)
 			}
 			if m := moved(before.owner, after.owner, names([]int{2})); len(m) != parts/2 {
 				t.Errorf("moved: %v of %v -> %v", m, before, after)
 			}
-			impatient, stop := context.WithTimeoutCause(ctx, 500*time.Millisecond, fmt.Errorf("enough"))
+			brief, stop := context.WithTimeoutCause(ctx, 500*time.Millisecond, fmt.Errorf("enough"))
 			defer stop()
-			const why = "enough; the group had not settled: its members are [bench-1], not [bench-1 bench-2]"
-			if c, err := g.settle(impatient, []int{1, 2}, 0); err == nil || err.Error() != why {
-				t.Errorf("settled without the second: %v %v", c, err)
+			const why = "enough; the group was not stable: its members are [bench-1], not [bench-1 bench-2]"
+			if c, err := g.awaitStable(brief, []int{1, 2}, 0); err == nil || err.Error() != why {
+				t.Errorf("stable without the second: %v %v", c, err)
 			}
 		})
 	}
 }
 
-// A group whose members are there and whose partitions answer nothing has not settled.
-func TestGroupIsNotSettledWhileNothingIsAnswered(t *testing.T) {
+// A group whose members are there and whose partitions answer nothing is not stable.
+func TestGroupIsNotStableWhileNothingIsAnswered(t *testing.T) {
 	g := newGroup(t)
 	g.member(t, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
-	if owner, err := g.settle(ctx, []int{1}, 0); err == nil {
-		t.Errorf("settled: %v", owner)
+	if owner, err := g.awaitStable(ctx, []int{1}, 0); err == nil {
+		t.Errorf("stable: %v", owner)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestRow(t *testing.T) {
 	}
 }
 
-// The i-th request has to be in partition i modulo their number: the books of pauses know no other.
+// The i-th request has to be in partition i modulo their number: pauses counts on it.
 func TestRequestsAreSpreadEvenly(t *testing.T) {
 	g := newGroup(t)
 	contracts := map[string]bool{}

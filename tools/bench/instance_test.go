@@ -71,7 +71,7 @@ func TestInstanceEndsByItself(t *testing.T) {
 	p, failures := program(t, "BEGUN; exit 2")
 	<-p.exited
 	if len(failures) != 1 {
-		t.Fatal("nobody is told")
+		t.Fatal("it is not told")
 	}
 	if err := <-failures; err == nil || !strings.Contains(err.Error(), "exit status 2") {
 		t.Error(err)

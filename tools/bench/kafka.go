@@ -45,7 +45,7 @@ func (o options) cluster(ctx context.Context) (addrs string, end func(), err err
 // startKafka runs one KRaft node in a container.
 func startKafka(ctx context.Context, image string) (addr string, end func(), err error) {
 	if _, set := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !set {
-		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // the container is ours to remove
+		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // bench removes the container itself
 			return "", nil, err
 		}
 	}
@@ -68,7 +68,7 @@ func startKafka(ctx context.Context, image string) (addr string, end func(), err
 	addr = net.JoinHostPort(host, strconv.Itoa(port))
 	bound := network.PortBinding{HostPort: strconv.Itoa(port)}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
-		bound.HostIP = ip // nobody else's; an engine elsewhere binds all its addresses
+		bound.HostIP = ip // this machine's only; an engine elsewhere binds all its addresses
 	}
 	created, err := provider.CreateContainer(ctx, testcontainers.ContainerRequest{
 		Image: image, Env: kafkaEnv(addr), ExposedPorts: []string{listenPort},
@@ -125,7 +125,7 @@ func kafkaEnv(addr string) map[string]string {
 	}
 }
 
-// freePort returns a port on which nobody listens, below those that systems give to outgoing connections.
+// freePort returns a port that is free, below those that systems give to outgoing connections.
 func freePort() (int, error) {
 	for range 100 {
 		port := 20_000 + rand.IntN(12_000)

@@ -45,7 +45,7 @@ type options struct {
 	outage    time.Duration
 	killAfter time.Duration
 	instances string
-	flags     []string // of the program, besides ours
+	flags     []string // of the program, besides this process's
 	keepLogs  bool
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	patience  = 90 * time.Second
+	timeout   = 90 * time.Second
 	warmUp    = 500                  // requests that are paced and not counted
 	lookEvery = 2 * time.Millisecond // at the simulator, until it is called
 )
@@ -33,7 +33,7 @@ func (b *bench) batch(ctx context.Context, w io.Writer) (figures, error) {
 		}
 		asked <- time.Now()
 	}()
-	if err := b.collect(ctx, a, b.n, patience); err != nil {
+	if err := b.collect(ctx, a, b.n, timeout); err != nil {
 		return nil, err
 	}
 	u, err := usageOf(program.cmd.Process.Pid)
@@ -68,7 +68,7 @@ func (b *bench) pace(ctx context.Context, w io.Writer) (figures, error) {
 	a := newAnswers()
 	for _, span := range [][2]int{{0, warmUp}, {warmUp, total}} { // the program joins its group during the first
 		go b.send(ctx, b.rate, span[0], span[1], b.request)
-		if err := b.collect(ctx, a, span[1], patience); err != nil {
+		if err := b.collect(ctx, a, span[1], timeout); err != nil {
 			return nil, err
 		}
 	}
@@ -90,7 +90,7 @@ func (b *bench) pace(ctx context.Context, w io.Writer) (figures, error) {
 }
 
 // send publishes requests from one number up to another at a fixed rate, until ctx ends, and returns how many. One that cannot
-// be written ends the measurement: a request that nobody has seen would count as lost.
+// be written ends the measurement: a request that was not written would count as lost.
 func (b *bench) send(ctx context.Context, rate, from, to int, request func(i int, due time.Time) *kgo.Record) (sent int) {
 	written := func(_ *kgo.Record, err error) {
 		if err != nil {
@@ -115,7 +115,7 @@ func (b *bench) kill(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	a := newAnswers()
-	if err := b.collect(ctx, a, 1, patience); err != nil {
+	if err := b.collect(ctx, a, 1, timeout); err != nil {
 		return err
 	}
 	type start struct {
@@ -128,7 +128,7 @@ func (b *bench) kill(ctx context.Context, w io.Writer) error {
 		second, err := b.start()
 		again <- start{second, err}
 	})
-	if err := b.collect(ctx, a, b.n, patience); err != nil {
+	if err := b.collect(ctx, a, b.n, timeout); err != nil {
 		return err
 	}
 	second := <-again

@@ -12,7 +12,7 @@ import (
 
 const (
 	sampling   = 50 * time.Millisecond // between two looks at the simulator's counter
-	rateWindow = 10                    // samples that a rate is taken over
+	rateWindow = 10                    // samples of a rate
 )
 
 // down starts the program while the CMS is down and all requests wait, lets the CMS come back and watches how calls do.
@@ -34,7 +34,7 @@ func (b *bench) down(ctx context.Context, w io.Writer) error {
 	samples, end := make(chan []int64, 1), make(chan struct{})
 	go func() { samples <- sample(func() int64 { return sim.Stats().Calls }, end) }()
 	a := newAnswers()
-	if err := b.collect(ctx, a, b.n, patience); err != nil {
+	if err := b.collect(ctx, a, b.n, timeout); err != nil {
 		return err
 	}
 	close(end)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pauses keeps the books of how long partitions stand still: of the time between two answers to different requests of a
+// pauses measures how long partitions stand still: of the time between two answers to different requests of a
 // partition, as a reader of committed records sees them come. The i-th request is in partition i modulo their number.
 type pauses struct {
 	mu      sync.Mutex

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// usage is what the program under measurement has used, from the kernel's books.
+// usage is what the program under measurement has used, as the kernel counts.
 type usage struct {
 	cpu     time.Duration
 	peakRSS int64 // bytes
