@@ -13,10 +13,11 @@ var wall = regexp.MustCompile(`\.(Unix|UnixMilli|UnixMicro|UnixNano|Truncate|UTC
 
 // allowed is where the wall clock is meant, or nothing is compared.
 var allowed = map[string]string{
-	"cmsclient/pace.go":          "startOfDay: a quota's day is a UTC day",
-	"telemetry/health.go":        "marks: compared for equality with another reading of the same time",
-	"internal/connect/kafka.go":  "kafka.start: compared by brokers with the times of records",
-	"cmsclient/oauth1/oauth1.go": "a signature's time stamp",
+	"cmsclient/pace.go":           "startOfDay: a quota's day is a UTC day",
+	"telemetry/stall.go":          "marks: compared for equality with another reading of the same time",
+	"telemetry/stall_handlers.go": "marks, as in stall.go",
+	"internal/connect/kafka.go":   "kafka.start: compared by brokers with the times of records",
+	"cmsclient/oauth1/oauth1.go":  "a signature's time stamp",
 }
 
 // Decisions compare times by their monotonic readings.
