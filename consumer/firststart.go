@@ -18,6 +18,8 @@ const beginner = 0
 
 var errNotBegun = errors.New("the group has committed nothing yet: the instance that holds partition 0 decides where it begins")
 
+var errBegunMeanwhile = errors.New("the group has begun just now; its offsets are read again")
+
 // freshStarts returns where partitions without a committed offset start. Config.Start is about a group's first start only: where
 // the group has committed anything in the topic, a partition without an offset is one that was added, and begins at its
 // beginning, or what was written to it before we noticed would be skipped.
@@ -36,7 +38,7 @@ func (c *Consumer) freshStarts(
 		return nil, kafkawire.Failures[position](ids, nil, err)
 	}
 	if c.cfg.Start != Earliest {
-		begun, all, err := c.begun(ctx)
+		begun, all, offsets, err := c.begun(ctx)
 		switch {
 		case err != nil:
 			return nil, kafkawire.Failures[position](ids, nil, err)
@@ -47,25 +49,32 @@ func (c *Consumer) freshStarts(
 			maps.DeleteFunc(from, func(id int32, _ position) bool { return !slices.Contains(ids, id) })
 			return from, kafkawire.Failures(ids, from, err)
 		}
+		// The holder of partition 0 may have begun between the request that found no offset for these and the one of just now:
+		// then they have one by now, were not added later, and are read again.
+		if slices.ContainsFunc(ids, func(id int32) bool { return offsets[id].Offset != kafkawire.NoOffset }) {
+			return nil, kafkawire.Failures[position](ids, nil, errBegunMeanwhile)
+		}
 	}
 	from, err = c.resolve(ctx, log, ids, kafkawire.Earliest)
 	return from, kafkawire.Failures(ids, from, err)
 }
 
-// begun says whether the group has committed anything in the topic, and which partitions that has. An offset that a
-// transaction is about to commit is one.
-func (c *Consumer) begun(ctx context.Context) (begun bool, all []int32, err error) {
+// begun says whether the group has committed anything in the topic, which partitions that has, and their offsets. An offset
+// that a transaction is about to commit is one.
+func (c *Consumer) begun(ctx context.Context) (
+	begun bool, all []int32, committed map[int32]kafkawire.OffsetAndMetadata, err error,
+) {
 	if all, err = c.wire.Partitions(ctx, c.cfg.Topic); err != nil {
-		return false, nil, err
+		return false, nil, nil, err
 	}
-	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, all)
+	committed, err = c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, all)
 	for _, o := range committed {
 		begun = begun || o.Offset != kafkawire.NoOffset
 	}
 	if begun || errors.Is(err, kafka.UnstableOffsetCommit) {
-		return true, all, nil
+		return true, all, committed, nil
 	}
-	return false, all, err
+	return false, all, committed, err
 }
 
 // beginGroup commits where the group begins in all partitions, and returns that. Without all of it nothing is committed:

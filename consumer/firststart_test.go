@@ -59,6 +59,46 @@ func TestAnOpenTransactionSaysThatTheGroupHasBegun(t *testing.T) {
 	eventually(t, "all of it is answered", func() bool { return len(r.delivery.offsets(1)) == 5 })
 }
 
+// The group begins between the request that found no offset for a partition and the one that asks whether it has begun: the
+// partition was not added later, and begins where the group begins.
+func TestTheGroupBeginsBetweenTwoLooks(t *testing.T) {
+	t.Parallel()
+	c := broker(t, 2)
+	produce(t, c, 1, requests(1, 10)...)
+	lease := brokerLease(c)
+	begin := kafkawire.OffsetAndMetadata{Offset: 10, Epoch: kafkawire.NoEpoch}
+	if err := lease.Commit(t.Context(), Offsets{0: {Epoch: kafkawire.NoEpoch}, 1: begin}); err != nil {
+		t.Fatal(err)
+	}
+	looks := 0
+	c.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		asked := req.(*kmsg.OffsetFetchRequest).Topics[0]
+		if len(asked.Partitions) != 1 {
+			return nil, nil, false
+		}
+		if looks++; looks > 1 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.OffsetFetchResponse) // of before
+		topic := kmsg.NewOffsetFetchResponseTopic()
+		topic.Topic = asked.Topic
+		p := kmsg.NewOffsetFetchResponseTopicPartition()
+		p.Partition, p.Offset = asked.Partitions[0], kafkawire.NoOffset
+		topic.Partitions = append(topic.Partitions, p)
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = Latest })
+	r.grantUnder(lease, 1)
+	eventually(t, "it begins", func() bool { return len(r.Status().Partitions) == 1 })
+	produce(t, c, 1, requests(901, 1)...)
+	eventually(t, "what comes is answered", func() bool { return slices.Contains(r.delivery.offsets(1), 10) })
+	if got := r.delivery.offsets(1); !slices.Equal(got, []int64{10}) || looks < 2 {
+		t.Errorf("read %v after %d looks, want only what came", got, looks)
+	}
+}
+
 // Two instances start at the same time: the one with partition 0 decides for both, so that neither takes the partitions of the
 // other, or its own, for added ones.
 func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
