@@ -150,7 +150,7 @@ func newDoctorFiles(t *testing.T) *doctorFiles {
 	}
 	m.ca = tls.Certificate{}
 	key := m.ecdsa()
-	m.Write("client-unknown.pem", m.certificate("nobody", key, good))
+	m.Write("client-unknown.pem", m.certificate("unknown", key, good))
 	m.Write("client-unknown-key.pem", key)
 
 	f.secrets = []string{consumerKey, strings.Split(consumerKey, "!")[0], strings.Split(consumerKey, "!")[1],

@@ -17,7 +17,7 @@ import (
 func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
-	nobody := unusedAddress(t)
+	unused := unusedAddress(t)
 	plain := plainAddress(t)
 	good := w.files.at("decryption.pem")
 	unverified := func(s *cmssim.Config) { s.Verify, s.Encrypt = nil, nil }
@@ -38,7 +38,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			detail: []string{"cms.url: is not set"}, fix: []string{"BALANCEQ_CMS_URL"}, skips: 13},
 		"a value": {set: []string{"cms.timeout", "soon"}, check: "configuration", status: "fail",
 			detail: []string{`cms.timeout: "soon"`}, fix: []string{"write for example"}, skips: 13},
-		"two values": {set: []string{"cms.timeout", "soon", "log.level", "loud"}, check: "configuration", status: "fail",
+		"two values": {set: []string{"cms.timeout", "soon", "log.level", "louder"}, check: "configuration", status: "fail",
 			detail: []string{"cms.timeout", "\nlog.level"}, fix: []string{"\n"}, skips: 13},
 		"password in the proxy": {set: []string{"cms.proxy", "http://joe:" + saslPassword + "@127.0.0.1:1"},
 			check: "configuration", status: "fail", detail: []string{"cms.proxy"}, fix: []string{"HTTPS_PROXY"}, skips: 13},
@@ -101,20 +101,20 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			"cms.tls.key-file", w.files.at("client-expired-key.pem")}, check: "client certificate", status: "fail",
 			detail: []string{`"balanceq" expired `, "(1 day ago)"}, fix: []string{"get a new certificate"}, skips: 3},
 
-		"no Kafka": {set: []string{"kafka.brokers", nobody}, check: "Kafka", status: "fail",
-			detail: []string{nobody, "refused"}, fix: []string{"kafka.brokers"}, skips: 4},
+		"no Kafka": {set: []string{"kafka.brokers", unused}, check: "Kafka", status: "fail",
+			detail: []string{unused, "refused"}, fix: []string{"kafka.brokers"}, skips: 4},
 		"no topics": {set: []string{"topics.results", "not-there", "topics.deadletters", "nor-there"},
 			check: "topics", status: "fail",
 			detail: []string{"topic not-there does not exist", "\ntopic nor-there"}, fix: []string{"balanceq topics create"}, skips: 1},
 		"topic too small": {set: []string{"topics.deadletters", w.topics.Broker.Topic(t, 1, "max.message.bytes=1000000")},
 			check: "topics", status: "warn", detail: []string{"would not fit"}, fix: []string{"max.message.bytes"}},
 
-		// Nobody asks DNS for names below onion (RFC 7686).
+		// DNS is not asked for names below onion (RFC 7686).
 		"unknown host": {set: []string{"cms.url", "https://cms.onion/x"}, check: "DNS", status: "fail",
 			detail: []string{"cms.onion", "no such host"}, fix: []string{"cms.url", "DNS"}, skips: 4},
-		"wrong port": {set: []string{"cms.url", "https://" + nobody + "/x"}, check: "TCP", status: "fail",
+		"wrong port": {set: []string{"cms.url", "https://" + unused + "/x"}, check: "TCP", status: "fail",
 			detail: []string{"refused"}, fix: []string{"cms.url", "firewalls"}, skips: 3},
-		"proxy down": {set: []string{"cms.proxy", "http://" + nobody}, check: "TCP", status: "fail",
+		"proxy down": {set: []string{"cms.proxy", "http://" + unused}, check: "TCP", status: "fail",
 			detail: []string{"proxy 127.0.0.1", "refused"}, fix: []string{"cms.proxy"}, skips: 3},
 
 		"untrusted": {set: []string{"cms.tls.ca-file", ""}, check: "TLS", status: "fail",
@@ -153,7 +153,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			check: "balance", status: "ok", detail: []string{"the CMS itself answers", "400 REQUEST_VALIDATION"}},
 		"operation disabled": {fault: &cmssim.Fault{Status: 403, Source: "MASTERCARD PROCESSING", ReasonCode: "OPERATION_DENIED"},
 			check: "balance", status: "fail", detail: []string{"403 OPERATION_DENIED"}, fix: []string{"getContractBalances"}},
-		"CMS in trouble": {fault: &cmssim.Fault{Status: 503}, check: "balance", status: "fail",
+		"CMS fails": {fault: &cmssim.Fault{Status: 503}, check: "balance", status: "fail",
 			detail: []string{"503", "X-MC-Correlation-ID 0."}, fix: []string{"try again", "correlation ids"}},
 		"throttled": {fault: &cmssim.Fault{Status: 429}, check: "balance", status: "fail", detail: []string{"429"},
 			fix: []string{"cms.rate"}},

@@ -213,7 +213,7 @@ func newConnectProxy(t *testing.T) *connectProxy {
 	return p
 }
 
-// unusedAddress is one that nobody listens on.
+// unusedAddress is one that no program listens on.
 func unusedAddress(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

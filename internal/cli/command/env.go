@@ -19,7 +19,7 @@ type Env struct {
 	Err     io.Writer // logs, progress, warnings and errors
 }
 
-// Say writes a line for people beside what was asked for. It cannot fail: where Err is gone, nobody reads.
+// Say writes a line for people beside what was asked for. It cannot fail: where Err is gone, there is no reader.
 func (e *Env) Say(format string, args ...any) {
 	_, _ = fmt.Fprintf(e.Err, format+"\n", args...)
 }

@@ -28,12 +28,12 @@ type canary struct {
 	news     chan struct{}
 
 	mu       sync.Mutex
-	answered deadletter.Positions // requests with a result, anybody's: one may come before we know where ours stand
+	answered deadletter.Positions // requests with a result, whichever run put them back: one may come before this run knows its positions
 	dead     deadletter.Positions
 	last     map[schemas.Position]string // why, of the dead ones
 }
 
-// maxCanaryTexts bounds what is kept of dead letters that may be nobody's canary.
+// maxCanaryTexts bounds what is remembered of dead letters that may not be of the canary.
 const maxCanaryTexts = 1000
 
 // beginCanary returns once everything written from now on will be seen.
@@ -99,7 +99,7 @@ func (c *canary) await(ctx context.Context, placed []*replay.Candidate) error {
 	defer waiting.Stop()
 	deadline := time.Now().Add(c.run.o.canaryTimeout)
 	for {
-		open, err := c.judge(placed)
+		open, err := c.check(placed)
 		if err != nil {
 			return err
 		}
@@ -130,15 +130,15 @@ func (c *canary) await(ctx context.Context, placed []*replay.Candidate) error {
 	return nil
 }
 
-// judge returns one that has no result yet; nil: all have. It fails if one is a dead letter again.
-func (c *canary) judge(placed []*replay.Candidate) (open *replay.Candidate, err error) {
+// check returns one that has no result yet; nil: all have. It fails if one is a dead letter again.
+func (c *canary) check(placed []*replay.Candidate) (open *replay.Candidate, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, a := range placed {
 		at := a.Request
 		switch {
 		case c.dead.Has(at.Partition, at.Offset):
-			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again%s\nmend the cause first, or replay all the same with --canary off",
+			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again%s\nfix the cause first, or replay all the same with --canary off",
 				a.Letter.Position, at, c.last[at])
 		case !c.answered.Has(at.Partition, at.Offset):
 			open = a

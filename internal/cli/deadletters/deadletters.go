@@ -25,8 +25,8 @@ func Command(e *command.Env) *cobra.Command {
 		listCommand(e), replayCommand(e), showCommand(e), exportCommand(e), historyCommand(e))
 }
 
-// letterFlags are the filters that the subcommands share. They compose: a letter has to pass all of them.
-type letterFlags struct {
+// filterFlags are the filters that the subcommands share. They compose: a letter has to pass all of them.
+type filterFlags struct {
 	reasons     []string
 	statuses    []int
 	since       string
@@ -38,8 +38,8 @@ type letterFlags struct {
 	notReplayed bool
 }
 
-// letterQuery is what the flags ask for.
-type letterQuery struct {
+// scanQuery is what the flags ask for.
+type scanQuery struct {
 	deadletter.Filter
 	from        int64           // as tail.Reader's
 	ends        map[int32]int64 // where partitions end, if that is to stay so
@@ -53,7 +53,7 @@ const reasonNone = "none"
 // filterFlagNames are the flags that say which letters.
 var filterFlagNames = []string{"reason", "status", "since", "until", "contract", "grep", "partition", "offset", "not-replayed"}
 
-func (f *letterFlags) register(fs *pflag.FlagSet) {
+func (f *filterFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.reasons, "reason", nil, "only those with these `reasons`, for example contract-not-found; none: of other writers")
 	fs.IntSliceVar(&f.statuses, "status", nil, "only those whose last CMS answer had this HTTP `status`; 0: there was none")
 	fs.StringVar(&f.since, "since", "", "only those since this `time`: 1h ago, or RFC 3339")
@@ -66,8 +66,8 @@ func (f *letterFlags) register(fs *pflag.FlagSet) {
 }
 
 // query checks the flags.
-func (f *letterFlags) query(now time.Time) (*letterQuery, error) {
-	q := &letterQuery{from: kafkawire.Earliest, notReplayed: f.notReplayed}
+func (f *filterFlags) query(now time.Time) (*scanQuery, error) {
+	q := &scanQuery{from: kafkawire.Earliest, notReplayed: f.notReplayed}
 	for _, text := range f.reasons {
 		if text == reasonNone {
 			text = ""
@@ -102,7 +102,7 @@ func (f *letterFlags) query(now time.Time) (*letterQuery, error) {
 }
 
 // checkPartition refuses a partition that the topic does not have.
-func (q *letterQuery) checkPartition(t kafkawire.Topic) error {
+func (q *scanQuery) checkPartition(t kafkawire.Topic) error {
 	if q.flagged && int(q.At[0].Partition) >= t.Partitions {
 		return fmt.Errorf("--partition: topic %s has the partitions 0 to %d", t.Name, t.Partitions-1)
 	}

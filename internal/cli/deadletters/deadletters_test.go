@@ -10,18 +10,18 @@ import (
 
 // Each mistake in a filter names its flag and what to write.
 func TestLetterFlagsRefuse(t *testing.T) {
-	none := letterFlags{partition: -1, offset: -1}
+	none := filterFlags{partition: -1, offset: -1}
 	tests := map[string]struct {
-		change func(*letterFlags)
+		change func(*filterFlags)
 		want   string
 	}{
-		"reason":       {func(f *letterFlags) { f.reasons = []string{"expired", "gone"} }, `--reason: "gone" is not known; write one of invalid-request`},
-		"since":        {func(f *letterFlags) { f.since = "yesterday" }, "--since: "},
-		"until":        {func(f *letterFlags) { f.until = "-1h" }, "--until: "},
-		"nothing left": {func(f *letterFlags) { f.since, f.until = "1h", "2h" }, "--since and --until: "},
-		"contract":     {func(f *letterFlags) { f.contractIDs = []string{"x"} }, "--contract: "},
-		"grep":         {func(f *letterFlags) { f.grep = "(" }, "--grep: "},
-		"offset alone": {func(f *letterFlags) { f.offset = 3 }, "--offset: "},
+		"reason":       {func(f *filterFlags) { f.reasons = []string{"expired", "gone"} }, `--reason: "gone" is not known; write one of invalid-request`},
+		"since":        {func(f *filterFlags) { f.since = "yesterday" }, "--since: "},
+		"until":        {func(f *filterFlags) { f.until = "-1h" }, "--until: "},
+		"nothing left": {func(f *filterFlags) { f.since, f.until = "1h", "2h" }, "--since and --until: "},
+		"contract":     {func(f *filterFlags) { f.contractIDs = []string{"x"} }, "--contract: "},
+		"grep":         {func(f *filterFlags) { f.grep = "(" }, "--grep: "},
+		"offset alone": {func(f *filterFlags) { f.offset = 3 }, "--offset: "},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestLetterFlagsRefuse(t *testing.T) {
 
 func TestLetterFlags(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	f := letterFlags{reasons: []string{"expired"}, since: "2h", until: "2026-03-01T11:00:00Z", contractIDs: []string{"5"}, partition: 1, offset: -1}
+	f := filterFlags{reasons: []string{"expired"}, since: "2h", until: "2026-03-01T11:00:00Z", contractIDs: []string{"5"}, partition: 1, offset: -1}
 	q, err := f.query(now)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestLetterFlags(t *testing.T) {
 		q.At[0].Partition != 1 || q.At[0].Offset != -1 {
 		t.Errorf("%+v", q)
 	}
-	f = letterFlags{partition: -1, offset: -1}
+	f = filterFlags{partition: -1, offset: -1}
 	if q, err = f.query(now); err != nil || q.from != kafkawire.Earliest {
 		t.Errorf("%+v, error %v", q, err)
 	}

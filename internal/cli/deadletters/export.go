@@ -21,7 +21,7 @@ import (
 
 // exportOptions are the flags of deadletters export.
 type exportOptions struct {
-	letterFlags
+	filterFlags
 	format string
 	file   string
 	force  bool
@@ -60,7 +60,7 @@ A file appears under its name when it is complete; until then it is called FILE.
 	return cmd
 }
 
-func (o *exportOptions) check(now time.Time) (*letterQuery, error) {
+func (o *exportOptions) check(now time.Time) (*scanQuery, error) {
 	if o.force && o.file == "" {
 		return nil, errors.New("--force: is about --file; add it, or leave --force out")
 	}
@@ -74,7 +74,7 @@ func (o *exportOptions) check(now time.Time) (*letterQuery, error) {
 	return o.query(now)
 }
 
-func export(ctx context.Context, c *command.Call, o *exportOptions, q *letterQuery) error {
+func export(ctx context.Context, c *command.Call, o *exportOptions, q *scanQuery) error {
 	if o.file == "" {
 		return exportTo(ctx, c, o, q, c.Out)
 	}
@@ -90,7 +90,7 @@ func export(ctx context.Context, c *command.Call, o *exportOptions, q *letterQue
 }
 
 // exportTo writes all dead letters that the query asks for, one at a time.
-func exportTo(ctx context.Context, c *command.Call, o *exportOptions, q *letterQuery, to io.Writer) error {
+func exportTo(ctx context.Context, c *command.Call, o *exportOptions, q *scanQuery, to io.Writer) error {
 	scan := newScan(c, q)
 	out := bufio.NewWriterSize(to, 64<<10)
 	enc := newExportEncoder(o.format, out)

@@ -124,7 +124,7 @@ func TestDeadLettersExportInterrupted(t *testing.T) {
 	cancel()
 	o := &exportOptions{format: command.FormatNDJSON, file: name}
 	c := &command.Call{Env: &command.Env{Out: &clitest.Output{}, Err: &clitest.Output{}}, Config: s.Configuration()}
-	all := &letterQuery{from: kafkawire.Earliest}
+	all := &scanQuery{from: kafkawire.Earliest}
 	if err := exportTo(ctx, c, o, all, file); !errors.Is(err, command.ErrInterrupted) {
 		t.Errorf("error %v", err)
 	}

@@ -80,7 +80,7 @@ func history(ctx context.Context, c *command.Call, o *historyOptions, filter rep
 	defer bar.End()
 	var skips []*ledger.Skip
 	add := func(e *ledger.Entry) error { h.Add(e); return nil }
-	strangers, err := readLedger(ctx, settings, topics.Replays, bar, add, func(s *ledger.Skip) {
+	foreign, err := readLedger(ctx, settings, topics.Replays, bar, add, func(s *ledger.Skip) {
 		if filter.Passes(&ledger.Entry{Run: s.Run, Time: s.Time, By: s.By}) {
 			skips = append(skips, s)
 		}
@@ -88,9 +88,9 @@ func history(ctx context.Context, c *command.Call, o *historyOptions, filter rep
 	if err != nil {
 		return err
 	}
-	if strangers > 0 {
+	if foreign > 0 {
 		c.Warn("something else has written to %s, which is for replays alone: %s",
-			topics.Replays, term.Count(strangers, "record"))
+			topics.Replays, term.Count(foreign, "record"))
 	}
 	bar.Clear()
 	show := historyPrinter{c, o, bar}
@@ -116,7 +116,7 @@ func history(ctx context.Context, c *command.Call, o *historyOptions, filter rep
 
 // readLedger calls each for all entries, and returns how many records are none.
 func readLedger(ctx context.Context, settings kafkawire.Settings, topic string, bar *term.Progress,
-	each func(*ledger.Entry) error, skipped func(*ledger.Skip)) (strangers int64, err error) {
+	each func(*ledger.Entry) error, skipped func(*ledger.Skip)) (foreign int64, err error) {
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
 	var read int64
@@ -130,7 +130,7 @@ func readLedger(ctx context.Context, settings kafkawire.Settings, topic string, 
 	return reader.Foreign, err
 }
 
-// clockTolerance is how much later than others the clock of whoever replayed may have been.
+// clockTolerance is how much the clock that a replay was timed with may have been ahead of others.
 const clockTolerance = time.Minute
 
 // readOutcomes tells the history of all results and dead letters since its first replay.

@@ -155,7 +155,7 @@ func TestDeadLettersHistory(t *testing.T) {
 		"--limit 1":                       header + bob + "1 run before; raise --limit to see them\n",
 		"--until 1h":                      "nothing like that has been replayed (7 replays in all)\n",
 		"--until 1h --output json":        "",
-		"--records --by nobody":           "nothing like that has been replayed (7 replays in all)\n",
+		"--records --by carol":            "nothing like that has been replayed (7 replays in all)\n",
 		"--limit 2 --run run-a":           header + ann,
 		"--since 2000-01-01T00:00:00Z":    header + ann + bob,
 		"--by bob@host --limit 1":         header + bob,

@@ -17,14 +17,14 @@ import (
 
 // lettersAt are the records that withLetters writes: offset by offset of partition 0.
 const (
-	atNotFound = iota // ours, contract 70404
-	atInvalid         // ours
+	atNotFound = iota // balanceq's, contract 70404
+	atInvalid         // balanceq's
 	atForeign         // of a writer that knows Kafka's names only
 	atStranger        // without any header of a dead letter
-	atNulls           // ours: null key, null value
-	atEmpty           // ours: empty key, empty value
-	atLarge           // ours: a value of 1 MiB
-	atBomb            // ours: 500 headers, one with 64 KiB
+	atNulls           // balanceq's: null key, null value
+	atEmpty           // balanceq's: empty key, empty value
+	atLarge           // balanceq's: a value of 1 MiB
+	atBomb            // balanceq's: 500 headers, one with 64 KiB
 	atHostile         // everything that a terminal could act on, everywhere
 	allLetters
 )
@@ -42,7 +42,7 @@ func ownLetter(reason schemas.Reason, key, value []byte, headers ...schemas.Head
 		},
 		Reason: reason, Detail: "why it was given up", RequestID: "r-1", HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST",
 		Attempts: 2, FirstFailure: lettersWritten.Add(-time.Minute), LastFailure: lettersWritten,
-		CorrelationID: "ours-1", CMSCorrelationID: "theirs-1", DecidedAt: lettersWritten,
+		CorrelationID: "c-1", CMSCorrelationID: "cms-1", DecidedAt: lettersWritten,
 	}
 	m := d.Message(schemas.Origin{Group: "balanceq", Instance: "balanceq-0", Version: "v1"})
 	return foreignLetter(m.Key, m.Value, m.Headers...)

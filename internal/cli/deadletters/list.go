@@ -20,7 +20,7 @@ import (
 
 // listOptions are the flags of deadletters list.
 type listOptions struct {
-	letterFlags
+	filterFlags
 	by      string
 	bucket  time.Duration
 	records bool
@@ -58,7 +58,7 @@ holds contract and request ids as they are, as results does; {"unreadable":…} 
 	return cmd
 }
 
-func (o *listOptions) check(now time.Time) (*letterQuery, error) {
+func (o *listOptions) check(now time.Time) (*scanQuery, error) {
 	q, err := o.query(now)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (o *listOptions) check(now time.Time) (*letterQuery, error) {
 	return q, term.CheckOutput("--output", o.output)
 }
 
-func list(ctx context.Context, c *command.Call, o *listOptions, q *letterQuery) error {
+func list(ctx context.Context, c *command.Call, o *listOptions, q *scanQuery) error {
 	scan := newScan(c, q)
 	printer := &answers.Printer{Out: c.Out, JSON: o.output == term.JSON, Clear: scan.bar.Clear}
 	show := func(l *deadletter.Letter) error {

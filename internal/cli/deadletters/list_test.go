@@ -127,7 +127,7 @@ func TestDeadLettersOnTerminals(t *testing.T) {
 	}
 }
 
-// Offsets without a record, as compaction and transactions leave them, are neither letters nor trouble.
+// Offsets without a record, as compaction and transactions leave them, are neither dead letters nor gaps.
 func TestDeadLettersWithHoles(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
@@ -165,7 +165,7 @@ func TestDeadLettersExpireMeanwhile(t *testing.T) {
 	}
 	var errOut clitest.Output
 	call := &command.Call{Env: &command.Env{Out: &clitest.Output{}, Err: &errOut}, Config: s.Configuration()}
-	scan := newScan(call, &letterQuery{from: kafkawire.Earliest})
+	scan := newScan(call, &scanQuery{from: kafkawire.Earliest})
 	var gaps []deadletter.Gap
 	scan.gap = func(g deadletter.Gap) { gaps = append(gaps, g) }
 	var offsets []int64

@@ -19,7 +19,7 @@ import (
 
 // replayOptions are the flags of deadletters replay.
 type replayOptions struct {
-	letterFlags
+	filterFlags
 	execute       bool
 	edit          bool
 	canary        string
@@ -73,7 +73,7 @@ an instance of the service has its circuit breaker open, is halted or paused.`,
 		return r.run(ctx)
 	})
 	fs := cmd.Flags()
-	o.letterFlags.register(fs)
+	o.filterFlags.register(fs)
 	o.register(fs)
 	return cmd
 }
@@ -90,7 +90,7 @@ func (o *replayOptions) register(fs *pflag.FlagSet) {
 	fs.StringVar(&o.output, "output", term.Text, "how to show the counts, `text|json`")
 }
 
-func (o *replayOptions) check(now time.Time) (*letterQuery, error) {
+func (o *replayOptions) check(now time.Time) (*scanQuery, error) {
 	q, err := o.query(now)
 	switch {
 	case err != nil:

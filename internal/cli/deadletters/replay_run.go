@@ -25,7 +25,7 @@ import (
 type replayRun struct {
 	*command.Call
 	o        *replayOptions
-	query    *letterQuery
+	query    *scanQuery
 	filter   string // the flags that chose the letters
 	settings kafkawire.Settings
 	rules    replay.Rules
@@ -108,7 +108,7 @@ func (r *replayRun) warnRetention(ctx context.Context) {
 		if ms < 0 { // for ever
 			ms = math.MaxInt64
 		}
-		return ms, err == nil && failed == nil // the settings may not be ours to read
+		return ms, err == nil && failed == nil // the settings may not be readable for this user
 	}
 	ledger, known := keeps(r.Config.Topics.Replays)
 	letters, alsoKnown := keeps(r.Config.Topics.DeadLetters)
@@ -181,7 +181,7 @@ func (r *replayRun) ended(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted: %s; the same command goes on\n%w", soFar, err)
 	}
-	return fmt.Errorf("%w\n%s; the same command goes on when that is mended", err, soFar)
+	return fmt.Errorf("%w\n%s; the same command goes on when that is fixed", err, soFar)
 }
 
 // retrying says what is waited for, once for each cause.

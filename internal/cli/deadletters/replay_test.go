@@ -43,7 +43,7 @@ func TestServiceWatch(t *testing.T) {
 
 // The ledger says which flags chose the letters, as they were written.
 func TestFilterText(t *testing.T) {
-	var f letterFlags
+	var f filterFlags
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(fs)
 	fs.String("output", "", "")

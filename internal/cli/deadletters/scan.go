@@ -17,7 +17,7 @@ import (
 // letterScan reads dead letters for a command, with a progress bar.
 type letterScan struct {
 	*command.Call
-	query *letterQuery
+	query *scanQuery
 	bar   *term.Progress
 	// gap, if set, is told of what cannot be read; the scan says it on standard error too.
 	gap   func(deadletter.Gap)
@@ -25,7 +25,7 @@ type letterScan struct {
 	draw  func(read int64) // shows how far it has come
 }
 
-func newScan(c *command.Call, q *letterQuery) *letterScan {
+func newScan(c *command.Call, q *scanQuery) *letterScan {
 	bar := term.NewProgress(c.Err, -1)
 	bar.Unit = "records"
 	return &letterScan{Call: c, query: q, bar: bar, draw: func(read int64) { bar.Draw(read, "reading dead letters") }}

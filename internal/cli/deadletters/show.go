@@ -127,7 +127,7 @@ type absentError struct {
 func (e *absentError) Error() string { return printable.Text(e.at.String() + " " + e.what) }
 
 func showAt(ctx context.Context, c *command.Call, o *showOptions, at schemas.Position) error {
-	scan := newScan(c, &letterQuery{from: kafkawire.Earliest, Filter: deadletter.Filter{At: []schemas.Position{at}}})
+	scan := newScan(c, &scanQuery{from: kafkawire.Earliest, Filter: deadletter.Filter{At: []schemas.Position{at}}})
 	var gone *deadletter.Gap
 	scan.gap = func(g deadletter.Gap) { gone = &g }
 	found, recognised := false, false

@@ -55,13 +55,13 @@ func TestDeadLettersShow(t *testing.T) {
 		sub.T = t
 		return sub.Run(code, append([]string{"deadletters", "show", "0/" + strconv.Itoa(at)}, more...)...)
 	}
-	t.Run("ours", func(t *testing.T) {
+	t.Run("balanceq's", func(t *testing.T) {
 		c := show(t, command.ExitDone, atNotFound)
 		clitest.WantText(t, "the output", c.Out.String(), s.Dead+"/0/0, written 2026-03-01T12:00:00.000Z",
 			"  reason              contract-not-found\n", "  detail              why it was given up\n", "  contract            70404\n",
 			"  balance codes       AVAILABLE, DUE\n", "  request id          mine\n", "  source              balance.requests/1/4711\n",
 			"  group               balanceq\n", "  instance            balanceq-0\n", "  version             v1\n", "  HTTP status         404\n",
-			"  CMS reason code     CONTRACT_DOES_NOT_EXIST\n", "  correlation id      ours-1\n", "  CMS correlation id  theirs-1\n",
+			"  CMS reason code     CONTRACT_DOES_NOT_EXIST\n", "  correlation id      c-1\n", "  CMS correlation id  cms-1\n",
 			"  attempts            2\n", "  first failure       2026-03-01T11:59:00.000Z\n", "  last failure        2026-03-01T12:00:00.000Z",
 			"  means               "+deadletter.AdviceFor(schemas.ReasonContractNotFound).Means+"\n",
 			"                      balanceq deadletters replay --partition 0 --offset 0 --execute\n",

@@ -152,5 +152,5 @@ func cleanOperator(name, host string) string {
 		}
 		return text[:min(len(text), 60)]
 	}
-	return clean(name, "somebody") + "@" + clean(host, "unknown")
+	return clean(name, "unknown") + "@" + clean(host, "unknown")
 }

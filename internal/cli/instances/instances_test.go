@@ -109,7 +109,7 @@ func TestAskInstance(t *testing.T) {
 func TestOperator(t *testing.T) {
 	for name, want := range map[[2]string]string{
 		{"ann", "desk"}:                        "ann@desk",
-		{"", ""}:                               "somebody@unknown",
+		{"", ""}:                               "unknown@unknown",
 		{"änn\nlevel=error", "d\x1b[2J"}:       "_nn_level=error@d_[2J",
 		{strings.Repeat("a", 500), "h"}:        strings.Repeat("a", 60) + "@h",
 		{"4111111111111111", "h"}:              "411111******1111@h",

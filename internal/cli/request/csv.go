@@ -74,7 +74,7 @@ func (s *csvSource) next() (entry, error) {
 	return e, nil
 }
 
-// splitCodes splits at what no balance code may hold or nobody would write into one.
+// splitCodes splits at what a balance code may not hold or would not hold in practice.
 func splitCodes(cell string) []string {
 	return strings.FieldsFunc(cell, func(r rune) bool { return r == '|' || r == ',' || r == ' ' || r == '\t' })
 }

@@ -28,7 +28,7 @@ type publisher struct {
 	maxBytes int // of a message, by the topic's configuration; 0: not known
 	producer *producer.Producer
 	pace     *rate.Limiter // nil: no limit
-	tracker  *tracker      // nil: nobody waits for answers
+	tracker  *tracker      // nil: answers are not waited for
 	skipping bool
 
 	sent    atomic.Int64

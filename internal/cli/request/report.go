@@ -29,7 +29,7 @@ func (r *publishing) report(took time.Duration, err error) error {
 	}
 	all := []error{err, r.pub.skippedError()}
 	if sent > acked {
-		all = append(all, fmt.Errorf("%s sent, but not acknowledged: nobody knows whether they are in the topic", was(sent-acked, "more request")))
+		all = append(all, fmt.Errorf("%s sent, but not acknowledged: they may or may not be in the topic", was(sent-acked, "more request")))
 	}
 	all = append(all, r.unanswered(t, errors.Is(err, command.ErrInterrupted)), deadLettered(t))
 	return errors.Join(all...)

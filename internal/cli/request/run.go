@@ -153,7 +153,7 @@ func (r *publishing) follow(ctx context.Context, settings kafkawire.Settings, re
 			return true
 		}
 		failed = r.printer.Show(a, fmt.Sprintf("%7s", term.Latency(time.Since(w.sent))), "")
-		r.tracker.settle(a)
+		r.tracker.complete(a)
 		return failed == nil
 	})
 	return errors.Join(err, failed)

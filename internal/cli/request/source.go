@@ -58,7 +58,7 @@ func newEntry(where string, value []byte) (entry, error) {
 	return e, err
 }
 
-// Draft is a request as texts that nobody has checked yet: from flags or a line of CSV.
+// Draft is a request as texts that have not been checked yet: from flags or a line of CSV.
 type Draft struct {
 	ContractID string
 	Codes      []string

@@ -15,8 +15,8 @@ import (
 // maxUnanswered bounds the memory of --wait: with so many unanswered requests, publishing pauses until answers come.
 const maxUnanswered = 10_000
 
-// errSilent ends the publishing when nobody seems to answer.
-var errSilent = errors.New("nobody answers: publishing was stopped")
+// errNoAnswers ends the publishing when no answers come.
+var errNoAnswers = errors.New("no answers come: publishing was stopped; is balanceq running (balanceq doctor)?")
 
 // tracker knows which requests have no answer yet.
 type tracker struct {
@@ -41,7 +41,7 @@ type waiting struct {
 	id       string
 	sent     time.Time
 	deadline time.Time     // zero until Kafka has acknowledged the request
-	place    *list.Element // in tracker.overdue; nil: not there
+	element  *list.Element // in tracker.overdue; nil: not there
 	done     bool
 	acked    func()
 }
@@ -61,7 +61,7 @@ func (t *tracker) expect(ctx context.Context, id string, acked func()) (*waiting
 		// No answer while we waited: the room was made by requests that were given up.
 		if t.counts().answers() == before {
 			t.room.Release(1)
-			return nil, errSilent
+			return nil, errNoAnswers
 		}
 	}
 	w := &waiting{tracker: t, id: id, sent: time.Now(), acked: acked}
@@ -79,12 +79,12 @@ func (w *waiting) Acknowledged() {
 	defer t.mu.Unlock()
 	if !w.done {
 		w.deadline = time.Now().Add(t.timeout)
-		w.place = t.overdue.PushBack(w)
+		w.element = t.overdue.PushBack(w)
 	}
 }
 
-// take finds the request that an answer belongs to; nil: none of ours, or one that has had its answer. The caller shows the
-// answer and then calls settle.
+// take finds the request that an answer belongs to; nil: it is not of this run, or it has had its answer. The caller shows the
+// answer and then calls complete.
 func (t *tracker) take(id string) *waiting {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,8 +97,8 @@ func (t *tracker) take(id string) *waiting {
 	return w
 }
 
-// settle counts an answer that was taken and makes room for another request.
-func (t *tracker) settle(a *answers.Answer) {
+// complete counts an answer that was taken and makes room for another request.
+func (t *tracker) complete(a *answers.Answer) {
 	t.mu.Lock()
 	switch {
 	case a.Result == nil:
@@ -149,9 +149,9 @@ func (t *tracker) abandon() {
 // remove requires mu.
 func (t *tracker) remove(w *waiting) {
 	w.done = true
-	if w.place != nil {
-		t.overdue.Remove(w.place)
-		w.place = nil
+	if w.element != nil {
+		t.overdue.Remove(w.element)
+		w.element = nil
 	}
 	ws := t.byID[w.id]
 	for i := range ws {

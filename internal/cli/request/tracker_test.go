@@ -41,13 +41,13 @@ func TestTrackerCounts(t *testing.T) {
 		if tr.take(id) == nil {
 			t.Fatalf("the answer to %s was taken for another's", id)
 		}
-		tr.settle(a)
+		tr.complete(a)
 		if tr.take(id) != nil {
 			t.Errorf("a second answer to %s was taken for its first", id)
 		}
 	}
 	if tr.take("foreign") != nil {
-		t.Error("a foreign answer was taken for ours")
+		t.Error("a foreign answer was taken")
 	}
 	wantTally(t, tr, tally{complete: 1, partial: 1, deadLettered: 1})
 	if err := tr.Wait(t.Context()); err != nil {
@@ -60,7 +60,7 @@ func TestTrackerAnswerBeforeAcknowledgement(t *testing.T) {
 	tr := newTracker(10, time.Minute)
 	w := expectOne(t, tr, "a")
 	tr.take("a")
-	tr.settle(completeAnswer)
+	tr.complete(completeAnswer)
 	w.Acknowledged()
 	tr.expire(time.Now().Add(time.Hour))
 	wantTally(t, tr, tally{complete: 1})
@@ -117,7 +117,7 @@ func TestTrackerWindow(t *testing.T) {
 			t.Fatal("there was no room, but expect did not wait")
 		}
 		tr.take("a")
-		tr.settle(completeAnswer)
+		tr.complete(completeAnswer)
 		synctest.Wait()
 		if !returned || err != nil {
 			t.Fatalf("returned %v, error %v, want room after an answer", returned, err)
@@ -126,8 +126,8 @@ func TestTrackerWindow(t *testing.T) {
 		time.Sleep(2 * time.Second) //nolint:forbidigo // virtual time
 		tr.expire(time.Now())
 		synctest.Wait()
-		if !returned || !errors.Is(err, errSilent) {
-			t.Fatalf("returned %v, error %v, want %v", returned, err, errSilent)
+		if !returned || !errors.Is(err, errNoAnswers) {
+			t.Fatalf("returned %v, error %v, want %v", returned, err, errNoAnswers)
 		}
 	})
 }
