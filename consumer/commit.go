@@ -115,7 +115,7 @@ func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o Offsets
 				"a crash repeats them until it is raised and this service restarted")
 	}
 	switch {
-	case errors.Is(err, kafkawire.ErrRival):
+	case errors.Is(err, kafkawire.ErrSharedID):
 		c.fail(err) // which tells people
 	case err != nil:
 		// Not fatal: the offsets go out again with the next commit, and if the group has forgotten us it says so to the

@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// patient repeats a call until it works: a cluster that has just come up asks for that.
-func patient(tb testing.TB, c *Client, what string, call func() error) {
+// retried repeats a call until it works: a cluster that has just come up asks for that.
+func retried(tb testing.TB, c *Client, what string, call func() error) {
 	tb.Helper()
 	var err error
 	kafkatest.Eventually(tb, within, what, func() bool {

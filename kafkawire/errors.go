@@ -25,11 +25,11 @@ func Transient(err error) bool {
 // ProducerStateLost says that the broker no longer knows the producer id's sequence (KIP-98): the batch may or may not be
 // in the log, and only a new producer id can go on.
 func ProducerStateLost(err error) bool {
-	var ke kafka.Error
-	if !errors.As(err, &ke) {
+	code, ok := errors.AsType[kafka.Error](err)
+	if !ok {
 		return false
 	}
-	switch ke {
+	switch code {
 	case kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId, kafka.InvalidProducerEpoch, kafka.ProducerFenced:
 		return true
 	}
@@ -108,5 +108,5 @@ func LoginRefused(err error) bool {
 	return errors.Is(err, kafka.SASLAuthenticationFailed) || errors.Is(err, kafka.UnsupportedSASLMechanism)
 }
 
-// NoCoordinator says that nobody coordinates the group or transactional id, at least at the moment.
+// NoCoordinator says that no broker coordinates the group or transactional id, at least at the moment.
 func NoCoordinator(err error) bool { return errors.Is(err, kafka.GroupCoordinatorNotAvailable) }

@@ -72,7 +72,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b 
 // kafka-go knows deadlines but does not look at cancellation: without help, a caller that gave up would leave a goroutine
 // and a connection waiting for a broker that may never answer. The help: as ctx ends, the connection's deadline passes.
 // That may happen just as the answer is complete; then the connection must not go back to the pool with that deadline on
-// it, and an error is what keeps it out. Nobody waits for the answer any more.
+// it, and an error is what keeps it out. By then the caller has gone.
 func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if conn, ok := rw.(interface{ SetDeadline(time.Time) error }); ok {
 		stop := context.AfterFunc(e.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })

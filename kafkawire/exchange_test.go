@@ -61,11 +61,11 @@ func TestExchangeGarbage(t *testing.T) {
 			if _, err := client.Any(deadline(t), metadataRequest()); err != nil { // connected, so that only the exchange counts
 				t.Fatal(err)
 			}
-			patience := within
+			timeout := within
 			if strings.HasPrefix(name, "hangs") && !c.hangUp {
-				patience = 300 * time.Millisecond
+				timeout = 300 * time.Millisecond
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
 			var err error
 			var took time.Duration
@@ -83,7 +83,7 @@ func TestExchangeGarbage(t *testing.T) {
 			if n > 8<<20 {
 				t.Errorf("it allocated %d MiB", n>>20)
 			}
-			if took > patience/2+500*time.Millisecond {
+			if took > timeout/2+500*time.Millisecond {
 				t.Errorf("it took %v", took)
 			}
 			if id, err := client.NewProducerID(deadline(t)); err != nil || id != (ProducerID{ID: 77, Epoch: 3}) {
@@ -123,7 +123,7 @@ func TestExchangeCancelled(t *testing.T) {
 	kafkatest.Eventually(t, callTimeout/2, "all connections are closed", func() bool { return broker.open() == 0 })
 }
 
-// Cancelling as the answer comes in must not spoil the connection for whoever uses it next.
+// Cancelling as the answer comes in must not spoil the connection for the next request.
 func TestExchangeCancelledTooLate(t *testing.T) {
 	broker := startFake(t, func(conn net.Conn, _, _ int16, correlation uint32) { reply(conn, correlation, producerIDAnswer()) })
 	client := broker.client(t)
@@ -185,6 +185,6 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("error %v, want a transient one", err)
 	}
 	if _, err := client.Broker(deadline(t), 5, metadataRequest()); err == nil || !Transient(err) {
-		t.Errorf("a broker that nobody knows: error %v, want a transient one", err)
+		t.Errorf("an unknown broker: error %v, want a transient one", err)
 	}
 }

@@ -13,7 +13,7 @@ const (
 	maxHeaderBlock = 256
 )
 
-// take returns room for n headers, which nobody else gets.
+// take returns room for n headers, for one record.
 func (h *headerRoom) take(n int) []Header {
 	if n > len(h.free) {
 		h.free = make([]Header, max(n, min(n*max(h.records, 1), maxHeaderBlock))) // the others will have as many

@@ -36,7 +36,7 @@ func embedded(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	return cluster
 }
 
-// oracle is franz-go's client, which shares no code with ours but the message codec.
+// oracle is franz-go's client, which shares no code with kafkawire but the message codec.
 func oracle(tb testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	tb.Helper()
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...)}, opts...)...)

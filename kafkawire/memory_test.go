@@ -231,7 +231,7 @@ func TestZstdWindows(t *testing.T) {
 		binary.BigEndian.PutUint64(random[i:], state^state>>29)
 	}
 	small := values(0, "a", "b").body
-	t.Run("claimed", func(t *testing.T) {
+	t.Run("announced", func(t *testing.T) {
 		b := inflated(t, theirs{count: 2, last: 1}, 4, small, nil, 0, nil)
 		records, oversized, err := consume(b, FetchLimits{}, 9)
 		if err != nil || records != 2 || len(oversized) > 0 {

@@ -19,7 +19,7 @@ const NoOffset = -1
 type OffsetAndMetadata struct {
 	Offset int64 // the next one to read, or NoOffset
 	Epoch  int32 // leader epoch of the record before it, or NoEpoch (KIP-320); 0 is an epoch
-	// Metadata is a note of whoever committed, valid UTF-8: brokers replace what is not. They refuse more than
+	// Metadata is a note of the member that committed, valid UTF-8: brokers replace what is not. They refuse more than
 	// offset.metadata.max.bytes, by default 4096, which they count in UTF-16 characters, with OffsetMetadataTooLarge for
 	// that partition alone.
 	Metadata string

@@ -52,12 +52,12 @@ func TestCommittedOffsets(t *testing.T) {
 		got = offsetsOf(stored)
 		return err
 	}
-	patient(t, c, "offsets of a group that never was", read)
+	retried(t, c, "offsets of a group that never was", read)
 	if want := map[int32]int64{0: NoOffset, 1: NoOffset, 2: NoOffset}; !maps.Equal(got, want) {
 		t.Errorf("a group that never was: %v", got)
 	}
 	commitOffsets(t, cl, topic, topic, map[int32]int64{0: 0, 2: 42})
-	patient(t, c, "some offsets", read)
+	retried(t, c, "some offsets", read)
 	if want := map[int32]int64{0: 0, 1: NoOffset, 2: 42}; !maps.Equal(got, want) {
 		t.Errorf("some committed: %v, want %v", got, want)
 	}
@@ -73,7 +73,7 @@ func TestCommittedOffsets(t *testing.T) {
 		}
 	}
 	end(true)
-	patient(t, c, "offsets after the transaction", read) // never the offset from before it
+	retried(t, c, "offsets after the transaction", read) // never the offset from before it
 	if want := map[int32]int64{0: 0, 1: NoOffset, 2: 50}; !maps.Equal(got, want) {
 		t.Errorf("after the transaction: %v, want %v", got, want)
 	}
@@ -95,11 +95,11 @@ func TestCommitMetadata(t *testing.T) {
 	alone := Member{Group: topic, Generation: -1} // a group without members takes commits from anybody
 	commit := func(offsets map[int32]OffsetAndMetadata) {
 		t.Helper()
-		patient(t, c, "committing", func() error { return c.CommitOffsets(deadline(t), alone, topic, offsets) })
+		retried(t, c, "committing", func() error { return c.CommitOffsets(deadline(t), alone, topic, offsets) })
 	}
 	check := func(want map[int32]OffsetAndMetadata) {
 		t.Helper()
-		patient(t, c, "reading", func() error {
+		retried(t, c, "reading", func() error {
 			got, err := c.CommittedOffsets(deadline(t), topic, topic, []int32{0, 1, 2, 3})
 			if err == nil && !maps.Equal(got, want) {
 				t.Errorf("stored %v, want %v", got, want)

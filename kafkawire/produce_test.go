@@ -19,7 +19,7 @@ func TestNewProducerID(t *testing.T) {
 	seen := map[ProducerID]bool{}
 	for range 3 {
 		var id ProducerID
-		patient(t, c, "a producer id", func() (err error) {
+		retried(t, c, "a producer id", func() (err error) {
 			id, err = c.NewProducerID(deadline(t))
 			return err
 		})
@@ -42,7 +42,7 @@ func TestProduce(t *testing.T) {
 		partition int32
 	}{{a, 0}, {b, 0}, {a, 1}, {b, 1}} { // topics take turns: each appears twice in the request
 		var id ProducerID
-		patient(t, c, "a producer id", func() (err error) {
+		retried(t, c, "a producer id", func() (err error) {
 			id, err = c.NewProducerID(deadline(t))
 			return err
 		})

@@ -137,14 +137,14 @@ var answers = func() map[kafka.Error]*Answer {
 // RemedyOf says what cures err, and Fix what people can do. An error without a code comes from the connection, so the request
 // may or may not have been applied: the same again tells. A code that is not in Answers is for people.
 func RemedyOf(err error) Remedy {
-	var code kafka.Error
-	switch a := answerOf(err); {
+	code, answered := errors.AsType[kafka.Error](err)
+	switch a := answers[code]; {
+	case !answered:
+		return Repeat
 	case a != nil:
 		return a.Remedy
-	case errors.As(err, &code):
-		return Operator
 	}
-	return Repeat
+	return Operator
 }
 
 // PartitionRefused says that one partition does not take what is sent to it before an operator has done something, while others
@@ -171,8 +171,8 @@ func Fix(err error) string {
 }
 
 func answerOf(err error) *Answer {
-	var code kafka.Error
-	if !errors.As(err, &code) {
+	code, ok := errors.AsType[kafka.Error](err)
+	if !ok {
 		return nil
 	}
 	return answers[code]

@@ -43,8 +43,8 @@ func (c *Client) transactionCall(ctx context.Context, id string, req kmsg.Reques
 // milliseconds, without a Reset.
 func ConcurrentTransactions(err error) bool { return errors.Is(err, kafka.ConcurrentTransactions) }
 
-// ErrRival says that another live instance uses our transactional id: trying again would go on for ever.
-var ErrRival = errors.New("two instances take turns")
+// ErrSharedID says that another live instance uses the same transactional id: trying again would go on for ever.
+var ErrSharedID = errors.New("two instances take turns")
 
 // Fenced says that the coordinator has ended the transaction without us: somebody else uses the transactional id, or the
 // transaction took longer than its timeout.
@@ -52,8 +52,8 @@ func Fenced(err error) bool {
 	return errors.Is(err, kafka.ProducerFenced) || errors.Is(err, kafka.InvalidProducerEpoch)
 }
 
-// InitTransactional takes over a transactional id (InitProducerId v4): whoever had it before is fenced, and its open
-// transaction aborted. timeout is how long a transaction may last before the coordinator aborts it; brokers refuse more
+// InitTransactional begins an epoch of a transactional id (InitProducerId v4): a producer that had it before is fenced, and
+// its open transaction aborted. timeout is how long a transaction may last before the coordinator aborts it; brokers refuse more
 // than transaction.max.timeout.ms.
 func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.Duration) (Transactional, error) {
 	req := kmsg.NewPtrInitProducerIDRequest()
@@ -65,7 +65,7 @@ func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.
 		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
-		return Transactional{}, fmt.Errorf("taking over transactional id %s: %w", id, err)
+		return Transactional{}, fmt.Errorf("initialising transactional id %s: %w", id, err)
 	}
 	return Transactional{ID: id, Producer: ProducerID{ID: r.ProducerID, Epoch: r.ProducerEpoch}}, nil
 }

@@ -28,8 +28,8 @@ const (
 // Decided says whether the ending is a decision that EndAgain can repeat.
 func (e Ending) Decided() bool { return e == EndCommitted || e == EndAborted }
 
-// BeginEpoch gives the transactional id a new epoch (InitProducerId): whoever had it before is fenced, an open transaction is
-// aborted. It returns how the last transaction before that has ended.
+// BeginEpoch gives the transactional id a new epoch (InitProducerId): a producer that had it before is fenced, an open
+// transaction is aborted. It returns how the last transaction before that has ended.
 //
 // A request that is late, or a process that was thought dead, may begin one more transaction after that was asked for.
 // InitProducerId aborts it, which the brokers answer with CONCURRENT_TRANSACTIONS: so after every answer in error the state is
@@ -106,7 +106,7 @@ func (r Retry) EndAgain(
 const youngBroker = time.Second
 
 // addThoseThere adds partitions to a transaction, without those that the brokers refuse while the others exist: of a topic
-// that was deleted nothing is left open, and what may not be written to any more, nobody but an operator can end.
+// that was deleted nothing is left open, and what may not be written to any more, only an operator can end.
 func (r Retry) addThoseThere(ctx context.Context, t Transactional, partitions map[string][]int32) error {
 	left := map[string][]int32{}
 	for topic, ids := range partitions {
@@ -147,7 +147,7 @@ func notThere(err error) (refused []*PartitionError) {
 }
 
 // DescribeTransactional asks for the state of a transactional id (DescribeTransactions v0), such as Ongoing or CompleteCommit;
-// "" means that it was never used, or not for a long time. Unlike InitTransactional, it fences nobody.
+// "" means that it was never used, or not for a long time. Unlike InitTransactional, it fences no producer.
 func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, error) {
 	coordinator, err := c.coordinatorOf(ctx, transactionKey, id)
 	if err != nil {

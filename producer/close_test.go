@@ -69,10 +69,10 @@ func TestCloseGivesUp(t *testing.T) {
 			t.Error("closing again: no error, though messages were dropped")
 		}
 	case <-time.After(within):
-		t.Fatal("closing again waits for what nobody sends any more")
+		t.Fatal("closing again waits for what is not sent any more")
 	}
 	wire.Close()
-	kafkatest.Eventually(t, 3*time.Second, "nothing is left running, though the broker hangs", func() bool { return ours() == 0 })
+	kafkatest.Eventually(t, 3*time.Second, "nothing is left running, though the broker hangs", func() bool { return goroutines() == 0 })
 	release()
 	if n := a.total.Load(); n != 0 {
 		t.Errorf("%d acknowledgements", n)
@@ -93,8 +93,8 @@ func TestCloseWhileRepeating(t *testing.T) {
 		t.Error("no error, though the message is not written")
 	}
 	n := len(obs.seen())
-	if ours := p.Status(); ours.Failing == nil || a.total.Load() != 0 {
-		t.Errorf("status %+v, %d acknowledgements", ours, a.total.Load())
+	if status := p.Status(); status.Failing == nil || a.total.Load() != 0 {
+		t.Errorf("status %+v, %d acknowledgements", status, a.total.Load())
 	}
 	if blocked(make(chan error)); len(obs.seen()) != n {
 		t.Error("it goes on after Close")

@@ -267,8 +267,8 @@ func TestProducerIDRefused(t *testing.T) {
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	const partitions, each = 6, 400
-	var trouble atomic.Bool
-	roll := func(percent int) bool { return trouble.Load() && rand.IntN(100) < percent }
+	var faulty atomic.Bool
+	roll := func(percent int) bool { return faulty.Load() && rand.IntN(100) < percent }
 	cluster := embedded(t, kfake.SeedTopics(partitions, "topic"), tap(func(int16) bool { return roll(5) }))
 	cluster.ControlKey(-1, func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -279,7 +279,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	})
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 500, BufferBytes: 4000})
 	batches := capture(t, cluster)
-	trouble.Store(true)
+	faulty.Store(true)
 	a := newAcks()
 	var wg sync.WaitGroup
 	for partition := range int32(partitions) {
@@ -302,7 +302,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 		kafkatest.Eventually(t, within, "it goes on in spite of it", func() bool { return a.total.Load() >= before+20 })
 	}
-	trouble.Store(false)
+	faulty.Store(false)
 	wg.Wait()
 	a.wait(t, partitions*each)
 	a.once(t, partitions*each)

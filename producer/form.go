@@ -44,8 +44,8 @@ var losses = []schemas.Parts{
 	{Headers: true, Key: true}, {Value: true, Headers: true, Key: true},
 }
 
-// clockPatience is how old the time of a refused batch may be for the present time to be worth a try.
-const clockPatience = 5 * time.Second
+// maxClockAge is how old the time of a refused batch may be for the present time to be worth a try.
+const maxClockAge = 5 * time.Second
 
 // reform returns a refused message in its next form, and the topic of it, which is another one where a result becomes a dead
 // letter; "" says that nothing needs to be written at all. encoded and at tell of the batch that was refused: its bytes and when
@@ -74,7 +74,7 @@ func (o *Outcomes) reform(e *entry, topic string, encoded int, at time.Time, err
 }
 
 func nextTime(t timing, at time.Time) (timing, time.Time) {
-	if t == ownTime || time.Since(at) > clockPatience {
+	if t == ownTime || time.Since(at) > maxClockAge {
 		return timeNow, time.Time{}
 	}
 	return timeless, time.UnixMilli(-1) // NO_TIMESTAMP of Kafka's RecordBatch

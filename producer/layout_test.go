@@ -65,7 +65,7 @@ func TestLeadersMove(t *testing.T) {
 	wantLog(t, cluster.ListenAddrs(), "topic", map[int32][]string{0: sequence("", 300), 1: sequence("b", 300)})
 }
 
-// While nobody leads the partition there is nobody to send to; other partitions go on.
+// A partition without a leader cannot be sent to; other partitions go on.
 func TestLeaderUnknownForAWhile(t *testing.T) {
 	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(2, "topic"))

@@ -7,10 +7,10 @@ import (
 )
 
 // line is a queue of writes that wait for room, first come, first served: a large one would otherwise wait for as long as
-// small ones find room before it. Its owner's mutex guards it. While nobody waits, it costs nothing.
+// small ones find room before it. Its owner's mutex guards it. While none waits, it costs nothing.
 type line[T any] struct{ waiting []*waiter[T] }
 
-// waiter is one write in the line. Whoever lets it in does its work for it, under the mutex: left to the goroutines that
+// waiter is one write in the line. What lets it in does its work for it, under the mutex: left to the goroutines that
 // are woken, the order would be the scheduler's.
 type waiter[T any] struct {
 	item T
@@ -55,7 +55,7 @@ func (l *line[T]) advance(room, exempt func(T) bool, enter func(T)) {
 	l.waiting = rest
 }
 
-// close turns everybody away.
+// close turns all away.
 func (l *line[T]) close(err error) {
 	for _, w := range l.waiting {
 		w.err = err

@@ -66,7 +66,7 @@ func TestTopicOfOutcomesMadeAgainInTransactions(t *testing.T) {
 	makeAgain(t, cluster.ListenAddrs(), 4, b.outcomes.Results, b.outcomes.DeadLetters)
 	names = b.write(0, 21, 20)
 	kafkatest.Eventually(t, within, "it is committed", func() bool { return b.commit(map[int32]int64{0: 41}) == nil })
-	seen := b.witness(true)
+	seen := b.outcomesSeen(true)
 	for _, name := range names {
 		if n := strings.Count(strings.Join(seen, " ")+" ", name+" "); n != 1 {
 			t.Errorf("%s is seen %d times", name, n)

@@ -211,8 +211,8 @@ func wantLog(tb testing.TB, brokers []string, topic string, want map[int32][]str
 	}
 }
 
-// ours counts goroutines of the producer and of what it uses.
-func ours() int {
+// goroutines counts goroutines of the producer and of what it uses.
+func goroutines() int {
 	buf := make([]byte, 4<<20)
 	n := 0
 	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {

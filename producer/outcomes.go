@@ -45,3 +45,15 @@ func (o Outcomes) result(req *inflight.Request, r *schemas.Result) entry {
 	e.source = source{req: req, result: r}
 	return e
 }
+
+// address is what Write does, for messages that are not sent yet.
+func (o Outcomes) address(req *inflight.Request, out schemas.Outcome) []addressed {
+	var messages []addressed
+	if out.DeadLetter != nil {
+		messages = append(messages, addressed{o.DeadLetters, req.Record.Partition, o.letter(req, out.DeadLetter)})
+	}
+	if out.Result != nil {
+		messages = append(messages, addressed{o.Results, Keyed, o.result(req, out.Result)})
+	}
+	return messages
+}

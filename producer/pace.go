@@ -30,8 +30,8 @@ func (p *pace) took(size int, d time.Duration) {
 // late learns that size bytes were not through in time.
 func (p *pace) late(size int) { p.limit = max(min(p.limit, size)/4, leastPace) }
 
-// patience is how long sending size bytes may take before it counts as failed, at least least. What is larger than the
+// timeout is how long sending size bytes may take before it counts as failed, at least least. What is larger than the
 // limit, since it is a single message, gets more in proportion.
-func (p *pace) patience(size int, least time.Duration) time.Duration {
+func (p *pace) timeout(size int, least time.Duration) time.Duration {
 	return max(least, time.Duration(2*float64(p.aim)*float64(size)/float64(p.limit)))
 }

@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// On any line that carries the least of what may be sent within the patience for it, what is sent fits the line after a few
+// On any line that carries the least of what may be sent within the time for it, what is sent fits the line after a few
 // tries and goes on fitting, and a fast line carries the most again soon.
 func TestPaceFindsTheLine(t *testing.T) {
 	t.Parallel()
@@ -18,7 +18,7 @@ func TestPaceFindsTheLine(t *testing.T) {
 		send := func(rate float64) bool { // all that may be sent at a time
 			size := p.limit
 			d := latency + time.Duration(float64(size)/rate*float64(time.Second))
-			if d > p.patience(size, timeout) {
+			if d > p.timeout(size, timeout) {
 				p.late(size)
 				return false
 			}
@@ -62,13 +62,13 @@ func TestPaceOfSmallSizes(t *testing.T) {
 }
 
 // A single message larger than the limit gets time in proportion.
-func TestPatienceOfALargeMessage(t *testing.T) {
+func TestTimeoutOfALargeMessage(t *testing.T) {
 	t.Parallel()
 	p := pace{limit: leastPace, most: 8 << 20, aim: 5 * time.Second}
-	if got := p.patience(leastPace, 15*time.Second); got != 15*time.Second {
+	if got := p.timeout(leastPace, 15*time.Second); got != 15*time.Second {
 		t.Errorf("%v for what fits", got)
 	}
-	if got := p.patience(16*leastPace, 15*time.Second); got != 160*time.Second {
+	if got := p.timeout(16*leastPace, 15*time.Second); got != 160*time.Second {
 		t.Errorf("%v for 16 times as much", got)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/rs/zerolog"
-	"github.com/segmentio/kafka-go"
 )
 
 // Config says where to write and how much memory to use for it.
@@ -27,13 +26,14 @@ type Config struct {
 	BatchBytes int
 }
 
-// Limits that are nobody's business but the wire's.
+// Limits that the wire sets, and no configuration.
 const (
 	defaultBatchBytes = 512 << 10
 	maxRequestBytes   = 8 << 20 // of one produce request, over all its partitions
 	minBackoff        = 10 * time.Millisecond
 	maxBackoff        = 2 * time.Second
-	operatorBackoff   = 5 * time.Second // where only people can help
+	maxPause          = 500 * time.Millisecond // of a start
+	operatorBackoff   = 5 * time.Second        // where only people can help
 )
 
 // Ack is told once that a message is in the log of all in-sync replicas. It is called from the producer's own goroutine
@@ -113,8 +113,7 @@ func firstLook(ctx context.Context, log zerolog.Logger, look func(context.Contex
 	defer cancel()
 	for {
 		err := look(ctx)
-		var answer kafka.Error
-		if err == nil || errors.As(err, &answer) || ctx.Err() != nil {
+		if err == nil || isAnswer(err) || ctx.Err() != nil {
 			return err
 		}
 		log.Debug().Err(err).Msg("reading the layout of the topics failed; trying again")
@@ -203,7 +202,7 @@ type Status struct {
 	Since    time.Duration // how long it has been failing
 	Oldest   time.Time     // when the message that waits longest was written; zero: none waits
 	// Silent is the partition that has had something to write and no answer of the brokers, good or bad, for the longest;
-	// zero: there is none. A partition without a leader has nobody to hear of.
+	// zero: there is none. A partition without a leader has no broker to hear of.
 	Silent Silence
 	// Ordered says that outcomes wait until all records before theirs have one. With the buffer full of those, others are
 	// not taken until then.

@@ -197,7 +197,7 @@ func TestNewFails(t *testing.T) {
 		t.Error("an ended context: no error")
 	}
 	wire.Close()
-	kafkatest.Eventually(t, within, "nothing is left running", func() bool { return ours() == 0 })
+	kafkatest.Eventually(t, within, "nothing is left running", func() bool { return goroutines() == 0 })
 }
 
 func TestUnknownTopic(t *testing.T) {

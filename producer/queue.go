@@ -28,8 +28,10 @@ func recordOf(m schemas.Message) kafkawire.Record {
 
 // queue is one partition: its messages in order, and the one batch that may be on the wire.
 //
-// Fields above the line belong to Producer.mu; those below to the sender that has taken the queue (queued or sending is
-// set, so there is one at a time).
+// In a Producer, its mutex guards the first group of fields, and the second belongs to the sender that has the queue: from
+// busy being set, under the mutex, until it is cleared, under the mutex, by the same sender or by the retry that it has left
+// the queue to. While busy is not set, the mutex guards them all. In a committer there is one transaction at a time, whose
+// goroutine has them all, but while it waits for the request that it has given them to; busy, oldest and heard are not used.
 type queue struct {
 	topic     string
 	partition int32
@@ -48,7 +50,7 @@ type queue struct {
 	limit    int       // bytes of a batch; halved when the topic takes no more
 	failures int       // of the batch under way
 	encoded  time.Time // when the batch under way was encoded
-	unsure   bool      // an answer to the batch under way was lost: it may be in the log
+	inDoubt  bool      // an answer to the batch under way was lost: it may be in the log
 }
 
 const noLeader = -1
@@ -60,7 +62,7 @@ func newQueue(topic string, partition int32, limit int) *queue {
 	return &queue{topic: topic, partition: partition, leader: noLeader, limit: limit}
 }
 
-// cut moves as many pending messages as a batch of so many bytes may hold into the batch under way. It requires Producer.mu.
+// cut moves as many pending messages as a batch of so many bytes may hold into the batch under way. It requires what guards both groups.
 func (q *queue) cut(limit int) {
 	limit = min(limit, q.limit)
 	size, n := 0, 0
@@ -71,7 +73,7 @@ func (q *queue) cut(limit int) {
 			break
 		}
 	}
-	q.unsure = false
+	q.inDoubt = false
 	q.entries = append(q.entries[:0], q.pending[:n]...)
 	rest := copy(q.pending, q.pending[n:])
 	clear(q.pending[rest:])
@@ -117,7 +119,7 @@ func (q *queue) reform(o *Outcomes, err error) (moved entry, topic string, chang
 }
 
 // split gives a batch of several records that was too large back, and halves what the next one may hold. The broker has
-// appended none of it, so the sequence stands. It requires Producer.mu.
+// appended none of it, so the sequence stands. It requires what guards both groups.
 func (q *queue) split() {
 	total := 0
 	for i := range q.entries {

@@ -6,10 +6,11 @@ import (
 
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
+
+	"github.com/rs/zerolog"
 )
 
-// repeat keeps the batch and sends it again after a pause, for ever: dropping it would lose records, skipping it would
-// reorder them. What repeating cannot cure is sent in another form. Where there is none, the partition waits for people, alone.
+// repeat sends the batch again after a pause, for ever: dropping it would lose records, skipping it would reorder them. What repeating cannot cure is sent in another form. Where there is none, the partition waits for people, alone.
 // Meanwhile the buffer fills, Write blocks and consumption stands still.
 func (p *Producer) repeat(q *queue, err error) {
 	q.failures++
@@ -17,10 +18,10 @@ func (p *Producer) repeat(q *queue, err error) {
 	held := false
 	switch remedy := kafkawire.RemedyOf(err); {
 	case remedy == kafkawire.Renew:
-		// The batch may be in the log already or not; nobody can tell any more. A new id sends it again: repeated beats lost.
+		// The batch may be in the log already or not; and there is no way to tell any more. A new id sends it again: repeated beats lost.
 		q.hasID = false
 	case remedy == kafkawire.Repeat:
-		q.unsure = true
+		q.inDoubt = true
 	case corrupt(err):
 		q.batch.Bytes = q.batch.Bytes[:0]
 	case remedy == kafkawire.Encode || remedy == kafkawire.Reshape:
@@ -32,7 +33,7 @@ func (p *Producer) repeat(q *queue, err error) {
 	if held {
 		pause = operatorBackoff
 	}
-	p.complain(q, err, held)
+	p.logFailure(q, err, held)
 	p.noteFailing(q, err, held)
 	q.batch.Err = nil
 	p.obs.WriteFailed(q.topic, q.partition, err)
@@ -49,7 +50,7 @@ func (p *Producer) reshape(q *queue, err error) bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		q.split()
-		q.hasID = q.hasID && !q.unsure
+		q.hasID = q.hasID && !q.inDoubt
 		return true
 	}
 	before := q.bytes()
@@ -58,7 +59,7 @@ func (p *Producer) reshape(q *queue, err error) bool {
 		p.move(q, next, topic, err)
 		return true
 	}
-	if !changed { // from the start: somebody may have raised a limit
+	if !changed { // from the start: an operator may have raised a limit
 		for i := range q.entries {
 			q.entries[i] = q.entries[i].asIs(p.cfg.Outcomes.Origin)
 		}
@@ -71,14 +72,17 @@ func (p *Producer) reshape(q *queue, err error) bool {
 	return changed
 }
 
-const movedText = "a result is larger than its topic takes, compressed too: its request becomes a dead letter"
+// logMoved says that the one message of a batch becomes one of another topic.
+func logMoved(log zerolog.Logger, q *queue, bytes int, err error) {
+	log.Warn().Str("event", "result_too_large").Err(err).Str("topic", q.topic).Int32("partition", q.partition).
+		Stringer("request", q.entries[0].req.Record.Position).Int("bytes", bytes).Str("fix", kafkawire.Fix(err)).
+		Msg("a result is larger than its topic takes, compressed too: its request becomes a dead letter")
+}
 
-// move hands the one message of the batch on to another topic, or leaves it out where that is none of ours.
+// move hands the one message of the batch on to another topic, or leaves it out where the producer was not made for that.
 func (p *Producer) move(q *queue, next entry, topic string, err error) {
 	e := &q.entries[0]
-	p.log.Warn().Str("event", "result_too_large").Err(err).Str("topic", q.topic).Int32("partition", q.partition).
-		Stringer("request", e.req.Record.Position).
-		Int("bytes", e.size).Str("fix", kafkawire.Fix(err)).Msg(movedText)
+	logMoved(p.log, q, e.size, err)
 	p.mu.Lock()
 	to := p.topics[topic]
 	p.buffered -= e.size
@@ -96,7 +100,7 @@ func (p *Producer) move(q *queue, next entry, topic string, err error) {
 	}
 	clear(q.entries)
 	q.entries = q.entries[:0]
-	q.hasID = q.hasID && !q.unsure
+	q.hasID = q.hasID && !q.inDoubt
 }
 
 // bytes are those of the batch under way.
@@ -107,7 +111,7 @@ func (q *queue) bytes() (n int) {
 	return n
 }
 
-// noteFailing keeps for Status why a batch is being repeated.
+// noteFailing notes for Status why a batch is being repeated.
 func (p *Producer) noteFailing(q *queue, err error, held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,15 +131,15 @@ func (p *Producer) noteFailing(q *queue, err error, held bool) {
 	p.failing[q] = f
 }
 
-// worthSaying is how many failures of a batch are told to people: elections and brokers that start cause a few.
-const worthSaying = 4
+// reportAfter is how many failures of a batch are told to people: elections and brokers that start cause a few.
+const reportAfter = 4
 
-// complain logs failures of a batch at every doubling, so that an outage does not fill the disk.
-func (p *Producer) complain(q *queue, err error, held bool) {
+// logFailure logs failures of a batch at every doubling, so that an outage does not fill the disk.
+func (p *Producer) logFailure(q *queue, err error, held bool) {
 	if !wait.Report(q.failures) {
 		return
 	}
-	if q.failures < worthSaying && kafkawire.Transient(err) {
+	if q.failures < reportAfter && kafkawire.Transient(err) {
 		return
 	}
 	failure := p.log.With().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)

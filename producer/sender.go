@@ -69,14 +69,14 @@ func (p *Producer) send(s *sender) {
 			if p.ctx.Err() != nil {
 				return
 			}
-			p.settle(queues, err)
+			p.complete(queues, err)
 		}
 	}
 }
 
 // produce makes one request and learns from it how large the next ones should be.
 func (p *Producer) produce(s *sender, batches []*kafkawire.Batch, size int) error {
-	ctx, cancel := context.WithTimeout(p.ctx, s.pace.patience(size, p.timeout))
+	ctx, cancel := context.WithTimeout(p.ctx, s.pace.timeout(size, p.timeout))
 	defer cancel()
 	began := time.Now()
 	err := p.wire.Produce(ctx, s.leader, batches)
@@ -132,9 +132,9 @@ func (p *Producer) prepare(q *queue) bool {
 	return true
 }
 
-// settle acts on the answer to each queue's batch. callErr is the failure of the whole request: then nobody knows what was
+// complete acts on the answer to each queue's batch. callErr is the failure of the whole request: then it is not known what was
 // applied, and everything is sent again as it was.
-func (p *Producer) settle(queues []*queue, callErr error) {
+func (p *Producer) complete(queues []*queue, callErr error) {
 	reset := callErr != nil
 	for _, q := range queues {
 		err := q.batch.Err
@@ -162,7 +162,7 @@ func (p *Producer) acknowledge(q *queue) {
 		q.entries[i].ack.Acknowledged()
 	}
 	q.sequence = kafkawire.NextSequence(q.sequence, len(q.entries))
-	if q.failures >= worthSaying {
+	if q.failures >= reportAfter {
 		p.log.Info().Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures+1).Msg("writing works again")
 	}
 	q.failures = 0
@@ -247,7 +247,7 @@ func (p *Producer) refresh(ctx context.Context) error {
 			}
 			if q.leader != leader {
 				q.leader = leader
-				q.heard = time.Now() // nobody could be asked before
+				q.heard = time.Now() // there was no broker to ask before
 				p.schedule(q)
 			}
 		}

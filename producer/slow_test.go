@@ -59,7 +59,7 @@ func (c *slowConn) Write(b []byte) (int, error) {
 }
 
 // letterOf is a dead letter of so many bytes.
-func letterOf(b *books, partition int32, offset int64, size int) (*inflight.Request, schemas.Outcome) {
+func letterOf(b *rig, partition int32, offset int64, size int) (*inflight.Request, schemas.Outcome) {
 	req, _ := b.result(partition, offset)
 	name := req.Record.String()
 	req.Record.Value = fmt.Appendf(nil, "%s%*s", name, max(0, size-len(name)), "")
@@ -98,7 +98,7 @@ func TestTransactionsOnASlowLine(t *testing.T) {
 	last := map[int32]int64{0: 1}
 	portions, failures := 0, 0
 	kafkatest.Eventually(t, within, "all is committed", func() bool {
-		committed, err := b.Commit(deadline(t), nobody(b.group), at(asked))
+		committed, err := b.Commit(deadline(t), outsider(b.group), at(asked))
 		if err != nil {
 			failures++
 		} else {
@@ -113,11 +113,11 @@ func TestTransactionsOnASlowLine(t *testing.T) {
 		}
 		return last[0] == asked[0] && last[1] == asked[1] && last[2] == asked[2] && last[3] == asked[3]
 	})
-	t.Logf("%d bytes in %d portions after %d failures; the last limit is %d", all, portions, failures, b.pace.limit)
+	t.Logf("%d bytes in %d portions after %d failures; the last limit is %d", all, portions, failures, b.committer.pace.limit)
 	if portions < 2 {
 		t.Error("it was one portion: the test proves nothing")
 	}
-	if n := len(b.witness(true)); n != kept+1 {
+	if n := len(b.outcomesSeen(true)); n != kept+1 {
 		t.Errorf("%d outcomes are seen, want %d", n, kept+1)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// A start outlives brokers that do not answer, and ends with the first answer or with the patience for it.
+// A start outlives brokers that do not answer, and ends with the first answer or when the time for it is up.
 func TestFirstLook(t *testing.T) {
 	answers := map[string]struct {
 		answer error
@@ -24,7 +24,7 @@ func TestFirstLook(t *testing.T) {
 		"the third try":  {nil, 2, nil, 3},
 		"a refusal":      {kafka.UnknownTopicOrPartition, 0, kafka.UnknownTopicOrPartition, 1},
 		"a late refusal": {kafka.TopicAuthorizationFailed, 2, kafka.TopicAuthorizationFailed, 3},
-		"nobody":         {nil, 1000, io.ErrUnexpectedEOF, 0},
+		"no broker":      {nil, 1000, io.ErrUnexpectedEOF, 0},
 	}
 	for name, test := range answers {
 		t.Run(name, func(t *testing.T) {

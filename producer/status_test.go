@@ -47,7 +47,7 @@ func TestStatusTellsOfSilence(t *testing.T) {
 	kafkatest.Eventually(t, within, "nothing waits", func() bool { s := p.Status(); return s.Oldest.IsZero() && s.Silent == (Silence{}) })
 }
 
-// A refusal is something to be heard: what is refused is old, but nobody is silent.
+// A refusal is something to be heard: what is refused is old, but no partition is silent.
 func TestRefusedIsNotSilent(t *testing.T) {
 	t.Parallel()
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))

@@ -14,18 +14,18 @@ import (
 )
 
 // tight makes transactions whose buffer is full with four results.
-func tight(t *testing.T) *books {
+func tight(t *testing.T) *rig {
 	t.Helper()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	b.write(0, 10, 1)
-	b.cfg.BufferBytes = 4*b.Status().Buffered + 8
+	b.outbox.limit = 4*b.Status().Buffered + 8
 	b.write(0, 11, 3)
 	return b
 }
 
 // later writes from a goroutine of its own; the error comes through the channel.
-func (b *books) later(ctx context.Context, partition int32, offset int64, p *slot) chan error {
+func (b *rig) later(ctx context.Context, partition int32, offset int64, p *slot) chan error {
 	done := make(chan error, 1)
 	req, out := b.result(partition, offset)
 	req.Slot = p
@@ -34,12 +34,12 @@ func (b *books) later(ctx context.Context, partition int32, offset int64, p *slo
 }
 
 // blocked says that a write still waits although it had every opportunity.
-func (b *books) blocked(done chan error) {
+func (b *rig) blocked(done chan error) {
 	b.tb.Helper()
 	for range 20 {
-		b.mu.Lock()
-		b.advance()
-		b.mu.Unlock()
+		b.outbox.mu.Lock()
+		b.outbox.advance()
+		b.outbox.mu.Unlock()
 		select {
 		case err := <-done:
 			b.tb.Fatalf("it was let in (%v)", err)
@@ -84,7 +84,7 @@ func TestTransactionBufferLetsTheNextIn(t *testing.T) {
 	b.blocked(other)
 	before.first.Store(true) // the earlier one was let in meanwhile: its own Write tells
 	b.write(2, 0, 0)
-	b.drop(nil)
+	b.outbox.removeCommitted(nil)
 	if err := <-other; err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestTransactionsForgetWhatIsRevoked(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.cfg.BufferBytes = b.Status().Buffered
+	b.outbox.limit = b.Status().Buffered
 	waiting, other := b.later(t.Context(), 1, 4, gone), b.later(t.Context(), 2, 0, stays)
 	b.blocked(waiting)
 	b.blocked(other)

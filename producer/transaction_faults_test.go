@@ -23,7 +23,7 @@ import (
 
 var transactionTopics = []kfake.Opt{kfake.SeedTopics(4, "requests", "results", "deadletters")}
 
-func onEmbedded(t *testing.T, cluster *kfake.Cluster, change func(*TransactionConfig)) *books {
+func onEmbedded(t *testing.T, cluster *kfake.Cluster, change func(*TransactionConfig)) *rig {
 	t.Helper()
 	b := transactions(t, cluster.ListenAddrs(), "requests", "results", "deadletters", "a", change)
 	b.write(0, 0, 1) // the group exists from here on, and the coordinator knows the id
@@ -50,14 +50,14 @@ func TestTransactionAnswersInError(t *testing.T) {
 				passes, from := i < len(passing), int64(len(names))
 				want := map[int32]int64{0: from + 5}
 				more := b.write(0, from, 5)
-				b.ready = key != kmsg.InitProducerID
+				b.committer.ready = key != kmsg.InitProducerID
 				handle := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: answer, Count: 1})
 				err := b.commit(want)
 				if handle.Hits() != 1 || passes != (err == nil) {
 					t.Fatalf("%s: committing: %v, with %d faults", answer.Message, err, handle.Hits())
 				}
 				if !passes {
-					if got := b.witness(true); len(got) != len(names) {
+					if got := b.outcomesSeen(true); len(got) != len(names) {
 						t.Errorf("after %v is seen %v", err, got)
 					}
 					if s := b.Status(); s.Failing == nil || s.Buffered == 0 {
@@ -91,7 +91,7 @@ func TestEveryAnswerInATransaction(t *testing.T) {
 				from := int64(len(names))
 				names = append(names, b.write(0, from, 2)...)
 				want := map[int32]int64{0: from + 2}
-				b.ready = key != kmsg.InitProducerID
+				b.committer.ready = key != kmsg.InitProducerID
 				refusal := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.TypedErrorForCode(int16(a.Code)), Count: 1})
 				kafkatest.Eventually(t, within, "it is committed after "+a.Name, func() bool {
 					b.due()
@@ -141,8 +141,8 @@ func TestLostAnswersOfTransactions(t *testing.T) {
 			var lose atomic.Int32
 			cluster := embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(key) && lose.Add(-1) >= 0 }))...)
 			b := onEmbedded(t, cluster, nil)
-			b.ready = key != kmsg.InitProducerID
-			before := b.txn.Producer
+			b.committer.ready = key != kmsg.InitProducerID
+			before := b.committer.txn.Producer
 			names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
 			lose.Store(2)
 			b.mustCommit(map[int32]int64{0: 21})
@@ -152,7 +152,7 @@ func TestLostAnswersOfTransactions(t *testing.T) {
 			b.wantSeen(names)
 			names = append(names, b.write(0, 21, 5)...)
 			b.mustCommit(map[int32]int64{0: 26})
-			if b.txn.Producer == before {
+			if b.committer.txn.Producer == before {
 				t.Errorf("the next transaction has the same epoch, %+v", before)
 			}
 			b.wantSeen(names)
@@ -185,7 +185,7 @@ func TestUnknownEnd(t *testing.T) {
 			silent.Store(false)
 			if applied {
 				b.wantSeen(names)
-			} else if got := b.witness(true); len(got) != 1 {
+			} else if got := b.outcomesSeen(true); len(got) != 1 {
 				t.Errorf("seen %v", got)
 			}
 			b.mustCommit(map[int32]int64{0: 23})
@@ -244,7 +244,7 @@ func TestOffsetsAlone(t *testing.T) {
 	if got := b.stored(1)[1]; got != 17 {
 		t.Errorf("stored offset %d", got)
 	}
-	if b.ready == false {
+	if b.committer.ready == false {
 		t.Error("it did not end well")
 	}
 }
@@ -253,8 +253,8 @@ func TestOffsetsAlone(t *testing.T) {
 // reader sees each outcome once, and after every restart what the stored offsets say and no more.
 func TestTransactionsUnderFire(t *testing.T) {
 	t.Parallel()
-	var trouble atomic.Bool
-	roll := func(percent int) bool { return trouble.Load() && rand.IntN(100) < percent }
+	var faulty atomic.Bool
+	roll := func(percent int) bool { return faulty.Load() && rand.IntN(100) < percent }
 	cluster := embedded(t, append(transactionTopics, tap(func(int16) bool { return roll(3) }))...)
 	cluster.ControlKey(-1, func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -270,7 +270,7 @@ func TestTransactionsUnderFire(t *testing.T) {
 	keys := []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 	failures := 0
 	for round := range 60 {
-		trouble.Store(true)
+		faulty.Store(true)
 		for p := range int32(4) {
 			n := rand.Int64N(20)
 			names = append(names, b.write(p, stands[p], n)...)
@@ -280,11 +280,11 @@ func TestTransactionsUnderFire(t *testing.T) {
 			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{keys[rand.IntN(len(keys))]}, Err: errs[rand.IntN(len(errs))], Count: 1})
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(400))*time.Millisecond) // it may be cut off anywhere
-		if _, err := b.Commit(ctx, nobody(b.group), at(stands)); err != nil {
+		if _, err := b.Commit(ctx, outsider(b.group), at(stands)); err != nil {
 			failures++
 		}
 		cancel()
-		trouble.Store(false)
+		faulty.Store(false)
 		if round%10 == 9 { // killed and started again: it answers again what is above the stored offsets
 			b = b.again("a")
 			stored := b.stored(0, 1, 2, 3)
@@ -330,7 +330,7 @@ func TestUnknownEndAndAFormerTopic(t *testing.T) {
 		t.Fatal("committed, in spite of the refusal")
 	}
 	former := map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 500, Epoch: kafkawire.NoEpoch, Metadata: ofFormerTopic}}
-	if err := b.wire.CommitOffsets(t.Context(), nobody(b.group)(), b.requests, former); err != nil {
+	if err := b.committer.wire.CommitOffsets(t.Context(), outsider(b.group)(), b.requests, former); err != nil {
 		t.Fatal(err)
 	}
 	kafkatest.Eventually(t, within, "it is committed", func() bool { return b.commit(map[int32]int64{0: 21}) == nil && b.stored(0)[0] == 21 })

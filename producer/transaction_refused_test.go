@@ -19,7 +19,7 @@ import (
 
 // everywhere keeps an outcome for each of n records of every partition: dead letters of the first two, results of the others.
 // It returns what is asked to be committed.
-func (b *books) everywhere(from, n int64) map[int32]int64 {
+func (b *rig) everywhere(from, n int64) map[int32]int64 {
 	b.tb.Helper()
 	asked := map[int32]int64{}
 	for p := range int32(4) {
@@ -96,7 +96,7 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 				b.due()
 				return b.commit(map[int32]int64{0: 12, 1: 12, 2: 12, 3: 12}) == nil
 			})
-			kafkatest.Eventually(t, within, "they are seen, each once", func() bool { return len(b.witness(true)) == 1+4+2*20 })
+			kafkatest.Eventually(t, within, "they are seen, each once", func() bool { return len(b.outcomesSeen(true)) == 1+4+2*20 })
 			if s := b.Status(); s.Failing != nil || s.Buffered != 0 || b.stored(1)[1] != 12 {
 				t.Errorf("afterwards the status is %+v, partition 1 stands at %d", s, b.stored(1)[1])
 			}
@@ -120,14 +120,14 @@ func TestUnavailablePartitionIsHeld(t *testing.T) {
 	if err := b.commit(asked); err == nil || !strings.Contains(err.Error(), "deadletters/1") {
 		t.Errorf("error %v", err)
 	}
-	if took := time.Since(began); took > b.cfg.Timeout {
+	if took := time.Since(began); took > b.committer.cfg.Timeout {
 		t.Errorf("the others wait for %v", took)
 	}
 	if stored := b.stored(0, 1, 2, 3); stored[0] != 6 || stored[1] > 1 || stored[2] != 6 || stored[3] != 6 {
 		t.Errorf("stored %v", stored)
 	}
-	if b.pace.limit < firstPortion/4 {
-		t.Errorf("it is taken for a slow line: %d bytes", b.pace.limit)
+	if b.committer.pace.limit < firstPortion/4 {
+		t.Errorf("it is taken for a slow line: %d bytes", b.committer.pace.limit)
 	}
 	outage.Remove()
 	kafkatest.Eventually(t, within, "all is committed", func() bool { b.due(); return b.commit(asked) == nil })
@@ -175,7 +175,7 @@ func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
 	}
 }
 
-// With every partition in trouble none is held: then it is the brokers, and they come back.
+// With every partition failing none is held: then it is the brokers, and they come back.
 func TestOutageHoldsNothing(t *testing.T) {
 	t.Parallel()
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
@@ -184,8 +184,8 @@ func TestOutageHoldsNothing(t *testing.T) {
 	asked := b.everywhere(1, 5)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := b.Commit(ctx, nobody(b.group), at(asked)); !kafkawire.Transient(err) || len(b.holds) != 0 {
-		t.Errorf("%v; held %v", err, b.holds)
+	if _, err := b.Commit(ctx, outsider(b.group), at(asked)); !kafkawire.Transient(err) || len(b.committer.holds.list) != 0 {
+		t.Errorf("%v; held %v", err, b.committer.holds.list)
 	}
 	outage.Remove()
 	b.mustCommit(asked)

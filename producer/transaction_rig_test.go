@@ -43,8 +43,8 @@ func (p *slot) CommitOffset() kafkawire.OffsetAndMetadata {
 	return kafkawire.OffsetAndMetadata{Offset: p.offset + 1}
 }
 
-// books is one group that answers requests of one topic by transactions.
-type books struct {
+// rig is one instance of a group that answers requests of one topic by transactions.
+type rig struct {
 	tb       testing.TB
 	brokers  []string
 	group    string
@@ -57,9 +57,9 @@ type books struct {
 const transactionTimeout = 10 * time.Second
 
 // transactions works with topics that exist, as the instance of that name.
-func transactions(tb testing.TB, brokers []string, requests, results, deadLetters, instance string, change func(*TransactionConfig)) *books {
+func transactions(tb testing.TB, brokers []string, requests, results, deadLetters, instance string, change func(*TransactionConfig)) *rig {
 	tb.Helper()
-	b := &books{tb: tb, brokers: brokers, group: groupOf(requests), requests: requests,
+	b := &rig{tb: tb, brokers: brokers, group: groupOf(requests), requests: requests,
 		outcomes: Outcomes{Results: results, DeadLetters: deadLetters}, obs: &observer{}}
 	cfg := TransactionConfig{ID: "balanceq." + b.group + "." + instance, Group: b.group, Topic: requests, BufferBytes: 1 << 20, Timeout: transactionTimeout}
 	if change != nil {
@@ -76,19 +76,19 @@ func transactions(tb testing.TB, brokers []string, requests, results, deadLetter
 func groupOf(requests string) string { return "g-" + requests }
 
 // onShared makes topics of the test's own on the shared broker.
-func onShared(t *testing.T, instance string) *books {
+func onShared(t *testing.T, instance string) *rig {
 	t.Helper()
 	broker := kafkatest.Shared(t)
 	return transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), broker.Topic(t, 3), instance, nil)
 }
 
-func (b *books) again(instance string) *books {
+func (b *rig) again(instance string) *rig {
 	b.tb.Helper()
 	return transactions(b.tb, b.brokers, b.requests, b.outcomes.Results, b.outcomes.DeadLetters, instance, nil)
 }
 
 // result is the outcome of the record at partition/offset. Its message is found by its position.
-func (b *books) result(partition int32, offset int64) (*inflight.Request, schemas.Outcome) {
+func (b *rig) result(partition int32, offset int64) (*inflight.Request, schemas.Outcome) {
 	at := schemas.Position{Topic: b.requests, Partition: partition, Offset: offset}
 	record := schemas.Record{Position: at, Key: []byte(strconv.Itoa(int(offset) % 7))}
 	return &inflight.Request{Slot: &slot{offset: offset}, Record: record}, schemas.Outcome{Result: &schemas.Result{
@@ -97,7 +97,7 @@ func (b *books) result(partition int32, offset int64) (*inflight.Request, schema
 }
 
 // write keeps results of n records from an offset on and returns their positions.
-func (b *books) write(partition int32, from, n int64) []string {
+func (b *rig) write(partition int32, from, n int64) []string {
 	b.tb.Helper()
 	var names []string
 	for offset := from; offset < from+n; offset++ {
@@ -112,8 +112,8 @@ func (b *books) write(partition int32, from, n int64) []string {
 	return names
 }
 
-// nobody commits from outside of the group, which has no members.
-func nobody(group string) func() kafkawire.Member {
+// outsider commits from outside of the group, which has no members.
+func outsider(group string) func() kafkawire.Member {
 	return func() kafkawire.Member { return kafkawire.Member{Group: group, Generation: -1} }
 }
 
@@ -126,21 +126,21 @@ func at(offsets map[int32]int64) Offsets {
 	return o
 }
 
-func (b *books) commit(offsets map[int32]int64) error {
-	_, err := b.Commit(deadline(b.tb), nobody(b.group), at(offsets))
+func (b *rig) commit(offsets map[int32]int64) error {
+	_, err := b.Commit(deadline(b.tb), outsider(b.group), at(offsets))
 	return err
 }
 
-func (b *books) mustCommit(offsets map[int32]int64) {
+func (b *rig) mustCommit(offsets map[int32]int64) {
 	b.tb.Helper()
 	if err := b.commit(offsets); err != nil {
 		b.tb.Fatalf("committing %v: %v", offsets, err)
 	}
 }
 
-// witness reads the results and dead letters as another client sees them: up to the present end, committed ones only or all.
+// outcomesSeen reads the results and dead letters as another client sees them: up to the present end, committed ones only or all.
 // A record is named by its ce_id (a result) or its source offset (a dead letter).
-func (b *books) witness(committed bool) []string {
+func (b *rig) outcomesSeen(committed bool) []string {
 	b.tb.Helper()
 	var list []string
 	wire := connect(b.tb, b.brokers)
@@ -229,7 +229,7 @@ func name(r *kgo.Record) string {
 }
 
 // stored is the group's committed offsets.
-func (b *books) stored(partitions ...int32) map[int32]int64 {
+func (b *rig) stored(partitions ...int32) map[int32]int64 {
 	b.tb.Helper()
 	wire := connect(b.tb, b.brokers)
 	offsets := map[int32]int64{}
@@ -244,12 +244,12 @@ func (b *books) stored(partitions ...int32) map[int32]int64 {
 }
 
 // wantSeen waits until a read-committed reader sees these and nothing else, each once, in any order.
-func (b *books) wantSeen(want []string) {
+func (b *rig) wantSeen(want []string) {
 	b.tb.Helper()
 	want = slices.Sorted(slices.Values(want))
 	var got []string
 	kafkatest.Eventually(b.tb, within, fmt.Sprintf("%d outcomes are seen", len(want)), func() bool { // markers follow the answer
-		got = b.witness(true)
+		got = b.outcomesSeen(true)
 		return len(got) >= len(want)
 	})
 	slices.Sort(got)

@@ -57,7 +57,7 @@ func endings(cluster *kfake.Cluster, states []string) func() []ending {
 	}
 }
 
-// Whoever takes over an id whose last transaction has ended, as far as its coordinator knows, has it end once more, the same
+// A new epoch of an id whose last transaction has ended, as far as its coordinator knows, has it end once more, the same
 // way, in all partitions. What the coordinator does not decide is not decided by us.
 func TestSweepRepeatsTheDecision(t *testing.T) {
 	t.Parallel()
@@ -85,13 +85,13 @@ func TestSweepRepeatsTheDecision(t *testing.T) {
 	}
 }
 
-// A transaction begins after we have asked how the last one ended, and before we have the id: taking over aborts it, so the
-// sweep must not commit. Where only the answer to a takeover was lost, what was said before stands.
+// A transaction begins after we have asked how the last one ended, and before we have the id: a new epoch aborts it, so the
+// endAgain must not commit. Where only the answer to InitProducerId was lost, what was said before stands.
 func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		states []string
-		answer error // to the first takeover
+		answer error // to the first InitProducerId
 		want   []ending
 	}{
 		"it is being aborted":   {[]string{"CompleteCommit", "PrepareAbort", "CompleteAbort"}, kerr.ConcurrentTransactions, []ending{{8, false}}},
@@ -121,19 +121,19 @@ func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 	}
 }
 
-// Kafka answers who takes over an id with an open transaction first of all that it is being aborted: begin relies on that.
-func TestTakingOverSaysWhatItAborts(t *testing.T) {
+// Kafka answers InitProducerId with an open transaction first of all that it is being aborted: BeginEpoch relies on that.
+func TestInitProducerSaysWhatItAborts(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
 	b.write(0, 0, 5)
-	if err := b.fill(deadline(t), nobody(b.group), b.gather(at(map[int32]int64{0: 5}))); err != nil {
+	if err := b.committer.fill(deadline(t), outsider(b.group), b.committer.gather(at(map[int32]int64{0: 5}))); err != nil {
 		t.Fatal(err)
 	}
-	_, err := b.wire.InitTransactional(deadline(t), b.cfg.ID, b.cfg.Timeout)
+	_, err := b.committer.wire.InitTransactional(deadline(t), b.committer.cfg.ID, b.committer.cfg.Timeout)
 	if kafkatest.Shared(t).Kind() == kafkatest.KindContainer && !kafkawire.ConcurrentTransactions(err) {
-		t.Errorf("taking over is answered %v", err)
+		t.Errorf("InitProducerId is answered %v", err)
 	}
-	b.ready = false
+	b.committer.ready = false
 	b.mustCommit(map[int32]int64{0: 5})
 }
 
@@ -148,18 +148,19 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 			refusal := kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "deadletters", Partitions: []int32{0, 1, 2, 3}, Err: answer, Count: -1}
 			cluster.Fault(refusal)
 			names := append([]string{"requests/0/0"}, b.write(0, 1, 5)...)
-			if err := b.sweep(deadline(t), kafkawire.EndCommitted); err != nil {
+			if err := b.committer.endAgain(deadline(t), kafkawire.EndCommitted); err != nil {
 				t.Fatal(err)
 			}
 			b.mustCommit(map[int32]int64{0: 6})
 			b.wantSeen(names)
 			refusal.Topic = "results"
 			cluster.Fault(refusal)
-			ctx, cancel := context.WithTimeout(t.Context(), 2*passingPatience)
-			defer cancel()
-			if err := b.sweep(ctx, kafkawire.EndCommitted); !errors.Is(err, kafka.Error(answer.Code)) {
-				t.Errorf("with all of them refused: %v", err)
-			}
+			kafkatest.Eventually(t, within, "with all of them refused it fails", func() bool { // not cut off while it waits for an answer
+				ctx, cancel := context.WithTimeout(t.Context(), 2*transientTimeout)
+				defer cancel()
+				err := b.committer.endAgain(ctx, kafkawire.EndCommitted)
+				return errors.Is(err, kafka.Error(answer.Code))
+			})
 		})
 	}
 }
@@ -175,7 +176,7 @@ func TestSweepIsNotSeen(t *testing.T) {
 		b = b.again("a")
 	}
 	for _, state := range []kafkawire.Ending{kafkawire.EndCommitted, kafkawire.EndAborted, "Empty", ""} {
-		if err := b.sweep(deadline(t), state); err != nil {
+		if err := b.committer.endAgain(deadline(t), state); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -42,7 +42,7 @@ func TestTransactionCarriesWhatIsBelowTheOffsets(t *testing.T) {
 	if s := b.Status(); s.Buffered != 0 {
 		t.Errorf("status %+v when all is committed", s)
 	}
-	if epoch := b.txn.Producer.Epoch; epoch != 0 && kafkatest.Shared(t).Kind() != kafkatest.KindContainer {
+	if epoch := b.committer.txn.Producer.Epoch; epoch != 0 && kafkatest.Shared(t).Kind() != kafkatest.KindContainer {
 		t.Errorf("epoch %d: something has failed", epoch)
 	}
 }
@@ -66,17 +66,17 @@ func TestTransactionOfBoth(t *testing.T) {
 	}
 }
 
-// What a transaction holds is seen by nobody before its end, neither outcomes nor offsets, and never if it is aborted.
+// What a transaction holds is not seen before its end, neither outcomes nor offsets, and never if it is aborted.
 func TestOpenAndAbortedTransactions(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
 	names := b.write(0, 0, 20)
 	for _, commit := range []bool{false, true} {
-		if err := b.fill(deadline(t), nobody(b.group), b.gather(at(map[int32]int64{0: 20}))); err != nil {
+		if err := b.committer.fill(deadline(t), outsider(b.group), b.committer.gather(at(map[int32]int64{0: 20}))); err != nil {
 			t.Fatal(err)
 		}
-		kafkatest.Eventually(t, within, "they are in the log", func() bool { return len(b.witness(false)) >= 20 })
-		if got := b.witness(true); len(got) != 0 {
+		kafkatest.Eventually(t, within, "they are in the log", func() bool { return len(b.outcomesSeen(false)) >= 20 })
+		if got := b.outcomesSeen(true); len(got) != 0 {
 			t.Errorf("commit %v: a read-committed reader sees %v before the end", commit, got)
 		}
 		stored, err := connect(t, b.brokers).CommittedOffsets(deadline(t), b.group, b.requests, []int32{0})
@@ -86,21 +86,21 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 			t.Errorf("commit %v: before the end the offset is said to be %v, error %v", commit, stored, err)
 		}
 		if !commit {
-			b.abort(t.Context())
+			b.committer.abort(t.Context())
 			kafkatest.Eventually(t, within, "it is aborted", func() bool { return b.stored(0)[0] == kafkawire.NoOffset })
-			if got := b.witness(true); len(got) != 0 {
+			if got := b.outcomesSeen(true); len(got) != 0 {
 				t.Errorf("of an aborted transaction is seen %v", got)
 			}
-			b.ready = false
-			if err := b.takeOver(deadline(t)); err != nil {
+			b.committer.ready = false
+			if err := b.committer.initProducer(deadline(t)); err != nil {
 				t.Fatal(err)
 			}
 			continue
 		}
-		if err := b.retry(deadline(t), func(ctx context.Context) error { return b.wire.EndTransaction(ctx, b.txn, true) }); err != nil {
+		if err := b.committer.retry().Do(deadline(t), func(ctx context.Context) error { return b.committer.wire.EndTransaction(ctx, b.committer.txn, true) }); err != nil {
 			t.Fatal(err)
 		}
-		b.drop(at(map[int32]int64{0: 20}))
+		b.outbox.removeCommitted(at(map[int32]int64{0: 20}))
 	}
 	b.wantSeen(names)
 	if got := b.stored(0); got[0] != 20 {
@@ -117,7 +117,7 @@ func TestZombieIsFenced(t *testing.T) {
 			zombie := onShared(t, "a")
 			names := zombie.write(0, 0, 10)
 			if step == "filled" {
-				if err := zombie.fill(deadline(t), nobody(zombie.group), zombie.gather(at(map[int32]int64{0: 10}))); err != nil {
+				if err := zombie.committer.fill(deadline(t), outsider(zombie.group), zombie.committer.gather(at(map[int32]int64{0: 10}))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -125,9 +125,9 @@ func TestZombieIsFenced(t *testing.T) {
 			if offset := heir.stored(0)[0]; offset != kafkawire.NoOffset {
 				t.Fatalf("the heir begins at %d", offset)
 			}
-			err := zombie.wire.EndTransaction(deadline(t), zombie.txn, true)
+			err := zombie.committer.wire.EndTransaction(deadline(t), zombie.committer.txn, true)
 			if step == "before" {
-				err = zombie.fill(deadline(t), nobody(zombie.group), zombie.gather(at(map[int32]int64{0: 10})))
+				err = zombie.committer.fill(deadline(t), outsider(zombie.group), zombie.committer.gather(at(map[int32]int64{0: 10})))
 			}
 			if !kafkawire.Fenced(err) {
 				t.Errorf("the zombie is answered %v", err)
@@ -139,8 +139,8 @@ func TestZombieIsFenced(t *testing.T) {
 			}
 			heir.wantSeen(names[:7])
 			// It is told by Commit, too, in words that help.
-			if _, err := zombie.Commit(deadline(t), nobody(zombie.group), at(map[int32]int64{0: 10})); !kafkawire.Fenced(err) ||
-				!strings.Contains(err.Error(), "was taken over by another instance") || zombie.Status().Failing == nil {
+			if _, err := zombie.Commit(deadline(t), outsider(zombie.group), at(map[int32]int64{0: 10})); !kafkawire.Fenced(err) ||
+				!strings.Contains(err.Error(), "was fenced by another instance") || zombie.Status().Failing == nil {
 				t.Errorf("error %v, status %+v", err, zombie.Status())
 			}
 			if err := zombie.commit(map[int32]int64{0: 10}); err != nil { // of its ten, seven are in the log
@@ -182,7 +182,7 @@ func TestGroupRefusesStrangers(t *testing.T) {
 			t.Errorf("%+v is answered %v", c.member, err)
 		}
 	}
-	if got := b.witness(true); len(got) != 0 {
+	if got := b.outcomesSeen(true); len(got) != 0 {
 		t.Errorf("seen all the same: %v", got)
 	}
 	asked := 0
@@ -204,13 +204,13 @@ func TestBrokerRestartInATransaction(t *testing.T) {
 	broker := kafkatest.New(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 2), broker.Topic(t, 1), "a", nil)
 	names := b.write(0, 0, 50)
-	if err := b.fill(deadline(t), nobody(b.group), b.gather(at(map[int32]int64{0: 30}))); err != nil {
+	if err := b.committer.fill(deadline(t), outsider(b.group), b.committer.gather(at(map[int32]int64{0: 30}))); err != nil {
 		t.Fatal(err)
 	}
 	broker.Restart(t, true)
-	err := b.retry(deadline(t), func(ctx context.Context) error { return b.wire.EndTransaction(ctx, b.txn, true) })
+	err := b.committer.retry().Do(deadline(t), func(ctx context.Context) error { return b.committer.wire.EndTransaction(ctx, b.committer.txn, true) })
 	t.Logf("ending it after the restart: %v", err) // Kafka keeps it open; the embedded broker has aborted it
-	b.ready = false
+	b.committer.ready = false
 	kafkatest.Eventually(t, within, "commits work again", func() bool { return b.commit(map[int32]int64{0: 50}) == nil })
 	b.wantSeen(names)
 	if got := b.stored(0)[0]; got != 50 {
@@ -231,7 +231,7 @@ func TestTransactionsKeepOrder(t *testing.T) {
 	}
 	b.mustCommit(map[int32]int64{0: 100})
 	b.wantSeen(names)
-	if got := b.witness(true); !slices.Equal(got, names) {
+	if got := b.outcomesSeen(true); !slices.Equal(got, names) {
 		t.Errorf("they came out as %v", got)
 	}
 }

@@ -32,7 +32,7 @@ func (o Operations) allow(op kmsg.ACLOperation) bool {
 }
 
 // TopicOperations asks what this client may do with the topics (Metadata v9). A topic that it may not even see allows nothing;
-// one that does not exist is missing. (Whoever asks for all topics does not get to see the first kind either.)
+// one that does not exist is missing. (A request for all topics does not show the first kind either.)
 func TopicOperations(ctx context.Context, c *kafkawire.Client, topics []string) (map[string]Operations, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// stranger is franz-go's client, which shares no code with ours but the message codec.
+// stranger is franz-go's client, which shares no code with kafkawire but the message codec.
 func stranger(t *testing.T, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(brokers...)}, opts...)...)
@@ -53,8 +53,8 @@ func TestDescribeGroup(t *testing.T) {
 		})
 		return g
 	}
-	t.Run("nobody", func(t *testing.T) {
-		g := describe(t, topic+"-nobody")
+	t.Run("no member", func(t *testing.T) {
+		g := describe(t, topic+"-empty")
 		if len(g.Clients) != 0 || g.Consumer || !g.Operations.AllowRead() {
 			t.Errorf("%+v", g)
 		}
@@ -89,7 +89,7 @@ func TestDescribeGroup(t *testing.T) {
 	})
 }
 
-// A transactional id is looked at while it has an open transaction, which then still commits: nobody was fenced.
+// A transactional id is looked at while it has an open transaction, which then still commits: it was not fenced.
 func TestDescribeTransactional(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Shared(t)
@@ -157,7 +157,7 @@ func TestRights(t *testing.T) {
 	if o, visible := operations["open"]; !visible || !o.AllowRead() || o.AllowWrite() {
 		t.Errorf("open: %v, %b", visible, o)
 	}
-	for _, name := range []string{"shut", "missing"} { // which of them exists is nobody's business who may not see them
+	for _, name := range []string{"shut", "missing"} { // which of them exists is not told where they may not be seen
 		if o, visible := operations[name]; !visible || o != 0 {
 			t.Errorf("%s: %v, %b", name, visible, o)
 		}
@@ -181,7 +181,7 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// The coordinator's error is the answer, rather than that of asking nobody.
+// The coordinator's error is the answer, rather than that of a request without a broker.
 func TestNoCoordinator(t *testing.T) {
 	t.Parallel()
 	cluster := embedded(t)

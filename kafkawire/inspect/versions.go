@@ -40,7 +40,7 @@ const (
 	Transactions
 )
 
-// sent is every request of ours. The releases are those of Kafka's message definitions (clients/src/main/resources).
+// sent is every request that balanceq makes. The releases are those of Kafka's message definitions (clients/src/main/resources).
 var sent = map[Use][]API{
 	Basic: {
 		{kmsg.ApiVersions, 3, Release{2, 4}},
@@ -88,7 +88,7 @@ func APIs(uses ...Use) []API {
 	return all
 }
 
-// Refusal is a request of ours that a broker does not take in our version: it would cut the connection without a word.
+// Refusal is a request that a broker does not take in the version that balanceq sends: it would cut the connection without a word.
 type Refusal struct {
 	API
 	Known    bool // in some version

@@ -69,7 +69,7 @@ func TestAPIsAreThoseOfTheSource(t *testing.T) {
 	}
 }
 
-// The releases are right: the one before does not have the version. franz-go's table of them is independent of ours.
+// The releases are right: the one before does not have the version. franz-go has a table of its own.
 func TestReleases(t *testing.T) {
 	t.Parallel()
 	releases := kversion.VersionStrings() // the newest first

@@ -249,10 +249,10 @@ func (r Reader) arrival(ctx context.Context, f *kafkawire.Fetched, ends map[int3
 
 // gap is what cannot be read for good, if that is what is wrong and somebody wants to know.
 func (r Reader) gap(ctx context.Context, f *kafkawire.Fetched) (Span, error) {
-	var batch *kafkawire.Corrupt
+	batch, corrupt := errors.AsType[*kafkawire.Corrupt](f.Err)
 	switch {
 	case r.Skipped == nil:
-	case errors.As(f.Err, &batch):
+	case corrupt:
 		return Span{f.Next, batch.Beyond(f.Next)}, nil
 	case errors.Is(f.Err, kafka.OffsetOutOfRange): // such an answer does not say where the log begins
 		begins, err := r.Client.ListOffsets(ctx, r.Topic, []int32{f.Partition}, kafkawire.Earliest)

@@ -73,7 +73,7 @@ func TestReaderToEnd(t *testing.T) {
 	if got, want := read(kafkawire.Earliest, late), "0:0 0:1 0:2 2:10 2:11 2:12"; got != want {
 		t.Errorf("with later writes: %s, want %s", got, want)
 	}
-	// An aborted transaction at the end holds nobody up.
+	// An aborted transaction at the end holds no reader up.
 	broker.ProduceTransaction(t, topic, []kafka.Message{{Key: []byte("a"), Value: []byte("no")}, {Key: []byte("b"), Value: []byte("no")}}, false)
 	if got, want := read(kafkawire.Earliest, nil), "0:0 0:1 0:2 0:3 1:7 2:10 2:11 2:12"; got != want {
 		t.Errorf("with an aborted transaction: %s, want %s", got, want)
@@ -286,10 +286,10 @@ func TestReaderWaitsOut(t *testing.T) {
 	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b")
-	var trouble int
+	var faults int
 	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
-		if trouble++; trouble <= 2 {
+		if faults++; faults <= 2 {
 			return nil, errors.New("cut"), true
 		}
 		return nil, nil, false
@@ -321,6 +321,6 @@ func TestReaderWithoutLeader(t *testing.T) {
 	}
 	_ = Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, Ready: ready}.Read(ctx, func(int32, *kafkawire.Record) bool { return true })
 	if n := asked.Hits(); n > 0 {
-		t.Errorf("asked %d times for a partition that nobody leads", n)
+		t.Errorf("asked %d times for a partition without a leader", n)
 	}
 }

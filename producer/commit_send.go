@@ -12,13 +12,16 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
+// layout is the partitions of the topics that transactions write to.
+type layout map[string]*topic
+
 // load queues the messages of the outcomes and returns the queues with something to send.
-func (t *Transactions) load(p portion) []*queue {
+func (l layout) load(p portion) []*queue {
 	var queues []*queue
-	for _, k := range p.outcomes {
-		for i := range k.messages {
-			m := &k.messages[i]
-			q := t.topics[m.topic].queueFor(m)
+	for _, o := range p.outcomes {
+		for i := range o.messages {
+			m := &o.messages[i]
+			q := l.queueFor(m)
 			if len(q.pending) == 0 {
 				queues = append(queues, q)
 			}
@@ -28,11 +31,33 @@ func (t *Transactions) load(p portion) []*queue {
 	return queues
 }
 
-func (t *topic) queueFor(m *addressed) *queue {
+func (l layout) queueFor(m *addressed) *queue {
+	t := l[m.topic]
 	if m.partition == Keyed {
 		return t.queueOf(m.entry.record.Key)
 	}
 	return t.queues[int(m.partition)%len(t.queues)]
+}
+
+// restart empties the queues and has them begin with the first sequence of an epoch.
+func (l layout) restart(epoch kafkawire.ProducerID, batchBytes int) {
+	for _, topic := range l {
+		for _, q := range topic.queues {
+			*q = *newQueue(q.topic, q.partition, batchBytes)
+			q.id = epoch
+		}
+	}
+}
+
+// partitions are all of them, by topic.
+func (l layout) partitions() map[string][]int32 {
+	all := map[string][]int32{}
+	for name, topic := range l {
+		for _, q := range topic.queues {
+			all[name] = append(all[name], q.partition)
+		}
+	}
+	return all
 }
 
 // unsent returns the queues that are not empty.
@@ -46,17 +71,17 @@ func unsent(queues []*queue) []*queue {
 	return rest
 }
 
-// produce sends one batch of every queue, in one request a leader, as much as a request may hold. Batches that fail are kept
+// produce sends one batch of every queue, in one request a leader, as much as a request may hold. Batches that fail stay
 // as they are; the next call sends the same bytes. The error names every partition that was refused, but those that will
 // pass only if there is no other.
-func (t *Transactions) produce(ctx context.Context, queues []*queue) error {
-	if err := t.layout(ctx); err != nil {
+func (c *committer) produce(ctx context.Context, queues []*queue) error {
+	if err := c.refreshLayout(ctx); err != nil {
 		return err
 	}
 	var failed refusals
 	leaders := map[int32][]*queue{}
 	sizes := map[int32]int{}
-	limit := min(maxRequestBytes, t.pace.limit)
+	limit := min(maxRequestBytes, c.pace.limit)
 	for _, q := range unsent(queues) {
 		if q.leader == noLeader {
 			failed.add(&kafkawire.PartitionError{Topic: q.topic, Partition: q.partition, Err: kafka.LeaderNotAvailable})
@@ -87,7 +112,7 @@ func (t *Transactions) produce(ctx context.Context, queues []*queue) error {
 			for i, q := range queues {
 				batches[i] = &q.batch
 			}
-			err := t.wire.ProduceTransactional(ctx, t.txn, leader, batches)
+			err := c.wire.ProduceTransactional(ctx, c.txn, leader, batches)
 			mu.Lock()
 			defer mu.Unlock()
 			errs[leader] = err
@@ -96,7 +121,7 @@ func (t *Transactions) produce(ctx context.Context, queues []*queue) error {
 	sending.Wait()
 	for leader, queues := range leaders {
 		for _, q := range queues {
-			failed.add(t.sent(q, errs[leader]))
+			failed.add(c.sent(q, errs[leader]))
 		}
 	}
 	return failed.err()
@@ -120,49 +145,49 @@ func (r refusals) err() error {
 }
 
 // sent acts on the answer to a queue's batch. callErr is the failure of the whole request.
-func (t *Transactions) sent(q *queue, callErr error) error {
+func (c *committer) sent(q *queue, callErr error) error {
 	err := callErr
 	if err == nil {
 		err = q.batch.Err
 	}
 	switch {
 	case err == nil || errors.Is(err, kafka.DuplicateSequenceNumber):
-		t.answered = true
+		c.answered = true
 		q.sequence = kafkawire.NextSequence(q.sequence, len(q.entries))
 		clear(q.entries)
 		q.entries = q.entries[:0]
 		return nil
-	case recordLevel(err) && (!kafkawire.TooLarge(err) || len(q.entries) == 1) && t.reshape(q, err):
+	case recordLevel(err) && (!kafkawire.TooLarge(err) || len(q.entries) == 1) && c.reshape(q, err):
 		return nil // in another form, in the same transaction
 	case recordLevel(err) && len(q.entries) > 1:
 		q.split() // the rest of the transaction sends smaller ones
 		return nil
 	case recordLevel(err):
-		if t.move(q, err) {
+		if c.move(q, err) {
 			return errMoved
 		}
-		err = t.refused(q, err)
+		err = c.refused(q, err)
 	}
-	t.suspect(err)
-	t.obs.WriteFailed(q.topic, q.partition, err)
+	c.noteLoss(err)
+	c.obs.WriteFailed(q.topic, q.partition, err)
 	return &kafkawire.PartitionError{Topic: q.topic, Partition: q.partition, Err: err}
 }
 
-// layout reads partitions and leaders of the topics. A topic that it may not read any more, or that is gone, keeps the layout
+// refreshLayout reads partitions and leaders of the topics. A topic that it may not read any more, or that is gone, keeps the layout
 // that it had: what is written to it is refused then, and that concerns nothing else.
-func (t *Transactions) layout(ctx context.Context) error {
-	for name, topic := range t.topics {
-		leaders, partitions, err := t.wire.Leaders(ctx, name)
-		if len(topic.queues) > 0 && errors.As(err, new(kafka.Error)) {
+func (c *committer) refreshLayout(ctx context.Context) error {
+	for name, topic := range c.layout {
+		leaders, partitions, err := c.wire.Leaders(ctx, name)
+		if len(topic.queues) > 0 && isAnswer(err) {
 			continue
 		}
 		if err != nil {
-			t.wire.Reset()
+			c.wire.Reset()
 			return err
 		}
 		for n := len(topic.queues); n < partitions; n++ {
-			q := newQueue(name, int32(n), t.cfg.BatchBytes)
-			q.id = t.txn.Producer
+			q := newQueue(name, int32(n), c.cfg.BatchBytes)
+			q.id = c.txn.Producer
 			topic.ids = append(topic.ids, n)
 			topic.queues = append(topic.queues, q)
 		}

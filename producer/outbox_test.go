@@ -12,15 +12,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-func outcomeOf(partition int32, offset int64, size int, since time.Time) *kept {
-	return &kept{Position: schemas.Position{Partition: partition, Offset: offset}, req: &inflight.Request{Slot: &slot{offset: offset}}, size: size, since: since}
+func outcomeOf(partition int32, offset int64, size int, since time.Time) *pending {
+	return &pending{Position: schemas.Position{Partition: partition, Offset: offset}, req: &inflight.Request{Slot: &slot{offset: offset}}, size: size, since: since}
 }
 
 // However outcomes come in, a partition's are in the order of offsets, and all bytes are counted.
 func TestBacklogIsInOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		b := backlog{partitions: map[int32][]*kept{}}
+		b := newOutbox(0)
 		offsets := rapid.SliceOfNDistinct(rapid.Int64Range(0, 100), 0, 40, rapid.ID).Draw(t, "offsets")
 		for _, offset := range offsets {
 			b.add(outcomeOf(int32(offset%3), offset, int(offset)+1, time.Time{}))
@@ -39,7 +39,7 @@ func TestBacklogIsInOrder(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Fatalf("below %d of partition %d are %v, want %v", below, p, got, want)
 			}
-			b.drop(p, func(k *kept) bool { return k.Offset < below })
+			b.remove(p, func(k *pending) bool { return k.Offset < below })
 		}
 		left := 0
 		for _, offset := range offsets {
@@ -53,13 +53,13 @@ func TestBacklogIsInOrder(t *testing.T) {
 	})
 }
 
-// A portion takes of each partition a stretch from its first outcome on, no more than the limit unless it is a single outcome,
+// A portion takes of each partition a prefix from its first outcome on, no more than the limit unless it is a single outcome,
 // and always something. Portion by portion everything comes out, and what has waited the longest is not passed over.
 func TestPortions(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		const limit = 1000
-		waiting := map[int32][]*kept{}
+		waiting := map[int32][]*pending{}
 		total := 0
 		began := time.Now()
 		for p := range rapid.Int32Range(1, 5).Draw(t, "partitions") {
@@ -71,13 +71,13 @@ func TestPortions(t *testing.T) {
 			}
 		}
 		for out := 0; out < total; {
-			var from []*stretch
-			var oldest *kept
+			var from []*prefix
+			var oldest *pending
 			for p, list := range waiting {
 				if len(list) == 0 {
 					continue
 				}
-				from = append(from, &stretch{partition: p, outcomes: list})
+				from = append(from, &prefix{partition: p, outcomes: list})
 				if oldest == nil || list[0].since.Before(oldest.since) {
 					oldest = list[0]
 				}
@@ -98,12 +98,12 @@ func TestPortions(t *testing.T) {
 	})
 }
 
-func checkPortion(p portion, from []*stretch, limit int) error {
+func checkPortion(p portion, from []*prefix, limit int) error {
 	size, taken := 0, 0
 	next := map[int32]int{}
 	for _, k := range p.outcomes {
 		size += k.size
-		i := slices.IndexFunc(from, func(s *stretch) bool { return s.partition == k.Partition })
+		i := slices.IndexFunc(from, func(s *prefix) bool { return s.partition == k.Partition })
 		if from[i].outcomes[next[k.Partition]] != k {
 			return fmt.Errorf("%v is not the next one of its partition", k.Position)
 		}

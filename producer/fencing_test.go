@@ -19,7 +19,7 @@ var epochIsOver = []*kerr.Error{kerr.InvalidProducerEpoch, kerr.ProducerFenced}
 // wantRival checks what is said the fifth time: on one line, as people read the last one of a program that ends.
 func wantRival(t *testing.T, err error) {
 	t.Helper()
-	if !errors.Is(err, kafkawire.ErrRival) || !kafkawire.Fenced(err) {
+	if !errors.Is(err, kafkawire.ErrSharedID) || !kafkawire.Fenced(err) {
 		t.Fatalf("told %v", err)
 	}
 	if text := err.Error(); !strings.Contains(text, "give each an instance id, or an instance name") || strings.Contains(text, "\n") {
@@ -41,10 +41,10 @@ func TestRivalsAreToldByPartitions(t *testing.T) {
 				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{0}, Err: answer, Count: -1})
 				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "results", Err: answer, Count: -1})
 				asked := b.everywhere(1, 5)
-				for n := 1; n < rivalTakeovers; n++ {
-					if err := b.commit(asked); !kafkawire.Fenced(err) || errors.Is(err, kafkawire.ErrRival) || len(b.holds) != 0 ||
-						!strings.Contains(err.Error(), "was taken over by another instance") || strings.Contains(err.Error(), "\n") {
-						t.Fatalf("loss %d: told %v; %d are held", n, err, len(b.holds))
+				for n := 1; n < maxFencings; n++ {
+					if err := b.commit(asked); !kafkawire.Fenced(err) || errors.Is(err, kafkawire.ErrSharedID) || len(b.committer.holds.list) != 0 ||
+						!strings.Contains(err.Error(), "was fenced by another instance") || strings.Contains(err.Error(), "\n") {
+						t.Fatalf("loss %d: told %v; %d are held", n, err, len(b.committer.holds.list))
 					}
 				}
 				wantRival(t, b.commit(asked))
@@ -75,10 +75,10 @@ func TestFencedAtTheStart(t *testing.T) {
 
 				fault.Count = -1
 				fenced = cluster.Fault(fault)
-				_, err := NewTransactions(deadline(t), b.cfg, b.outcomes, connect(t, b.brokers, b.outcomes.Topics()...), zerolog.Nop(), b.obs)
+				_, err := NewTransactions(deadline(t), b.committer.cfg, b.outcomes, connect(t, b.brokers, b.outcomes.Topics()...), zerolog.Nop(), b.obs)
 				wantRival(t, err)
-				if n := fenced.Hits(); n != rivalTakeovers {
-					t.Errorf("told after %d losses, want %d", n, rivalTakeovers)
+				if n := fenced.Hits(); n != maxFencings {
+					t.Errorf("told after %d losses, want %d", n, maxFencings)
 				}
 			})
 		}
@@ -93,19 +93,19 @@ func TestRivalsAreTold(t *testing.T) {
 	two := one.again("a")
 	var names []string
 	for next := int64(0); ; next++ {
-		if next == 2*rivalTakeovers+1 {
-			t.Fatalf("not told after %d takeovers", next)
+		if next == 2*maxFencings+1 {
+			t.Fatalf("not told after %d epochs", next)
 		}
-		b := []*books{one, two}[next%2]
+		b := []*rig{one, two}[next%2]
 		name := b.write(0, next, 1)
-		_, err := b.Commit(deadline(t), nobody(b.group), at(map[int32]int64{0: next + 1}))
-		if errors.Is(err, kafkawire.ErrRival) {
+		_, err := b.Commit(deadline(t), outsider(b.group), at(map[int32]int64{0: next + 1}))
+		if errors.Is(err, kafkawire.ErrSharedID) {
 			if !kafkawire.Fenced(err) || !strings.Contains(err.Error(), "give each an instance id") {
 				t.Errorf("told %v", err)
 			}
-			other := []*books{two, one}[next%2]
+			other := []*rig{two, one}[next%2]
 			for range 3 {
-				if err := b.commit(map[int32]int64{0: next + 1}); !errors.Is(err, kafkawire.ErrRival) {
+				if err := b.commit(map[int32]int64{0: next + 1}); !errors.Is(err, kafkawire.ErrSharedID) {
 					t.Errorf("told once more: %v", err)
 				}
 				names = append(names, other.write(0, next, 1)...) // its new owner answers it
@@ -115,7 +115,7 @@ func TestRivalsAreTold(t *testing.T) {
 			break
 		}
 		names = append(names, name...)
-		if err != nil { // whoever was fenced takes over with its next commit
+		if err != nil { // the one that was fenced begins an epoch with its next commit
 			b.mustCommit(map[int32]int64{0: next + 1})
 		}
 	}
@@ -125,17 +125,17 @@ func TestRivalsAreTold(t *testing.T) {
 // Losses that lie far apart are successors, each of them.
 func TestRivalryForgets(t *testing.T) {
 	t.Parallel()
-	var r rivalry
+	var r fencings
 	at := time.Now()
-	for n := range 10 * rivalTakeovers {
-		at = at.Add(rivalTime/(rivalTakeovers-1) + time.Second)
-		if r.lost(at) {
+	for n := range 10 * maxFencings {
+		at = at.Add(fencingsWithin/(maxFencings-1) + time.Second)
+		if r.add(at) {
 			t.Fatalf("loss %d: a successor is taken for a rival", n)
 		}
 	}
-	at = at.Add(2 * rivalTime)
-	for n := 1; n <= rivalTakeovers; n++ {
-		if told := r.lost(at); told != (n == rivalTakeovers) {
+	at = at.Add(2 * fencingsWithin)
+	for n := 1; n <= maxFencings; n++ {
+		if told := r.add(at); told != (n == maxFencings) {
 			t.Errorf("loss %d within a moment: told %v", n, told)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // letter is a dead letter of so many bytes, for the record at partition/offset.
-func (b *books) letter(partition int32, offset int64, size int) string {
+func (b *rig) letter(partition int32, offset int64, size int) string {
 	b.tb.Helper()
 	req, _ := b.result(partition, offset)
 	req.Record.Value = []byte(req.Record.String() + strings.Repeat(" ", size))
@@ -28,7 +28,7 @@ func (b *books) letter(partition int32, offset int64, size int) string {
 }
 
 // stubborn is a dead letter that has no other form: it does not compress, and nothing of it may be left out.
-func (b *books) stubborn(partition int32, offset int64, size int) string {
+func (b *rig) stubborn(partition int32, offset int64, size int) string {
 	b.tb.Helper()
 	req, _ := b.result(partition, offset)
 	req.Record.Value = append([]byte(req.Record.String()), random(b.tb, size, uint64(offset))...)
@@ -36,17 +36,13 @@ func (b *books) stubborn(partition int32, offset int64, size int) string {
 	if err := b.Write(deadline(b.tb), req, out); err != nil {
 		b.tb.Fatal(err)
 	}
-	for _, k := range b.kept.partitions[partition] {
-		if k.req == req {
-			k.messages[0].entry.letter = nil
-		}
-	}
+	b.outbox.change(b.outcomes.DeadLetters, req, func(_ *pending, m *addressed) { m.entry.letter = nil })
 	return string(req.Record.Value)
 }
 
 // due makes the next Commit try again what was too large.
-func (b *books) due() {
-	for _, h := range b.holds {
+func (b *rig) due() {
+	for _, h := range b.committer.holds.list {
 		h.again = time.Time{}
 	}
 }
@@ -129,7 +125,7 @@ func TestOversizedOutcomeOfAnother(t *testing.T) {
 	}
 	other := b.again("b")
 	other.mustCommit(map[int32]int64{0: 8})
-	b.ready = false // it finds out when it takes over again
+	b.committer.ready = false // it finds out with the next epoch
 	b.mustCommit(map[int32]int64{0: 8})
 	if got := b.stored(0)[0]; got != 8 {
 		t.Errorf("stored %d", got)
@@ -138,7 +134,7 @@ func TestOversizedOutcomeOfAnother(t *testing.T) {
 	if got := b.stored(0)[0]; got != 10 || b.Status().Buffered != 0 {
 		t.Errorf("stored %d, %d bytes left", got, b.Status().Buffered)
 	}
-	kafkatest.Eventually(t, within, "the last ones are seen", func() bool { return slices.Contains(b.witness(true), later[3]) })
+	kafkatest.Eventually(t, within, "the last ones are seen", func() bool { return slices.Contains(b.outcomesSeen(true), later[3]) })
 }
 
 // A transaction that fails is followed by the next one after a pause, which grows: what was written is in the logs, aborted.
@@ -146,23 +142,23 @@ func TestFailedTransactionsPause(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
 	b.write(0, 0, 1)
-	if b.commit(map[int32]int64{0: 1}); b.wait != 0 {
-		t.Errorf("a pause of %v after one that worked", b.wait)
+	if b.commit(map[int32]int64{0: 1}); b.committer.pause != 0 {
+		t.Errorf("a pause of %v after one that worked", b.committer.pause)
 	}
-	stranger := func() kafkawire.Member { return kafkawire.Member{Group: b.group, ID: "nobody", Generation: 7} }
+	stranger := func() kafkawire.Member { return kafkawire.Member{Group: b.group, ID: "unknown", Generation: 7} }
 	b.write(0, 1, 1)
 	for want := minBackoff; want < 200*time.Millisecond; want *= 2 {
-		began, before := time.Now(), b.wait
+		began, before := time.Now(), b.committer.pause
 		if _, err := b.Commit(deadline(t), stranger, at(map[int32]int64{0: 2})); err == nil {
 			t.Fatal("committed for a stranger")
 		}
-		if b.wait != want || time.Since(began) < before {
-			t.Errorf("a pause of %v after %v, want %v", b.wait, time.Since(began), want)
+		if b.committer.pause != want || time.Since(began) < before {
+			t.Errorf("a pause of %v after %v, want %v", b.committer.pause, time.Since(began), want)
 		}
 	}
 	b.mustCommit(map[int32]int64{0: 2})
-	if b.wait != 0 {
-		t.Errorf("a pause of %v after one that worked", b.wait)
+	if b.committer.pause != 0 {
+		t.Errorf("a pause of %v after one that worked", b.committer.pause)
 	}
 }
 
@@ -203,7 +199,7 @@ func TestStatusOfALongCommit(t *testing.T) {
 	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	b.write(0, 1, 1)
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: worthSaying + 4})
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: reportAfter + 4})
 	done := make(chan error, 1)
 	go func() { done <- b.commit(map[int32]int64{0: 2}) }()
 	kafkatest.Eventually(t, within, "the status says so", func() bool { return b.Status().Failing != nil })
