@@ -123,7 +123,7 @@ func FuzzDecodeAhead(f *testing.F) {
 	f.Add(int64(7), base64.RawURLEncoding.EncodeToString([]byte{noteVersion, 7, 1, 1, 0x80, 1, 3}))
 	f.Add(int64(-1), base64.RawURLEncoding.EncodeToString([]byte{noteVersion, 7, 0, 1}))
 	f.Fuzz(func(t *testing.T, next int64, metadata string) {
-		// As it is, and as a form of ours: fuzzing finds the head of it but seldom.
+		// As it is, and as a form of this program's: fuzzing finds the head of it but seldom.
 		head := binary.AppendUvarint([]byte{noteVersion}, uint64(next))
 		for _, metadata := range []string{metadata, base64.RawURLEncoding.EncodeToString(append(head, metadata...))} {
 			runs, err := decodeAhead(next, metadata)

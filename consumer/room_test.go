@@ -123,7 +123,7 @@ func (r *roomRig) end() {
 }
 
 // Whatever comes, goes and finishes: never more than the limit and a floor each are started, each partition has its floor at
-// once, and nobody waits while there is room for it.
+// once, and no partition waits while there is room for it.
 func TestRoom(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := rapid.IntRange(1, 300).Draw(rt, "limit")

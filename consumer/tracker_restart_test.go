@@ -100,7 +100,7 @@ func (l *lives) readOne() {
 	}
 }
 
-func (l *lives) settleOne() {
+func (l *lives) completeOne() {
 	var contracts []int64
 	for contract, waiting := range l.waiting {
 		if len(waiting) > 0 {
@@ -185,7 +185,7 @@ func TestRestartsSkipWhatIsFinished(t *testing.T) {
 			case "read":
 				l.readOne()
 			case "complete":
-				l.settleOne()
+				l.completeOne()
 			case "ack":
 				l.acknowledgeOne()
 			case "commit":
@@ -200,7 +200,7 @@ func TestRestartsSkipWhatIsFinished(t *testing.T) {
 			l.readOne()
 		}
 		for range l.log {
-			l.settleOne()
+			l.completeOne()
 		}
 		for len(l.completed) > 0 {
 			l.acknowledgeOne()

@@ -16,7 +16,7 @@ type Request struct {
 	// Err says why the record is not a valid request; Request then holds only what could be read of it (at least the ID).
 	Err error
 
-	// What happened to it so far; the processor writes these, and nobody reads them before it has completed the request.
+	// What happened to it so far; the processor writes these, and they are not read before it has completed the request.
 	Attempts     int       // CMS calls made for it, all of them
 	Counted      int       // failed attempts that count against it: the CMS answered others in between
 	FirstFailure time.Time // of an attempt; zero: none failed
