@@ -22,7 +22,7 @@ import (
 
 // serve runs the service in this process, with time limits that the configuration would refuse, and returns the address of its
 // HTTP server.
-func (r *rig) serve(brokers []string, change func(*config.Config)) string {
+func (r *rig) serve(brokers []string, change func(*config.Config), with app.Overrides) string {
 	r.t.Helper()
 	cfg := config.Default()
 	cfg.Kafka.Brokers, cfg.Kafka.Group, cfg.Kafka.SessionTimeout = brokers, r.group, 6*time.Second
@@ -34,7 +34,7 @@ func (r *rig) serve(brokers []string, change func(*config.Config)) string {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := app.New(r.t.Context(), cfg, "test", zerolog.New(zerolog.NewTestWriter(r.t)).Level(zerolog.WarnLevel))
+	s, err := app.New(r.t.Context(), cfg, "test", zerolog.New(zerolog.NewTestWriter(r.t)).Level(zerolog.WarnLevel), with)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestWatchdogLetsWaitingBe(t *testing.T) {
 			if test.fault != nil {
 				r.sim.AddFault(*test.fault)
 			}
-			addr := r.serve(r.broker.Brokers(), test.change)
+			addr := r.serve(r.broker.Brokers(), test.change, app.Overrides{})
 			kafkatest.Eventually(t, waitTimeout, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })
 			r.Send(test.send...)
 			kafkatest.Eventually(t, waitTimeout, "it waits for "+test.cause, func() bool { return r.readyz(addr).Waiting == test.cause })
@@ -149,7 +149,7 @@ func TestWatchdogLetsKafkaBeDown(t *testing.T) {
 	r := newRigOn(t, kafkatest.New(t), 2, cmssim.Config{Latency: 20 * time.Millisecond})
 	// A write that is refused is repeated after 2 s, and so says something every few seconds only.
 	const after = 6 * time.Second
-	addr := r.serve(r.broker.Brokers(), func(c *config.Config) { c.Watchdog.After, c.CMS.MaxInFlight, c.CMS.MinInFlight = after, 4, 4 })
+	addr := r.serve(r.broker.Brokers(), func(c *config.Config) { c.Watchdog.After, c.CMS.MaxInFlight, c.CMS.MinInFlight = after, 4, 4 }, app.Overrides{})
 	r.Send(asks(1000, 100, 32_000)...)
 	r.AwaitWritten(r.results, 100)
 	r.broker.Stop(t, false)
@@ -172,7 +172,7 @@ func TestWatchdogLetsSwallowedFetchesBe(t *testing.T) {
 	}
 	t.Cleanup(cluster.Close)
 	over := make(chan struct{})
-	addr := r.serve(cluster.ListenAddrs(), nil)
+	addr := r.serve(cluster.ListenAddrs(), nil, app.Overrides{})
 	kafkatest.Eventually(t, waitTimeout, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })
 	cluster.ControlKey(kmsg.Fetch.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()

@@ -5,8 +5,8 @@ import (
 
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/internal/config"
-	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // writer is what writes outcomes, whichever way they are delivered.
@@ -15,26 +15,28 @@ type writer interface {
 	Close(ctx context.Context) error
 }
 
-// deliver makes what the configured delivery needs, and starts it.
-func (s *Service) deliver(ctx context.Context, outcomes producer.Outcomes, wire *kafkawire.Client) (consumer.Delivery, error) {
-	if s.cfg.Delivery == config.DeliveryExactlyOnce {
+// delivery makes what the configured delivery needs, and starts it.
+func (a *App) delivery(ctx context.Context, origin schemas.Origin) (consumer.Delivery, error) {
+	outcomes := producer.Outcomes{Results: a.cfg.Topics.Results, DeadLetters: a.cfg.Topics.DeadLetters, Origin: origin}
+	wire := a.client(outcomes.Topics()...)
+	if a.cfg.Delivery == config.DeliveryExactlyOnce {
 		transactions, err := producer.NewTransactions(ctx, producer.TransactionConfig{
-			ID: s.cfg.TransactionalID(), Group: s.cfg.Kafka.Group, Topic: s.cfg.Topics.Requests,
-			Timeout: s.cfg.Kafka.TransactionTimeout, BufferBytes: int(s.cfg.Producer.BufferBytes),
-		}, outcomes, wire, s.log, s.metrics)
+			ID: a.cfg.TransactionalID(), Group: a.cfg.Kafka.Group, Topic: a.cfg.Topics.Requests,
+			Timeout: a.cfg.Kafka.TransactionTimeout, BufferBytes: int(a.cfg.Producer.BufferBytes),
+		}, outcomes, wire, a.log, a.metrics)
 		if err != nil {
 			return nil, err
 		}
-		s.writing = transactions
+		a.writing = transactions
 		return consumer.ExactlyOnce{Writer: transactions}, nil
 	}
 	p, err := producer.New(ctx, producer.Config{
-		Topics: outcomes.Topics(), Outcomes: outcomes, BufferBytes: int(s.cfg.Producer.BufferBytes),
-	}, wire, s.log, s.metrics)
+		Topics: outcomes.Topics(), Outcomes: outcomes, BufferBytes: int(a.cfg.Producer.BufferBytes),
+	}, wire, a.log, a.metrics)
 	if err != nil {
 		return nil, err
 	}
-	s.writing = p
+	a.writing = p
 	outcomes.Producer = p
 	return consumer.AtLeastOnce{Writer: outcomes}, nil
 }

@@ -17,11 +17,12 @@ func memberConfig(cfg config.Config) group.Config {
 	}
 }
 
-func processorConfig(cfg config.Config) processor.Config {
+func processorConfig(cfg config.Config, progress func(int64) processor.Progress) processor.Config {
 	return processor.Config{
 		MaxAttempts: cfg.CMS.MaxAttempts, BackoffInitial: cfg.CMS.Backoff.Initial, BackoffMax: cfg.CMS.Backoff.Max,
 		Coalesce: cfg.CMS.Coalesce, PublishFailures: cfg.Results.PublishFailures, RefuseCardNumbers: cfg.Requests.RefuseCardNumbers,
-		Budget: processor.BudgetConfig{Share: cfg.DeadLetters.Budget, Window: cfg.DeadLetters.BudgetWindow},
+		Progress: progress,
+		Budget:   processor.BudgetConfig{Share: cfg.DeadLetters.Budget, Window: cfg.DeadLetters.BudgetWindow},
 	}
 }
 

@@ -35,7 +35,7 @@ func run(ctx context.Context, c *command.Call) error {
 	if err := preflight.Run(ctx, c.Config, c.Log); err != nil {
 		return fmt.Errorf("checking before the start: %w", err)
 	}
-	s, err := app.New(ctx, c.Config, command.Version(), c.Log)
+	s, err := app.New(ctx, c.Config, command.Version(), c.Log, app.Overrides{})
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type cluster struct {
 	sim      *cmssim.Server
 	cfg      config.Config
 	settings kafkawire.Settings
-	service  *app.Service
+	service  *app.App
 	breaker  breakerLog
 
 	stopService context.CancelFunc
@@ -124,7 +124,7 @@ func (s *cluster) startService(ctx context.Context) error {
 		return fmt.Errorf("checking before the start: %w", err)
 	}
 	var err error
-	if s.service, err = app.New(ctx, s.cfg, "demo", s.log, app.WithCMSObserver(&s.breaker)); err != nil {
+	if s.service, err = app.New(ctx, s.cfg, "demo", s.log, app.Overrides{Observer: &s.breaker}); err != nil {
 		return fmt.Errorf("starting the service: %w", err)
 	}
 	// A context of its own: the service is stopped in its turn, not by Ctrl-C.
