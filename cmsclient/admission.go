@@ -226,11 +226,11 @@ func endOf(err error) (class Class, answered bool, e *Error) {
 	if err == nil {
 		return "", true, nil
 	}
-	var found *Error
-	if !errors.As(err, &found) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
 		return "", false, nil
 	}
-	return found.Class, found.Status != 0, found
+	return e.Class, e.Status != 0, e
 }
 
 // halts reports whether a failure says that something has to be fixed on this side of the CMS.

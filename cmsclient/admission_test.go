@@ -111,8 +111,8 @@ func TestCoolDownHonoursRetryAfter(t *testing.T) {
 		} {
 			cms.set(always(429, "", "Retry-After", wish()))
 			_, err := ask(t.Context(), c, 1)
-			var e *Error
-			if !errors.As(err, &e) || e.Class != Throttled || e.RetryAfter != 7*time.Second {
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Class != Throttled || e.RetryAfter != 7*time.Second {
 				t.Fatalf("%s: %v", name, err)
 			}
 			cause, changed := c.Waiting()

@@ -172,8 +172,8 @@ func signalOf(err error) signal {
 	if err == nil {
 		return success
 	}
-	var e *Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
 		return excluded
 	}
 	switch e.Class {

@@ -97,8 +97,7 @@ func TestCodings(t *testing.T) {
 			if err == nil && len(answer.Balances) != 1 {
 				t.Errorf("%+v", answer)
 			}
-			var e *Error
-			if errors.As(err, &e) && (!strings.Contains(e.Error(), test.text) || e.Status != test.status) {
+			if e, ok := errors.AsType[*Error](err); ok && (!strings.Contains(e.Error(), test.text) || e.Status != test.status) {
 				t.Errorf("%q does not say %q", e, test.text)
 			}
 		})

@@ -230,16 +230,16 @@ func callClass(status int, err error) string {
 
 // failureClass is callClass where the status is not what went wrong.
 func failureClass(err error) string {
-	var e *Error
-	var timeout *timeoutError
+	e, ok := errors.AsType[*Error](err)
+	_, timeout := errors.AsType[*timeoutError](err)
 	switch {
-	case !errors.As(err, &e):
+	case !ok:
 		return CallCancelled
 	case e.Class == Undecodable:
 		return CallUndecodable
 	case e.Class == Undecryptable:
 		return CallUndecryptable
-	case errors.As(err, &timeout):
+	case timeout:
 		return CallTimeout
 	}
 	return CallNetwork

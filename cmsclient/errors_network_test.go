@@ -72,8 +72,8 @@ func TestNetworkTranslation(t *testing.T) {
 			cfg := testConfig("http://cms.test")
 			cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, c.err })
 			_, err := ask(t.Context(), newTestClient(t, cfg, obs), 1)
-			var e *Error
-			if !errors.As(err, &e) || e.Class != c.class || e.Status != 0 {
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Class != c.class || e.Status != 0 {
 				t.Fatalf("got %v, want %s", err, c.class)
 			}
 			if !strings.Contains(e.Fix, c.fix) || (e.Fix == "") != (c.fix == "") || !strings.HasSuffix(e.Error(), e.Fix) {

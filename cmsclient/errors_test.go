@@ -172,8 +172,7 @@ func TestTranslation(t *testing.T) {
 			if err == nil && (answer.CMSCorrelationID != "0.c63e1202.1" || answer.RetrievedAt.IsZero()) {
 				t.Errorf("answer %+v", answer)
 			}
-			var e *Error
-			if errors.As(err, &e) {
+			if e, ok := errors.AsType[*Error](err); ok {
 				checkError(t, e, c.status, c.fix)
 			}
 		})
@@ -226,8 +225,8 @@ func TestErrorText(t *testing.T) {
 				return reply(c.status, c.body, "Retry-After", "3"), nil
 			})
 			_, err := ask(t.Context(), newTestClient(t, cfg, nil), 99999)
-			var e *Error
-			if !errors.As(err, &e) {
+			e, ok := errors.AsType[*Error](err)
+			if !ok {
 				t.Fatal(err)
 			}
 			c.want.RetryAfter, c.want.CorrelationID = 3*time.Second, query(1).CorrelationID
@@ -275,8 +274,8 @@ func TestRetryAfterOfAnswers(t *testing.T) {
 					return reply(status, "", "Retry-After", value), nil
 				})
 				_, err := ask(t.Context(), newTestClient(t, cfg, nil), 1)
-				var e *Error
-				if !errors.As(err, &e) || e.RetryAfter != 9*time.Second {
+				e, ok := errors.AsType[*Error](err)
+				if !ok || e.RetryAfter != 9*time.Second {
 					t.Errorf("%d, Retry-After %s: %+v", status, value, e)
 				}
 			}

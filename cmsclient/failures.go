@@ -52,8 +52,7 @@ func (t *failureSummary) String() string {
 
 // kindOf names a failure that counts for the breaker.
 func kindOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) && e.Status != 0 {
+	if e, ok := errors.AsType[*Error](err); ok && e.Status != 0 {
 		if e.Class == Undecodable {
 			return "unreadable answer, status " + strconv.Itoa(e.Status)
 		}

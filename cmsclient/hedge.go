@@ -64,6 +64,6 @@ func (c *Client) hedged(ctx context.Context, p permit, q Query) (Answer, error) 
 
 // isFinal reports whether the other attempt could say nothing better.
 func isFinal(err error) bool {
-	var e *Error
-	return !errors.As(err, &e) || e.Class == Rejected || e.Class == ContractNotFound
+	e, failed := errors.AsType[*Error](err)
+	return !failed || e.Class == Rejected || e.Class == ContractNotFound
 }

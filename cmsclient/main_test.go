@@ -136,8 +136,7 @@ func ask(ctx context.Context, c *Client, contract int64) (Answer, error) {
 }
 
 func classOf(err error) Class {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Class
 	}
 	return ""

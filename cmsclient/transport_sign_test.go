@@ -265,8 +265,8 @@ func TestCannotSign(t *testing.T) {
 		return good()
 	})
 	_, err := ask(t.Context(), newTestClient(t, cfg, nil), 1)
-	var typed *authError
-	if !errors.As(err, &typed) || !errors.Is(err, cause) || !strings.Contains(err.Error(), "cannot sign the call: the key is gone") {
+	_, ok := errors.AsType[*authError](err)
+	if !ok || !errors.Is(err, cause) || !strings.Contains(err.Error(), "cannot sign the call: the key is gone") {
 		t.Errorf("got %v", err)
 	}
 	if asked != 1 {

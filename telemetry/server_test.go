@@ -255,7 +255,7 @@ func TestLogger(t *testing.T) {
 			t.Errorf("%s: %s", format, out.String())
 		}
 	}
-	if _, err := NewLogger(&out, "loud", "json"); err == nil || !strings.Contains(err.Error(), "the log's level") {
+	if _, err := NewLogger(&out, "noisy", "json"); err == nil || !strings.Contains(err.Error(), "the log's level") {
 		t.Errorf("a wrong level: %v", err)
 	}
 }

@@ -26,7 +26,7 @@ const (
 // stopBudget is what calls in flight get when the program is asked to stop.
 const stopBudget = 3 * time.Second
 
-// help names the contracts that the book treats differently, so that nobody needs the source to use them.
+// help names the contracts that the ledger treats differently, so that they can be used without reading the source.
 var help = `Simulates the balances operation of the Mastercard Processing Core API:
 
   GET ` + cmssim.BasePath + `/contracts/{contract_id}/balances?balance_codes=A,B
@@ -49,7 +49,7 @@ Keys to try them with:
     -keyout key.pem -out cert.pem
 
 Faults, latency and counters are controlled while it runs: GET /_sim/ lists how.
-Whoever reaches the listener can control it.`
+All who reach the listener can control it.`
 
 // errUsage marks errors about flags; everything else is a failure.
 type errUsage struct{ error }
@@ -141,7 +141,7 @@ func serve(ctx context.Context, listen string, config cmssim.Config, stdout io.W
 	return server.Shutdown(budget)
 }
 
-// curl is the command that reaches a simulator with that TLS, whoever signed its certificate.
+// curl is the command that reaches a simulator with that TLS, no matter who signed its certificate.
 func curl(config *tls.Config) string {
 	switch {
 	case config == nil:

@@ -182,10 +182,10 @@ func TestDefaultsGiveWay(t *testing.T) {
 		"a longer timeout":    {[]string{"--cms.timeout=8s"}, windowKey, "16s", "cms.timeout", ""},
 		"a slow rebalance":    {[]string{"--kafka.rebalance-timeout=2m"}, watchdogKey, "4m", "kafka.rebalance-timeout", ""},
 		"a slow CMS":          {[]string{"--cms.timeout=30m"}, watchdogKey, "1h", "cms.timeout", ""},
-		"patience given":      {[]string{"--watchdog.after=61s"}, watchdogKey, "1m1s", "--watchdog.after", ""},
-		"too little patience": {args: []string{"--watchdog.after=1m"}, problem: "watchdog.after: 1m is not above " +
+		"watchdog given":      {[]string{"--watchdog.after=61s"}, watchdogKey, "1m1s", "--watchdog.after", ""},
+		"watchdog too early": {args: []string{"--watchdog.after=1m"}, problem: "watchdog.after: 1m is not above " +
 			"kafka.rebalance-timeout (1m), which may take that long with nothing wrong; raise it or lower the other (--watchdog.after)"},
-		"no patience": {args: []string{"--watchdog.after=29s"},
+		"watchdog at once": {args: []string{"--watchdog.after=29s"},
 			problem: "watchdog.after: 29s is too little; set at least 30s (--watchdog.after)"},
 		"minimum above the default": {args: []string{"--cms.min-in-flight=300"}, problem: "cms.min-in-flight: 300 is above " +
 			"cms.max-in-flight (256); lower it or raise the other (--cms.min-in-flight)"},
@@ -198,7 +198,7 @@ func TestDefaultsGiveWay(t *testing.T) {
 		"limit below the default": {args: []string{"--cms.breaker.max-open-time=500ms"},
 			problem: "cms.breaker.open-time: 1s is above cms.breaker.max-open-time (500ms); lower it or raise the other" +
 				" (--cms.breaker.max-open-time)"},
-		// Nobody gives way to nonsense: one message is enough.
+		// No default gives way to nonsense: one message is enough.
 		"too little": {args: []string{"--cms.max-in-flight=0"},
 			problem: "cms.max-in-flight: 0 is too little; set at least 1 (--cms.max-in-flight)"},
 		"too much": {args: []string{"--cms.cool-down=2h"}, problem: "cms.cool-down: 2h is too much; set at most 1h (--cms.cool-down)"},

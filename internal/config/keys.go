@@ -53,14 +53,13 @@ func lookup(name string) *key {
 
 // Limits that several keys share. The sizes end up in 32-bit fields of Kafka's protocol.
 const (
-	shortest  = time.Millisecond
-	longest   = time.Hour
-	maxSize   = math.MaxInt32
-	mostCalls = 65536 // at one time
+	shortest = time.Millisecond
+	longest  = time.Hour
+	maxSize  = math.MaxInt32
 
-	// leastPatience is above what a write may take that no broker answers: the request and the look for a leader are given
+	// leastWatchdog is above what a write may take that no broker answers: the request and the look for a leader are given
 	// up after 10 s each, with a pause between them.
-	leastPatience = 30 * time.Second
+	leastWatchdog = 30 * time.Second
 )
 
 // keys is the table, in the order of the documentation; the keys of one section stand together.

@@ -49,7 +49,7 @@ var serviceKeys = []key{
 
 	{name: "watchdog.after", def: "2m", example: "5m",
 		help: "Without progress and without a reason to wait for this long, /livez answers 503",
-		bind: func(c *Config) value { return duration{&c.Watchdog.After, leastPatience, 4 * longest} }},
+		bind: func(c *Config) value { return duration{&c.Watchdog.After, leastWatchdog, 4 * longest} }},
 
 	{name: "log.level", def: "info", example: "debug",
 		help: "Least important messages to log",
