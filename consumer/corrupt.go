@@ -34,7 +34,7 @@ const (
 )
 
 // corrupt notes that the batch at the offset that was asked for cannot be decoded. Only its own partition is kept waiting by it.
-func (p *partition) corrupt(asked int64, why *kafkawire.Corrupt) {
+func (p *partition) corrupt(asked int64, why *kafkawire.CorruptError) {
 	p.mu.Lock()
 	if p.draining || p.fetchNext != asked {
 		p.mu.Unlock()
@@ -133,8 +133,8 @@ func (f *fetcher) askSkip(ctx context.Context, p *partition, broken *Corruption)
 }
 
 // asCorrupt returns what is wrong with a batch, if that is what err says.
-func asCorrupt(err error) *kafkawire.Corrupt {
-	var c *kafkawire.Corrupt
+func asCorrupt(err error) *kafkawire.CorruptError {
+	var c *kafkawire.CorruptError
 	errors.As(err, &c)
 	return c
 }

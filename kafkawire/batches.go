@@ -17,21 +17,21 @@ type Aborted struct {
 // ErrCorrupt is wrapped by the errors of DecodeBatches. Asking again does not help: the log says the same for ever.
 var ErrCorrupt = errors.New("undecodable record batch")
 
-// Corrupt is a batch that cannot be decoded. It wraps ErrCorrupt.
-type Corrupt struct {
+// CorruptError is a batch that cannot be decoded. It wraps ErrCorrupt.
+type CorruptError struct {
 	First, Last int64 // offsets, as far as its head can be believed
 	why         error
 }
 
-func (c *Corrupt) Error() string {
+func (c *CorruptError) Error() string {
 	return fmt.Sprintf("%v at offset %d: %v", ErrCorrupt, c.First, c.why)
 }
 
 // Unwrap makes it ErrCorrupt.
-func (c *Corrupt) Unwrap() []error { return []error{ErrCorrupt, c.why} }
+func (c *CorruptError) Unwrap() []error { return []error{ErrCorrupt, c.why} }
 
 // Beyond is where to go on behind the batch for a reader that stands at next. Where the head is nonsense that is one further.
-func (c *Corrupt) Beyond(next int64) int64 {
+func (c *CorruptError) Beyond(next int64) int64 {
 	if c.Last < next || c.Last == math.MaxInt64 {
 		return next + 1
 	}
@@ -40,10 +40,10 @@ func (c *Corrupt) Beyond(next int64) int64 {
 
 // corrupt describes the first batch in b. Of its head only what agrees is believed: where the next batch begins, else how many
 // records there are. Batches of the formats before 2 begin with the last of their offsets.
-func corrupt(b []byte, why error) *Corrupt {
+func corrupt(b []byte, why error) *CorruptError {
 	be := binary.BigEndian
 	first := int64(be.Uint64(b))
-	c := &Corrupt{First: first, Last: first, why: why}
+	c := &CorruptError{First: first, Last: first, why: why}
 	if b[atMagic] != 2 || len(b) < batchHead {
 		return c
 	}
@@ -65,7 +65,7 @@ func corrupt(b []byte, why error) *Corrupt {
 // records or compacted-away records does not hold the reader up. A batch cut off at the end is left for the next fetch.
 // It hands out no more than one portion (DecodeLimits); next is then inside a batch.
 //
-// Offsets ascend and lie below next. On an error, which is a *Corrupt, records and next cover the good batches before it.
+// Offsets ascend and lie below next. On an error, which is a *CorruptError, records and next cover the good batches before it.
 func DecodeBatches(b []byte, from int64, aborted []Aborted) (records []Record, next int64, err error) {
 	d := portion{limits: DecodeLimits{}.orDefault(), from: from, next: from, aborts: newAborts(aborted)}
 	err = d.decode(b)

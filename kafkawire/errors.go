@@ -53,8 +53,8 @@ func CodeError(code int16) error {
 func explained(code int16, message *string) error {
 	err := CodeError(code)
 	text := map[error]string{
-		FencedMemberEpoch: "FENCED_MEMBER_EPOCH", UnreleasedInstanceID: "UNRELEASED_INSTANCE_ID",
-		UnsupportedAssignor: "UNSUPPORTED_ASSIGNOR", StaleMemberEpoch: "STALE_MEMBER_EPOCH",
+		ErrFencedMemberEpoch: "FENCED_MEMBER_EPOCH", ErrUnreleasedInstanceID: "UNRELEASED_INSTANCE_ID",
+		ErrUnsupportedAssignor: "UNSUPPORTED_ASSIGNOR", ErrStaleMemberEpoch: "STALE_MEMBER_EPOCH",
 	}[err]
 	if message != nil && *message != "" {
 		text = *message

@@ -16,10 +16,10 @@ import (
 
 // Errors of the protocol for which kafka-go has no names.
 const (
-	FencedMemberEpoch    = kafka.Error(110) // the group knows the member, but in another epoch: it has to join again
-	UnreleasedInstanceID = kafka.Error(111) // another member has the instance id and has not let go of it
-	UnsupportedAssignor  = kafka.Error(112)
-	StaleMemberEpoch     = kafka.Error(113) // of a commit: the member has a newer epoch, or the partition another owner
+	ErrFencedMemberEpoch    = kafka.Error(110) // the group knows the member, but in another epoch: it has to join again
+	ErrUnreleasedInstanceID = kafka.Error(111) // another member has the instance id and has not let go of it
+	ErrUnsupportedAssignor  = kafka.Error(112)
+	ErrStaleMemberEpoch     = kafka.Error(113) // of a commit: the member has a newer epoch, or the partition another owner
 )
 
 // Member epochs with a meaning of their own.

@@ -118,7 +118,7 @@ func TestConsumerGroupMember(t *testing.T) {
 	for name, m := range map[string]GroupMember{
 		"the one before, of who has not heard that it gave back": a, "newer": g.member("a", "", 99),
 	} {
-		if _, err := g.beat(m, all...); !errors.Is(err, FencedMemberEpoch) {
+		if _, err := g.beat(m, all...); !errors.Is(err, ErrFencedMemberEpoch) {
 			t.Errorf("%s epoch: %v", name, err)
 		}
 	}
@@ -140,7 +140,7 @@ func TestStaticConsumerGroupMember(t *testing.T) {
 	g := newConsumerGroup(t, 2)
 	old, _ := g.join(g.member("old", "slot-0", EpochJoining), 2)
 	_, err := g.beat(g.member("new", "slot-0", EpochJoining))
-	if !errors.Is(err, UnreleasedInstanceID) || !strings.Contains(err.Error(), g.topic) {
+	if !errors.Is(err, ErrUnreleasedInstanceID) || !strings.Contains(err.Error(), g.topic) {
 		t.Errorf("join under a name that is taken: %v", err)
 	}
 	rest := old
@@ -173,7 +173,7 @@ func TestConsumerGroupMemberJoinsTwice(t *testing.T) {
 			m, _ := g.join(g.member("m", instance, EpochJoining), 2)
 			m.Generation = EpochJoining
 			answer, err := g.beat(m)
-			if errors.Is(err, UnreleasedInstanceID) && instance != "" {
+			if errors.Is(err, ErrUnreleasedInstanceID) && instance != "" {
 				m.Generation = EpochResting
 				if _, err := g.ConsumerHeartbeat(deadline(t), ConsumerHeartbeat{GroupMember: m}); err != nil {
 					t.Fatal(err)
@@ -211,7 +211,7 @@ func TestConsumerGroupCommits(t *testing.T) {
 	ahead.Generation++
 	stranger.ID = "stranger"
 	err = g.CommitMemberOffsets(deadline(t), ahead, g.topic, offset(0, 1))
-	if !errors.Is(err, StaleMemberEpoch) || !strings.Contains(err.Error(), "STALE_MEMBER_EPOCH") {
+	if !errors.Is(err, ErrStaleMemberEpoch) || !strings.Contains(err.Error(), "STALE_MEMBER_EPOCH") {
 		t.Errorf("commit of another epoch: %v", err)
 	}
 	if err := g.CommitMemberOffsets(deadline(t), stranger, g.topic, offset(0, 1)); !errors.Is(err, kafka.UnknownMemberId) {
@@ -231,7 +231,7 @@ func TestConsumerGroupCommits(t *testing.T) {
 		t.Errorf("commit of a stranger in a transaction: %v", err)
 	}
 	err = g.CommitTransactionOffsets(deadline(t), txn, ahead, g.topic, next)
-	if !errors.Is(err, kafka.IllegalGeneration) && !errors.Is(err, StaleMemberEpoch) { // the latter says kfake
+	if !errors.Is(err, kafka.IllegalGeneration) && !errors.Is(err, ErrStaleMemberEpoch) { // the latter says kfake
 		t.Errorf("commit of another epoch in a transaction: %v", err)
 	}
 	if err := g.CommitTransactionOffsets(deadline(t), txn, m.Member, g.topic, map[int32]OffsetAndMetadata{1: {}}); err != nil {

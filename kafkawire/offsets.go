@@ -25,11 +25,11 @@ type OffsetAndMetadata struct {
 	Metadata string
 }
 
-// PartitionErrors say which partitions of a request failed, and why: all others have their answer.
-type PartitionErrors map[int32]error
+// PartitionsError says which partitions of a request failed, and why: all others have their answer.
+type PartitionsError map[int32]error
 
 // Error implements error. It names the lowest partition.
-func (e PartitionErrors) Error() string {
+func (e PartitionsError) Error() string {
 	if len(e) == 0 {
 		return "no partition failed"
 	}
@@ -41,21 +41,21 @@ func (e PartitionErrors) Error() string {
 }
 
 // Unwrap lets errors.Is and errors.As look at each partition's error.
-func (e PartitionErrors) Unwrap() []error { return slices.Collect(maps.Values(e)) }
+func (e PartitionsError) Unwrap() []error { return slices.Collect(maps.Values(e)) }
 
 // orNil is e as an error: none where no partition failed.
-func (e PartitionErrors) orNil() error {
+func (e PartitionsError) orNil() error {
 	if len(e) == 0 {
 		return nil
 	}
 	return e
 }
 
-// Failures gives each partition that was asked for and has no answer its error; err is that of the request, PartitionErrors
+// Failures gives each partition that was asked for and has no answer its error; err is that of the request, PartitionsError
 // or one of all partitions.
 func Failures[T any](asked []int32, answers map[int32]T, err error) map[int32]error {
 	failed := map[int32]error{}
-	each, _ := errors.AsType[PartitionErrors](err)
+	each, _ := errors.AsType[PartitionsError](err)
 	for _, id := range asked {
 		if _, ok := answers[id]; ok {
 			continue
@@ -68,7 +68,7 @@ func Failures[T any](asked []int32, answers map[int32]T, err error) map[int32]er
 // CommittedOffsets reads a group's committed offsets (OffsetFetch v7, require_stable, KIP-447). While a transaction over
 // an offset is still open its partition fails with UnstableOffsetCommit rather than return the offset from before it, which
 // is what kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the answer, or in
-// PartitionErrors; any other error is one of all partitions.
+// PartitionsError; any other error is one of all partitions.
 func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, partitions []int32) (map[int32]OffsetAndMetadata, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version = 7
@@ -89,7 +89,7 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 		return uncommitted(partitions), nil
 	}
 	offsets := make(map[int32]OffsetAndMetadata, len(partitions))
-	failed := PartitionErrors{}
+	failed := PartitionsError{}
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
 			if p.ErrorCode != 0 {
@@ -176,7 +176,7 @@ const (
 
 // ListOffsets resolves a time (milliseconds, or Earliest or Latest) to offsets, asking each partition's leader
 // (ListOffsets v4, read-committed): of a time, the first record with that or a later one, -1 where there is none. Each
-// partition asked for is in the answer, or in PartitionErrors; any other error is one of all partitions.
+// partition asked for is in the answer, or in PartitionsError; any other error is one of all partitions.
 func (c *Client) ListOffsets(ctx context.Context, topic string, partitions []int32, at int64) (map[int32]int64, error) {
 	return c.listOffsets(ctx, topic, partitions, at, readCommitted)
 }
@@ -201,7 +201,7 @@ func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int
 	for _, p := range partitions {
 		asked[p] = at
 	}
-	failed := PartitionErrors{}
+	failed := PartitionsError{}
 	byLeader, without := ByLeader(leaders, asked)
 	for _, p := range without {
 		failed[p] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p, ErrNoLeader)

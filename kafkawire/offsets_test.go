@@ -215,7 +215,7 @@ func TestFailures(t *testing.T) {
 	if got := Failures([]int32{0, 1, 2}, answers, request); !maps.Equal(got, map[int32]error{1: request, 2: request}) {
 		t.Errorf("of a request that failed: %v", got)
 	}
-	err := fmt.Errorf("asking: %w", PartitionErrors{2: one})
+	err := fmt.Errorf("asking: %w", PartitionsError{2: one})
 	if got := Failures([]int32{0, 2}, answers, err); !maps.Equal(got, map[int32]error{2: one}) {
 		t.Errorf("of one partition that failed: %v", got)
 	}
@@ -237,7 +237,7 @@ func TestOffsetsByPartition(t *testing.T) {
 	fault(kmsg.ListOffsets, 2, kerr.TopicAuthorizationFailed)
 	ids := []int32{0, 1, 2}
 	stored, err := c.CommittedOffsets(deadline(t), "group", "topic", ids)
-	var each PartitionErrors
+	var each PartitionsError
 	if want := map[int32]int64{0: 7, 2: NoOffset}; !maps.Equal(offsetsOf(stored), want) || !errors.As(err, &each) ||
 		len(each) != 1 || !errors.Is(each[1], kafka.UnstableOffsetCommit) || !errors.Is(err, kafka.UnstableOffsetCommit) {
 		t.Errorf("committed offsets %v, error %v", stored, err)

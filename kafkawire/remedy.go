@@ -98,7 +98,7 @@ var Answers = []Answer{
 	{kafka.TransactionalIDAuthorizationFailed, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", Operator,
 		"allow Describe and Write on the transactional ids that begin with balanceq.<group>."},
 	{kafka.SecurityDisabled, "SECURITY_DISABLED", Operator, "configure an authorizer at the brokers"},
-	{operationNotAttempted, "OPERATION_NOT_ATTEMPTED", Renew, ""},
+	{errOperationNotAttempted, "OPERATION_NOT_ATTEMPTED", Renew, ""},
 	{kafka.KafkaStorageError, "KAFKA_STORAGE_ERROR", Repeat, "look at the broker's disks"},
 	{kafka.UnknownProducerId, "UNKNOWN_PRODUCER_ID", Renew, ""},
 	{kafka.GroupIdNotFound, "GROUP_ID_NOT_FOUND", Renew, ""},
@@ -121,8 +121,8 @@ var Answers = []Answer{
 	{kafka.InconsistentTopicID, "INCONSISTENT_TOPIC_ID", Renew, ""},
 	{106, "FETCH_SESSION_TOPIC_ID_ERROR", Repeat, ""},
 	{109, "OFFSET_MOVED_TO_TIERED_STORAGE", Operator, "read the broker's log: its remote storage does not answer"},
-	{FencedMemberEpoch, "FENCED_MEMBER_EPOCH", Renew, ""},
-	{StaleMemberEpoch, "STALE_MEMBER_EPOCH", Renew, ""},
+	{ErrFencedMemberEpoch, "FENCED_MEMBER_EPOCH", Renew, ""},
+	{ErrStaleMemberEpoch, "STALE_MEMBER_EPOCH", Renew, ""},
 	{120, "TRANSACTION_ABORTABLE", Renew, ""},
 }
 

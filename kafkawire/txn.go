@@ -89,7 +89,7 @@ func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
 			err := CodeError(p.ErrorCode)
-			if err == nil || errors.Is(err, operationNotAttempted) {
+			if err == nil || errors.Is(err, errOperationNotAttempted) {
 				continue
 			}
 			failed = append(failed, &PartitionError{Topic: r.Topics[i].Topic, Partition: p.Partition, Err: fmt.Errorf("adding it to a transaction: %w", err)})
@@ -113,8 +113,8 @@ func (e *PartitionError) Error() string { return fmt.Sprintf("%s/%d: %v", e.Topi
 // Unwrap returns what the brokers say.
 func (e *PartitionError) Unwrap() error { return e.Err }
 
-// operationNotAttempted is the answer for partitions that were not added because of another one's error.
-const operationNotAttempted = kafka.Error(55)
+// errOperationNotAttempted is the answer for partitions that were not added because of another one's error.
+const errOperationNotAttempted = kafka.Error(55)
 
 // AppendTransactionalBatch is AppendBatch within a transaction. Sequences go on over the transactions of one epoch.
 func AppendTransactionalBatch(dst []byte, id ProducerID, sequence int32, records []Record, now time.Time) []byte {

@@ -164,7 +164,7 @@ func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, 
 		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
 	}
 	state := &r.TransactionStates[0]
-	if state.ErrorCode == int16(transactionalIDNotFound) {
+	if state.ErrorCode == int16(errTransactionalIDNotFound) {
 		return "", nil
 	}
 	if err := CodeError(state.ErrorCode); err != nil {
@@ -173,4 +173,4 @@ func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, 
 	return state.State, nil
 }
 
-const transactionalIDNotFound = kafka.Error(105)
+const errTransactionalIDNotFound = kafka.Error(105)

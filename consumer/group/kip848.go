@@ -61,7 +61,7 @@ func fixKIP848(err error) string {
 	case errors.Is(err, kafka.GroupIdNotFound): // a group of another type than the request's, too
 		return "the group has members of another protocol: stop them, set the group protocol to theirs, " +
 			"or choose another group"
-	case errors.Is(err, kafkawire.UnsupportedAssignor), errors.Is(err, kafka.UnsupportedVersion):
+	case errors.Is(err, kafkawire.ErrUnsupportedAssignor), errors.Is(err, kafka.UnsupportedVersion):
 		return "the brokers do not take part: set the group protocol to classic"
 	case errors.Is(err, kafka.InvalidGroupId):
 		return "give the group a valid name; the group protocol does not matter"

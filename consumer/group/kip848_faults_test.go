@@ -24,7 +24,7 @@ func TestKIP848Refused(t *testing.T) {
 		fix  string
 	}{
 		{kafka.GroupIdNotFound, "another protocol"},
-		{kafkawire.UnsupportedAssignor, "classic"},
+		{kafkawire.ErrUnsupportedAssignor, "classic"},
 		{kafka.UnsupportedVersion, "classic"},
 		{kafka.InvalidGroupId, "a valid name"},
 		{kafka.GroupAuthorizationFailed, "READ"},
@@ -121,7 +121,7 @@ func TestKIP848NewIDs(t *testing.T) {
 	a := startMemberOf(t, kip848, settings(c), kafkatest.NewLedger(), "a", nil)
 	eventually(t, "a has it", a.has(1))
 	first := a.Lease().Member()
-	refuse(c, kmsg.ConsumerGroupHeartbeat, kafkawire.FencedMemberEpoch)
+	refuse(c, kmsg.ConsumerGroupHeartbeat, kafkawire.ErrFencedMemberEpoch)
 	eventually(t, "a has it again", func() bool { grants, _ := a.Calls(); return grants == 2 })
 	second := a.Lease().Member()
 	if first.ID == second.ID || len(first.ID) != 36 || first.ID[14] != '4' {

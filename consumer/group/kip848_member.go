@@ -42,13 +42,13 @@ func (m *kip848Member) participate(ctx context.Context) error {
 		}
 		switch {
 		case err == nil, ctx.Err() != nil:
-		case errors.Is(err, kafka.FencedInstanceID), errors.Is(err, kafkawire.FencedMemberEpoch) && m.atRest(ctx):
+		case errors.Is(err, kafka.FencedInstanceID), errors.Is(err, kafkawire.ErrFencedMemberEpoch) && m.atRest(ctx):
 			m.lose(err)
 			return m.fenced(kafka.FencedInstanceID)
-		case errors.Is(err, kafka.UnknownMemberId), errors.Is(err, kafkawire.FencedMemberEpoch):
+		case errors.Is(err, kafka.UnknownMemberId), errors.Is(err, kafkawire.ErrFencedMemberEpoch):
 			m.lose(err)
 			m.rejoin(ctx)
-		case errors.Is(err, kafkawire.UnreleasedInstanceID):
+		case errors.Is(err, kafkawire.ErrUnreleasedInstanceID):
 			if err := m.fencePrevious(ctx, err); err != nil {
 				m.report(&failing, err)
 			} else {
@@ -175,7 +175,7 @@ func (m *kip848Member) loseAll() {
 func (m *kip848Member) newLease() *memberLease {
 	return newLease(commits{
 		wire: m.wire, send: (*kafkawire.Client).CommitMemberOffsets, topic: m.cfg.Topic,
-		outdated: []error{kafkawire.StaleMemberEpoch}, timeout: newerEpochDeadline, hurry: m.hurry.Set,
+		outdated: []error{kafkawire.ErrStaleMemberEpoch}, timeout: newerEpochDeadline, hurry: m.hurry.Set,
 	}, m.identity)
 }
 

@@ -70,7 +70,7 @@ func TestThrownOut(t *testing.T) {
 		code kafka.Error
 	}{
 		{classic, kafka.UnknownMemberId}, {classic, kafka.IllegalGeneration},
-		{kip848, kafka.UnknownMemberId}, {kip848, kafkawire.FencedMemberEpoch},
+		{kip848, kafka.UnknownMemberId}, {kip848, kafkawire.ErrFencedMemberEpoch},
 	} {
 		t.Run(tt.kind.name+"/"+tt.code.Title(), func(t *testing.T) {
 			c := memberBroker(t, 2)
@@ -148,7 +148,7 @@ func TestJoinIsRefused(t *testing.T) {
 		}},
 		{kip848, kmsg.ConsumerGroupHeartbeat, []kafka.Error{
 			kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup, kafka.GroupIdNotFound, kafka.UnknownMemberId,
-			kafkawire.FencedMemberEpoch, kafkawire.UnreleasedInstanceID,
+			kafkawire.ErrFencedMemberEpoch, kafkawire.ErrUnreleasedInstanceID,
 		}},
 	} {
 		t.Run(tt.kind.name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestCommitDuringRebalance(t *testing.T) {
 		codes []kafka.Error
 	}{
 		{classic, []kafka.Error{kafka.RebalanceInProgress, kafka.IllegalGeneration, kafka.NotCoordinatorForGroup}},
-		{kip848, []kafka.Error{kafkawire.StaleMemberEpoch, kafka.NotCoordinatorForGroup}},
+		{kip848, []kafka.Error{kafkawire.ErrStaleMemberEpoch, kafka.NotCoordinatorForGroup}},
 	} {
 		t.Run(tt.kind.name, func(t *testing.T) {
 			c := memberBroker(t, 1)

@@ -110,7 +110,7 @@ func unreadable(
 	gap = tail.Span{From: offset, To: offset}
 	for gap.To-gap.From < maxNonsense {
 		f, err := fetchOne(ctx, wire, topic, partition, gap.To)
-		var corrupt *kafkawire.Corrupt
+		var corrupt *kafkawire.CorruptError
 		switch {
 		case err != nil:
 			return gap, nil, err

@@ -249,7 +249,7 @@ func (r Reader) arrival(ctx context.Context, f *kafkawire.Fetched, ends map[int3
 
 // gap is what cannot be read for good, if that is what is wrong and somebody wants to know.
 func (r Reader) gap(ctx context.Context, f *kafkawire.Fetched) (Span, error) {
-	batch, corrupt := errors.AsType[*kafkawire.Corrupt](f.Err)
+	batch, corrupt := errors.AsType[*kafkawire.CorruptError](f.Err)
 	switch {
 	case r.Skipped == nil:
 	case corrupt:
