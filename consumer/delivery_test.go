@@ -76,11 +76,7 @@ func (c *counter) Answered(outcome string, _ schemas.Reason) {
 // A delivery needs nothing of this package but what is exported.
 func TestDeliveryFromOutside(t *testing.T) {
 	t.Parallel()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "requests"), kfake.ListenFn(kafkatest.Listen))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "requests"))
 	values := slices.Repeat([]string{`{"contractId":"42","balanceCodes":["AVAILABLE"]}`, `{"contractId":"43"}`}, 50)
 	publish(cluster.ListenAddrs(), values...)
 	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: cluster.ListenAddrs(), ClientID: "test"}, "requests")

@@ -43,13 +43,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 // broker is kfake with the topic in it. It listens below the ephemeral ports.
 func broker(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
-	opts = append(opts, kfake.SeedTopics(partitions, testTopic), kfake.ListenFn(kafkatest.Listen))
-	cluster, err := kfake.NewCluster(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return cluster
+	return kafkatest.Embedded(t, append(opts, kfake.SeedTopics(partitions, testTopic))...)
 }
 
 func settings(c *kfake.Cluster) kafkawire.Settings {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,11 +31,7 @@ type versioned struct {
 
 func newCluster(t *testing.T, opts ...kfake.Opt) *cluster {
 	t.Helper()
-	kafka, err := kfake.NewCluster(append(opts, kfake.SeedTopics(1, "requests", "results", "deadletters"))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kafka.Close)
+	kafka := kafkatest.Embedded(t, append(opts, kfake.SeedTopics(1, "requests", "results", "deadletters"))...)
 	cms, err := cmssim.Listen("127.0.0.1:0", cmssim.Config{})
 	if err != nil {
 		t.Fatal(err)

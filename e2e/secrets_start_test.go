@@ -127,12 +127,8 @@ func proxies(address string) []string {
 // startsWithKafka are those where the brokers ask for a login. They know no topics.
 func startsWithKafka(t *testing.T) map[string]start {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(),
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.EnableSASL(),
 		kfake.Superuser("PLAIN", "balanceq", saslPassword), kfake.Superuser("SCRAM-SHA-256", "balanceq", saslPassword))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
 	login := func(mechanism string) []string {
 		return []string{"--kafka.sasl.mechanism=" + mechanism, "--kafka.sasl.username=balanceq",
 			"--kafka.brokers=" + cluster.ListenAddrs()[0]}

@@ -166,11 +166,7 @@ func TestWatchdogLetsSwallowedFetchesBe(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{}) // of which only the CMS and the names are used
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, r.requests, r.results, r.deadletters))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(2, r.requests, r.results, r.deadletters))
 	over := make(chan struct{})
 	addr := r.serve(cluster.ListenAddrs(), nil, app.Overrides{})
 	kafkatest.Eventually(t, waitTimeout, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })

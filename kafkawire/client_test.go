@@ -49,7 +49,7 @@ func TestLeaders(t *testing.T) {
 
 func TestLeadersMoveAndVanish(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs(), "topic")
 	before, _, err := c.Leaders(deadline(t), "topic")
 	if err != nil {

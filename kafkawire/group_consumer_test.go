@@ -293,7 +293,7 @@ func TestOffersConsumerProtocol(t *testing.T) {
 		{name: "an error", feature: "group.version", level: 1, version: 1, code: kafka.ClusterAuthorizationFailed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cluster := embedded(t)
+			cluster := kafkatest.Embedded(t)
 			cluster.ControlKey(kmsg.ApiVersions.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
 				if req.GetVersion() < 3 {

@@ -171,7 +171,7 @@ func TestPartitionCounts(t *testing.T) {
 // A member whose subscription cannot be read is named: nothing can be assigned without knowing what it owns.
 func TestJoinWithUnreadableSubscription(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t)
+	cluster := kafkatest.Embedded(t)
 	cluster.ControlKey(kmsg.JoinGroup.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
 		resp.MemberID, resp.LeaderID = "me", "me"

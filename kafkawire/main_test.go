@@ -8,7 +8,6 @@ import (
 
 	"github.com/balanceq/balanceq/internal/kafkatest"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -23,17 +22,6 @@ func wire(tb testing.TB, brokers []string, topics ...string) *Client {
 	c := NewClient(Settings{Brokers: brokers, ClientID: "wire-test"}, topics...)
 	tb.Cleanup(c.Close)
 	return c
-}
-
-// embedded starts an in-process cluster whose faults the test controls.
-func embedded(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
-	tb.Helper()
-	cluster, err := kfake.NewCluster(opts...)
-	if err != nil {
-		tb.Fatalf("starting kfake: %v", err)
-	}
-	tb.Cleanup(cluster.Close)
-	return cluster
 }
 
 // oracle is franz-go's client, which shares no code with kafkawire but the message codec.

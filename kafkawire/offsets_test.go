@@ -226,7 +226,7 @@ func TestFailures(t *testing.T) {
 
 func TestOffsetsByPartition(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	commitOffsets(t, oracle(t, cluster.ListenAddrs(), kgo.MaxVersions(kversion.V3_5_0())), "group", "topic", map[int32]int64{0: 7})
 	fault := func(key kmsg.Key, partition int32, err *kerr.Error) {

@@ -113,7 +113,7 @@ func produceAll(t *testing.T, c *Client, batches []*Batch) {
 
 func TestProduceToTheWrongBroker(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	leader := leaderOf(t, c, "topic")
 	b := &Batch{Topic: "topic", Bytes: AppendBatch(nil, ProducerID{ID: 1}, 0, []Record{{}}, time.Now())}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // selfSigned makes a certificate for 127.0.0.1 and returns it together with the names of its PEM files.
@@ -54,7 +56,7 @@ func TestSecureConnections(t *testing.T) {
 	cert, files := selfSigned(t)
 	pool := x509.NewCertPool()
 	pool.AddCert(parse(t, cert))
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"), kfake.EnableSASL(),
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"), kfake.EnableSASL(),
 		kfake.Superuser("PLAIN", "u", "right"), kfake.Superuser("SCRAM-SHA-256", "u", "right"), kfake.Superuser("SCRAM-SHA-512", "u", "right"),
 		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}))
 	cfg, err := files.Load()

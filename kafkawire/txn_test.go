@@ -145,7 +145,7 @@ func TestTransactionAnswers(t *testing.T) {
 	}
 	for name, x := range cases {
 		t.Run(name, func(t *testing.T) {
-			cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "results", "requests"))
+			cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "results", "requests"))
 			cluster.ControlKey(int16(x.key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
 				if p, ok := req.(*kmsg.ProduceRequest); ok && (p.TransactionID == nil || *p.TransactionID != "t" || p.Acks != -1) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -18,7 +19,7 @@ func (c *counter) Acknowledged() { c.n.Add(1) }
 // BenchmarkWrite is the cost of a result of 300 bytes, from Write to its acknowledgement, the broker's own work included
 // (it throws the records away).
 func BenchmarkWrite(b *testing.B) {
-	cluster := embedded(b, kfake.NumBrokers(1), kfake.SeedTopics(12, "topic"), kfake.BlackholeProduce())
+	cluster := kafkatest.Embedded(b, kfake.NumBrokers(1), kfake.SeedTopics(12, "topic"), kfake.BlackholeProduce())
 	p, _ := start(b, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	m := schemas.Message{Key: []byte("70001"), Value: make([]byte, 250), Time: time.Now(), Headers: []schemas.Header{
 		{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("balance.requests/3/123456")},

@@ -17,7 +17,7 @@ import (
 
 func TestCloseFlushes(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(2, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 200})
 	a := newAcks()
 	for i, name := range sequence("", 500) {
@@ -81,7 +81,7 @@ func TestCloseGivesUp(t *testing.T) {
 
 func TestCloseWhileRepeating(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: notEnoughReplicas, Count: -1})
 	a := newAcks()

@@ -9,18 +9,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-)
 
-// embedded starts an in-process cluster whose faults the test controls.
-func embedded(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
-	tb.Helper()
-	cluster, err := kfake.NewCluster(opts...)
-	if err != nil {
-		tb.Fatalf("starting kfake: %v", err)
-	}
-	tb.Cleanup(cluster.Close)
-	return cluster
-}
+	"github.com/balanceq/balanceq/internal/kafkatest"
+)
 
 // sent is one batch of a produce request.
 type sent struct {
@@ -64,7 +55,7 @@ func holding(tb testing.TB, node int, opts ...kfake.Opt) (cluster *kfake.Cluster
 	tb.Helper()
 	gate := make(chan struct{})
 	var n, nodes atomic.Int32
-	cluster = embedded(tb, append(opts, kfake.ListenFn(func(network, address string) (net.Listener, error) {
+	cluster = kafkatest.Embedded(tb, append(opts, kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		l, err := net.Listen(network, address)
 		self := int(nodes.Add(1)) - 1 // they start in the order of their numbers
 		return tapListener{Listener: l, arrived: func(key int16) {

@@ -32,7 +32,7 @@ func TestAnswersInError(t *testing.T) {
 	} {
 		t.Run(answer.Message, func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+			cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 			batches := capture(t, cluster)
 			p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 300})
 			faults := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: answer, Count: 3})
@@ -78,7 +78,7 @@ func identical(t *testing.T, batches []sent) {
 func TestLostAcknowledgement(t *testing.T) {
 	t.Parallel()
 	var lose atomic.Int32
-	cluster := embedded(t, kfake.SeedTopics(2, "topic"), tap(func(key int16) bool {
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(2, "topic"), tap(func(key int16) bool {
 		return key == int16(kmsg.Produce) && lose.Add(-1) >= 0
 	}))
 	batches := capture(t, cluster)
@@ -105,7 +105,7 @@ func TestLostAcknowledgement(t *testing.T) {
 // An acknowledgement never comes before the record can be read.
 func TestAcknowledgedIsInTheLog(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 200})
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: 2})
 	var acked, early atomic.Int64
@@ -137,7 +137,7 @@ func (f ackFunc) Acknowledged() { f() }
 // A partition that fails holds back its own later messages, and only those.
 func TestNothingOvertakes(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 200})
 	faults := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Partitions: []int32{1}, Err: kerr.NotEnoughReplicas, Count: -1})
 	failing, fine := newAcks(), newAcks()
@@ -173,7 +173,7 @@ func TestNothingOvertakes(t *testing.T) {
 // The status tells of the oldest failure, and of the next one as soon as that is over.
 func TestStatusOfSeveralFailures(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(2, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	fail := func(partition int32, err *kerr.Error) *kfake.FaultHandle {
 		return cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{partition}, Err: err, Count: -1})
@@ -216,7 +216,7 @@ func TestProducerStateLost(t *testing.T) {
 	for _, answer := range []*kerr.Error{kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch, kerr.ProducerFenced} {
 		t.Run(answer.Message, func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+			cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 			batches := capture(t, cluster)
 			p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 			a := newAcks()
@@ -249,7 +249,7 @@ func TestProducerStateLost(t *testing.T) {
 // Where no producer id is to be had, the messages wait.
 func TestProducerIDRefused(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: 3})
 	a := newAcks()
@@ -269,7 +269,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	const partitions, each = 6, 400
 	var faulty atomic.Bool
 	roll := func(percent int) bool { return faulty.Load() && rand.IntN(100) < percent }
-	cluster := embedded(t, kfake.SeedTopics(partitions, "topic"), tap(func(int16) bool { return roll(5) }))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(partitions, "topic"), tap(func(int16) bool { return roll(5) }))
 	cluster.ControlKey(-1, func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if roll(5) {

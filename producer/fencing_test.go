@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/rs/zerolog"
@@ -35,7 +36,7 @@ func TestRivalsAreToldByPartitions(t *testing.T) {
 		for _, answer := range epochIsOver {
 			t.Run(kmsg.NameForKey(int16(key))+" "+answer.Message, func(t *testing.T) {
 				t.Parallel()
-				cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+				cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 				b := onEmbedded(t, cluster, nil)
 				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{0}, Err: answer, Count: -1})
@@ -60,7 +61,7 @@ func TestFencedAtTheStart(t *testing.T) {
 		for _, answer := range epochIsOver {
 			t.Run(kmsg.NameForKey(int16(key))+" "+answer.Message, func(t *testing.T) {
 				t.Parallel()
-				cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+				cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 				b := onEmbedded(t, cluster, nil)
 				endings(cluster, []string{"CompleteCommit"})
 				fault := kfake.Fault{Keys: []kmsg.Key{key}, Err: answer, Count: 1}

@@ -196,7 +196,7 @@ func TestPlacesAreToldOfTheCommit(t *testing.T) {
 // commit.
 func TestStatusOfALongCommit(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	b.write(0, 1, 1)
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: reportAfter + 4})

@@ -43,7 +43,7 @@ func TestHungLeader(t *testing.T) {
 
 func TestLeadersMove(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(2, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 300})
 	a := newAcks()
 	for i, name := range sequence("", 300) {
@@ -68,7 +68,7 @@ func TestLeadersMove(t *testing.T) {
 // A partition without a leader cannot be sent to; other partitions go on.
 func TestLeaderUnknownForAWhile(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(2, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(2, "topic"))
 	var known atomic.Bool
 	hideLeader(cluster, "topic", 2, 1, &known)
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})

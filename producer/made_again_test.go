@@ -38,7 +38,7 @@ func makeAgain(t *testing.T, brokers []string, partitions int, topics ...string)
 // of the former one were.
 func TestTopicOfOutcomesMadeAgain(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(2, "topic"), kfake.NumBrokers(1))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(2, "topic"), kfake.NumBrokers(1))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	before, after := newAcks(), newAcks()
 	for _, name := range sequence("before-", 100) {
@@ -58,7 +58,7 @@ func TestTopicOfOutcomesMadeAgain(t *testing.T) {
 // The same in transactions.
 func TestTopicOfOutcomesMadeAgainInTransactions(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, append(slices.Clone(transactionTopics), kfake.NumBrokers(1))...)
+	cluster := kafkatest.Embedded(t, append(slices.Clone(transactionTopics), kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
 	b.mustCommit(map[int32]int64{0: 21})

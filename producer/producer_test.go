@@ -185,7 +185,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestNewFails(t *testing.T) {
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	wire := connect(t, cluster.ListenAddrs())
 	_, err := New(deadline(t), Config{Topics: []string{"topic", "missing"}}, wire, zerolog.Nop(), &observer{})
 	if !errors.Is(err, kafka.UnknownTopicOrPartition) || !strings.Contains(err.Error(), "missing") {
@@ -202,7 +202,7 @@ func TestNewFails(t *testing.T) {
 
 func TestUnknownTopic(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	a := newAcks()
 	if err := p.Write(deadline(t), "other", 0, schemas.Message{}, a.of("x")); err == nil || !strings.Contains(err.Error(), "other") {
@@ -274,7 +274,7 @@ func TestBufferBlocksAndUnblocks(t *testing.T) {
 // A message larger than the whole buffer must not wait for ever.
 func TestMessageLargerThanTheBuffer(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BufferBytes: 1000, BatchBytes: 500})
 	a := newAcks()
 	write(t, p, "topic", 0, "small", a)

@@ -162,7 +162,7 @@ func TestEveryAnswerToProduce(t *testing.T) {
 		if code := kerr.TypedErrorForCode(int16(a.Code)); a.Code != kafka.DuplicateSequenceNumber { // which is a success
 			t.Run(a.Name, func(t *testing.T) {
 				t.Parallel()
-				cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "results", "deadletters"))
+				cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "results", "deadletters"))
 				refusal := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{0}, Err: code, Count: 1})
 				o := Outcomes{Results: "results", DeadLetters: "deadletters"}
 				p, obs := start(t, cluster.ListenAddrs(), Config{Topics: o.Topics(), Outcomes: o})

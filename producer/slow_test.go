@@ -71,7 +71,7 @@ func letterOf(b *rig, partition int32, offset int64, size int) (*inflight.Reques
 func TestTransactionsOnASlowLine(t *testing.T) {
 	t.Parallel()
 	const timeout, rate, size, each = time.Second, 1 << 20, 32 << 10, 12
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1), slowLine(rate, 0))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1), slowLine(rate, 0))...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout, c.BufferBytes = timeout, 32<<20 })
 	kept, asked := 0, map[int32]int64{0: 1}
 	for p := range int32(4) {
@@ -143,7 +143,7 @@ func together(p *Producer) (release func()) {
 func TestProducerOnASlowLine(t *testing.T) {
 	t.Parallel()
 	const timeout = 600 * time.Millisecond
-	cluster := embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(6, "topic"), slowLine(512<<10, timeout))
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(6, "topic"), slowLine(512<<10, timeout))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 128 << 10})
 	p.timeout = timeout
 	release := together(p)

@@ -16,7 +16,7 @@ import (
 // The status names the partition from which nothing is heard, for as long as nothing is.
 func TestStatusTellsOfSilence(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.NumBrokers(2), kfake.SeedTopics(2, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(2), kfake.SeedTopics(2, "topic"))
 	for p := range int32(2) {
 		if err := cluster.MoveTopicPartition("topic", p, p); err != nil {
 			t.Fatal(err)
@@ -50,7 +50,7 @@ func TestStatusTellsOfSilence(t *testing.T) {
 // A refusal is something to be heard: what is refused is old, but no partition is silent.
 func TestRefusedIsNotSilent(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	faults := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	a := newAcks()

@@ -11,12 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // tight makes transactions whose buffer is full with four results.
 func tight(t *testing.T) *rig {
 	t.Helper()
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	b.write(0, 10, 1)
 	b.outbox.limit = 4*b.Status().Buffered + 8
@@ -148,7 +150,7 @@ func (c *chained) Pending() {
 // What is kept for partitions that were given back is forgotten, and what waits to be kept for them is let go.
 func TestTransactionsForgetWhatIsRevoked(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	gone, stays := &slot{}, &slot{}
 	for offset := range int64(4) {
@@ -198,7 +200,7 @@ func TestTransactionBufferCancelled(t *testing.T) {
 // Where there is no coordinator the start says so, and what to look at.
 func TestNoTransactionCoordinator(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, transactionTopics...)
+	cluster := kafkatest.Embedded(t, transactionTopics...)
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.CoordinatorNotAvailable, Count: -1})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

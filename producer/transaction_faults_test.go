@@ -43,7 +43,7 @@ func TestTransactionAnswersInError(t *testing.T) {
 	for _, key := range keys {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 			b := onEmbedded(t, cluster, nil)
 			names := []string{"requests/0/0"}
 			for i, answer := range slices.Concat(passing, failing) {
@@ -81,7 +81,7 @@ func TestEveryAnswerInATransaction(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 			b := onEmbedded(t, cluster, nil)
 			names := []string{"requests/0/0"}
 			for _, a := range kafkawire.Answers {
@@ -112,7 +112,7 @@ func TestEveryAnswerInATransaction(t *testing.T) {
 // One partition's offset is refused: ending the transaction would store the others without it.
 func TestOneOffsetRefused(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, transactionTopics...)
+	cluster := kafkatest.Embedded(t, transactionTopics...)
 	b := onEmbedded(t, cluster, nil)
 	names := slices.Concat([]string{"requests/0/0"}, b.write(0, 1, 5), b.write(1, 0, 5), b.write(2, 0, 5))
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Partitions: []int32{1}, Err: kerr.OffsetMetadataTooLarge})
@@ -139,7 +139,7 @@ func TestLostAnswersOfTransactions(t *testing.T) {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
 			var lose atomic.Int32
-			cluster := embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(key) && lose.Add(-1) >= 0 }))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(key) && lose.Add(-1) >= 0 }))...)
 			b := onEmbedded(t, cluster, nil)
 			b.committer.ready = key != kmsg.InitProducerID
 			before := b.committer.txn.Producer
@@ -167,7 +167,7 @@ func TestUnknownEnd(t *testing.T) {
 		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
 			t.Parallel()
 			var silent atomic.Bool
-			cluster := embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(kmsg.EndTxn) && silent.Load() }))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(kmsg.EndTxn) && silent.Load() }))...)
 			cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
 				if silent.Load() && !applied {
@@ -201,7 +201,7 @@ func TestUnknownEnd(t *testing.T) {
 // if nothing has moved.
 func TestTransactionRequests(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(2))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(2))...)
 	for p := range int32(4) {
 		if err := cluster.MoveTopicPartition("results", p, p%2); err != nil {
 			t.Fatal(err)
@@ -255,7 +255,7 @@ func TestTransactionsUnderFire(t *testing.T) {
 	t.Parallel()
 	var faulty atomic.Bool
 	roll := func(percent int) bool { return faulty.Load() && rand.IntN(100) < percent }
-	cluster := embedded(t, append(transactionTopics, tap(func(int16) bool { return roll(3) }))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, tap(func(int16) bool { return roll(3) }))...)
 	cluster.ControlKey(-1, func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if roll(3) {
@@ -321,7 +321,7 @@ func below(names []string, offsets map[int32]int64) []string {
 // above all outcomes of the one at hand, and they are not in the log.
 func TestUnknownEndAndAFormerTopic(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, transactionTopics...)
+	cluster := kafkatest.Embedded(t, transactionTopics...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Second })
 	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
 	// The transaction fails, and before the next one begins the group has another's offset.

@@ -55,7 +55,7 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 			b := onEmbedded(t, cluster, nil)
 			b.mustCommit(b.everywhere(1, 1))
 			test.fault.Topic, test.fault.Partitions, test.fault.Count = "deadletters", []int32{1}, -1
@@ -108,7 +108,7 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 // one transaction, once.
 func TestUnavailablePartitionIsHeld(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 500 * time.Millisecond })
 	outage := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{1},
 		Err: kerr.NotEnoughReplicas, Count: -1})
@@ -178,7 +178,7 @@ func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
 // With every partition failing none is held: then it is the brokers, and they come back.
 func TestOutageHoldsNothing(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	outage := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	asked := b.everywhere(1, 5)

@@ -74,7 +74,7 @@ func TestSweepRepeatsTheDecision(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, transactionTopics...)
+			cluster := kafkatest.Embedded(t, transactionTopics...)
 			b := onEmbedded(t, cluster, nil)
 			ended := endings(cluster, test.states)
 			b.again("a")
@@ -101,7 +101,7 @@ func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, transactionTopics...)
+			cluster := kafkatest.Embedded(t, transactionTopics...)
 			b := onEmbedded(t, cluster, nil)
 			ended := endings(cluster, test.states)
 			cluster.ControlKey(int16(kmsg.InitProducerID), func(req kmsg.Request) (kmsg.Response, error, bool) { // once
@@ -143,7 +143,7 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 	for _, answer := range []*kerr.Error{kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition} {
 		t.Run(answer.Message, func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 			b := onEmbedded(t, cluster, nil)
 			refusal := kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "deadletters", Partitions: []int32{0, 1, 2, 3}, Err: answer, Count: -1}
 			cluster.Fault(refusal)

@@ -57,17 +57,12 @@ const brief = 500 * time.Millisecond
 // memberBroker is kfake with brief sessions, and the topic.
 func memberBroker(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
-	cluster, err := kfake.NewCluster(append([]kfake.Opt{
-		kfake.SeedTopics(partitions, testTopic), kfake.ListenFn(kafkatest.Listen), kfake.GroupMinSessionTimeout(brief),
+	return kafkatest.Embedded(t, append([]kfake.Opt{
+		kfake.SeedTopics(partitions, testTopic), kfake.GroupMinSessionTimeout(brief),
 		kfake.BrokerConfigs(map[string]string{
 			"group.consumer.session.timeout.ms": "500", "group.consumer.heartbeat.interval.ms": "100",
 		}),
 	}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
-	return cluster
 }
 
 // testOwner keeps the ledger.

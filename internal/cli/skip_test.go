@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -33,11 +34,7 @@ func TestUnreadable(t *testing.T) {
 		"a wrong checksum inside": {torn, 4, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "topic"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer cluster.Close()
+			cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "topic"))
 			cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
 				fetch := req.(*kmsg.FetchRequest)

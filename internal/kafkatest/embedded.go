@@ -5,9 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
+
+// Embedded starts an in-process cluster (kfake) that belongs to one test, which decides over its answers (ControlKey, Fault).
+// It ends with the test. It needs no Main, and the version of brokers elsewhere is nothing to it: see OnlyOnce.
+func Embedded(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
+	tb.Helper()
+	needsBroker(tb)
+	OnlyOnce(tb, "an embedded broker answers as the test wants")
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.ListenFn(Listen)}, opts...)...)
+	if err != nil {
+		tb.Fatal("kafkatest: starting an embedded broker: ", err)
+	}
+	tb.Cleanup(cluster.Close)
+	return cluster
+}
 
 // embeddedServer is kfake with its data on disk, so that it can be stopped and started again on the same port.
 type embeddedServer struct {

@@ -128,7 +128,7 @@ func TestDescribeTransactional(t *testing.T) {
 // guarded starts a cluster in which user joe may do what the ACLs say, and returns a client of his.
 func guarded(t *testing.T, allowed ...kfake.ACL) *kafkawire.Client {
 	t.Helper()
-	cluster := embedded(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.SeedTopics(1, "open", "shut"),
+	cluster := kafkatest.Embedded(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.SeedTopics(1, "open", "shut"),
 		kfake.User("PLAIN", "joe", "secret", allowed...))
 	mechanism, err := kafkawire.SASL("plain", "joe", "secret")
 	if err != nil {
@@ -184,7 +184,7 @@ func TestRights(t *testing.T) {
 // The coordinator's error is the answer, rather than that of a request without a broker.
 func TestNoCoordinator(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t)
+	cluster := kafkatest.Embedded(t)
 	cluster.ControlKey(int16(kmsg.FindCoordinator), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
@@ -213,7 +213,7 @@ func TestTopicOperations(t *testing.T) {
 // Kafka answers a wrong password, or a mechanism that it does not have, with an error; the embedded broker cuts the connection.
 func TestLoginRefused(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.EnableSASL(), kfake.User("PLAIN", "joe", "secret"))
+	cluster := kafkatest.Embedded(t, kfake.EnableSASL(), kfake.User("PLAIN", "joe", "secret"))
 	cluster.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)

@@ -132,7 +132,7 @@ func TestBrokersRefuse(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cluster := embedded(t, kfake.NumBrokers(2), kfake.MaxVersions(test.brokers))
+			cluster := kafkatest.Embedded(t, kfake.NumBrokers(2), kfake.MaxVersions(test.brokers))
 			brokers, err := Brokers(deadline(t), wire(t, cluster.ListenAddrs()), test.apis)
 			if err != nil || len(brokers) != 2 {
 				t.Fatalf("%d brokers, %v", len(brokers), err)
@@ -152,7 +152,7 @@ func TestBrokersRefuse(t *testing.T) {
 // What brokers have dropped is told apart from what they do not have yet.
 func TestBrokersTooNew(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t)
+	cluster := kafkatest.Embedded(t)
 	cluster.ControlKey(int16(kmsg.ApiVersions), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
@@ -179,7 +179,7 @@ func TestBrokersTooNew(t *testing.T) {
 // A broker that cannot be asked is told, and the others count; where none can be asked, that is an error.
 func TestBrokersThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.NumBrokers(3))
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(3))
 	const dead = 1
 	var all atomic.Bool
 	cluster.ControlKey(int16(kmsg.ApiVersions), func(kmsg.Request) (kmsg.Response, error, bool) {

@@ -171,7 +171,7 @@ func produceValue(t *testing.T, c *kafkawire.Client, values ...string) {
 // A log that cannot be read will not become readable: a tool must say so instead of trying for ever.
 func TestReaderOfCorruptLog(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b")
 	bad := batch(1, "b")
@@ -187,7 +187,7 @@ func TestReaderOfCorruptLog(t *testing.T) {
 // Who wants to know what cannot be read goes on behind it.
 func TestReaderSkips(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b", "c", "d", "e")
 	bad := batch(1, "b", "c")
@@ -217,7 +217,7 @@ func TestReaderSkipsNonsense(t *testing.T) {
 	} {
 		for _, more := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, more %t", name, more), func(t *testing.T) {
-				cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+				cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 				c := wire(t, cluster.ListenAddrs())
 				produceValue(t, c, "a", "b", "c", "d")
 				bad := batch(1, "b", "c")
@@ -283,7 +283,7 @@ func TestReaderWithin(t *testing.T) {
 // Leaders move, brokers err, connections break: what passes is waited out, and nothing is read twice or left out.
 func TestReaderWaitsOut(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(1, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	produceValue(t, c, "a", "b")
 	var faults int
@@ -309,7 +309,7 @@ func TestReaderWaitsOut(t *testing.T) {
 // A partition without a leader for a while is not asked of a broker that happens to have the number 0.
 func TestReaderWithoutLeader(t *testing.T) {
 	t.Parallel()
-	cluster := embedded(t, kfake.SeedTopics(3, "topic"))
+	cluster := kafkatest.Embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs())
 	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "topic", Partitions: []int32{2}, Observe: true, Count: -1})
 	ctx, cancel := context.WithCancel(deadline(t))

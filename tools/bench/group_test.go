@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -22,11 +23,7 @@ const parts = 6
 // newGroup makes a group without members, on an embedded broker.
 func newGroup(t *testing.T) *group {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broker.Close)
+	broker := kafkatest.Embedded(t, kfake.NumBrokers(1))
 	sim, err := cmssim.Listen("127.0.0.1:0", cmssim.Config{})
 	if err != nil {
 		t.Fatal(err)

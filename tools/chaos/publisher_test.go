@@ -8,16 +8,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // newTopics has a collector create its topics of two partitions.
 func newTopics(t *testing.T) *collector {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1))
 	w, err := newCollector(cluster.ListenAddrs()[0], "x", 2)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -112,14 +113,13 @@ func (r *report) packageEnded(pkg, action, text string) {
 	_, _ = io.WriteString(r.out, text)
 }
 
-// reasonOf returns what a skipped test said: "    some_test.go:12: reason".
+// said is a line that a test has logged: "    some_test.go:12: text".
+var said = regexp.MustCompile(`(?m)^ +\w+\.go:\d+: (.*)$`)
+
+// reasonOf returns what a skipped test said last.
 func reasonOf(text string) string {
-	for line := range strings.Lines(text) {
-		if _, rest, found := strings.Cut(line, "_test.go:"); found {
-			if _, reason, found := strings.Cut(rest, ": "); found {
-				return strings.TrimSpace(reason)
-			}
-		}
+	if all := said.FindAllStringSubmatch(text, -1); len(all) > 0 {
+		return all[len(all)-1][1]
 	}
 	return "no reason given"
 }

@@ -144,11 +144,7 @@ func TestDeadLettersExportInterrupted(t *testing.T) {
 // withCorruption makes a topic with the offsets 0 to 4, of which 1 and 2 are in a batch that cannot be decoded.
 func withCorruption(t *testing.T) []string {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "dead"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "dead"))
 	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.DefaultProduceTopic("dead"))
 	if err != nil {
 		t.Fatal(err)
