@@ -94,6 +94,7 @@ func TestReplayStory(t *testing.T) {
 	if run == nil {
 		t.Fatalf("no run in %s", out)
 	}
+	r.AwaitCommitted() // the replay waits for its canary only
 	in.Stop()
 
 	answered := map[string]int{}
