@@ -34,7 +34,7 @@ func (l layout) load(p portion) []*queue {
 func (l layout) queueFor(m *addressed) *queue {
 	t := l[m.topic]
 	if m.partition == Keyed {
-		return t.queueOf(m.entry.record.Key)
+		return t.queueOf(m.entry.message.Key)
 	}
 	return t.queues[int(m.partition)%len(t.queues)]
 }

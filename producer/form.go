@@ -57,7 +57,7 @@ func (o *Outcomes) reform(e *entry, topic string, encoded int, at time.Time, err
 	switch {
 	case isTimestamp(err):
 		next := *e
-		next.form.time, next.record.Time = nextTime(e.form.time, at)
+		next.form.time, next.message.Time = nextTime(e.form.time, at)
 		return next, topic, e.form.time != timeless
 	case errors.Is(err, kafka.InvalidRecord):
 		return o.keyed(e, topic)
@@ -84,14 +84,15 @@ func nextTime(t timing, at time.Time) (timing, time.Time) {
 func (o *Outcomes) keyed(e *entry, topic string) (entry, string, bool) {
 	next := *e
 	switch {
-	case e.record.Key != nil || e.req == nil:
+	case e.message.Key != nil || e.req == nil:
 		return next, topic, false
 	case e.letter != nil:
 		next.form.without.Keyed = true
 		next.remake(o.Origin)
 	default:
-		next.record.Key = []byte(e.req.Record.String())
-		next.size = kafkawire.RecordSize(&next.record)
+		m := e.message
+		m.Key = []byte(e.req.Record.String())
+		next.set(m)
 	}
 	return next, topic, true
 }
@@ -155,25 +156,23 @@ func (e *entry) asIs(origin schemas.Origin) entry {
 	case e.letter != nil:
 		next.remake(origin)
 	case e.result != nil:
-		next.record = recordOf(e.result.Message(e.req.Record.Key))
-		next.size = kafkawire.RecordSize(&next.record)
+		next.set(e.result.Message(e.req.Record.Key))
 	}
 	return next
 }
 
-// remake makes a dead letter's record as the form says.
+// remake makes a dead letter's message as the form says.
 func (e *entry) remake(origin schemas.Origin) {
-	at := e.record.Time
-	e.record = recordOf(e.letter.MessageWithout(origin, e.form.without))
+	m := e.letter.MessageWithout(origin, e.form.without)
 	if e.form.time != ownTime {
-		e.record.Time = at
+		m.Time = e.message.Time
 	}
-	e.size = kafkawire.RecordSize(&e.record)
+	e.set(m)
 }
 
 // encodedSize is what a batch with the message alone takes.
 func (e *entry) encodedSize() int {
-	records := []kafkawire.Record{e.record}
+	records := []kafkawire.Record{recordOf(&e.message)}
 	batch := kafkawire.AppendBatch(nil, kafkawire.ProducerID{}, 0, records, time.Now())
 	if e.form.compressed {
 		batch = kafkawire.CompressBatch(nil, batch)

@@ -44,6 +44,11 @@ func drawRequest(t *rapid.T) *schemas.Record {
 	return rec
 }
 
+func sizeOf(m schemas.Message) int {
+	rec := recordOf(&m)
+	return kafkawire.RecordSize(&rec)
+}
+
 // What fits stays as it is; what does not is written with the smallest loss that makes it fit, in a number of tries that ends.
 func TestReformLosesLeast(t *testing.T) {
 	t.Parallel()
@@ -75,14 +80,14 @@ func TestReformLosesLeast(t *testing.T) {
 		if !fits || e.form.without.Parts != want.without.Parts || e.form.compressed != want.compressed {
 			t.Fatalf("came out as %+v, want %+v (limit %d, whole %d)", e.form, want, limit, whole)
 		}
-		info := schemas.ReadDeadLetter(&schemas.Record{Headers: e.record.Headers})
+		info := schemas.ReadDeadLetter(&schemas.Record{Headers: e.message.Headers})
 		if want.without.Any() != (info.Omission != nil) || info.Omission != nil && info.Omission.Parts != want.without.Parts {
 			t.Fatalf("the headers say %+v", info.Omission)
 		}
-		if !want.without.Value && !bytes.Equal(e.record.Value, rec.Value) || !want.without.Key && !bytes.Equal(e.record.Key, rec.Key) {
+		if !want.without.Value && !bytes.Equal(e.message.Value, rec.Value) || !want.without.Key && !bytes.Equal(e.message.Key, rec.Key) {
 			t.Fatal("what is left is not the request's")
 		}
-		if back := e.asIs(outcomes.Origin); back.encodedSize() != whole || back.size != kafkawire.RecordSize(&back.record) {
+		if back := e.asIs(outcomes.Origin); back.encodedSize() != whole || back.size != sizeOf(back.message) {
 			t.Fatalf("as it was it has %d bytes, not %d", back.encodedSize(), whole)
 		}
 	})
@@ -120,9 +125,9 @@ func TestReformOfAResult(t *testing.T) {
 		t.Fatalf("first in %s as %+v (%t)", topic, e.form, ok)
 	}
 	e, topic, ok = refuse(e, "results")
-	info := schemas.ReadDeadLetter(&schemas.Record{Headers: e.record.Headers})
+	info := schemas.ReadDeadLetter(&schemas.Record{Headers: e.message.Headers})
 	if !ok || topic != "deadletters" || info.Reason != schemas.ReasonResultTooLarge || info.Source != req.Record.Position ||
-		info.RequestID != "r-1" || info.Omission != nil || !bytes.Equal(e.record.Key, req.Record.Key) {
+		info.RequestID != "r-1" || info.Omission != nil || !bytes.Equal(e.message.Key, req.Record.Key) {
 		t.Errorf("then in %s: %+v", topic, info)
 	}
 	e = outcomes.result(req, &schemas.Result{Outcome: schemas.OutcomeFailed})
@@ -150,23 +155,23 @@ func TestReformByCode(t *testing.T) {
 		return ok && topic == "deadletters"
 	}
 	e := letter()
-	if !step(&e, kafka.InvalidRecord, own) || string(e.record.Key) != at.String() || step(&e, kafka.InvalidRecord, own) {
-		t.Errorf("without a key it becomes %+v", e.record)
+	if !step(&e, kafka.InvalidRecord, own) || string(e.message.Key) != at.String() || step(&e, kafka.InvalidRecord, own) {
+		t.Errorf("without a key it becomes %+v", e.message)
 	}
-	back := schemas.ReplayMessage(&schemas.Record{Key: e.record.Key, Headers: e.record.Headers, Value: e.record.Value}, "run")
+	back := schemas.ReplayMessage(&schemas.Record{Key: e.message.Key, Headers: e.message.Headers, Value: e.message.Value}, "run")
 	if back.Key != nil || string(back.Value) != "x" {
 		t.Errorf("replayed it is %+v", back)
 	}
-	if !step(&e, kafka.InvalidTimestamp, own) || !e.record.Time.IsZero() { // the batch is old: the time of now
-		t.Errorf("the time is %v", e.record.Time)
+	if !step(&e, kafka.InvalidTimestamp, own) || !e.message.Time.IsZero() { // the batch is old: the time of now
+		t.Errorf("the time is %v", e.message.Time)
 	}
-	if !step(&e, kafka.InvalidTimestamp, own) || !e.record.Time.IsZero() { // again an hour later
-		t.Errorf("the time is %v", e.record.Time)
+	if !step(&e, kafka.InvalidTimestamp, own) || !e.message.Time.IsZero() { // again an hour later
+		t.Errorf("the time is %v", e.message.Time)
 	}
-	if !step(&e, kafka.InvalidTimestamp, time.Now()) || e.record.Time.UnixMilli() != -1 { // this machine's clock is wrong
-		t.Errorf("the time is %v", e.record.Time)
+	if !step(&e, kafka.InvalidTimestamp, time.Now()) || e.message.Time.UnixMilli() != -1 { // this machine's clock is wrong
+		t.Errorf("the time is %v", e.message.Time)
 	}
-	if step(&e, kafka.InvalidTimestamp, time.Now()) || string(e.record.Key) != at.String() {
+	if step(&e, kafka.InvalidTimestamp, time.Now()) || string(e.message.Key) != at.String() {
 		t.Error("a time is found again")
 	}
 	e = letter()

@@ -110,7 +110,7 @@ func simulateBuffer(t *testing.T, steps []step) error {
 func checkBuffer(p *Producer, q *queue, limit int, want []string, sizes []int, waiting []written) error {
 	var got []string
 	for _, e := range q.pending {
-		got = append(got, string(e.record.Key))
+		got = append(got, string(e.message.Key))
 	}
 	total := 0
 	for _, n := range sizes {

@@ -185,7 +185,7 @@ func (p *Producer) advance() {
 func (p *Producer) enqueue(m message) {
 	q := m.topic.queues[max(0, int(m.partition))%len(m.topic.queues)]
 	if m.partition == Keyed {
-		q = m.topic.queueOf(m.entry.record.Key)
+		q = m.topic.queueOf(m.entry.message.Key)
 	}
 	if q.idle() {
 		q.oldest, q.heard = m.entry.at, m.entry.at

@@ -7,22 +7,28 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// entry is one message on its way.
+// entry is one message in its queue.
 type entry struct {
-	record kafkawire.Record
-	size   int
-	ack    Ack
-	at     time.Time // when it was written
-	source           // what it was made of; empty where only its bytes are known
-	form   form
+	message schemas.Message
+	size    int // of its record
+	ack     Ack
+	at      time.Time // when it was written
+	source            // what it was made of; empty where only its bytes are known
+	form    form
 }
 
 func newEntry(m schemas.Message, ack Ack) entry {
-	r := recordOf(m)
-	return entry{record: r, size: kafkawire.RecordSize(&r), ack: ack, at: time.Now()}
+	e := entry{ack: ack, at: time.Now()}
+	e.set(m)
+	return e
 }
 
-func recordOf(m schemas.Message) kafkawire.Record {
+func (e *entry) set(m schemas.Message) {
+	r := recordOf(&m)
+	e.message, e.size = m, kafkawire.RecordSize(&r)
+}
+
+func recordOf(m *schemas.Message) kafkawire.Record {
 	return kafkawire.Record{Key: m.Key, Value: m.Value, Headers: m.Headers, Time: m.Time}
 }
 
@@ -88,7 +94,7 @@ type appendBatch = func([]byte, kafkawire.ProducerID, int32, []kafkawire.Record,
 func (q *queue) encodeWith(appendBatch appendBatch, now time.Time) {
 	q.records = q.records[:0]
 	for i := range q.entries {
-		q.records = append(q.records, q.entries[i].record)
+		q.records = append(q.records, recordOf(&q.entries[i].message))
 	}
 	q.batch = kafkawire.Batch{Topic: q.topic, Partition: q.partition, Bytes: q.batch.Bytes[:0]}
 	q.batch.Bytes = appendBatch(q.batch.Bytes, q.id, q.sequence, q.records, now)
