@@ -66,7 +66,7 @@ func (o *doctorOptions) query() (*cmsclient.Query, error) {
 	e, err := request.Draft{ContractID: o.contract, Codes: o.codes}.Entry("")
 	if bad, ok := errors.AsType[*schemas.RequestError](err); ok {
 		member, _, _ := strings.Cut(bad.Field, "[")
-		return nil, &request.BadRequest{Where: request.FlagOf[member], Problem: bad.Problem}
+		return nil, &request.BadRequestError{Where: request.FlagOf[member], Problem: bad.Problem}
 	}
 	asked, err := schemas.DecodeRequest(&schemas.Record{Position: request.Nowhere, Value: e.Message.Value})
 	return &cmsclient.Query{ContractID: asked.ContractID, Codes: asked.BalanceCodes, CorrelationID: request.NewID()}, err

@@ -20,7 +20,7 @@ import (
 
 // skipOptions are the flags of skip.
 type skipOptions struct {
-	partition int
+	partition int32
 	offset    int64
 	execute   bool
 }
@@ -48,7 +48,7 @@ Exit code 0: done, or shown. 1: there is nothing to skip, or Kafka fails. 2: wro
 		}
 		return command.Interrupted(ctx, skip(ctx, c, o))
 	})
-	cmd.Flags().IntVar(&o.partition, "partition", o.partition, "the `partition` of the request topic")
+	cmd.Flags().Int32Var(&o.partition, "partition", o.partition, "the `partition` of the request topic")
 	cmd.Flags().Int64Var(&o.offset, "offset", o.offset, "the `offset` at which it stands still")
 	cmd.Flags().BoolVar(&o.execute, "execute", false, "do it, instead of showing what would be done")
 	return cmd
@@ -60,13 +60,13 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.partition >= described[0].Partitions {
+	if int(o.partition) >= described[0].Partitions {
 		return command.WrongUsage(fmt.Errorf("--partition: %s has no partition %d; it has 0 to %d",
 			topic, o.partition, described[0].Partitions-1))
 	}
 	wire := kafkawire.NewClient(settings, topic, replays)
 	defer wire.Close()
-	gap, why, err := unreadable(ctx, wire, topic, int32(o.partition), o.offset)
+	gap, why, err := unreadable(ctx, wire, topic, o.partition, o.offset)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 	s := ledger.Skip{
 		Run: now.UTC().Format("20060102T150405.000"), Time: now, By: by, Group: group,
 		Topic: topic, TopicID: id.String(),
-		Partition: int32(o.partition), From: gap.From, To: gap.To, Why: why.Error(),
+		Partition: o.partition, From: gap.From, To: gap.To, Why: why.Error(),
 	}
 	if err := s.Record(ctx, wire, replays); err != nil {
 		return fmt.Errorf("recording the decision in %s: %w", replays, err)

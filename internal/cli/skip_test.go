@@ -37,8 +37,12 @@ func TestUnreadable(t *testing.T) {
 			cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "topic"))
 			cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
-				fetch := req.(*kmsg.FetchRequest)
-				resp := fetch.ResponseKind().(*kmsg.FetchResponse)
+				fetch, is := req.(*kmsg.FetchRequest)
+				if !is {
+					return nil, nil, false
+				}
+				resp := kmsg.NewPtrFetchResponse()
+				resp.Version = fetch.Version
 				p := kmsg.NewFetchResponseTopicPartition()
 				switch from := fetch.Topics[0].Partitions[0].FetchOffset; {
 				case from < 5:

@@ -29,8 +29,8 @@ func (f Follower) Follow(ctx context.Context, each func(*schemas.Record) bool) e
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var starting atomic.Int32
-	starting.Store(int32(len(f.Topics)))
+	var starting atomic.Int64
+	starting.Store(int64(len(f.Topics)))
 	var mu sync.Mutex
 	for _, topic := range f.Topics {
 		group.Go(func() error {

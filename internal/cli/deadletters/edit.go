@@ -92,7 +92,7 @@ func (r *replayRun) openEditor(ctx context.Context, text []byte) (edited []byte,
 		return nil, fmt.Errorf("--edit: %w", err)
 	}
 	// As git does it: the setting may have arguments.
-	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file.Name())
+	cmd := exec.CommandContext(ctx, "sh", "-c", editor+` "$1"`, "sh", file.Name()) //nolint:gosec // the user's own editor
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = r.In, r.Err, r.Err, r.Environ
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("--edit: the editor %q: %w", printable.Text(term.Shorten(editor)), err)

@@ -166,7 +166,10 @@ func withCorruption(t *testing.T) []string {
 	cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		log := batch(3, 2)
-		asked := req.(*kmsg.FetchRequest)
+		asked, is := req.(*kmsg.FetchRequest)
+		if !is {
+			return nil, nil, false
+		}
 		if asked.Topics[0].Partitions[0].FetchOffset < 3 {
 			log = slices.Concat(batch(0, 1), bad, log)
 		}

@@ -52,7 +52,7 @@ func (s *csvSource) next() (entry, error) {
 	}
 	where := "line " + strconv.Itoa(s.line)
 	if len(fields) != len(s.columns) {
-		return entry{}, &BadRequest{where, fmt.Sprintf("has %d columns and the header %d; put cells with commas into quotes",
+		return entry{}, &BadRequestError{where, fmt.Sprintf("has %d columns and the header %d; put cells with commas into quotes",
 			len(fields), len(s.columns))}
 	}
 	cell := func(name string) string {
@@ -69,7 +69,7 @@ func (s *csvSource) next() (entry, error) {
 	e, err := d.Entry(where)
 	if bad, ok := errors.AsType[*schemas.RequestError](err); ok && !s.o.noValidate {
 		column, _, _ := strings.Cut(bad.Field, "[")
-		return e, &BadRequest{where + ", column " + column, bad.Problem}
+		return e, &BadRequestError{where + ", column " + column, bad.Problem}
 	}
 	return e, nil
 }
@@ -88,7 +88,7 @@ func (s *csvSource) readRecord() ([]string, error) {
 		if syntax.StartLine != syntax.Line {
 			problem += fmt.Sprintf(" (it began on line %d)", syntax.StartLine)
 		}
-		return nil, &BadRequest{where, problem}
+		return nil, &BadRequestError{where, problem}
 	}
 	if errors.Is(err, errRecordTooLong) {
 		return nil, fmt.Errorf("after line %d: %w", s.line, err)

@@ -30,14 +30,14 @@ func (s *ndjsonSource) next() (entry, error) {
 		}
 		where := "line " + strconv.Itoa(s.line)
 		if length > len(text) {
-			return entry{}, &BadRequest{where, fmt.Sprintf("has %d bytes; send at most %d", length, schemas.MaxRequestSize)}
+			return entry{}, &BadRequestError{where, fmt.Sprintf("has %d bytes; send at most %d", length, schemas.MaxRequestSize)}
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
 		e, err := newEntry(where, text)
 		if err != nil && !s.o.noValidate {
-			return e, &BadRequest{where, err.Error()}
+			return e, &BadRequestError{where, err.Error()}
 		}
 		if e.id == "" && s.o.wait {
 			e.id = NewID()

@@ -63,7 +63,7 @@ func readAhead(ctx context.Context, in *input) <-chan read {
 				return
 			case reads <- read{e, err}:
 			}
-			if _, goOn := errors.AsType[*BadRequest](err); err != nil && !goOn {
+			if _, goOn := errors.AsType[*BadRequestError](err); err != nil && !goOn {
 				return
 			}
 		}
@@ -87,7 +87,7 @@ func (b *publisher) publish(ctx context.Context) error {
 			if r.err == nil {
 				r.err = b.checkSize(&r.entry)
 			}
-			bad, isBad := errors.AsType[*BadRequest](r.err)
+			bad, isBad := errors.AsType[*BadRequestError](r.err)
 			switch {
 			case isBad && b.skipping:
 				b.skip(bad)
@@ -117,12 +117,12 @@ func (b *publisher) checkSize(e *entry) error {
 		size += len(h.Key) + len(h.Value)
 	}
 	if b.maxBytes > 0 && size > b.maxBytes {
-		return &BadRequest{e.where, fmt.Sprintf("has %d bytes, and topic %s takes messages of at most %d", size, b.topic, b.maxBytes)}
+		return &BadRequestError{e.where, fmt.Sprintf("has %d bytes, and topic %s takes messages of at most %d", size, b.topic, b.maxBytes)}
 	}
 	return nil
 }
 
-func (b *publisher) skip(bad *BadRequest) {
+func (b *publisher) skip(bad *BadRequestError) {
 	b.skipped++
 	if len(b.skips) < listedSkips {
 		b.skips = append(b.skips, b.inputError(bad))

@@ -32,13 +32,13 @@ type entry struct {
 	id      string // of the request; "": none
 }
 
-// BadRequest says where the input holds something that is not a valid request.
-type BadRequest struct {
+// BadRequestError says where the input holds something that is not a valid request.
+type BadRequestError struct {
 	Where   string // "line 7", "line 7, column contractId", "--contract"
 	Problem string
 }
 
-func (e *BadRequest) Error() string { return e.Where + ": " + e.Problem }
+func (e *BadRequestError) Error() string { return e.Where + ": " + e.Problem }
 
 // Nowhere is the position at which requests are decoded here. An id made of it says that the request has none: no real one
 // may hold a control character.
@@ -132,7 +132,7 @@ func (s *flagSource) next() (entry, error) {
 	e, err := d.Entry("request " + strconv.Itoa(s.done))
 	if bad, ok := errors.AsType[*schemas.RequestError](err); ok && !s.o.noValidate {
 		member, _, _ := strings.Cut(bad.Field, "[")
-		return e, &BadRequest{Where: FlagOf[member], Problem: bad.Problem}
+		return e, &BadRequestError{Where: FlagOf[member], Problem: bad.Problem}
 	}
 	return e, nil
 }

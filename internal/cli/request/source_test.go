@@ -16,7 +16,7 @@ import (
 func collect(s source) (got []string) {
 	for {
 		e, err := s.next()
-		_, bad := errors.AsType[*BadRequest](err)
+		_, bad := errors.AsType[*BadRequestError](err)
 		switch {
 		case errors.Is(err, io.EOF):
 			return got
@@ -211,7 +211,7 @@ func FuzzCSV(f *testing.F) {
 		s := newCSVSource(strings.NewReader(text), &options{})
 		for {
 			e, err := s.next()
-			if _, bad := errors.AsType[*BadRequest](err); bad {
+			if _, bad := errors.AsType[*BadRequestError](err); bad {
 				continue
 			}
 			if err != nil {
