@@ -1,7 +1,6 @@
 package cmsclient
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/balanceq/balanceq/internal/jsonwalk"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -60,13 +60,11 @@ func located(err error) error {
 
 func decodeArray(dec *jsontext.Decoder, wanted []string) ([]schemas.Balance, error) {
 	var balances []schemas.Balance
-	i := 0
-	err := eachElement(dec, func() error {
+	err := eachElement(dec, func(i int) error {
 		balance, asked, err := decodeBalance(dec, wanted)
 		if err != nil {
 			return fmt.Errorf("element %d: %w", i, err)
 		}
-		i++
 		if asked {
 			if balances == nil {
 				balances = make([]schemas.Balance, 0, len(wanted))
@@ -177,53 +175,31 @@ func readAmount(dec *jsontext.Decoder) (string, error) {
 // eachMember reads an object, calls member for each member that has one of the names, and skips the others; member must
 // consume the value.
 func eachMember(dec *jsontext.Decoder, member func(name string) error, names ...string) error {
-	if err := begin(dec, kindObject); err != nil {
+	if err := expect(dec, kindObject); err != nil {
 		return err
 	}
-	for dec.PeekKind() != kindObjectEnd {
-		text, err := readString(dec)
-		if err != nil {
-			return err
-		}
+	var scratch []byte
+	return jsonwalk.Members(dec, &scratch, func(text []byte) error {
 		// Calling by the caller's own string, not by the text: that would need a copy of it.
 		at := slices.IndexFunc(names, func(name string) bool { return name == string(text) })
 		if at < 0 {
-			err = dec.SkipValue()
-		} else {
-			err = member(names[at])
+			return dec.SkipValue()
 		}
-		if err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
+		return member(names[at])
+	})
 }
 
 // eachElement reads an array and calls element for each of its values; element must consume the value.
-func eachElement(dec *jsontext.Decoder, element func() error) error {
-	if err := begin(dec, kindArray); err != nil {
+func eachElement(dec *jsontext.Decoder, element func(i int) error) error {
+	if err := expect(dec, kindArray); err != nil {
 		return err
 	}
-	for {
-		switch dec.PeekKind() {
-		case kindArrayEnd, jsontext.KindInvalid:
-			_, err := dec.ReadToken() // for KindInvalid, the error that PeekKind met
-			return err
-		}
-		if err := element(); err != nil {
-			return err
-		}
-	}
+	return jsonwalk.Elements(dec, element)
 }
 
-// begin reads the opening token of an object or array.
-func begin(dec *jsontext.Decoder, kind jsontext.Kind) error {
-	token, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if token.Kind() != kind {
+// expect refuses a value of another kind that can be read; the error of one that cannot comes with reading it.
+func expect(dec *jsontext.Decoder, kind jsontext.Kind) error {
+	if got := dec.PeekKind(); got != kind && got != jsontext.KindInvalid {
 		return wrongKind(kind)
 	}
 	return nil
@@ -235,10 +211,8 @@ func readString(dec *jsontext.Decoder) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if inside := v[1 : len(v)-1]; bytes.IndexByte(inside, '\\') < 0 {
-		return inside, nil
-	}
-	return jsontext.AppendUnquote(nil, v)
+	var scratch []byte
+	return jsonwalk.Unquote(v, &scratch), nil
 }
 
 // readValue returns a value's raw text. It is valid until the decoder's next step.

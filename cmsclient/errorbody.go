@@ -37,7 +37,7 @@ func decodeErrors(dec *jsontext.Decoder) (first cmsError, known bool) {
 	err := eachMember(dec, func(string) error {
 		return eachMember(dec, func(string) error {
 			if dec.PeekKind() == kindArray {
-				return eachElement(dec, take)
+				return eachElement(dec, func(int) error { return take() })
 			}
 			return take()
 		}, "Error")

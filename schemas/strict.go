@@ -11,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/balanceq/balanceq/internal/jsonwalk"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -65,44 +67,16 @@ func (d *decoder) scalar() ([]byte, error) {
 	return d.unquote(raw), nil
 }
 
-func (d *decoder) unquote(raw jsontext.Value) []byte {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return raw[1 : len(raw)-1]
-	}
-	d.scratch, _ = jsontext.AppendUnquote(d.scratch[:0], raw) // no error: ReadValue has checked it
-	return d.scratch
-}
+func (d *decoder) unquote(raw jsontext.Value) []byte { return jsonwalk.Unquote(raw, &d.scratch) }
 
 // members reads an object and calls member after each name; member must read exactly the value. The name is valid until then.
 func (d *decoder) members(member func(name []byte) error) error {
-	if _, err := d.json.ReadToken(); err != nil {
-		return err
-	}
-	for d.kind() == '"' {
-		raw, err := d.json.ReadValue()
-		if err != nil {
-			return err
-		}
-		if err := member(d.unquote(raw)); err != nil {
-			return err
-		}
-	}
-	_, err := d.json.ReadToken() // the closing brace, or the error of what stands in its place
-	return err
+	return jsonwalk.Members(&d.json, &d.scratch, member)
 }
 
 // elements reads an array and calls element before each element; element must read exactly the value.
 func (d *decoder) elements(element func(i int) error) error {
-	if _, err := d.json.ReadToken(); err != nil {
-		return err
-	}
-	for i := 0; d.kind() != ']' && d.kind() != jsontext.KindInvalid; i++ {
-		if err := element(i); err != nil {
-			return err
-		}
-	}
-	_, err := d.json.ReadToken()
-	return err
+	return jsonwalk.Elements(&d.json, element)
 }
 
 // skip reads one value of any kind, as strictly as any other.

@@ -69,7 +69,7 @@ func FlagError(fs *pflag.FlagSet, err error) error {
 				known = append(known, "--"+f.Name)
 			}
 		})
-		near := nearest("--"+name, known)
+		near := Nearest("--"+name, known)
 		if near == "" {
 			return fmt.Errorf("--%s: unknown flag; --help shows them all", visible(name))
 		}

@@ -75,14 +75,14 @@ func shorten(s string) string {
 
 // suggestion is the fix of an unknown name.
 func suggestion(given string, known []string) string {
-	if name := nearest(given, known); name != "" {
+	if name := Nearest(given, known); name != "" {
 		return "did you mean " + name + "?"
 	}
 	return "`config print` shows them all"
 }
 
-// nearest returns the known name that given was most likely meant to be, or "" if none is similar.
-func nearest(given string, known []string) string {
+// Nearest returns the known name that given was most likely meant to be, or "" if none is similar.
+func Nearest(given string, known []string) string {
 	// The cost of a comparison grows with the length, and no name is this long.
 	if len(given) > 100 {
 		return ""

@@ -10,9 +10,8 @@ import (
 	"strings"
 
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/agnivade/levenshtein"
 )
 
 // csvColumns are the columns that a file may have: the members of a request.
@@ -134,12 +133,7 @@ func (s *csvSource) readHeader() error {
 }
 
 func suggestColumn(name string) string {
-	best, distance := "", len(name)/2+1
-	for _, known := range csvColumns {
-		if d := levenshtein.ComputeDistance(strings.ToLower(term.Shorten(name)), strings.ToLower(known)); d < distance {
-			best, distance = known, d
-		}
-	}
+	best := config.Nearest(name, csvColumns)
 	if best == "" {
 		return "the columns are " + strings.Join(csvColumns, ", ")
 	}
