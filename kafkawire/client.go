@@ -132,7 +132,7 @@ func (c *Client) Leaders(ctx context.Context, topic string) (leaders map[int32]i
 	leaders = make(map[int32]int32, len(t.Partitions))
 	for _, p := range t.Partitions {
 		if p.Error == nil && p.Leader.Host != "" {
-			leaders[int32(p.ID)] = int32(p.Leader.ID)
+			leaders[wireInt(p.ID)] = wireInt(p.Leader.ID)
 		}
 	}
 	return leaders, len(t.Partitions), nil
@@ -146,7 +146,7 @@ func (c *Client) Partitions(ctx context.Context, topic string) ([]int32, error) 
 	}
 	ids := make([]int32, n)
 	for i := range ids {
-		ids[i] = int32(i)
+		ids[i] = wireInt(i)
 	}
 	return ids, nil
 }

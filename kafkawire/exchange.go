@@ -19,7 +19,7 @@ const maxResponse = 256 << 20
 // exchange is a request that kafka-go's Transport carries as is: the RawExchanger hook hands it the pooled connection
 // after dialling, TLS and SASL.
 type exchange struct {
-	ctx       context.Context // of the caller
+	ctx       context.Context //nolint:containedctx // of the caller: kafka-go's hook RawExchange is called without one
 	req       kmsg.Request
 	formatter *kmsg.RequestFormatter
 }

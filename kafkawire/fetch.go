@@ -113,9 +113,9 @@ func (c *Client) FetchLog(
 func fetchRequest(topic string, positions map[int32]LogPosition, limits FetchLimits) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.Version = 13
-	req.MaxWaitMillis = int32(limits.MaxWait.Milliseconds())
+	req.MaxWaitMillis = wireMillis(limits.MaxWait)
 	req.MinBytes = 1
-	req.MaxBytes = int32(limits.MaxBytes)
+	req.MaxBytes = wireInt(limits.MaxBytes)
 	req.IsolationLevel = readCommitted
 	req.SessionEpoch = -1                           // no fetch session: what is asked for changes with every request
 	topics := map[TopicID]*kmsg.FetchRequestTopic{} // two, for a moment, when a topic was made again
@@ -131,7 +131,7 @@ func fetchRequest(topic string, positions map[int32]LogPosition, limits FetchLim
 			topics[at.Topic] = t
 		}
 		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, at.Offset, int32(limits.PartitionMaxBytes)
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, at.Offset, wireInt(limits.PartitionMaxBytes)
 		p.LastFetchedEpoch = at.Epoch
 		t.Partitions = append(t.Partitions, p)
 	}

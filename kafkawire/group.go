@@ -57,8 +57,8 @@ func (c *Client) JoinGroup(ctx context.Context, r JoinRequest) (Joined, error) {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Version = 9
 	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = r.Group, r.ID, optional(r.InstanceID), ConsumerProtocol
-	req.SessionTimeoutMillis = int32(r.SessionTimeout.Milliseconds())
-	req.RebalanceTimeoutMillis = int32(r.RebalanceTimeout.Milliseconds())
+	req.SessionTimeoutMillis = wireMillis(r.SessionTimeout)
+	req.RebalanceTimeoutMillis = wireMillis(r.RebalanceTimeout)
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name, p.Metadata = r.Strategy, r.Subscription.encode()
 	req.Protocols = append(req.Protocols, p)
@@ -177,7 +177,7 @@ func (c *Client) PartitionCounts(ctx context.Context, topics []string) (map[stri
 		err := CodeError(t.ErrorCode)
 		switch {
 		case err == nil && t.Topic != nil:
-			counts[*t.Topic] = int32(len(t.Partitions))
+			counts[*t.Topic] = wireInt(len(t.Partitions))
 		case t.ErrorCode != int16(kafka.UnknownTopicOrPartition):
 			return nil, fmt.Errorf("counting partitions: %w", err)
 		}
@@ -211,7 +211,7 @@ func (c *Client) AssignedPartitions(ctx context.Context, group string) (map[stri
 			return nil, fmt.Errorf("describing group %s: assignment of member %s: %w", group, m.MemberID, err)
 		}
 		for topic, partitions := range a.Partitions {
-			assigned[topic] += int32(len(partitions))
+			assigned[topic] += wireInt(len(partitions))
 		}
 	}
 	return assigned, nil

@@ -68,7 +68,7 @@ func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (Co
 	req.Version = 1
 	req.Group, req.MemberID, req.InstanceID, req.MemberEpoch = h.Group, h.ID, optional(h.InstanceID), h.Generation
 	if r := h.Report; r != nil {
-		req.SubscribedTopicNames, req.RebalanceTimeoutMillis = r.Topics, int32(r.RebalanceTimeout.Milliseconds())
+		req.SubscribedTopicNames, req.RebalanceTimeoutMillis = r.Topics, wireMillis(r.RebalanceTimeout)
 		req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{} // nil would mean: as before
 		for id, partitions := range r.Owned {
 			t := kmsg.NewConsumerGroupHeartbeatRequestTopic()

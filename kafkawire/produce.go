@@ -48,7 +48,7 @@ func produceRequest(batches []*Batch) *kmsg.ProduceRequest {
 	req := kmsg.NewPtrProduceRequest()
 	req.Version = 8
 	req.Acks = -1
-	req.TimeoutMillis = int32(callTimeout.Milliseconds())
+	req.TimeoutMillis = wireMillis(callTimeout)
 	for _, b := range batches {
 		p := kmsg.NewProduceRequestTopicPartition()
 		p.Partition, p.Records = b.Partition, b.Bytes

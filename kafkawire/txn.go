@@ -59,7 +59,7 @@ func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.Version = 4
 	req.TransactionalID = &id
-	req.TransactionTimeoutMillis = int32(timeout.Milliseconds())
+	req.TransactionTimeoutMillis = wireMillis(timeout)
 	r, err := Typed[*kmsg.InitProducerIDResponse](c.transactionCall(ctx, id, req))
 	if err == nil {
 		err = CodeError(r.ErrorCode)

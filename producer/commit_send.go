@@ -185,11 +185,8 @@ func (c *committer) refreshLayout(ctx context.Context) error {
 			c.wire.Reset()
 			return err
 		}
-		for n := len(topic.queues); n < partitions; n++ {
-			q := newQueue(name, int32(n), c.cfg.BatchBytes)
+		for _, q := range topic.grow(partitions, c.cfg.BatchBytes) {
 			q.id = c.txn.Producer
-			topic.ids = append(topic.ids, n)
-			topic.queues = append(topic.queues, q)
 		}
 		for _, q := range topic.queues {
 			q.leader = noLeader

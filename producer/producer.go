@@ -54,7 +54,7 @@ type Producer struct {
 
 	timeout time.Duration // of a produce request; produceTimeout but in tests
 
-	ctx    context.Context // ends when Close gives up
+	ctx    context.Context //nolint:containedctx // ends when Close gives up: Write starts senders, which outlive its own
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -73,6 +73,16 @@ type topic struct {
 	name   string
 	queues []*queue
 	ids    []int // 0…len(queues)-1, in the form that KeyPartition wants
+}
+
+// grow adds queues up to so many partitions, and returns those that it has added.
+func (t *topic) grow(partitions, batchBytes int) []*queue {
+	n := len(t.queues)
+	for id := n; id < partitions; id++ {
+		t.ids = append(t.ids, id)
+		t.queues = append(t.queues, newQueue(t.name, int32(id), batchBytes)) //nolint:gosec // partitions have 32 bits
+	}
+	return t.queues[n:]
 }
 
 func (t *topic) queueOf(key []byte) *queue { return t.queues[kafkawire.KeyPartition(key, t.ids...)] }

@@ -236,10 +236,7 @@ func (p *Producer) refresh(ctx context.Context) error {
 		}
 		p.mu.Lock()
 		t := p.topics[name]
-		for len(t.queues) < partitions {
-			t.ids = append(t.ids, len(t.queues))
-			t.queues = append(t.queues, newQueue(name, int32(len(t.queues)), p.cfg.BatchBytes))
-		}
+		t.grow(partitions, p.cfg.BatchBytes)
 		for _, q := range t.queues {
 			leader, ok := leaders[q.partition]
 			if !ok {

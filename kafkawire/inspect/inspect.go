@@ -28,7 +28,7 @@ func (o Operations) AllowRead() bool { return o.allow(kmsg.ACLOperationRead) }
 func (o Operations) AllowWrite() bool { return o.allow(kmsg.ACLOperationWrite) }
 
 func (o Operations) allow(op kmsg.ACLOperation) bool {
-	return o == unknownOperations || o&(1<<uint(op)) != 0
+	return o == unknownOperations || o&(1<<op) != 0
 }
 
 // TopicOperations asks what this client may do with the topics (Metadata v9). A topic that it may not even see allows nothing;

@@ -130,7 +130,8 @@ func Brokers(ctx context.Context, c *kafkawire.Client, apis []API) ([]Broker, er
 	var brokers []Broker
 	answered := false
 	for _, b := range listed {
-		broker := Broker{ID: int32(b.ID), Address: fmt.Sprintf("%s:%d", b.Host, b.Port)}
+		id := int32(b.ID) //nolint:gosec // node ids have 32 bits, kafka-go has them as int
+		broker := Broker{ID: id, Address: fmt.Sprintf("%s:%d", b.Host, b.Port)}
 		broker.Refusals, broker.Err = refusals(ctx, c, broker.ID, apis)
 		answered = answered || broker.Err == nil
 		brokers = append(brokers, broker)
