@@ -118,11 +118,11 @@ func (c *Consumer) commitUnder(ctx context.Context, lease group.Lease, o Offsets
 	case errors.Is(err, kafkawire.ErrSharedID):
 		c.fail(err) // which tells people
 	case err != nil:
-		// Not fatal: the offsets go out again with the next commit, and if the group has forgotten us it says so to the
-		// membership as well. Logged at every doubling.
-		if c.refused++; c.refused&(c.refused-1) == 0 {
-			c.log.Warn().Str("event", "commit_failing").Err(err).Str("group", c.cfg.Group).Int("tries", c.refused).Int("committed", len(committed)).
-				Msg("committing offsets failed; trying again")
+		// Not fatal: the offsets go out again with the next commit, and if the group has forgotten this member it says
+		// so to the membership as well.
+		if c.refused++; wait.Report(c.refused) {
+			c.log.Warn().Str("event", "commit_failing").Err(err).Str("group", c.cfg.Group).Int("tries", c.refused).
+				Int("committed", len(committed)).Msg("committing offsets failed; trying again")
 		}
 	case c.refused > 0:
 		c.log.Info().Str("group", c.cfg.Group).Int("tries", c.refused+1).Msg("committing offsets works again")

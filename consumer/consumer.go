@@ -27,17 +27,18 @@ const (
 	Latest   = Start(kafkawire.Latest)
 )
 
-// Config sizes the consumer. Its memory is bounded by MaxInFlight, RunAhead and FetchBytes, not by the backlog.
+// Config sizes the consumer. Its memory is bounded by the partitions that it holds, not by the backlog: of each one fetched chunk
+// waits, and 8 MiB of chunks, or a single larger one, have records in flight.
 type Config struct {
 	Topic       string
 	Group       string
 	Start       Start
 	MaxInFlight int // requests being handled at a time, over all partitions
-	// RunAhead is how many records may be started beyond the committed offsets, over all partitions; each partition has an
-	// equal share, and may always have 16, which come on top.
+	// RunAhead is how many records may be started and not yet below the offset to commit, which is behind the contiguous
+	// answered ones; over all partitions. Each partition has an equal share, and may always have 16, which come on top.
 	RunAhead       int
-	FetchBytes     int           // of one fetch of one partition; two such chunks are held
-	CommitInterval time.Duration // what a kill -9 can repeat at most, besides what is in flight
+	FetchBytes     int           // of one fetch of one partition, at most; a larger batch comes whole all the same
+	CommitInterval time.Duration // a kill -9 repeats what was answered in the last one; a full note is committed less often
 	DrainTimeout   time.Duration // how long partitions that are asked back may take to finish
 }
 
@@ -51,7 +52,8 @@ type Gate interface {
 // OutcomeDeadLetter is the outcome of a record that was dead-lettered, as observers see it.
 const OutcomeDeadLetter = "dead-letter"
 
-// Observer hears what happens. Its methods are called on hot paths and must not block.
+// Observer hears what happens. Its methods are called on hot paths and must not block. They are one interface because they have
+// one implementation, the metrics, which wants all of them: there is no other observer, and no no-op one.
 type Observer interface {
 	// Answered is called when a request's outcome is in the log: acknowledged, or where it goes with the offset, committed.
 	// outcome is a result's outcome, or OutcomeDeadLetter.
@@ -89,9 +91,9 @@ type Consumer struct {
 	mu         sync.Mutex
 	partitions map[int32]*partition
 	starting   map[int32]*starting // granted, start not known yet
-	joined     bool                // some partition has started and not been given back, or there is none for us
+	joined     bool                // some partition has started and not been given back, or there is none for this one
 	starts     sync.WaitGroup
-	former     map[kafkawire.TopicID]bool // topics of our topic's name that were made again since
+	former     map[kafkawire.TopicID]bool // former topics of the same name
 
 	following sync.Mutex // one change of logs at a time
 }
@@ -163,7 +165,7 @@ func levelOf(err error, tries int) zerolog.Level {
 }
 
 // quietDrain is how long a drain waits without any progress while the gate names a cause: what is on the wire ends by then,
-// and what waits for the CMS, or for an operator, would wait for longer than anybody.
+// and what waits for the CMS, or for an operator, would wait for longer than any of that.
 const quietDrain = time.Second
 
 // Release implements group.Owner: it stops intake, lets everything that was started finish within the budget, and commits. What
@@ -178,7 +180,7 @@ func (c *Consumer) Release(ids []int32) {
 		quiet := time.NewTimer(quietDrain)
 		over := false
 		select {
-		case <-lost: // somebody else answers them by now
+		case <-lost: // the new owner answers them by now
 			over = true
 		case <-c.progress:
 		case <-deadline.C:
@@ -207,7 +209,8 @@ func (c *Consumer) Release(ids []int32) {
 	c.room.divide(len(c.partitions))
 	c.mu.Unlock()
 	c.wakePartitions() // for what was given back, and since each has a larger share
-	c.log.Info().Ints32("partitions", ids).Int64("took_ms", time.Since(began).Milliseconds()).Int("unfinished", left).Msg("gave partitions back")
+	c.log.Info().Ints32("partitions", ids).Int64("took_ms", time.Since(began).Milliseconds()).
+		Int("unfinished", left).Msg("gave partitions back")
 }
 
 // lossOf returns a channel that is closed when partitions that are released together are lost. They came by one membership,
@@ -249,10 +252,6 @@ func drained(parts []*partition) int {
 		n += p.open()
 	}
 	return n
-}
-
-func (c *Consumer) signalProgress() {
-	c.progress.Set()
 }
 
 // wakePartitions has every partition look again whether it may start a record.

@@ -82,7 +82,7 @@ func TestGrantWaitsForTheStartOffset(t *testing.T) {
 	}
 }
 
-// Partitions that are asked back before their start is known were never ours.
+// Partitions that are asked back before their start is known were never owned.
 func TestGrantIsTakenBackBeforeTheStartIsKnown(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
@@ -308,7 +308,7 @@ func TestRunReturnsTheErrorOfTheMembership(t *testing.T) {
 	if err := consumer.Run(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("Run = %v", err)
 	}
-	if took := time.Since(began); took > patience/2 {
+	if took := time.Since(began); took > testTimeout/2 {
 		t.Errorf("Run took %v", took)
 	}
 }

@@ -52,8 +52,8 @@ func (p *partition) corrupt(asked int64, why *kafkawire.CorruptError) {
 	p.broken = &c // a new one: Status hands it out
 	p.mu.Unlock()
 	topic := p.consumer.cfg.Topic
-	p.consumer.log.WithLevel(levelOf(why, c.Tries)).Str("event", "batch_unreadable").Err(why).Str("topic", topic).Int32("partition", p.id).
-		Int64("from", c.From).Int64("to", c.To-1).Int("tries", c.Tries).Str("command", p.skipCommand(c.From)).
+	p.consumer.log.WithLevel(levelOf(why, c.Tries)).Str("event", "batch_unreadable").Err(why).
+		Str("topic", topic).Int32("partition", p.id).Int64("from", c.From).Int64("to", c.To-1).Int("tries", c.Tries).Str("command", p.skipCommand(c.From)).
 		Msg("a batch cannot be read, and its partition stands still: other partitions go on; " +
 			"trying again until an operator skips it")
 }
@@ -124,8 +124,8 @@ func (f *fetcher) askSkip(ctx context.Context, p *partition, broken *Corruption)
 		return
 	}
 	if ok && p.pastCorrupt(broken.From, to) {
-		c.log.Error().Str("event", "batch_skipped").Str("topic", c.cfg.Topic).Int32("partition", p.id).Int64("from", broken.From).Int64("to", to-1).
-			Int64("offsets", to-broken.From).Str("by", by).AnErr("why", broken.Err).
+		c.log.Error().Str("event", "batch_skipped").Str("topic", c.cfg.Topic).Int32("partition", p.id).
+			Int64("from", broken.From).Int64("to", to-1).Int64("offsets", to-broken.From).Str("by", by).AnErr("why", broken.Err).
 			Msg("an operator has skipped a batch that cannot be read: the requests in it are not answered")
 		c.obs.OffsetJumped(p.id, broken.From, to)
 		f.poke()

@@ -93,7 +93,7 @@ func TestReleaseWithClosedGate(t *testing.T) {
 	r.gate.set("breaker")
 	began := time.Now()
 	r.owner.Release([]int32{0})
-	if took := time.Since(began); took < quietDrain || took > patience/2 {
+	if took := time.Since(began); took < quietDrain || took > testTimeout/2 {
 		t.Errorf("Release took %v, want about %v", took, quietDrain)
 	}
 	if offset := first.offset(0); offset != 5 {
@@ -103,7 +103,7 @@ func TestReleaseWithClosedGate(t *testing.T) {
 
 	close(h.free) // the waiting one gets its answer now: too late
 	r.gate.set("")
-	produce(t, c, 0, requests(100, 5)...) // nobody is to read these
+	produce(t, c, 0, requests(100, 5)...) // this instance is not to read these
 	produce(t, c, 1, requests(100, 5)...)
 	eventually(t, "the other partition goes on", func() bool { return other.offset(1) == 5 })
 	if got := r.delivery.offsets(0); len(got) != 8 || slices.Contains(got, 5) {

@@ -170,7 +170,7 @@ func startStation(t *testing.T, c *kfake.Cluster, instance string, handler Handl
 	s := &station{transactions: txns, observer: &fakeObserver{}}
 	s.Consumer = New(testConfig(), Parts{
 		Offsets: wires[0], Fetch: wires[1],
-		Member:   group.NewClassic(group.ClassicConfig{Config: group.Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, SessionTimeout: session}, wires[0], zerolog.Nop()),
+		Member:   group.NewClassic(group.ClassicConfig{Config: group.Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: testTimeout}, SessionTimeout: session}, wires[0], zerolog.Nop()),
 		Delivery: ExactlyOnce{Writer: txns}, Handler: handler, Gate: newFakeGate(), Log: zerolog.Nop(), Observer: s.observer,
 	})
 	ctx, cancel := context.WithCancel(context.Background())

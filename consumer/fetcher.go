@@ -34,16 +34,16 @@ type fetcher struct {
 	failing atomic.Int32 // loops whose last fetch failed, or was refused for a partition
 
 	mu      sync.Mutex
-	leaders map[int32]int32 // by partition
-	loops   map[int32]chan struct{}
+	leaders map[int32]int32       // by partition
+	loops   map[int32]wait.Signal // by leader
 	wg      sync.WaitGroup
 }
 
 func newFetcher(c *Consumer, wire *kafkawire.Client) *fetcher {
-	return &fetcher{consumer: c, wire: wire, leaders: map[int32]int32{}, loops: map[int32]chan struct{}{}}
+	return &fetcher{consumer: c, wire: wire, leaders: map[int32]int32{}, loops: map[int32]wait.Signal{}}
 }
 
-// run keeps the leaders known and their loops running until ctx ends.
+// run asks for the leaders again and again, and has a loop for each, until ctx ends.
 func (f *fetcher) run(ctx context.Context) {
 	tick := time.NewTicker(leaderInterval)
 	defer tick.Stop()
@@ -56,7 +56,7 @@ func (f *fetcher) run(ctx context.Context) {
 			f.learnEnds(ctx)
 		}
 		for _, p := range f.consumer.held() {
-			p.tellHeldUp(time.Now())
+			p.logHeldUp(time.Now())
 		}
 		select {
 		case <-ctx.Done():
@@ -68,7 +68,7 @@ func (f *fetcher) run(ctx context.Context) {
 }
 
 // learnEnds asks where the partitions end. Fetches say so too, but during a pause there are none, and while they are refused
-// they do not; a lag that stands still while requests pile up would deceive whoever watches it.
+// they do not; a lag that stands still while requests pile up would deceive those who watch it.
 func (f *fetcher) learnEnds(ctx context.Context) {
 	held := f.consumer.held()
 	if len(held) == 0 {
@@ -106,7 +106,7 @@ func (f *fetcher) refresh(ctx context.Context) error {
 	f.leaders = leaders
 	for _, leader := range leaders {
 		if _, ok := f.loops[leader]; !ok && ctx.Err() == nil {
-			wake := make(chan struct{}, 1)
+			wake := wait.NewSignal()
 			f.loops[leader] = wake
 			f.wg.Go(func() { f.loop(ctx, leader, wake) })
 		}
@@ -125,10 +125,7 @@ func (f *fetcher) poke() {
 // wakeLoops requires mu.
 func (f *fetcher) wakeLoops() {
 	for _, wake := range f.loops {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
+		wake.Set()
 	}
 }
 
@@ -240,7 +237,7 @@ func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries in
 	}
 }
 
-// outOfRange goes on where the log begins when our offset was deleted by retention. When the log ends before it, it has lost
+// outOfRange goes on where the log begins when the offset was deleted by retention. When the log ends before it, it has lost
 // its tail: brokers that know the epoch of what was read say where. Only where nothing is known of that, all of the log is
 // read: repeated beats lost.
 func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.LogPosition) error {
@@ -263,7 +260,7 @@ func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.
 			c.obs.OffsetJumped(p.id, asked.Offset, bounds[0])
 		}
 		return nil
-	case asked.Offset <= bounds[1]: // it has grown meanwhile, or does not know the epoch that we named
+	case asked.Offset <= bounds[1]: // it has grown meanwhile, or does not know the epoch that was named
 		p.forgetEpoch(asked.Offset)
 		return nil
 	}

@@ -22,13 +22,13 @@ var errBegunMeanwhile = errors.New("the group has begun just now; its offsets ar
 
 // freshStarts returns where partitions without a committed offset start. Config.Start is about a group's first start only: where
 // the group has committed anything in the topic, a partition without an offset is one that was added, and begins at its
-// beginning, or what was written to it before we noticed would be skipped.
+// beginning, or what was written to it before this group noticed would be skipped.
 //
 // Two instances that start together must agree on which of the two it is. If each committed its own start, the second one
 // could find the first one's offset, take its own partitions for added ones and answer all that they hold. So the holder of
-// partition 0 commits the start of all partitions, in one request, before it begins; everybody else waits for that. One member
+// partition 0 commits the start of all partitions, in one request, before it begins; every other instance waits for that. One member
 // at a time holds partition 0, and the group refuses the commit if that has changed meanwhile. It can overwrite nothing: as
-// long as nothing is committed nobody has begun. The first commit stores the start even if nothing comes: a restart must not
+// long as nothing is committed no member has begun. The first commit stores the start even if nothing comes: a restart must not
 // resolve "latest" again and skip what came in between.
 func (c *Consumer) freshStarts(
 	ctx context.Context, granted map[int32]*starting, ids []int32,
@@ -84,14 +84,14 @@ func (c *Consumer) beginGroup(ctx context.Context, lease group.Lease, log logID,
 	if err != nil {
 		return nil, err
 	}
-	var none []int32 // whose records are all older
+	var older []int32 // whose records are all older
 	for id, at := range from {
 		if at.start < 0 {
-			none = append(none, id)
+			older = append(older, id)
 		}
 	}
-	if len(none) > 0 {
-		ends, err := c.resolve(ctx, log, none, kafkawire.Latest)
+	if len(older) > 0 {
+		ends, err := c.resolve(ctx, log, older, kafkawire.Latest)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func (c *Consumer) beginGroup(ctx context.Context, lease group.Lease, log logID,
 	first := make(Offsets, len(from))
 	for id, at := range from {
 		at.committed = kafkawire.OffsetAndMetadata{Offset: at.start, Epoch: kafkawire.NoEpoch}
-		at.committed.Metadata, _ = encodeNote(log, at.start, func(func(Run) bool) {}, aheadLimit)
+		at.committed.Metadata, _ = encodeNote(log, at.start, none, aheadLimit)
 		first[id], from[id] = at.committed, at
 	}
 	if err := lease.Commit(ctx, first); err != nil {

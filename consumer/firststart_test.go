@@ -143,7 +143,7 @@ func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
 	}
 }
 
-// Where the beginning cannot be committed, or is not known of every partition, nobody begins: an instance would take the
+// Where the beginning cannot be committed, or is not known of every partition, no instance begins: an instance would take the
 // others for added partitions.
 func TestTheGroupBeginsInAllPartitionsOrInNone(t *testing.T) {
 	t.Parallel()

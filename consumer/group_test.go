@@ -30,7 +30,7 @@ func startInGroup(t *testing.T, c *kfake.Cluster, handler HandlerFunc, change fu
 	wire := kafkawire.NewClient(settings(c), testTopic)
 	t.Cleanup(wire.Close)
 	return startMember(t, c, handler, change, group.NewClassic(group.ClassicConfig{
-		Config: group.Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: patience}, SessionTimeout: shortSession,
+		Config: group.Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: testTimeout}, SessionTimeout: shortSession,
 	}, wire, zerolog.Nop()))
 }
 

@@ -19,7 +19,7 @@ func TestOpenTransactionHoldsUpItsPartition(t *testing.T) {
 	r := start(t, c, answerAll, nil)
 	r.grant(0, 1)
 	produce(t, c, 0, requests(1, 3)...)
-	witness(t, c, func(cl *kgo.Client) error {
+	withClient(t, c, func(cl *kgo.Client) error {
 		if err := cl.BeginTransaction(); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func TestLongTransactionsAreToldOf(t *testing.T) {
 		p.mu.Lock()
 		p.heard(stable, end, now)
 		p.mu.Unlock()
-		p.tellHeldUp(now)
+		p.logHeldUp(now)
 		return strings.Count(log.String(), "\n"), p.status().HeldUp.Long(now)
 	}
 	for _, step := range []struct {

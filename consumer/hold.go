@@ -32,10 +32,10 @@ func (p *partition) hold(ctx context.Context, bytes int) (*hold, bool) {
 	return h, true
 }
 
-// release is called once for each user. Two may be the last ones of different chunks at the same time: freed then has a token of
-// one of them, and who takes it sees what both have given back.
+// release is called once for each user. Two may be the last ones of different chunks at the same time: freed is then set
+// once, and the one that it wakes sees what both have given back.
 func (h *hold) release() {
-	if h == nil || h.users.Add(-1) > 0 { // tests make items without a chunk
+	if h == nil || h.users.Add(-1) > 0 { // tests make requests without a chunk
 		return
 	}
 	h.partition.held.Add(-h.bytes)

@@ -33,7 +33,7 @@ func (l logID) replaced(by logID) bool {
 	return l.known() && by.known() && l.cluster == by.cluster && l.topic != by.topic
 }
 
-// identify asks which log the topic has now. A broker whose metadata lags may name one that we have left already.
+// identify asks which log the topic has now. A broker whose metadata lags may name one that was left already.
 func (c *Consumer) identify(ctx context.Context) (logID, error) {
 	id, cluster, err := c.wire.IdentifyTopic(ctx, c.cfg.Topic)
 	if err != nil {

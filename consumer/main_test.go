@@ -19,9 +19,9 @@ import (
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 const (
-	testTopic = "requests"
-	testGroup = "balanceq"
-	patience  = 20 * time.Second // of a test that waits for something that should come at once
+	testTopic   = "requests"
+	testGroup   = "balanceq"
+	testTimeout = 20 * time.Second // of a test that waits for something that should come at once
 )
 
 // eventually waits for cond without guessing how long it takes.
@@ -29,13 +29,13 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(testTimeout)
 	defer timeout.Stop()
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", testTimeout, what)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func settings(c *kfake.Cluster) kafkawire.Settings {
 // produce writes values to one partition.
 func produce(t *testing.T, c *kfake.Cluster, partition int32, values ...string) {
 	t.Helper()
-	witness(t, c, func(cl *kgo.Client) error {
+	withClient(t, c, func(cl *kgo.Client) error {
 		return cl.ProduceSync(t.Context(), records(partition, values)...).FirstErr()
 	})
 }
@@ -61,7 +61,7 @@ func produce(t *testing.T, c *kfake.Cluster, partition int32, values ...string) 
 // produceTransaction does the same in a transaction, which leaves a control record behind.
 func produceTransaction(t *testing.T, c *kfake.Cluster, partition int32, commit bool, values ...string) {
 	t.Helper()
-	witness(t, c, func(cl *kgo.Client) error {
+	withClient(t, c, func(cl *kgo.Client) error {
 		if err := cl.BeginTransaction(); err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func produceTransaction(t *testing.T, c *kfake.Cluster, partition int32, commit 
 	}, kgo.TransactionalID("txn-"+values[0]))
 }
 
-func witness(t *testing.T, c *kfake.Cluster, do func(*kgo.Client) error, opts ...kgo.Opt) {
+func withClient(t *testing.T, c *kfake.Cluster, do func(*kgo.Client) error, opts ...kgo.Opt) {
 	t.Helper()
 	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))...)

@@ -138,7 +138,7 @@ func (s *stage) start(t *testing.T, name, instance string) *worker {
 	r.offsets, r.fetch = kafkawire.NewClient(s.settings, s.topic), kafkawire.NewClient(s.settings, s.topic)
 	w := &worker{rig: r, owner: &ledgerOwner{Name: name, Ledger: s.ledger}}
 	member := s.kind.member(group.Config{
-		Group: s.topic, Topic: s.topic, InstanceID: instance, RebalanceTimeout: patience,
+		Group: s.topic, Topic: s.topic, InstanceID: instance, RebalanceTimeout: testTimeout,
 	}, stageSession, r.offsets)
 	r.Consumer = New(cfg, Parts{
 		Offsets: r.offsets, Fetch: r.fetch, Member: watchedMember{member, w.owner}, Delivery: r.delivery,
@@ -156,8 +156,8 @@ func answered(workers []*worker) int {
 	return n
 }
 
-// settled says that the given workers share the partitions evenly, and hold nothing but their own.
-func (s *stage) settled(workers ...*worker) func() bool {
+// evenly says that the given workers share the partitions evenly, and hold nothing but their own.
+func (s *stage) evenly(workers ...*worker) func() bool {
 	return func() bool {
 		for _, w := range workers {
 			n, even := len(s.ledger.Of(w.owner.Name)), int(s.n)/len(workers)
@@ -195,25 +195,25 @@ func consumersInAGroup(t *testing.T, k kind) {
 		return w
 	}
 	a := start("a", "0")
-	flow("a has all", s.settled(a))
+	flow("a has all", s.evenly(a))
 	b := start("b", "1")
-	flow("a and b share", s.settled(a, b))
+	flow("a and b share", s.evenly(a, b))
 	if grants, releases := a.owner.Calls(); grants != 1 || releases != 1 || len(a.owner.Released()[0]) != partitions/2 {
 		t.Errorf("a: %d grants, gave back %v", grants, a.owner.Released())
 	}
 	c := start("c", "") // dynamic
-	flow("all three share", s.settled(a, b, c))
+	flow("all three share", s.evenly(a, b, c))
 	if err := c.stop(); err != nil {
 		t.Fatal(err)
 	}
-	flow("a and b share again", s.settled(a, b))
+	flow("a and b share again", s.evenly(a, b))
 	kept := s.ledger.Of("a")
 	_, before := a.owner.Calls()
 	if err := b.stop(); err != nil {
 		t.Fatal(err)
 	}
 	b = start("b", "1")
-	flow("b is back", s.settled(a, b))
+	flow("b is back", s.evenly(a, b))
 	if _, after := a.owner.Calls(); after != before || !slices.Equal(s.ledger.Of("a"), kept) {
 		t.Errorf("a gave back %v as b restarted", a.owner.Released()[before:])
 	}
@@ -262,7 +262,7 @@ func consumerDrains(t *testing.T, k kind) {
 		wire := kafkawire.NewClient(settings(c), testTopic)
 		t.Cleanup(wire.Close)
 		return startMember(t, c, handler, nil, k.member(group.Config{
-			Group: testGroup, Topic: testTopic, RebalanceTimeout: patience,
+			Group: testGroup, Topic: testTopic, RebalanceTimeout: testTimeout,
 		}, shortSession, wire))
 	}
 	first := join(h.handle)

@@ -10,12 +10,13 @@ import (
 )
 
 // What was read may not be what the log holds now: its topic was deleted and made again (another id), or it has lost its
-// tail (the leader epoch before our offset does not agree). Either way the partition is put to work afresh, as if it had been
+// tail (the leader epoch before the offset does not agree). Either way the partition is put to work afresh, as if it had been
 // given back and granted again. What is in flight of the former log is dropped as after any revocation: outcomes that the
 // producer has already may still be written (at-least-once), none is committed. So it never has to wait for the CMS or an
 // operator.
 
-// fence ends the partitions' work: nothing of theirs is committed from here on. They stay in the books until replace.
+// fence ends the partitions' work: nothing of theirs is committed from here on. They stay in Consumer.partitions until
+// replace.
 func (c *Consumer) fence(parts []*partition) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
@@ -24,7 +25,7 @@ func (c *Consumer) fence(parts []*partition) {
 		p.stop()
 	}
 	c.delivery.Revoked()
-	c.signalProgress() // a drain has nothing to wait for any more
+	c.progress.Set() // a drain has nothing to wait for any more
 }
 
 // replace puts a fenced partition to work again, unless it is being given back.
@@ -83,7 +84,7 @@ func (c *Consumer) follow(ctx context.Context) error {
 	}
 	first, unresolved := c.beginnings(ctx, log, fresh)
 	maps.Copy(from, first)
-	c.sayRenewed(old[ids[0]].log, log, slices.Sorted(maps.Keys(from)))
+	c.logRecreated(old[ids[0]].log, log, slices.Sorted(maps.Keys(from)))
 	for id, at := range from {
 		p := old[id]
 		p.mu.Lock()
@@ -104,7 +105,7 @@ func (c *Consumer) beginnings(ctx context.Context, log logID, ids []int32) (map[
 	return c.resolve(ctx, log, ids, kafkawire.Earliest)
 }
 
-func (c *Consumer) sayRenewed(former, now logID, ids []int32) {
+func (c *Consumer) logRecreated(former, now logID, ids []int32) {
 	if len(ids) == 0 {
 		return
 	}
@@ -123,7 +124,7 @@ func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) {
 		return
 	}
 	to := p.epochs.divergence(asked, end)
-	if to >= asked { // it says the same of our record in other words
+	if to >= asked { // it says the same of the record in other words
 		p.epochs = epochs{{From: asked, Epoch: end.Epoch}}
 	}
 	p.mu.Unlock()
@@ -148,7 +149,7 @@ func (c *Consumer) moveBack(p *partition, asked, to int64, why string) {
 	c.fetcher.poke()
 }
 
-// before is where a fenced partition goes on if the log is as we know it below to, and not from there on: behind what is
+// before is where a fenced partition goes on if the log is as it was read below to, and not from there on: behind what is
 // answered below it. What is only pending is done again.
 func (p *partition) before(to int64) position {
 	p.mu.Lock()

@@ -203,7 +203,7 @@ func (p *partition) finish(s *slot) {
 		p.consumer.moved.Set()
 	}
 	if draining {
-		p.consumer.signalProgress()
+		p.consumer.progress.Set()
 	}
 }
 

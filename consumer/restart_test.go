@@ -37,7 +37,7 @@ func runsOf(t *testing.T, e *fakeLease, partition int32) []Run {
 	return runs
 }
 
-// One request is held for ever and a thousand behind it are answered. Whoever has the partition next answers the one and
+// One request is held for ever and a thousand behind it are answered. The next owner of the partition answers the one and
 // what was answered since the last commit, which is nothing here; and so does the next but one, although the one before it
 // was killed before it had read that far.
 func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
@@ -107,7 +107,7 @@ func TestReleaseNamesWhatIsFinished(t *testing.T) {
 	}
 }
 
-// Metadata that is not ours is no error, says nothing, and is replaced.
+// Metadata of another program is no error, says nothing, and is replaced.
 func TestForeignMetadata(t *testing.T) {
 	t.Parallel()
 	for name, metadata := range map[string]string{
@@ -139,7 +139,7 @@ func TestForeignMetadata(t *testing.T) {
 
 func must(metadata string, _ bool) string { return metadata }
 
-// What was finished above the offset still is when the log's beginning was deleted, but not when the log was made anew.
+// What was finished above the offset still is when the log's beginning was deleted, but not when the log was made again.
 func TestFinishedAheadOfAHole(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -172,7 +172,7 @@ func TestFinishedAheadOfAHole(t *testing.T) {
 			if !slices.Equal(got, test.want) {
 				t.Errorf("answered %v, want %v", got, test.want)
 			}
-			produce(t, c, 0, requests(100, 20)...) // a log made anew reaches the old offsets again
+			produce(t, c, 0, requests(100, 20)...) // a log made again reaches the old offsets again
 			eventually(t, "the end is committed", func() bool { return lease.offset(0) == 30 })
 			if n := r.delivery.count(); n != len(test.want)+20 {
 				t.Errorf("%d answers, want %d", n, len(test.want)+20)

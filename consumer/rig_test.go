@@ -41,7 +41,7 @@ func answerAll(ctx context.Context, lane *Lane) {
 func testConfig() Config {
 	return Config{
 		Topic: testTopic, Group: testGroup, Start: Earliest, MaxInFlight: 8, RunAhead: 64, FetchBytes: 64 << 10,
-		CommitInterval: 5 * time.Millisecond, DrainTimeout: patience,
+		CommitInterval: 5 * time.Millisecond, DrainTimeout: testTimeout,
 	}
 }
 
@@ -93,7 +93,7 @@ func (r *rig) begin(t *testing.T) {
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			return errors.New("Run did not return")
 		}
 	})

@@ -2,7 +2,7 @@ package consumer
 
 import "sync/atomic"
 
-// minWindow is how many records of a partition may always be started, however many there are in all: no partition can keep
+// minWindow is how many records of a partition may always be started, however many there are in all: no partition can stop
 // another one from working.
 const minWindow = 16
 
@@ -33,7 +33,7 @@ func (r *room) divide(partitions int) {
 	r.share.Store(max(minWindow, r.limit/int64(max(1, partitions))))
 }
 
-// take takes a place for a partition that has so many already. starved says that it is refused because of the others.
+// take counts another record of a partition that has so many already. starved says that it is refused because of the others.
 func (r *room) take(has int) (ok, starved bool) {
 	switch {
 	case has < minWindow:
@@ -53,10 +53,10 @@ func (r *room) take(has int) (ok, starved bool) {
 	}
 }
 
-// give gives places back. A partition that was refused counts itself as starved and then asks once more before it waits: either
-// that finds the place, or the place is given back after it was counted, and it is woken.
-func (r *room) give(places int) {
-	if r.started.Add(-int64(places)); r.starved.Load() > 0 {
+// give takes records out of the count. A partition that was refused counts itself as starved and then asks once more before it
+// waits: either that finds room, or the room is given back after the partition was counted as starved, and it is woken.
+func (r *room) give(records int) {
+	if r.started.Add(-int64(records)); r.starved.Load() > 0 {
 		r.wake()
 	}
 }

@@ -52,9 +52,9 @@ func (c *Consumer) Grant(ctx context.Context, lease group.Lease, ids []int32) {
 }
 
 const (
-	startBackoff  = 100 * time.Millisecond
-	startPatience = 10 // tries, after which the pause is longer
-	startPause    = time.Second
+	startBackoff     = 100 * time.Millisecond
+	startQuickTries  = 10 // after which the pause is longer
+	startLongBackoff = time.Second
 )
 
 // startRest asks until the start of each partition is known or it is asked back: a guess would lose or repeat records.
@@ -64,8 +64,8 @@ func (c *Consumer) startRest(ctx context.Context, granted map[int32]*starting, r
 			c.wire.Reset()
 		}
 		pause := startBackoff
-		if tries > startPatience {
-			pause = startPause
+		if tries > startQuickTries {
+			pause = startLongBackoff
 		}
 		if !wait.Sleep(ctx, pause) || len(c.unstarted(granted)) == 0 {
 			return
@@ -135,7 +135,7 @@ func (c *Consumer) begin(id int32, lease group.Lease, from position) {
 	go p.dispatch(run)
 }
 
-// forget drops partitions that are asked back before their start is known: nothing of them was ever ours.
+// forget removes partitions that are asked back before their start is known: nothing of them was started here.
 func (c *Consumer) forget(ids []int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,11 +150,11 @@ func (c *Consumer) setJoined(joined bool) {
 	c.mu.Unlock()
 }
 
-// hintTries is when to begin to tell of what passes by itself as a rule, a few seconds after the grant.
+// hintTries is when to begin to log what passes by itself as a rule, a few seconds after the grant.
 const hintTries = 16
 
-// noteUnstarted keeps why partitions have not started, for the status, and tells of it at every doubling of their tries: one
-// line a reason.
+// noteUnstarted records why partitions have not started, for the status, and logs it at every doubling of their tries: one line
+// a reason.
 func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]error) {
 	due := map[string][]int32{}
 	since := map[string]time.Time{}
@@ -166,7 +166,7 @@ func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]e
 		}
 		s.err = err
 		s.tries++
-		if s.tries&(s.tries-1) == 0 && (s.tries >= hintTries || !kafkawire.Transient(err)) {
+		if wait.Report(s.tries) && (s.tries >= hintTries || !kafkawire.Transient(err)) {
 			why := unstartedReason(err)
 			due[why] = append(due[why], id)
 			since[why] = s.since
@@ -180,11 +180,11 @@ func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]e
 	}
 }
 
-// unstartedReason says in the words of who has to do something about it why it is not known where a partition starts.
+// unstartedReason says why it is not known where a partition starts, to an operator who has to do something about it.
 func unstartedReason(err error) string {
 	switch {
 	case errors.Is(err, kafka.UnstableOffsetCommit):
-		return "an open transaction over its offset: it ends by itself within the transaction timeout of who began it, " +
+		return "an open transaction over its offset: it ends by itself within the transaction timeout of its producer, " +
 			"or kafka-transactions.sh abort ends it"
 	case errors.Is(err, errNotBegun):
 		return err.Error()
@@ -212,7 +212,7 @@ func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[i
 	committed, err := c.wire.CommittedOffsets(ctx, c.cfg.Group, c.cfg.Topic, ids)
 	failed = kafkawire.Failures(ids, committed, err)
 	from = make(map[int32]position, len(committed))
-	var renewed []int32
+	var recreated []int32
 	var former logID
 	for id, o := range committed {
 		of, ahead := c.readNote(id, o)
@@ -220,17 +220,17 @@ func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[i
 		case o.Offset == kafkawire.NoOffset:
 			fresh = append(fresh, id)
 		case of.replaced(log):
-			renewed, former = append(renewed, id), of
+			recreated, former = append(recreated, id), of
 		default:
 			from[id] = position{log: log, committed: o, start: o.Offset, ahead: ahead}
 		}
 	}
-	if len(renewed) == 0 {
+	if len(recreated) == 0 {
 		return from, fresh, failed
 	}
-	first, err := c.beginnings(ctx, log, renewed)
-	maps.Copy(failed, kafkawire.Failures(renewed, first, err))
-	c.sayRenewed(former, log, slices.Sorted(maps.Keys(first)))
+	first, err := c.beginnings(ctx, log, recreated)
+	maps.Copy(failed, kafkawire.Failures(recreated, first, err))
+	c.logRecreated(former, log, slices.Sorted(maps.Keys(first)))
 	for id, at := range first {
 		c.obs.OffsetJumped(id, committed[id].Offset, at.start)
 		from[id] = at

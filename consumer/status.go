@@ -10,7 +10,7 @@ import (
 
 // Status is a snapshot for metrics and health.
 type Status struct {
-	Joined     bool // holds its place in the group
+	Joined     bool // has started in the group, and has partitions or is to have none
 	InFlight   int  // requests being handled
 	LanesReady int  // contracts with waiting requests for which no worker is free
 	WorkerFree bool // a worker has nothing to do, or one more may be started
