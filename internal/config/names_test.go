@@ -22,8 +22,8 @@ var libraries = []string{"cmsclient", "cmssim", "consumer", "deadletter", "infli
 // dotted is what may be a key: a section, a dot and a name, and nothing that makes it part of another word.
 var dotted = regexp.MustCompile(`(?:^|[^\w./])((?:` + strings.Join(sections(), "|") + `)\.[a-z][a-z-]*(?:\.[a-z][a-z-]*)*)`)
 
-// noKeys are other words with a dot: files of examples.
-var noKeys = []string{"deadletters.ndjson", "requests.csv"}
+// noKeys are other words with a dot: files of examples, Kafka's scripts.
+var noKeys = []string{"deadletters.ndjson", "deadletters.csv", "requests.csv", "topics.sh"}
 
 func sections() (all []string) {
 	for i := range keys {
@@ -47,7 +47,7 @@ func TestLibrariesNameNoKeys(t *testing.T) {
 	}
 }
 
-// Every key that the program names exists, or is the beginning of some that do.
+// Every key that the program or the documents name exists, or is the beginning of some that do.
 func TestKeysThatAreNamedExist(t *testing.T) {
 	seen := 0
 	for _, program := range []string{"cmd", "internal", "tools", "cmssim/serve"} {
@@ -60,9 +60,41 @@ func TestKeysThatAreNamedExist(t *testing.T) {
 			}
 		})
 	}
+	for at, text := range documents(t) {
+		for _, m := range dotted.FindAllStringSubmatch(text, -1) {
+			seen++
+			if name := m[1]; !beginsKey(name) && !slices.Contains(noKeys, name) {
+				t.Errorf("%s: there is no key %s", at, name)
+			}
+		}
+	}
 	if seen < 300 {
 		t.Errorf("only %d keys are named: the test does not see them", seen)
 	}
+}
+
+// documents are what operators read, by path. ARCHITECTURE and the decision records name the parts of the source instead, and
+// another test holds those.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	paths := []string{filepath.Join(moduleRoot, "README.md")}
+	pages, err := filepath.Glob(filepath.Join(moduleRoot, "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages in docs: %v", err)
+	}
+	paths = append(paths, pages...)
+	texts := map[string]string{}
+	for _, path := range paths {
+		if filepath.Base(path) == "ARCHITECTURE.md" {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[path] = string(data)
+	}
+	return texts
 }
 
 func beginsKey(name string) bool {

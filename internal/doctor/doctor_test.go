@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Each result comes before the next check begins, and whoever stops listening stops the checks.
+// Each result comes before the next check begins, and to stop listening stops the checks.
 func TestRunYieldsAtOnce(t *testing.T) {
 	var events []string
 	var checks []Check

@@ -1,4 +1,4 @@
-// Package finding is what checks find, whoever makes them: of the configuration, before the start, by doctor. It comes in
+// Package finding is what all checks find: those of the configuration, before the start, by doctor. It comes in
 // parts from where it is found to where it is shown, so that no sentence is ever taken apart.
 package finding
 

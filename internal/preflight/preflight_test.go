@@ -69,15 +69,15 @@ func TestObstacles(t *testing.T) {
 		policy   string
 		want     []expected
 	}{
-		"nobody":               {config.GroupClassic, inspect.Group{}, "", nil},
-		"nobody left":          {config.GroupClassic, classic(""), "", nil},
-		"ours":                 {config.GroupClassic, classic(group.Strategy, "us", "eu"), "", nil},
+		"no member":            {config.GroupClassic, inspect.Group{}, "", nil},
+		"all have left":        {config.GroupClassic, classic(""), "", nil},
+		"instances":            {config.GroupClassic, classic(group.Strategy, "us", "eu"), "", nil},
 		"another strategy":     {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional", []expected{held}},
 		"not known yet":        {config.GroupClassic, classic("", "us"), "", nil},
 		"consumer members":     {config.GroupClassic, members("us"), "downgrade", nil},
 		"consumer strangers":   {config.GroupClassic, members("us", "app"), "", []expected{strangers}},
 		"consumer to consumer": {config.GroupConsumer, members("app"), "disabled", []expected{strangers}},
-		"ours become consumer": {config.GroupConsumer, classic(group.Strategy, "us"), "bidirectional", nil},
+		"instances change":     {config.GroupConsumer, classic(group.Strategy, "us"), "bidirectional", nil},
 		"policy not known":     {config.GroupConsumer, classic(group.Strategy, "us"), "", nil},
 		"upgrade only":         {config.GroupConsumer, classic("range", "app"), "upgrade", []expected{strangers}},
 		"not let": {config.GroupConsumer, classic(group.Strategy, "us"), "disabled", []expected{{passing: true,
