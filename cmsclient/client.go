@@ -60,7 +60,6 @@ func New(cfg Config, all ...Observer) (*Client, error) {
 		transport: newRoundTripper(cfg),
 		admission: newAdmission(cfg, obs),
 	}
-	c.bodies.New = func() any { return newBody() }
 	return c, nil
 }
 
@@ -172,7 +171,10 @@ func (c *Client) attempt(ctx context.Context, q Query) (_ Answer, status int, _ 
 	defer func() { _ = resp.Body.Close() }() // reading it has told everything
 	answer := Answer{RetrievedAt: time.Now(), CMSCorrelationID: cmsCorrelationID(resp.Header)}
 
-	b := c.bodies.Get().(*body)
+	b, ok := c.bodies.Get().(*body)
+	if !ok {
+		b = newBody()
+	}
 	defer func() {
 		if b.reset() {
 			c.bodies.Put(b)

@@ -60,7 +60,8 @@ func (q *queue) next(retriesToo bool) *waiter {
 
 func front(l *list.List) *waiter {
 	if e := l.Front(); e != nil {
-		return e.Value.(*waiter)
+		w, _ := e.Value.(*waiter) // push puts nothing else there
+		return w
 	}
 	return nil
 }

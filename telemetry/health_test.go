@@ -218,7 +218,7 @@ func TestProgressIsNoStandstill(t *testing.T) {
 		"fetched":      func(m *moment, n int64) { m.there = map[int32]bool{3: true}; m.consumer.Partitions[0].Fetched = n },
 		"dispatched":   func(m *moment, n int64) { m.consumer.Partitions[0].Room, m.consumer.Partitions[0].Fetched = false, n },
 		"taken":        func(m *moment, n int64) { m.consumer.Partitions[0].Waits, m.consumer.Partitions[0].Oldest = true, n },
-		"called":       func(m *moment, n int64) { m.cms.InFlight, m.ended = 1, uint64(n) },
+		"called":       func(m *moment, n int64) { m.cms.InFlight, m.ended = 1, int64(n) },
 		"acknowledged": func(m *moment, n int64) { m.consumer.Partitions[0].Oldest = n },
 		"written":      func(m *moment, _ int64) { m.producer.Silent.Since = m.at.Add(-time.Minute) },
 		"committed":    func(m *moment, n int64) { m.consumer.Partitions[0].Next, m.consumer.Partitions[0].Committed = n+1, n },

@@ -25,7 +25,7 @@ type Metrics struct {
 	commitTime  prometheus.Histogram
 	retries     *prometheus.CounterVec
 	jumps       prometheus.Counter
-	ended       atomic.Uint64                 // calls to the CMS
+	ended       atomic.Int64                  // calls to the CMS
 	refused     atomic.Pointer[refusedCommit] // nil: the last commit that came back worked
 }
 

@@ -18,8 +18,8 @@ type moment struct {
 	producer producer.Status
 	cms      cmsclient.Status
 	budget   processor.BudgetStatus
-	ended    uint64 // calls to the CMS that have ended, so far
-	commits  error  // why commits fail; nil: they do not, or none has come back lately
+	ended    int64 // calls to the CMS that have ended, so far
+	commits  error // why commits fail; nil: they do not, or none has come back lately
 	handlers []handling
 	kafka    error          // why Kafka could not be asked
 	there    map[int32]bool // partitions in whose log there is something at the offset to fetch from, as Kafka says

@@ -42,7 +42,7 @@ func (h *history) checks(m *moment) []stallCheck {
 		// Also while the CMS makes all requests wait: the probe of a half-open breaker that never ends would do so for ever.
 		all = append(all, stallCheck{
 			stage: StageCall, reason: "calls to the CMS are under way, and none has ended within any time limit",
-			mark: int64(m.ended), //nolint:gosec // a count: it is only compared
+			mark: m.ended,
 		})
 	}
 	all = append(all, h.handlerChecks(m)...)

@@ -51,10 +51,10 @@ Keys to try them with:
 Faults, latency and counters are controlled while it runs: GET /_sim/ lists how.
 All who reach the listener can control it.`
 
-// errUsage marks errors about flags; everything else is a failure.
-type errUsage struct{ error }
+// usageError marks errors about flags; everything else is a failure.
+type usageError struct{ error }
 
-func (e errUsage) Unwrap() error { return e.error }
+func (e usageError) Unwrap() error { return e.error }
 
 // Run serves until ctx ends and returns the exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -67,7 +67,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	}
 	_, _ = fmt.Fprintf(stderr, "cms-sim: %v\n", err)
-	if _, ok := errors.AsType[errUsage](err); ok {
+	if _, ok := errors.AsType[usageError](err); ok {
 		_, _ = fmt.Fprintln(stderr, "cms-sim --help lists the flags.")
 		return exitUsage
 	}
@@ -87,7 +87,7 @@ func newCommand() *cobra.Command {
   curl -d '{"outage":"30s"}' http://127.0.0.1:8090/_sim/faults`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return errUsage{fmt.Errorf("unexpected argument %q: cms-sim takes flags only", args[0])}
+				return usageError{fmt.Errorf("unexpected argument %q: cms-sim takes flags only", args[0])}
 			}
 			return nil
 		},
@@ -96,19 +96,19 @@ func newCommand() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := secure.together(cmd.Flags()); err != nil {
-				return errUsage{err}
+				return usageError{err}
 			}
 			if err := secure.apply(&config); err != nil {
 				return err
 			}
 			if err := config.Validate(); err != nil {
-				return errUsage{fmt.Errorf("flag --%w", err)}
+				return usageError{fmt.Errorf("flag --%w", err)}
 			}
 			config.Log = log.New(cmd.ErrOrStderr(), "cms-sim: ", 0)
 			return serve(cmd.Context(), listen, config, cmd.OutOrStdout())
 		},
 	}
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := command.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&listen, "listen", "127.0.0.1:8090", "`address` to listen on; port 0 takes any free one")
