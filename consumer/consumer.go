@@ -77,7 +77,7 @@ type Consumer struct {
 	lanes    *lanes
 	fetcher  *fetcher
 	room     *room
-	work     context.Context // what handlers run under; outlives the intake by the drain
+	work     context.Context //nolint:containedctx // Run's, for handlers and what Grant starts: it outlives the intake by the drain
 	progress wait.Signal     // something finished while draining
 	moved    wait.Signal     // a commit offset has moved
 

@@ -134,7 +134,6 @@ func (f *fetcher) askSkip(ctx context.Context, p *partition, broken *Corruption)
 
 // asCorrupt returns what is wrong with a batch, if that is what err says.
 func asCorrupt(err error) *kafkawire.CorruptError {
-	var c *kafkawire.CorruptError
-	errors.As(err, &c)
+	c, _ := errors.AsType[*kafkawire.CorruptError](err)
 	return c
 }
