@@ -56,13 +56,13 @@ func (p *Processor) mayDeadLetter(ctx context.Context, h handling, req *inflight
 	if changed == nil {
 		return true
 	}
-	h.stepAside(ctx, func() { may = p.awaitDeadLettering(ctx, h, req, reason, changed) })
+	h.stepAside(ctx, func() { may = p.awaitDeadLettering(ctx, req, reason, changed) })
 	return may
 }
 
 // awaitDeadLettering waits for changed, and for what else deadLetterWaits names then.
 func (p *Processor) awaitDeadLettering(
-	ctx context.Context, h handling, req *inflight.Request, reason schemas.Reason, changed <-chan struct{},
+	ctx context.Context, req *inflight.Request, reason schemas.Reason, changed <-chan struct{},
 ) (may bool) {
 	revoked := req.Revoked()
 	for changed != nil {
