@@ -54,34 +54,36 @@ func (v *flagValue) Set(s string) error {
 // FlagError improves on what pflag says of a flag it could not take: it adds the nearest known flag, and for a secret
 // where to put it instead. It fits cobra's SetFlagErrorFunc; errors of another kind are returned as they are.
 func FlagError(fs *pflag.FlagSet, err error) error {
-	var unknown *pflag.NotExistError
-	var noValue *pflag.ValueRequiredError
-	switch {
-	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
-		name := unknown.GetSpecifiedName()
-		if k := lookup(name); k != nil && k.secret() {
-			return fmt.Errorf("--%s: is a secret and not taken as a flag, which others could see; set %s or --%s-file",
-				name, k.env(), name)
-		}
-		var known []string
-		fs.VisitAll(func(f *pflag.Flag) {
-			if !f.Hidden {
-				known = append(known, "--"+f.Name)
-			}
-		})
-		near := Nearest("--"+name, known)
-		if near == "" {
-			return fmt.Errorf("--%s: unknown flag; --help shows them all", visible(name))
-		}
-		return fmt.Errorf("--%s: unknown flag; did you mean %s?", visible(name), near)
-	case errors.As(err, &unknown):
-		// pflag repeats the argument as a whole, and the value in it may be a secret.
-		return fmt.Errorf("-%s: unknown flag; write two dashes before a name, for example --cms.url",
-			visible(unknown.GetSpecifiedName()))
-	case errors.As(err, &noValue):
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return unknownFlag(fs, unknown)
+	}
+	if noValue, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		if k := lookup(noValue.GetSpecifiedName()); k != nil {
 			return fmt.Errorf("--%s: needs a value; write for example --%s=%s", k.name, k.name, k.example)
 		}
 	}
 	return err
+}
+
+func unknownFlag(fs *pflag.FlagSet, unknown *pflag.NotExistError) error {
+	name := unknown.GetSpecifiedName()
+	if unknown.GetSpecifiedShortnames() != "" {
+		// pflag repeats the argument as a whole, and the value in it may be a secret.
+		return fmt.Errorf("-%s: unknown flag; write two dashes before a name, for example --cms.url", visible(name))
+	}
+	if k := lookup(name); k != nil && k.secret() {
+		return fmt.Errorf("--%s: is a secret and not taken as a flag, which others could see; set %s or --%s-file",
+			name, k.env(), name)
+	}
+	var known []string
+	fs.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, "--"+f.Name)
+		}
+	})
+	near := Nearest("--"+name, known)
+	if near == "" {
+		return fmt.Errorf("--%s: unknown flag; --help shows them all", visible(name))
+	}
+	return fmt.Errorf("--%s: unknown flag; did you mean %s?", visible(name), near)
 }
