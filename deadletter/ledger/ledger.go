@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -15,6 +17,13 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+// NewRunID names a run of replays, or the decision to skip: ids sort by time, and no two are the same.
+func NewRunID(now time.Time) string {
+	var random [3]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return now.UTC().Format("20060102T150405-") + hex.EncodeToString(random[:])
+}
 
 // Entry is a record of the ledger: one replay of one dead letter. It is written in the same transaction as the replayed
 // request, so that there is never one without the other.

@@ -83,7 +83,7 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 	}
 	now, by := time.Now(), instances.Operator()
 	s := ledger.Skip{
-		Run: now.UTC().Format("20060102T150405.000"), Time: now, By: by, Group: group,
+		Run: ledger.NewRunID(now), Time: now, By: by, Group: group,
 		Topic: topic, TopicID: id.String(),
 		Partition: o.partition, From: gap.From, To: gap.To, Why: why.Error(),
 	}

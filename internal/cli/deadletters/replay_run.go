@@ -2,8 +2,6 @@ package deadletters
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +9,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
@@ -128,7 +127,7 @@ func (r *replayRun) execute(ctx context.Context) error {
 	defer wire.Close()
 	reading := kafkawire.NewClient(r.settings, topics.Replays)
 	defer reading.Close()
-	r.id = runID(time.Now())
+	r.id = ledger.NewRunID(time.Now())
 	r.bar = term.NewProgress(r.Err, r.total)
 	r.bar.Unit = "dead letters"
 	defer r.bar.End()
@@ -160,13 +159,6 @@ func (r *replayRun) execute(ctx context.Context) error {
 	}
 	r.Say("replayed %s; what became of them: balanceq deadletters history --run %s", term.Pace(r.done, "dead letter", time.Since(began)), r.id)
 	return nil
-}
-
-// runID names a run: it sorts by time, and no two are the same.
-func runID(now time.Time) string {
-	var random [3]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return now.UTC().Format("20060102T150405-") + hex.EncodeToString(random[:])
 }
 
 // ended says how far it came.
