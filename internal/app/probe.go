@@ -55,17 +55,9 @@ func (p KafkaProbe) Ask(ctx context.Context, group bool, from map[int32]int64) (
 		return nil, fmt.Errorf("%d of %d partitions of %s have no leader", partitions-len(leaders), partitions, p.Topic)
 	}
 	var failed []error // one partition or leader each: the others are looked at all the same
-	byLeader := map[int32]map[int32]int64{}
-	for partition, offset := range from {
-		leader, ok := leaders[partition]
-		if !ok {
-			failed = append(failed, fmt.Errorf("partition %d of %s has no leader", partition, p.Topic))
-			continue
-		}
-		if byLeader[leader] == nil {
-			byLeader[leader] = map[int32]int64{}
-		}
-		byLeader[leader][partition] = offset
+	byLeader, without := kafkawire.ByLeader(leaders, from)
+	for _, partition := range without {
+		failed = append(failed, fmt.Errorf("partition %d of %s has no leader", partition, p.Topic))
 	}
 	there = map[int32]bool{}
 	limits := kafkawire.FetchLimits{MaxWait: probeWait, MaxBytes: probeBytes, PartitionMaxBytes: partitionBytes}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // The pause between two looks grows from the first to the last.
@@ -24,7 +26,7 @@ func Eventually(tb testing.TB, within time.Duration, what string, cond func() bo
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	for pause := firstPause; !cond(); pause = min(2*pause, lastPause) {
-		if !sleep(ctx, pause) {
+		if !wait.Sleep(ctx, pause) {
 			tb.Fatalf("not within %v: %s", within, what)
 		}
 	}
@@ -44,20 +46,8 @@ func poll(ctx context.Context, try func(context.Context) error) error {
 		if _, end := errors.AsType[final](err); err == nil || end {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !wait.Sleep(ctx, pause) {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
-	}
-}
-
-// sleep returns false if ctx ended.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

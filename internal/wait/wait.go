@@ -19,7 +19,7 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Signal wakes one goroutine that receives from it. Set while nobody receives is remembered, once: the receiver looks at
+// Signal wakes one goroutine that receives from it. Set while no goroutine receives is remembered, once: the receiver looks at
 // the state that the signal is about after each receive, so it misses nothing. A nil Signal is never received and may be set.
 type Signal chan struct{}
 
@@ -30,7 +30,7 @@ func NewSignal() Signal { return make(Signal, 1) }
 func (s Signal) Set() {
 	select {
 	case s <- struct{}{}:
-	default: // set already: whoever receives will look at the present state
+	default: // set already: the receiver will look at the present state
 	}
 }
 

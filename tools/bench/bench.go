@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/wait"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -104,7 +105,7 @@ func (b *bench) createTopics(ctx context.Context) error {
 		if err == nil && led(known) {
 			return nil
 		}
-		if !pause(ctx, 50*time.Millisecond) {
+		if !wait.Sleep(ctx, 50*time.Millisecond) {
 			return errors.Join(context.Cause(ctx), err)
 		}
 	}

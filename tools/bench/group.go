@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 const (
@@ -46,12 +48,12 @@ type event struct {
 func (g *group) events() []event {
 	three, four := []int{1, 2, 3}, []int{1, 2, 3, 4}
 	return []event{
-		{"none", nil, three, func(ctx context.Context) error { pause(ctx, idle); return nil }},
+		{"none", nil, three, func(ctx context.Context) error { wait.Sleep(ctx, idle); return nil }},
 		{"a fourth instance joins", []int{4}, four, func(context.Context) error { return g.launch(4) }},
 		{"the fourth stops (SIGTERM)", []int{4}, three, func(context.Context) error { return g.slots[4].stop() }},
 		{"kill -9, started again after 1 s", []int{2}, three, func(ctx context.Context) error {
 			g.slots[2].kill()
-			pause(ctx, returnAfter)
+			wait.Sleep(ctx, returnAfter)
 			return g.launch(2)
 		}},
 		{"kill -9, for good", []int{3}, []int{1, 2}, func(context.Context) error { g.slots[3].kill(); return nil }},
@@ -183,7 +185,7 @@ func (g *group) awaitStable(ctx context.Context, slots []int, quiet time.Duratio
 			return c, nil
 		}
 		last = c
-		if !pause(ctx, censusEvery) {
+		if !wait.Sleep(ctx, censusEvery) {
 			return last, fmt.Errorf("%w; the group was not stable: %s", context.Cause(ctx), cmp.Or(missing, "it changed just now"))
 		}
 	}
@@ -234,7 +236,7 @@ func (g *group) drained(ctx context.Context, sent int) error {
 		if distinct, _, _ := g.pauses.total(); distinct >= sent {
 			break
 		}
-		if !pause(ctx, censusEvery) {
+		if !wait.Sleep(ctx, censusEvery) {
 			return context.Cause(ctx)
 		}
 	}

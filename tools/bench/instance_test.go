@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // program starts a shell script in place of the program, with the file that it makes when it has begun.
@@ -31,7 +32,7 @@ func program(t *testing.T, script string) (p *instance, failures chan error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.kill)
-	for deadline := time.Now().Add(20 * time.Second); ; pause(t.Context(), 5*time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; wait.Sleep(t.Context(), 5*time.Millisecond) {
 		if args, err := os.ReadFile(begun); err == nil && len(args) > 0 {
 			if s := string(args); !strings.Contains(s, "--delivery=exactly-once") || !strings.HasSuffix(s, "--first=1 --last=1\n") {
 				t.Errorf("arguments: %s", s)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 const (
@@ -29,7 +31,7 @@ func (b *bench) batch(ctx context.Context, w io.Writer) (figures, error) {
 	}
 	a, asked := newAnswers(), make(chan time.Time, 1)
 	go func() {
-		for b.sim.Simulator().Stats().Calls == 0 && pause(ctx, lookEvery) {
+		for b.sim.Simulator().Stats().Calls == 0 && wait.Sleep(ctx, lookEvery) {
 		}
 		asked <- time.Now()
 	}()
@@ -98,7 +100,7 @@ func (b *bench) send(ctx context.Context, rate, from, to int, request func(i int
 		}
 	}
 	due := time.Now()
-	for i := from; i < to && pause(ctx, time.Until(due)); i++ {
+	for i := from; i < to && wait.Sleep(ctx, time.Until(due)); i++ {
 		b.client.Produce(context.WithoutCancel(ctx), request(i, due), written)
 		due, sent = due.Add(time.Second/time.Duration(rate)), sent+1
 	}
@@ -143,16 +145,4 @@ func (b *bench) kill(ctx context.Context, w io.Writer) error {
 	_, err = fmt.Fprintf(w, "kill   n=%d latency=%v  killed after %v  lost %d  %v\n",
 		b.n, b.latency, b.killAfter, b.n-before, a)
 	return err
-}
-
-// pause waits, and returns false if ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 const (
@@ -26,7 +27,7 @@ func (b *bench) down(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !pause(ctx, b.outage) {
+	if !wait.Sleep(ctx, b.outage) {
 		return context.Cause(ctx)
 	}
 	during := sim.Stats().Calls

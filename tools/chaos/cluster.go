@@ -20,6 +20,8 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/log"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // cluster is the Kafka of a run.
@@ -139,7 +141,7 @@ func (c *cluster) kill(ctx context.Context, n *node) (ran bool, err error) {
 			_, err = c.engine.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "KILL"})
 			ran = err == nil
 		}
-		if !pause(ctx, 20*time.Millisecond) {
+		if !wait.Sleep(ctx, 20*time.Millisecond) {
 			return ran, errors.Join(fmt.Errorf("killing broker %d: it still runs", n.id), err)
 		}
 	}
@@ -243,16 +245,4 @@ func (c *cluster) version() string {
 		return c.name
 	}
 	return c.name[strings.LastIndexByte(c.name, ':')+1:]
-}
-
-// pause waits, and returns false if ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }

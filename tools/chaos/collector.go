@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // collector looks at Kafka with a client library that balanceq does not use, past the proxy.
@@ -151,7 +153,7 @@ func (w *collector) serves(ctx context.Context) {
 			_, err = w.ends(asking, readUncommitted, w.topics.requests, w.topics.results, w.topics.deadletters)
 		}
 		cancel()
-		if err == nil || !pause(ctx, sampling) {
+		if err == nil || !wait.Sleep(ctx, sampling) {
 			return
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // behind names the partitions whose ends a read-committed reader does not get to.
@@ -36,7 +38,7 @@ func (w *collector) quiesced(ctx context.Context, names ...string) (map[string]m
 		if reflect.DeepEqual(stable, ends) {
 			return ends, nil
 		}
-		if !pause(ctx, sampling) {
+		if !wait.Sleep(ctx, sampling) {
 			return nil, fmt.Errorf("transactions in %s have not ended: %w", behind(stable, ends), ctx.Err())
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // fleet are the workers.
@@ -141,7 +143,7 @@ func (f *fleet) heal() error {
 
 // keepHealed heals until ctx ends.
 func (f *fleet) keepHealed(ctx context.Context) error {
-	for pause(ctx, time.Second) {
+	for wait.Sleep(ctx, time.Second) {
 		if err := f.heal(); err != nil {
 			return err
 		}

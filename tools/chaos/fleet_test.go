@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // newFleet makes a fleet of shell scripts.
@@ -27,7 +29,7 @@ const begun = `echo '{"message":"starting"}'; echo '{"message":"joined the consu
 // awaitLog waits until a worker has written something.
 func awaitLog(t *testing.T, w *worker) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); pause(t.Context(), 5*time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); wait.Sleep(t.Context(), 5*time.Millisecond) {
 		if text, err := os.ReadFile(w.log); err == nil && strings.Contains(string(text), "joined") {
 			return
 		}

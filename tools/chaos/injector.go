@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // injector makes faults happen.
@@ -43,7 +45,7 @@ func (t *injector) follow(ctx context.Context, schedule [lanes][]step) error {
 	for _, steps := range schedule {
 		following.Go(func() {
 			for _, s := range steps {
-				if !pause(ctx, max(s.calm, time.Until(began.Add(s.at)))) {
+				if !wait.Sleep(ctx, max(s.calm, time.Until(began.Add(s.at)))) {
 					return
 				}
 				t.say("%v", s)
@@ -87,12 +89,12 @@ func (t *injector) ofWorkers(ctx context.Context, s step) error {
 	switch s.name {
 	case "kill":
 		t.fleet.kill(s.worker)
-		pause(ctx, s.lasts)
+		wait.Sleep(ctx, s.lasts)
 		return t.fleet.start(s.worker)
 	case "pause":
 		w := t.fleet.at(s.worker)
 		w.signal(syscall.SIGSTOP)
-		pause(ctx, s.lasts)
+		wait.Sleep(ctx, s.lasts)
 		w.signal(syscall.SIGCONT)
 	case "restart":
 		return t.restart(ctx, s.worker, s.lasts)
@@ -106,7 +108,7 @@ func (t *injector) ofWorkers(ctx context.Context, s step) error {
 		if err := t.fleet.start(t.workers); err != nil { // in the slot behind the last one
 			return err
 		}
-		pause(ctx, s.lasts)
+		wait.Sleep(ctx, s.lasts)
 		t.fleet.stop(t.workers)
 	}
 	return nil
@@ -114,7 +116,7 @@ func (t *injector) ofWorkers(ctx context.Context, s step) error {
 
 func (t *injector) restart(ctx context.Context, worker int, after time.Duration) error {
 	t.fleet.stop(worker)
-	pause(ctx, after)
+	wait.Sleep(ctx, after)
 	return t.fleet.start(worker)
 }
 
@@ -126,17 +128,17 @@ func (t *injector) ofKafka(ctx context.Context, s step) error {
 		if _, err := t.cluster.kill(recovering, n); err != nil {
 			return err
 		}
-		pause(ctx, s.lasts)
+		wait.Sleep(ctx, s.lasts)
 		return t.revive(ctx, n)
 	case "disk":
 		return t.fillDisk(ctx, s, n)
 	case "cut":
 		n.proxy.cut()
-		pause(ctx, s.lasts)
+		wait.Sleep(ctx, s.lasts)
 		n.proxy.restore()
 	case "slow":
 		n.proxy.slow(time.Duration(s.degree) * 5 * time.Millisecond)
-		pause(ctx, s.lasts)
+		wait.Sleep(ctx, s.lasts)
 		n.proxy.restore()
 	case recreate:
 		return t.recreate(ctx, s)
@@ -157,7 +159,7 @@ func (t *injector) fillDisk(ctx context.Context, s step, n *node) error {
 	if err := t.cluster.fill(recovering, n); err != nil {
 		return err
 	}
-	pause(ctx, s.lasts)
+	wait.Sleep(ctx, s.lasts)
 	ran, err := t.cluster.kill(recovering, n)
 	if err != nil {
 		return err
@@ -196,7 +198,7 @@ func (t *injector) ofCMS(ctx context.Context, s step) error {
 	if err != nil {
 		return err
 	}
-	pause(ctx, s.lasts)
+	wait.Sleep(ctx, s.lasts)
 	if err := t.sim.ask(recovering, http.MethodDelete, "/faults", ""); err != nil {
 		return err
 	}
@@ -221,7 +223,7 @@ func (t *injector) outage(ctx, recovering context.Context, s step) error {
 	if err := t.sim.ask(recovering, http.MethodPost, "/latency", `{"latency":"3s"}`); err != nil {
 		return err
 	}
-	pause(ctx, time.Second)
+	wait.Sleep(ctx, time.Second)
 	effect := `"status","status":503`
 	if s.degree > 50 {
 		effect = `"reset"`

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 const (
@@ -23,7 +25,7 @@ func (t *injector) recreate(ctx context.Context, s step) error {
 	if err := again(); err != nil {
 		return err
 	}
-	pause(ctx, betweenLogs)
+	wait.Sleep(ctx, betweenLogs)
 	return t.behindBacks(ctx, s, again)
 }
 
@@ -36,7 +38,7 @@ func (t *injector) behindBacks(ctx context.Context, s step, do func() error) err
 		n.proxy.cut()
 	}
 	err := do()
-	pause(ctx, aloneFor)
+	wait.Sleep(ctx, aloneFor)
 	for _, n := range t.cluster.nodes {
 		n.proxy.restore()
 	}
@@ -47,7 +49,7 @@ func (t *injector) behindBacks(ctx context.Context, s step, do func() error) err
 func (t *injector) expand(ctx context.Context, s step) error {
 	adding := context.WithoutCancel(ctx)
 	err := t.collector.between(adding, func() error { return t.collector.expand(adding, addedParts) })
-	pause(ctx, s.lasts)
+	wait.Sleep(ctx, s.lasts)
 	return err
 }
 
@@ -70,10 +72,10 @@ func (t *injector) truncate(ctx context.Context, s step, n *node) error {
 			}
 			t.collector.losses = append(t.collector.losses, lost)
 			t.say("partition %d of requests ends at %d", lost.partition, lost.offset)
-			pause(ctx, s.lasts)
+			wait.Sleep(ctx, s.lasts)
 			err = t.revive(ctx, n)
 			if s.degree%2 == 0 {
-				pause(ctx, aloneFor)
+				wait.Sleep(ctx, aloneFor)
 			}
 			return err
 		})

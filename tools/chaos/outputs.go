@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // outputs are the outcomes in topics that were deleted, and, in the end, all others.
@@ -59,7 +61,7 @@ func (w *collector) recreateOutputs(ctx context.Context, topic string, after tim
 	if err := w.remove(ctx, topic); err != nil {
 		return err
 	}
-	pause(ctx, after)
+	wait.Sleep(ctx, after)
 	if err := w.create(ctx, topic); err != nil {
 		return err
 	}
@@ -78,7 +80,7 @@ func (w *collector) idle(ctx context.Context) (map[string]map[int32]int64, error
 		if err == nil && open == 0 {
 			return w.quiesced(ctx, w.topics.results, w.topics.deadletters)
 		}
-		if !pause(ctx, sampling) {
+		if !wait.Sleep(ctx, sampling) {
 			return nil, fmt.Errorf("requests are not answered within %v: %w", quietWithin, errors.Join(ctx.Err(), err))
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // publisher sends requests, and knows what became of each.
@@ -52,7 +54,7 @@ func (w *collector) publish(ctx context.Context, n, contracts int, over time.Dur
 		if seq >= n && closed(enough) {
 			break
 		}
-		if due := time.Until(began.Add(over * time.Duration(seq) / time.Duration(n))); due > 0 && !pause(ctx, due) {
+		if due := time.Until(began.Add(over * time.Duration(seq) / time.Duration(n))); due > 0 && !wait.Sleep(ctx, due) {
 			return ctx.Err()
 		}
 		r := newRequest(seq, contracts)

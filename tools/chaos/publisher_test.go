@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // newTopics has a collector create its topics of two partitions.
@@ -35,7 +36,7 @@ func (w *collector) acknowledged(t *testing.T, n int) {
 		w.mu.Lock()
 		got, failed := len(w.acks), w.failed
 		w.mu.Unlock()
-		if failed != nil || !pause(t.Context(), time.Millisecond) {
+		if failed != nil || !wait.Sleep(t.Context(), time.Millisecond) {
 			t.Fatalf("%d requests acknowledged: %v", got, failed)
 		}
 		if got >= n {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // createTopics creates all three.
@@ -53,7 +55,7 @@ func (w *collector) recreate(ctx context.Context, after time.Duration) error {
 	if err := w.remove(ctx, w.topics.requests); err != nil {
 		return err
 	}
-	pause(ctx, after)
+	wait.Sleep(ctx, after)
 	w.losses = append(w.losses, loss{at: time.Now().UnixMilli(), partition: wholeTopic})
 	if err := w.create(ctx, w.topics.requests); err != nil {
 		return err
@@ -129,7 +131,7 @@ func (w *collector) begun(ctx context.Context) error {
 		if err == nil && len(offsets) == w.parts {
 			return nil
 		}
-		if !pause(ctx, sampling) {
+		if !wait.Sleep(ctx, sampling) {
 			return fmt.Errorf("the group has offsets in %d of %d partitions: %w", len(offsets), w.parts, ctx.Err())
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 func closed(c <-chan struct{}) bool {
@@ -20,7 +22,7 @@ const sampling = 100 * time.Millisecond
 
 // watch takes samples until ctx ends, and none while the brokers do not answer.
 func (w *collector) watch(ctx context.Context) {
-	for pause(ctx, sampling) {
+	for wait.Sleep(ctx, sampling) {
 		_, _ = w.sample(ctx) // the next one may work
 	}
 }
@@ -39,7 +41,7 @@ func (w *collector) drained(ctx context.Context, within time.Duration) error {
 				err = fmt.Errorf("%d requests are not committed", open)
 			}
 		}
-		if !pause(ctx, sampling) {
+		if !wait.Sleep(ctx, sampling) {
 			return fmt.Errorf("after %v: %w", within, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -25,7 +26,7 @@ type canary struct {
 	stop     context.CancelFunc
 	finished chan struct{}
 	failed   error // of the follower; set before finished is closed
-	news     chan struct{}
+	news     wait.Signal
 
 	mu       sync.Mutex
 	answered deadletter.Positions // requests with a result, whichever run put them back: one may come before this run knows its positions
@@ -40,7 +41,7 @@ const maxCanaryTexts = 1000
 func beginCanary(ctx context.Context, r *replayRun) (*canary, error) {
 	ctx, stop := context.WithCancel(ctx)
 	c := &canary{run: r, left: canarySteps, open: canarySteps[0], stop: stop, finished: make(chan struct{}),
-		news: make(chan struct{}, 1), last: map[schemas.Position]string{}}
+		news: wait.NewSignal(), last: map[schemas.Position]string{}}
 	ready := make(chan struct{})
 	topics := r.Config.Topics
 	f := answers.Follower{Settings: r.settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: func() { close(ready) }}
@@ -75,10 +76,7 @@ func (c *canary) see(rec *schemas.Record) bool {
 	} else if result, err := schemas.DecodeResult(rec.Value); err == nil && result.Source.Topic == topics.Requests && result.Outcome != schemas.OutcomeFailed {
 		c.answered.Add(result.Source.Partition, result.Source.Offset)
 	}
-	select {
-	case c.news <- struct{}{}:
-	default:
-	}
+	c.news.Set()
 	return true
 }
 
