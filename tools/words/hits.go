@@ -47,6 +47,9 @@ var forms = func() map[string][]hit {
 
 // hits returns the retired words of a text.
 func hits(text string) (found []hit) {
+	for _, name := range foreign {
+		text = strings.ReplaceAll(text, name, strings.Repeat(" ", len(name)))
+	}
 	words := split(text)
 	lower := func(i int) string { return strings.ToLower(text[words[i][0]:words[i][1]]) }
 	line, counted := 1, 0

@@ -19,6 +19,7 @@ func TestHits(t *testing.T) {
 		"e2e_witness_test.go":                        "1 witness",
 		"KafkaJudge JUDGE":                           "1 judge, 1 judge",
 		"HTTPSettle, IDs, AMQP":                      "1 settle",
+		"/v1/termination-inquiry?Format":             "",
 		"take":                                       "",
 	} {
 		var got []string

@@ -1,5 +1,10 @@
 package main
 
+// foreign are names of others in which a retired word stands; they are left as they are.
+var foreign = []string{
+	"termination-inquiry", // an API of Mastercard, in a vector that it published
+}
+
 // retired are words that this code used in a sense of its own, each with what the field calls it. A word is given in the
 // forms in which it may not come, a phrase with a space between its words: in identifiers, comments, texts and file
 // names alike, in any case (mayBury, may_bury, "may bury").
