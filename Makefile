@@ -74,7 +74,7 @@ chaos: build ## Kill, pause and cut off workers, Kafka and the CMS, then check t
 
 recording: ## Record the demo again: docs/demo.svg, from a run of it
 	$(GO) build -o bin/ ./cmd/balanceq-demo
-	$(GO) run ./tools/record --poster 10s --title 'make demo: requests go through an outage of the CMS' docs/demo.svg bin/balanceq-demo
+	$(GO) run ./tools/record --columns 98 --poster 10s --title 'make demo: requests go through an outage of the CMS' docs/demo.svg bin/balanceq-demo
 
 docs: ## Bring the generated parts of the documents up to date
 	$(GO) test ./internal/cli -run TestDocs -update
