@@ -54,7 +54,7 @@ func launch(ctx context.Context, c choice, port int) (*Broker, error) {
 		if attempt == 3 || !portTaken(err) {
 			return nil, err
 		}
-		if port, err = freePort(); err != nil {
+		if port, err = FreePort(); err != nil {
 			return nil, err
 		}
 	}

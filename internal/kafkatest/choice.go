@@ -33,7 +33,7 @@ type choice struct {
 	kind    string
 	brokers []string // external
 	image   string   // container
-	engine  *engine  // container
+	engine  *Engine  // container
 	reason  string   // embedded: why it is not a container
 }
 
@@ -48,7 +48,7 @@ func choose(ctx context.Context, getenv func(string) string) (choice, error) {
 	if image == "" {
 		image = DefaultImage
 	}
-	found, err := findEngine(ctx)
+	found, err := FindEngine(ctx)
 	if err == nil {
 		if err = found.obtain(ctx, image); err == nil {
 			return choice{kind: KindContainer, image: image, engine: found}, nil
@@ -80,7 +80,7 @@ func (c choice) brokersAt(port int) []string {
 	case KindExternal:
 		return c.brokers
 	case KindContainer:
-		return []string{net.JoinHostPort(c.engine.host, strconv.Itoa(port))}
+		return []string{net.JoinHostPort(c.engine.Host, strconv.Itoa(port))}
 	default:
 		return []string{net.JoinHostPort(loopback, strconv.Itoa(port))}
 	}
@@ -125,8 +125,9 @@ const (
 	maxPort = 32767
 )
 
-// freePort returns a free port. Test packages run side by side, so it may be gone when it is used.
-func freePort() (int, error) {
+// FreePort returns a free port of the loopback interface, below those that systems give to outgoing connections: it stays free
+// while a broker is down. Test packages run side by side, so it may be gone when it is used.
+func FreePort() (int, error) {
 	for range 100 {
 		port := minPort + rand.IntN(maxPort-minPort+1)
 		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))

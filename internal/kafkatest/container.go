@@ -26,19 +26,19 @@ const (
 	stopTimeout   = 30 * time.Second // of a clean stop
 )
 
-// engine is a container engine that answers. Its user calls closeIdle.
-type engine struct {
-	provider *testcontainers.DockerProvider
-	client   client.APIClient // the provider's, for what testcontainers cannot do
-	host     string           // where its mapped ports are reached
+// Engine is a container engine that answers. Its user closes the client's idle connections in the end.
+type Engine struct {
+	Provider *testcontainers.DockerProvider
+	Client   client.APIClient // the provider's, for what testcontainers cannot do
+	Host     string           // where its mapped ports are reached
 }
 
 // closeIdle closes the client's idle connections, which would count as leaked goroutines. The client stays usable.
 func closeIdle(cl io.Closer) { _ = cl.Close() }
 
-// findEngine looks where testcontainers looks: DOCKER_HOST, the default sockets, ~/.testcontainers.properties. It differs in
+// FindEngine looks where testcontainers looks: DOCKER_HOST, the default sockets, ~/.testcontainers.properties. It differs in
 // one thing: a DOCKER_HOST that does not answer is the end of the search, as it is for docker's own commands.
-func findEngine(ctx context.Context) (*engine, error) {
+func FindEngine(ctx context.Context) (*Engine, error) {
 	if _, set := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !set {
 		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // read once, at first use
 			return nil, fmt.Errorf("switching off testcontainers' reaper: %w", err)
@@ -64,7 +64,7 @@ func findEngine(ctx context.Context) (*engine, error) {
 	if host == "localhost" {
 		host = loopback // the port is bound there only, and "localhost" may be ::1 first
 	}
-	return &engine{provider: provider, client: provider.Client(), host: host}, nil
+	return &Engine{Provider: provider, Client: provider.Client(), Host: host}, nil
 }
 
 func engineAnswers(ctx context.Context) error {
@@ -91,14 +91,14 @@ func ping(ctx context.Context, cl client.APIClient) error {
 }
 
 // obtain makes sure that the engine has the image. A failed pull is not retried: the caller has a fallback.
-func (e *engine) obtain(ctx context.Context, image string) error {
-	defer closeIdle(e.client)
-	if _, err := e.client.ImageInspect(ctx, image); err == nil {
+func (e *Engine) obtain(ctx context.Context, image string) error {
+	defer closeIdle(e.Client)
+	if _, err := e.Client.ImageInspect(ctx, image); err == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	pull, err := e.client.ImagePull(ctx, image, client.ImagePullOptions{})
+	pull, err := e.Client.ImagePull(ctx, image, client.ImagePullOptions{})
 	if err == nil {
 		err = pull.Wait(ctx)
 	}
@@ -110,7 +110,7 @@ func (e *engine) obtain(ctx context.Context, image string) error {
 
 // containerServer is a broker in a container with a fixed host port, which a restart keeps.
 type containerServer struct {
-	engine *engine
+	engine *Engine
 	image  string
 	port   int
 	id     string // empty until created
@@ -123,7 +123,7 @@ const listenPort = "9092/tcp"
 // env configures one KRaft node. One KAFKA_ variable replaces all of the image's defaults, so it is the whole of it.
 // Transaction markers travel over the inter-broker listener, which therefore has an address that is valid inside.
 func (s *containerServer) env() map[string]string {
-	advertised := fmt.Sprintf("PLAINTEXT://%s:%d,BROKER://localhost:19092", s.engine.host, s.port)
+	advertised := fmt.Sprintf("PLAINTEXT://%s:%d,BROKER://localhost:19092", s.engine.Host, s.port)
 	return map[string]string{
 		"KAFKA_NODE_ID":                          "1",
 		"KAFKA_PROCESS_ROLES":                    "broker,controller",
@@ -156,12 +156,12 @@ func (s *containerServer) env() map[string]string {
 
 // start creates and starts the container, or starts the stopped one again. What it made before it failed is for remove.
 func (s *containerServer) start(ctx context.Context) error {
-	defer closeIdle(s.engine.client)
+	defer closeIdle(s.engine.Client)
 	if s.id != "" {
-		_, err := s.engine.client.ContainerStart(ctx, s.id, client.ContainerStartOptions{})
+		_, err := s.engine.Client.ContainerStart(ctx, s.id, client.ContainerStartOptions{})
 		return err
 	}
-	created, err := s.engine.provider.CreateContainer(ctx, testcontainers.ContainerRequest{
+	created, err := s.engine.Provider.CreateContainer(ctx, testcontainers.ContainerRequest{
 		Image:        s.image,
 		Env:          s.env(),
 		ExposedPorts: []string{listenPort},
@@ -188,25 +188,25 @@ func (s *containerServer) start(ctx context.Context) error {
 // binding binds the host port on loopback where the engine is on this machine, and on all addresses where it is not.
 func (s *containerServer) binding() network.PortBinding {
 	binding := network.PortBinding{HostPort: strconv.Itoa(s.port)}
-	if addr, err := netip.ParseAddr(s.engine.host); err == nil && addr.IsLoopback() {
+	if addr, err := netip.ParseAddr(s.engine.Host); err == nil && addr.IsLoopback() {
 		binding.HostIP = addr
 	}
 	return binding
 }
 
 func (s *containerServer) stop(ctx context.Context, kill bool) error {
-	defer closeIdle(s.engine.client)
+	defer closeIdle(s.engine.Client)
 	if !kill {
 		seconds := int(stopTimeout.Seconds())
-		_, err := s.engine.client.ContainerStop(ctx, s.id, client.ContainerStopOptions{Timeout: &seconds})
+		_, err := s.engine.Client.ContainerStop(ctx, s.id, client.ContainerStopOptions{Timeout: &seconds})
 		return err
 	}
-	if _, err := s.engine.client.ContainerKill(ctx, s.id, client.ContainerKillOptions{Signal: "KILL"}); err != nil {
+	if _, err := s.engine.Client.ContainerKill(ctx, s.id, client.ContainerKillOptions{Signal: "KILL"}); err != nil {
 		return err
 	}
 	// The engine answers before the process is gone, and starting it then would do nothing.
 	return poll(ctx, func(ctx context.Context) error {
-		inspected, err := s.engine.client.ContainerInspect(ctx, s.id, client.ContainerInspectOptions{})
+		inspected, err := s.engine.Client.ContainerInspect(ctx, s.id, client.ContainerInspectOptions{})
 		if err == nil && inspected.Container.State.Running {
 			err = errors.New("container still runs")
 		}
@@ -226,9 +226,9 @@ func (s *containerServer) remove(ctx context.Context) error {
 	return nil
 }
 
-func (e *engine) removeContainer(ctx context.Context, id string) error {
-	defer closeIdle(e.client)
-	_, err := e.client.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+func (e *Engine) removeContainer(ctx context.Context, id string) error {
+	defer closeIdle(e.Client)
+	_, err := e.Client.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil {
 		return fmt.Errorf("removing container %.12s: %w", id, err)
 	}
@@ -243,7 +243,7 @@ func (s *containerServer) lastLog() string {
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()
 	options := client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "10"}
-	stream, err := s.engine.client.ContainerLogs(ctx, s.id, options)
+	stream, err := s.engine.Client.ContainerLogs(ctx, s.id, options)
 	if err != nil {
 		return ""
 	}

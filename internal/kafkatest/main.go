@@ -51,7 +51,7 @@ func Run(m *testing.M) int {
 	}
 	current = &session{choice: chosen}
 	if chosen.kind != KindExternal {
-		if current.port, err = freePort(); err != nil {
+		if current.port, err = FreePort(); err != nil {
 			fmt.Fprintln(os.Stderr, "kafkatest: no broker:", err)
 			return 1
 		}
@@ -133,7 +133,7 @@ func New(tb testing.TB) *Broker {
 	}
 	ctx, cancel := context.WithTimeout(tb.Context(), startTimeout)
 	defer cancel()
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		tb.Fatal("kafkatest: ", err)
 	}
@@ -159,7 +159,7 @@ func (s *session) close() error {
 	}
 	watch.close()
 	if s.choice.engine != nil {
-		closeIdle(s.choice.engine.client)
+		closeIdle(s.choice.engine.Client)
 	}
 	return err
 }

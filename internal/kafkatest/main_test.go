@@ -122,9 +122,9 @@ func TestNothingOutlivesACrash(t *testing.T) {
 		t.Fatalf("code %d, output:\n%s", code, output)
 	}
 	engine := current.choice.engine
-	defer engine.client.Close()
+	defer engine.Client.Close()
 	Eventually(t, time.Minute, "container "+id+" is gone", func() bool {
-		_, err := engine.client.ContainerInspect(t.Context(), id, client.ContainerInspectOptions{})
+		_, err := engine.Client.ContainerInspect(t.Context(), id, client.ContainerInspectOptions{})
 		return cerrdefs.IsNotFound(err)
 	})
 }
@@ -147,7 +147,7 @@ func TestLaunchTakesAnotherPort(t *testing.T) {
 	if current.choice.kind == KindExternal {
 		t.Skip("starts no broker")
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

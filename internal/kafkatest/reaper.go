@@ -33,7 +33,7 @@ func init() {
 	reap(os.Stdin, func(id string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 		defer cancel()
-		found, err := findEngine(ctx)
+		found, err := FindEngine(ctx)
 		if err != nil {
 			return err
 		}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -15,9 +13,10 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
-	"github.com/testcontainers/testcontainers-go/log"
 	"github.com/testcontainers/testcontainers-go/wait"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 const (
@@ -44,24 +43,12 @@ func (o options) cluster(ctx context.Context) (addrs string, end func(), err err
 
 // startKafka runs one KRaft node in a container.
 func startKafka(ctx context.Context, image string) (addr string, end func(), err error) {
-	if _, set := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !set {
-		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // bench removes the container itself
-			return "", nil, err
-		}
-	}
-	log.SetDefault(log.NewNoopLogger())
-	provider, err := testcontainers.NewDockerProvider(testcontainers.WithLogger(log.NewNoopLogger()))
+	engine, err := kafkatest.FindEngine(ctx)
 	if err != nil {
-		return "", nil, fmt.Errorf("no container engine: %w; start one, or name a cluster with --brokers", err)
+		return "", nil, fmt.Errorf("%w; start one, or name a cluster with --brokers", err)
 	}
-	host, err := provider.DaemonHost(ctx)
-	if err != nil {
-		return "", nil, fmt.Errorf("finding the container engine (TESTCONTAINERS_HOST_OVERRIDE names its host): %w", err)
-	}
-	if host == "localhost" {
-		host = "127.0.0.1" // "localhost" may be ::1 first
-	}
-	port, err := freePort()
+	provider, host := engine.Provider, engine.Host
+	port, err := kafkatest.FreePort()
 	if err != nil {
 		return "", nil, err
 	}
@@ -123,16 +110,4 @@ func kafkaEnv(addr string) map[string]string {
 		"KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS":     "4",
 		"KAFKA_HEAP_OPTS":                                "-Xms1G -Xmx1G", // the default of the start script
 	}
-}
-
-// freePort returns a port that is free, below those that systems give to outgoing connections.
-func freePort() (int, error) {
-	for range 100 {
-		port := 20_000 + rand.IntN(12_000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("no free port between 20000 and 32000")
 }

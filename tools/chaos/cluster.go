@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,8 +17,8 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/exec"
-	"github.com/testcontainers/testcontainers-go/log"
 
+	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/internal/wait"
 )
 
@@ -92,23 +90,12 @@ func startCluster(ctx context.Context, image string, nodes int) (c *cluster, err
 
 // findEngine opens the container engine and returns the host at which its ports are reached.
 func (c *cluster) findEngine(ctx context.Context) (host string, err error) {
-	if _, set := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !set {
-		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // this run removes its containers
-			return "", err
-		}
+	found, err := kafkatest.FindEngine(ctx)
+	if err != nil {
+		return "", fmt.Errorf("%w; start one, or name a cluster with --brokers", err)
 	}
-	log.SetDefault(log.NewNoopLogger())
-	if c.provider, err = testcontainers.NewDockerProvider(testcontainers.WithLogger(log.NewNoopLogger())); err != nil {
-		return "", fmt.Errorf("no container engine: %w; start one, or name a cluster with --brokers", err)
-	}
-	c.engine = c.provider.Client()
-	if host, err = c.provider.DaemonHost(ctx); err != nil {
-		return "", fmt.Errorf("finding the container engine (TESTCONTAINERS_HOST_OVERRIDE names its host): %w", err)
-	}
-	if host == "localhost" {
-		host = "127.0.0.1" // "localhost" may be ::1 first
-	}
-	return host, nil
+	c.provider, c.engine = found.Provider, found.Client
+	return found.Host, nil
 }
 
 // keepDisks starts a container that does nothing and has the nodes' disks too: they are in memory, so that they can be small
@@ -224,19 +211,6 @@ func (c *cluster) close(logs string) {
 	if c.engine != nil {
 		_ = c.engine.Close() // idle connections
 	}
-}
-
-// freePort returns a port that is free, below those that systems give to outgoing connections: it has to stay
-// free while the broker is down.
-func freePort(ctx context.Context) (int, error) {
-	for range 100 {
-		port := 20_000 + rand.IntN(12_000)
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, errors.New("no free port between 20000 and 32000")
 }
 
 // version is the image's tag, or the addresses of another's cluster.

@@ -17,6 +17,8 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/wait"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // node is a broker and controller in a container.
@@ -46,7 +48,7 @@ func newNode(ctx context.Context, id int, host string) (*node, error) {
 	var ports [3]int
 	for i := range ports {
 		var err error
-		if ports[i], err = freePort(ctx); err != nil {
+		if ports[i], err = kafkatest.FreePort(); err != nil {
 			return nil, err
 		}
 	}
