@@ -34,7 +34,8 @@ func listCommand(e *command.Env) *cobra.Command {
 		Use: "list", Short: "Count dead letters, or list them one by one", Args: command.NoArguments,
 		Long: `Counts the dead letters that the topic has now, by reason or by what --by says, with the times of the first
 and of the last one; with --records it lists them, with their positions in the topic for deadletters show. Times are
-UTC, in the form that --since takes. It reads without a consumer group and changes nothing. Records that are not readable count as (unreadable).
+UTC, in the form that --since takes. It reads without a consumer group and changes nothing. Records that are not
+readable count as (unreadable).
 
 In text, contract ids that could be card numbers are masked. --output json is one object a line, a group or a record, and
 holds contract and request ids as they are, as results does; {"unreadable":…} is a line of its own.`,
