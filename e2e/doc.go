@@ -16,7 +16,9 @@
 //   - instance_test.go: [instance], a running program: Ready, Health, Metrics, Logs, Stop, Kill;
 //   - ledger_test.go: [ledger], what came out of a rig, and whether each request was answered once and in order;
 //   - exactlyonce_rig_test.go: traffic that goes on, and a subscriber that watches;
-//   - compat_rig_test.go: a cluster (kfake) that answers as the test wants it to.
+//   - mastercard_rig_test.go, secrets_rig_test.go: a CMS with TLS, signatures and encrypted answers, and keys for it
+//     (keyfiles_test.go); the second repeats whatever it is told, to hunt for secrets;
+//   - compat_rig_test.go: a cluster (kafkatest.Embedded) that answers as the test wants it to.
 //
 // A test waits for conditions (in.eventually, kafkatest.Eventually), never for time. One that another version of the broker
 // would show nothing new calls kafkatest.OnlyOnce. With -short the whole package is left out.

@@ -21,12 +21,12 @@ func TestMastercard(t *testing.T) {
 	t.Parallel()
 	const published = "../cmsclient/oauth1/testdata/test_key_container.p12"
 	forms := map[string]struct {
-		start  func(s *secured) *instance
+		start  func(s *mastercardRig) *instance
 		verify func(t *testing.T) *cmssim.Verify // nil: our own key
 		expiry func(days float64) bool           // of the signing key; nil: not known
 	}{
 		"PKCS12 and secrets from the environment": {
-			start: func(s *secured) *instance {
+			start: func(s *mastercardRig) *instance {
 				return launchIn(s.t, []string{envConsumerKey + "=" + consumerKey, envPassword + "=Password1"},
 					s.flags("--cms.auth.key-file="+published)...)
 			},
@@ -44,11 +44,13 @@ func TestMastercard(t *testing.T) {
 			expiry: func(days float64) bool { return days < -1000 }, // 2019: whether it still counts is for the CMS to say
 		},
 		"PKCS12 and secrets from files and RSA-PSS": {
-			start:  func(s *secured) *instance { return launchIn(s.t, nil, s.signed("--cms.auth.signature=rsa-pss")...) },
+			start: func(s *mastercardRig) *instance {
+				return launchIn(s.t, nil, s.signed("--cms.auth.signature=rsa-pss")...)
+			},
 			expiry: func(days float64) bool { return days > 99 && days <= 100 },
 		},
 		"PEM": {
-			start: func(s *secured) *instance {
+			start: func(s *mastercardRig) *instance {
 				return launchIn(s.t, nil, s.flags("--cms.auth.key-file="+s.files.putPEM("signing.pem", s.files.signing),
 					"--cms.auth.consumer-key-file="+s.files.put("consumer-key", []byte(consumerKey)))...)
 			},
@@ -61,7 +63,7 @@ func TestMastercard(t *testing.T) {
 			if form.verify != nil {
 				verify = form.verify(t)
 			}
-			s := newSecured(t, verify)
+			s := newMastercardRig(t, verify)
 			s.Send(asks(100, 20, 31_000)...)
 			s.Send(ask(999_123, cmssim.Codes...), ask(20_401, "AVAILABLE", "NO SUCH&CODE=%2C"))
 			missing := s.Send(ask(40_431, "AVAILABLE"))[0]
@@ -97,8 +99,8 @@ func TestMastercard(t *testing.T) {
 
 // mishap is something that no request can be blamed for, and its cure.
 type mishap struct {
-	happen func(s *secured)
-	cure   func(s *secured)
+	happen func(s *mastercardRig)
+	cure   func(s *mastercardRig)
 	cause  string // part of what the log says
 	fix    string // part of what the log and /readyz say
 	key    string // the one that is exchanged; "": none
@@ -106,37 +108,37 @@ type mishap struct {
 
 var mishaps = map[string]mishap{
 	"another signing key": {
-		happen: func(s *secured) { s.files.putP12("signing.p12", s.files.stranger, 50*day, signingPassword) },
-		cure:   func(s *secured) { s.files.putP12("signing.p12", s.files.signing, 200*day, signingPassword) },
+		happen: func(s *mastercardRig) { s.files.putP12("signing.p12", s.files.stranger, 50*day, signingPassword) },
+		cure:   func(s *mastercardRig) { s.files.putP12("signing.p12", s.files.signing, 200*day, signingPassword) },
 		cause:  "AUTHENTICATION_FAILED", fix: "check that the consumer key and the signing key belong together", key: "signing",
 	},
 	"answers for another key": {
-		happen: func(s *secured) { s.files.putPEM("decryption.pem", s.files.stranger) },
-		cure:   func(s *secured) { s.files.putPEM("decryption.pem", s.files.decryption) },
+		happen: func(s *mastercardRig) { s.files.putPEM("decryption.pem", s.files.stranger) },
+		cure:   func(s *mastercardRig) { s.files.putPEM("decryption.pem", s.files.decryption) },
 		cause:  "no key opens the encrypted answer", fix: "cms.decryption.key-files", key: "decryption",
 	},
 	"another client certificate": {
-		happen: func(s *secured) {
+		happen: func(s *mastercardRig) {
 			s.files.check(os.Rename(s.files.at("client"), s.files.at("right")))
 			s.files.putClient("wrong", s.files.newAuthority())
 			s.files.link("wrong", "client")
 		},
-		cure:  func(s *secured) { s.files.link("right", "client") },
+		cure:  func(s *mastercardRig) { s.files.link("right", "client") },
 		cause: "certificate", fix: "(cms.tls.cert-file", key: "client-certificate",
 	},
 	"no entitlement": {
-		happen: func(s *secured) {
+		happen: func(s *mastercardRig) {
 			s.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusNotFound,
 				Source: "Gateway", ReasonCode: "NOT_FOUND"})
 		},
-		cure:  func(s *secured) { s.sim.ClearFaults() },
+		cure:  func(s *mastercardRig) { s.sim.ClearFaults() },
 		cause: "NOT_FOUND from Gateway", fix: "is entitled to this API",
 	},
 	"operation denied": {
-		happen: func(s *secured) {
+		happen: func(s *mastercardRig) {
 			s.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusForbidden})
 		},
-		cure:  func(s *secured) { s.sim.ClearFaults() },
+		cure:  func(s *mastercardRig) { s.sim.ClearFaults() },
 		cause: "OPERATION_DENIED", fix: "ask Mastercard to enable",
 	},
 }
@@ -148,7 +150,7 @@ func TestGoesOnWhenFixed(t *testing.T) {
 	for name, m := range mishaps {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSecured(t, nil)
+			s := newMastercardRig(t, nil)
 			flags := s.signed("--cms.probe-interval=300ms", "--cms.max-attempts=2")
 			m.happen(s)
 			s.Send(asks(100, 20, 32_000)...)
@@ -191,7 +193,7 @@ func TestGoesOnWhenFixed(t *testing.T) {
 }
 
 // wantFixed checks what is said afterwards.
-func (m mishap) wantFixed(s *secured, in *instance) {
+func (m mishap) wantFixed(s *mastercardRig, in *instance) {
 	s.t.Helper()
 	in.eventually("it is not halted any more", func() bool { h, _ := in.Health(); return h.Halted == "" && h.Waiting == "" })
 	if again, errs := in.Logs("no longer halted"), in.Logs("halted:"); len(again) != 1 || len(errs) != 1 {
@@ -226,7 +228,7 @@ func (in *instance) wantInForce(key string) {
 func TestRubbishInPlaceOfAKey(t *testing.T) {
 	kafkatest.OnlyOnce(t, "keys, tokens and signatures")
 	t.Parallel()
-	s := newSecured(t, nil)
+	s := newMastercardRig(t, nil)
 	in := launchIn(t, nil, s.signed()...).await()
 	s.Send(asks(20, 10, 33_000)...)
 	s.AwaitCommitted()

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// tunnels is a proxy that asks for a login and connects to a server (RFC 9110 §9.3.6), or does what broken ones do.
-type tunnels struct {
+// connectProxy is a proxy that asks for a login and connects to a server (RFC 9110 §9.3.6), or does what broken ones do.
+type connectProxy struct {
 	address  string
 	login    string
 	backends map[string]string // address by way; "" is the right one
@@ -25,9 +25,9 @@ type tunnels struct {
 	n   int
 }
 
-func newTunnels(t *testing.T, files *cabinet, right *httptest.Server) *tunnels {
+func newConnectProxy(t *testing.T, files *keyFiles, right *httptest.Server) *connectProxy {
 	t.Helper()
-	p := &tunnels{login: "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+proxyPassword)), answers: refusals}
+	p := &connectProxy{login: "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+proxyPassword)), answers: refusals}
 	own := *files
 	own.authority = files.newAuthority()
 	notFound := http.NotFoundHandler()
@@ -76,20 +76,20 @@ func sent(r *http.Request) string {
 }
 
 // ways are all ways to fail.
-func (p *tunnels) ways() []string {
+func (p *connectProxy) ways() []string {
 	ways := append(slices.Sorted(maps.Keys(p.backends)), slices.Sorted(maps.Keys(p.answers))...)
 	return slices.DeleteFunc(ways, func(way string) bool { return way == "" })
 }
 
 // take chooses how two of three connections fail from now on; "": none does.
-func (p *tunnels) take(way string) {
+func (p *connectProxy) take(way string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.way = way
 }
 
 // next is the way of the next connection.
-func (p *tunnels) next() string {
+func (p *connectProxy) next() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.n++; p.n%3 == 0 {
@@ -98,7 +98,7 @@ func (p *tunnels) next() string {
 	return p.way
 }
 
-func (p *tunnels) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	way := p.next()
 	if r.Method != http.MethodConnect || r.Header.Get("Proxy-Authorization") != p.login {
 		way = "407"

@@ -40,7 +40,7 @@ const (
 )
 
 // startsWithKeys are those where a key or a password is wrong.
-func startsWithKeys(f *cabinet) map[string]start {
+func startsWithKeys(f *keyFiles) map[string]start {
 	f.putPEM("signing.pem", f.signing)
 	f.putPEM("other.pem", f.stranger)
 	text, err := os.ReadFile(f.at("signing.pem"))
@@ -147,7 +147,7 @@ func startsWithKafka(t *testing.T) map[string]start {
 func TestFailedStartsHoldNoSecrets(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the program emits")
 	t.Parallel()
-	w := newWorld(t, false)
+	w := newSecretsRig(t, false)
 	for source, starts := range map[string]map[string]start{
 		"keys": startsWithKeys(w.files), "settings": startsWithSettings(), "Kafka": startsWithKafka(t),
 	} {
@@ -161,7 +161,7 @@ func TestFailedStartsHoldNoSecrets(t *testing.T) {
 }
 
 // fail makes the start and searches what is said.
-func (w *world) fail(t *testing.T, s start) {
+func (w *secretsRig) fail(t *testing.T, s start) {
 	t.Helper()
 	own := *w.files
 	own.t, own.dir = t, t.TempDir()

@@ -18,7 +18,7 @@ import (
 const atOnce = 24
 
 // playTricks plays each trick to one contract while others are answered, so that it ends in a dead letter, or in a result.
-func (w *world) playTricks(all map[string]trick) {
+func (w *secretsRig) playTricks(all map[string]trick) {
 	w.t.Helper()
 	const tries = 5
 	left := slices.Sorted(maps.Keys(all))
@@ -35,7 +35,7 @@ func (w *world) playTricks(all map[string]trick) {
 }
 
 // playAtOnce plays some of the tricks and returns those that have to be played again.
-func (w *world) playAtOnce(all map[string]trick, names []string) (again []string) {
+func (w *secretsRig) playAtOnce(all map[string]trick, names []string) (again []string) {
 	w.t.Helper()
 	victims := map[string]string{} // the trick by contract
 	var requests []kafka.Message
@@ -78,7 +78,7 @@ func (in *instance) deadLetters() float64 {
 func (in *instance) done() float64 { return in.Metrics().sum("balanceq_records_total") }
 
 // halt plays a trick to everybody, and looks at the program while it waits.
-func (w *world) halt(name string, play func(http.ResponseWriter, call), says string) {
+func (w *secretsRig) halt(name string, play func(http.ResponseWriter, call), says string) {
 	w.t.Helper()
 	before := w.cms.calls()
 	w.cms.with(func() { w.cms.all = trick{play: play} })
@@ -94,7 +94,7 @@ func (w *world) halt(name string, play func(http.ResponseWriter, call), says str
 //
 // Most ways are refusals. They cost a request its life only when chance does not explain them, and where two of three calls
 // are refused it does. So most calls are answered, and those that fail are a few in between.
-func (w *world) connections() {
+func (w *secretsRig) connections() {
 	w.t.Helper()
 	w.cms.with(func() { w.cms.closing = true })
 	for _, way := range w.proxy.ways() {
@@ -118,7 +118,7 @@ func (w *world) connections() {
 }
 
 // everything plays all tricks, and halts.
-func (w *world) everything() {
+func (w *secretsRig) everything() {
 	w.playTricks(tricks(w.files))
 	w.playTricks(unsolicited())
 	w.halt("401", refuse(http.StatusUnauthorized, bodies["gateway"]), `"halted":"cms: halting, status 401`)
@@ -129,7 +129,7 @@ func (w *world) everything() {
 }
 
 // badConnections fails connections in all ways.
-func (w *world) badConnections() {
+func (w *secretsRig) badConnections() {
 	w.connections()
 	w.commands()
 }
@@ -141,15 +141,15 @@ func TestNothingEmittedHoldsSecrets(t *testing.T) {
 	for name, test := range map[string]struct {
 		secure bool
 		format string
-		play   func(*world)
+		play   func(*secretsRig)
 	}{
-		"https and JSON":        {true, "json", (*world).everything},
-		"http and text":         {false, "text", (*world).everything},
-		"connections that fail": {true, "json", (*world).badConnections},
+		"https and JSON":        {true, "json", (*secretsRig).everything},
+		"http and text":         {false, "text", (*secretsRig).everything},
+		"connections that fail": {true, "json", (*secretsRig).badConnections},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, test.secure)
+			w := newSecretsRig(t, test.secure)
 			w.start("--log.format="+test.format, "--cms.max-attempts=1", "--cms.timeout=1s", "--cms.slow-start=0s",
 				"--cms.max-in-flight=48", "--cms.min-in-flight=48", "--cms.probe-interval=5ms",
 				"--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.cool-down=10ms", "--cms.max-cool-down=20ms",

@@ -65,7 +65,7 @@ func sealed(key *rsa.PublicKey, kid, plain string) string {
 }
 
 // tricks returns all of them, by name, but the unsolicited ones.
-func tricks(files *cabinet) map[string]trick {
+func tricks(files *keyFiles) map[string]trick {
 	all := map[string]trick{}
 	for _, status := range statuses {
 		for name, body := range bodies {

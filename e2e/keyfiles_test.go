@@ -33,30 +33,30 @@ var rsaKeys = sync.OnceValues(func() (made [3]*rsa.PrivateKey, err error) {
 	return made, nil
 })
 
-// cabinet is a folder of keys and certificates. What is put into it replaces what was there by a rename, so that no reader ever
+// keyFiles is a folder of keys and certificates. What is put into it replaces what was there by a rename, so that no reader ever
 // sees half a file.
-type cabinet struct {
+type keyFiles struct {
 	t                             *testing.T
 	dir                           string
 	signing, decryption, stranger *rsa.PrivateKey
 	authority                     tls.Certificate // of the CMS and of its clients
 }
 
-func newCabinet(t *testing.T) *cabinet {
+func newKeyFiles(t *testing.T) *keyFiles {
 	t.Helper()
 	made, err := rsaKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cabinet{t: t, dir: t.TempDir(), signing: made[0], decryption: made[1], stranger: made[2]}
+	c := &keyFiles{t: t, dir: t.TempDir(), signing: made[0], decryption: made[1], stranger: made[2]}
 	c.authority = c.newAuthority()
 	return c
 }
 
-func (c *cabinet) at(name string) string { return filepath.Join(c.dir, name) }
+func (c *keyFiles) at(name string) string { return filepath.Join(c.dir, name) }
 
 // check ends the test on an error.
-func (c *cabinet) check(err error) {
+func (c *keyFiles) check(err error) {
 	c.t.Helper()
 	if err != nil {
 		c.t.Fatal(err)
@@ -64,7 +64,7 @@ func (c *cabinet) check(err error) {
 }
 
 // put writes a file and returns its path.
-func (c *cabinet) put(name string, content []byte) string {
+func (c *keyFiles) put(name string, content []byte) string {
 	c.t.Helper()
 	path := c.at(name)
 	c.check(os.MkdirAll(filepath.Dir(path), 0o700))
@@ -74,7 +74,7 @@ func (c *cabinet) put(name string, content []byte) string {
 }
 
 // putP12 writes a key with a certificate of its own, good for so long, as PKCS#12.
-func (c *cabinet) putP12(name string, key *rsa.PrivateKey, left time.Duration, password string) string {
+func (c *keyFiles) putP12(name string, key *rsa.PrivateKey, left time.Duration, password string) string {
 	c.t.Helper()
 	cert := c.certificate(key, left, tls.Certificate{})
 	data, err := pkcs12.Modern.Encode(key, cert.Leaf, nil, password)
@@ -83,7 +83,7 @@ func (c *cabinet) putP12(name string, key *rsa.PrivateKey, left time.Duration, p
 }
 
 // putPEM writes keys and certificates as PEM.
-func (c *cabinet) putPEM(name string, parts ...any) string {
+func (c *keyFiles) putPEM(name string, parts ...any) string {
 	c.t.Helper()
 	var text []byte
 	for _, part := range parts {
@@ -102,7 +102,7 @@ func (c *cabinet) putPEM(name string, parts ...any) string {
 }
 
 // putClient writes the certificate of a client, which the authority has signed, and its key.
-func (c *cabinet) putClient(folder string, authority tls.Certificate) {
+func (c *keyFiles) putClient(folder string, authority tls.Certificate) {
 	c.t.Helper()
 	cert := c.certificate(c.ecdsa(), 300*day, authority)
 	c.putPEM(folder+"/cert.pem", cert)
@@ -110,31 +110,31 @@ func (c *cabinet) putClient(folder string, authority tls.Certificate) {
 }
 
 // link lets name be another name of a folder, as Kubernetes does with a mounted secret.
-func (c *cabinet) link(folder, name string) {
+func (c *keyFiles) link(folder, name string) {
 	c.t.Helper()
 	c.check(os.Symlink(folder, c.at(name+".new")))
 	c.check(os.Rename(c.at(name+".new"), c.at(name)))
 }
 
-func (c *cabinet) ecdsa() *ecdsa.PrivateKey {
+func (c *keyFiles) ecdsa() *ecdsa.PrivateKey {
 	c.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	c.check(err)
 	return key
 }
 
-func (c *cabinet) newAuthority() tls.Certificate {
+func (c *keyFiles) newAuthority() tls.Certificate {
 	return c.certificate(c.ecdsa(), 300*day, tls.Certificate{})
 }
 
-// server is the certificate of a host, which the cabinet's authority has signed.
-func (c *cabinet) server(addresses ...net.IP) tls.Certificate {
+// server is the certificate of a host, which their authority has signed.
+func (c *keyFiles) server(addresses ...net.IP) tls.Certificate {
 	c.t.Helper()
 	return c.certificate(c.ecdsa(), 300*day, c.authority, addresses...)
 }
 
 // certificate is good until left from now. Without an issuer it signs itself, and may sign others.
-func (c *cabinet) certificate(
+func (c *keyFiles) certificate(
 	key crypto.Signer, left time.Duration, issuer tls.Certificate, addresses ...net.IP,
 ) tls.Certificate {
 	c.t.Helper()
@@ -156,9 +156,9 @@ func (c *cabinet) certificate(
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// serverTLS are the settings of a server with this certificate, which knows only clients that the cabinet's authority has
+// serverTLS are the settings of a server with this certificate, which knows only clients that their authority has
 // for.
-func (c *cabinet) serverTLS(cert tls.Certificate) *tls.Config {
+func (c *keyFiles) serverTLS(cert tls.Certificate) *tls.Config {
 	clients := x509.NewCertPool()
 	clients.AddCert(c.authority.Leaf)
 	return &tls.Config{

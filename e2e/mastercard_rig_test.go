@@ -12,30 +12,30 @@ const (
 	signingPassword = "battery staple 9"
 )
 
-// secured is a rig whose CMS is as Mastercard's: https, with an authority of its own and certificates of clients; calls are
+// mastercardRig is a rig whose CMS is as Mastercard's: https, with an authority of its own and certificates of clients; calls are
 // signed and answers encrypted, errors too.
-type secured struct {
+type mastercardRig struct {
 	*rig
-	files *cabinet
+	files *keyFiles
 }
 
-func newSecured(t *testing.T, signing *cmssim.Verify) *secured {
+func newMastercardRig(t *testing.T, signing *cmssim.Verify) *mastercardRig {
 	t.Helper()
-	files := newCabinet(t)
+	files := newKeyFiles(t)
 	if signing == nil {
 		signing = &cmssim.Verify{ConsumerKey: consumerKey, Key: &files.signing.PublicKey}
 	}
 	files.putPEM("ca.pem", files.authority)
 	files.putClient("client", files.authority)
 	files.putPEM("decryption.pem", files.decryption)
-	return &secured{files: files, rig: newRig(t, 2, cmssim.Config{
+	return &mastercardRig{files: files, rig: newRig(t, 2, cmssim.Config{
 		Record: true, Verify: signing, Encrypt: &cmssim.Encrypt{Key: &files.decryption.PublicKey, ErrorsToo: true},
 		TLS: files.serverTLS(files.server(net.IPv4(127, 0, 0, 1))),
 	})}
 }
 
 // flags are those of a client whose keys and certificates fit, but for the signing key and the consumer key.
-func (s *secured) flags(more ...string) []string {
+func (s *mastercardRig) flags(more ...string) []string {
 	return append(s.rig.flags(), append([]string{
 		"--cms.auth.method=oauth1", "--cms.decryption.key-files=" + s.files.at("decryption.pem"),
 		"--cms.tls.ca-file=" + s.files.at("ca.pem"),
@@ -44,7 +44,7 @@ func (s *secured) flags(more ...string) []string {
 }
 
 // signed are those of a client with the right keys, the signing key in PKCS#12.
-func (s *secured) signed(more ...string) []string {
+func (s *mastercardRig) signed(more ...string) []string {
 	s.files.putP12("signing.p12", s.files.signing, 100*day, signingPassword)
 	return s.flags(append([]string{
 		"--cms.auth.consumer-key-file=" + s.files.put("consumer-key", []byte(consumerKey+"\n")),

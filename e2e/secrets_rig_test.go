@@ -27,13 +27,13 @@ const (
 	proxyPassword      = `proxy:p@ss/w%zz&"x" marker 4714`
 )
 
-// world is a rig in which the program has one of each secret, and a CMS that repeats whatever it gets to know.
-type world struct {
+// secretsRig is a rig in which the program has one of each secret, and a CMS that repeats whatever it gets to know.
+type secretsRig struct {
 	*rig
-	files  *cabinet
+	files  *keyFiles
 	hunt   *hunt
-	cms    *parrot
-	proxy  *tunnels // nil: calls are not encrypted, and the CMS itself plays the proxy
+	cms    *echoingCMS
+	proxy  *connectProxy // nil: calls are not encrypted, and the CMS itself plays the proxy
 	in     *instance
 	args   []string
 	env    []string
@@ -42,13 +42,13 @@ type world struct {
 	cards  int               // contracts that look like card numbers, so far
 }
 
-func newWorld(t *testing.T, secure bool) *world {
+func newSecretsRig(t *testing.T, secure bool) *secretsRig {
 	t.Helper()
-	w := &world{
-		rig: newRig(t, 2, cmssim.Config{}), files: newCabinet(t), hunt: newHunt(),
+	w := &secretsRig{
+		rig: newRig(t, 2, cmssim.Config{}), files: newKeyFiles(t), hunt: newHunt(),
 		heard: map[string]string{}, health: map[string]bool{},
 	}
-	w.cms = &parrot{victims: map[int64]trick{}, seen: map[string]string{}, cms: cmssim.New(cmssim.Config{
+	w.cms = &echoingCMS{victims: map[int64]trick{}, seen: map[string]string{}, cms: cmssim.New(cmssim.Config{
 		Verify:  &cmssim.Verify{ConsumerKey: consumerKey, Key: &w.files.signing.PublicKey},
 		Encrypt: &cmssim.Encrypt{Key: &w.files.decryption.PublicKey, ErrorsToo: true},
 	})}
@@ -58,7 +58,7 @@ func newWorld(t *testing.T, secure bool) *world {
 	if secure {
 		server.TLS = w.files.serverTLS(w.files.server(anywhere))
 		server.StartTLS()
-		w.proxy = newTunnels(t, w.files, server)
+		w.proxy = newConnectProxy(t, w.files, server)
 	} else {
 		server.Start()
 	}
@@ -80,7 +80,7 @@ func serve(t *testing.T, handler http.Handler) *httptest.Server {
 }
 
 // arm gives the program its secrets.
-func (w *world) arm(proxy string) {
+func (w *secretsRig) arm(proxy string) {
 	w.t.Helper()
 	w.files.putPEM("ca.pem", w.files.authority)
 	w.files.putClient("client", w.files.authority)
@@ -127,7 +127,7 @@ func percent(text string) string {
 var listening = regexp.MustCompile(`"?http"?[:=]"?([0-9.]+:[0-9]+)`)
 
 // start starts the program and notes what /readyz says until the test ends.
-func (w *world) start(flags ...string) {
+func (w *secretsRig) start(flags ...string) {
 	w.t.Helper()
 	w.in = launchIn(w.t, w.env, slices.Concat(w.args, flags)...)
 	w.in.eventually("the program has started", func() bool {
@@ -140,7 +140,7 @@ func (w *world) start(flags ...string) {
 }
 
 // note keeps what the program tells of itself at this moment.
-func (w *world) note(when string) {
+func (w *secretsRig) note(when string) {
 	w.t.Helper()
 	for _, path := range []string{
 		"/readyz", "/metrics", "/livez", "/debug/pprof/", "/debug/pprof/cmdline",
@@ -152,7 +152,7 @@ func (w *world) note(when string) {
 }
 
 // noteHealth keeps what /readyz says.
-func (w *world) noteHealth() string {
+func (w *secretsRig) noteHealth() string {
 	_, body := w.in.get("/readyz")
 	w.health[string(body)] = true
 	return string(body)
@@ -161,7 +161,7 @@ func (w *world) noteHealth() string {
 var ownContract = regexp.MustCompile(`"contractId":"\d+"`)
 
 // records are what was written, without what the requests themselves brought along.
-func (w *world) records() {
+func (w *secretsRig) records() {
 	for _, m := range w.broker.ReadAll(w.t, w.results) {
 		w.heard[fmt.Sprintf("result %d/%d", m.Partition, m.Offset)] = headerText(m) + ownContract.ReplaceAllString(string(m.Value), "")
 	}
@@ -179,7 +179,7 @@ func headerText(m kafka.Message) string {
 }
 
 // commands runs what else the program can do with the same configuration.
-func (w *world) commands() {
+func (w *secretsRig) commands() {
 	var running sync.WaitGroup
 	var mu sync.Mutex
 	for command, configured := range map[string]bool{
@@ -202,7 +202,7 @@ func (w *world) commands() {
 }
 
 // search looks through everything that was emitted.
-func (w *world) search() {
+func (w *secretsRig) search() {
 	w.t.Helper()
 	w.heard["standard error"] = w.in.output.String()
 	for text := range w.health {

@@ -12,8 +12,8 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 )
 
-// parrot is a CMS that repeats to some what they sent, in all the ways in which servers do, and answers the others.
-type parrot struct {
+// echoingCMS is a CMS that repeats to some what they sent, in all the ways in which servers do, and answers the others.
+type echoingCMS struct {
 	cms http.Handler
 
 	mu      sync.Mutex
@@ -37,7 +37,7 @@ type call struct {
 	auth, target string // the Authorization, and the whole URL
 }
 
-func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *echoingCMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
@@ -51,7 +51,7 @@ func (p *parrot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // choose returns what happens to a call; nil: it is answered.
-func (p *parrot) choose(w http.ResponseWriter, c call) func(http.ResponseWriter, call) {
+func (p *echoingCMS) choose(w http.ResponseWriter, c call) func(http.ResponseWriter, call) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closing {
@@ -79,7 +79,7 @@ func (p *parrot) choose(w http.ResponseWriter, c call) func(http.ResponseWriter,
 }
 
 // remember notes what is secret in a call. It requires mu.
-func (p *parrot) remember(c call) {
+func (p *echoingCMS) remember(c call) {
 	for field := range strings.SplitSeq(strings.TrimPrefix(c.auth, "OAuth "), ",") {
 		name, value, _ := strings.Cut(field, "=")
 		plain, err := url.PathUnescape(strings.Trim(value, `"`))
@@ -93,14 +93,14 @@ func (p *parrot) remember(c call) {
 }
 
 // with changes the server between two calls.
-func (p *parrot) with(change func()) {
+func (p *echoingCMS) with(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()
 }
 
 // calls is how many were played a trick.
-func (p *parrot) calls() int {
+func (p *echoingCMS) calls() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.played
