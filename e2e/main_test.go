@@ -51,7 +51,7 @@ var program = sync.OnceValues(func() (path string, err error) {
 	}
 	path = filepath.Join(buildDir, "balanceq")
 	args := []string{"build", "-o", path}
-	if raceDetector { // what finds races in the tests finds them in the program
+	if kafkatest.Race { // what finds races in the tests finds them in the program
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, "github.com/balanceq/balanceq/cmd/balanceq")...).CombinedOutput(); err != nil {

@@ -25,7 +25,7 @@ type consumerGroup struct {
 // newConsumerGroup skips the test where the brokers do not offer the protocol, which only those before Kafka 4 may.
 func newConsumerGroup(t *testing.T, partitions int) *consumerGroup {
 	t.Helper()
-	broker := kafkatest.Shared(t)
+	broker := kafkatest.Undisturbed(t)
 	g := &consumerGroup{t: t, topic: broker.Topic(t, partitions)}
 	g.Client = wire(t, broker.Brokers(), g.topic)
 	offered, err := g.OffersConsumerProtocol(deadline(t))
@@ -78,8 +78,8 @@ func (g *consumerGroup) join(m GroupMember, n int) (GroupMember, []int32) {
 }
 
 // A dynamic member's life: what it is given, how it gives back for another, what is refused, and its leave.
-// Alone: kfake begins a new epoch of every group when any topic is made.
 func TestConsumerGroupMember(t *testing.T) {
+	t.Parallel()
 	g := newConsumerGroup(t, 4)
 	a, all := g.join(g.member("a", "", EpochJoining), 4)
 	if slices.Sort(all); !slices.Equal(all, []int32{0, 1, 2, 3}) {
@@ -135,8 +135,8 @@ func TestConsumerGroupMember(t *testing.T) {
 
 // A static member that rests keeps its partitions for its next start, a member that has the name until then is in the way, and
 // who had it before is refused everything.
-// Alone, too.
 func TestStaticConsumerGroupMember(t *testing.T) {
+	t.Parallel()
 	g := newConsumerGroup(t, 2)
 	old, _ := g.join(g.member("old", "slot-0", EpochJoining), 2)
 	_, err := g.beat(g.member("new", "slot-0", EpochJoining))

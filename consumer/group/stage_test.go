@@ -27,7 +27,7 @@ const stageSession = 6 * time.Second
 // newStage skips the test where the brokers do not offer the protocol.
 func newStage(t *testing.T, k kind, partitions int32) *stage {
 	t.Helper()
-	shared := kafkatest.Shared(t)
+	shared := kafkatest.Undisturbed(t)
 	s := &stage{kind: k, topic: shared.Topic(t, int(partitions)), n: partitions, ledger: kafkatest.NewLedger()}
 	s.settings = kafkawire.Settings{Brokers: shared.Brokers(), ClientID: "test"}
 	s.admin = kafkawire.NewClient(s.settings)

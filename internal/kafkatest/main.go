@@ -70,7 +70,8 @@ func Run(m *testing.M) int {
 }
 
 // setParallel says how many tests run side by side, unless the command line or TestMain has said so: most of them wait, for
-// brokers and for timers, and not for a core. A broker in a container wants cores of its own.
+// brokers and for timers, and not for a core. A broker in a container wants cores of its own,
+// and so does the race detector.
 func setParallel(kind string) error {
 	flag.Parse()
 	chosen := false
@@ -79,7 +80,7 @@ func setParallel(kind string) error {
 		return nil
 	}
 	n := "6"
-	if kind == KindEmbedded {
+	if kind == KindEmbedded && !Race {
 		n = "16"
 	}
 	return flag.Set("test.parallel", n)
@@ -118,6 +119,16 @@ func Shared(tb testing.TB) *Broker {
 		panic(fmt.Sprintf("kafkatest: starting the shared broker: %v", s.err))
 	}
 	return s.broker
+}
+
+// Undisturbed is Shared for tests of groups: an embedded broker is one of the test's own, since kfake begins a new epoch of
+// every group when any topic is made.
+func Undisturbed(tb testing.TB) *Broker {
+	tb.Helper()
+	if shared := Shared(tb); shared.Kind() != KindEmbedded {
+		return shared
+	}
+	return New(tb)
 }
 
 // New starts a broker that belongs to one test, which may stop, restart or pause it; it is removed when the test ends. The
