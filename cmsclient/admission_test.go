@@ -167,24 +167,25 @@ func TestCoolDownDoubles(t *testing.T) {
 
 // More callers than MaxInFlight wait their turn; that is no fault of the CMS and no cause.
 func TestInFlightLimit(t *testing.T) {
-	inBubbleWith(t, func(cfg *Config) { cfg.MinInFlight, cfg.MaxInFlight = 2, 2 }, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
-		var wg sync.WaitGroup
-		for i := range 6 {
-			wg.Go(func() {
-				if _, err := ask(t.Context(), c, int64(i+1)); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		synctest.Wait()
-		if s := c.Status(); s.InFlight != 2 || s.Queued != 4 || s.Cause != "" {
-			t.Errorf("%+v", s)
-		}
-		wg.Wait()
-		if calls, top := cms.seen(); len(calls) != 6 || top != 2 {
-			t.Errorf("%d calls, %d at a time", len(calls), top)
-		}
-	})
+	inBubbleWith(t, func(cfg *Config) { cfg.MinInFlight, cfg.MaxInFlight = 2, 2 },
+		func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
+			var wg sync.WaitGroup
+			for i := range 6 {
+				wg.Go(func() {
+					if _, err := ask(t.Context(), c, int64(i+1)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			synctest.Wait()
+			if s := c.Status(); s.InFlight != 2 || s.Queued != 4 || s.Cause != "" {
+				t.Errorf("%+v", s)
+			}
+			wg.Wait()
+			if calls, top := cms.seen(); len(calls) != 6 || top != 2 {
+				t.Errorf("%d calls, %d at a time", len(calls), top)
+			}
+		})
 }
 
 // Halted and throttled do not stop the breaker from working, and the causes come one after the other.

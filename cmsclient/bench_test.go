@@ -25,7 +25,8 @@ func BenchmarkGetWithoutNetwork(b *testing.B) {
 	header := http.Header{}
 	cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
 		return &http.Response{
-			StatusCode: 200, Header: header, ContentLength: int64(len(goodBody)), Body: io.NopCloser(strings.NewReader(goodBody)),
+			StatusCode: 200, Header: header, ContentLength: int64(len(goodBody)),
+			Body: io.NopCloser(strings.NewReader(goodBody)),
 		}, nil
 	})
 	inParallel(b, newTestClient(b, cfg, nil))

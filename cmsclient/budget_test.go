@@ -157,7 +157,8 @@ func TestBudgetProperty(t *testing.T) {
 				others++
 			}
 			b.spend(k)
-			if most := cfg.RetryShare*float64(firsts) + max(1, cfg.RetryShare*float64(cfg.MaxInFlight)); float64(others) > most+1e-6 {
+			if most := cfg.RetryShare*float64(firsts) + max(1,
+				cfg.RetryShare*float64(cfg.MaxInFlight)); float64(others) > most+1e-6 {
 				t.Fatalf("%d retries and hedges beside %d first calls, allowed are %v", others, firsts, most)
 			}
 		}

@@ -129,7 +129,8 @@ func limit[T int | int64 | time.Duration](c *checks, field string, v, lowest, hi
 
 // ordered wants low not to be above high.
 func ordered[T cmp.Ordered](c *checks, low string, l T, high string, h T) {
-	c.pair(l > h, low, high, fmt.Sprintf("%s is above %s (%s)", show(l), c.name.of(high), show(h)), "lower it or raise the other")
+	c.pair(l > h, low, high, fmt.Sprintf("%s is above %s (%s)", show(l), c.name.of(high), show(h)),
+		"lower it or raise the other")
 }
 
 // show writes a value as people do: 1m, not 1m0s.

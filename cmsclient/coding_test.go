@@ -48,29 +48,33 @@ func TestCodings(t *testing.T) {
 		class  Class
 		text   string
 	}{
-		"identity":                      {200, "identity", goodBody, "", ""},
-		"gzip":                          {200, "gzip", pack(t, goodBody, gzipped), "", ""},
-		"GZIP, identity":                {200, " GZIP , identity", pack(t, goodBody, gzipped), "", ""},
-		"x-gzip":                        {200, "x-gzip", pack(t, goodBody, gzipped), "", ""},
-		"deflate":                       {200, "deflate", pack(t, goodBody, zlibbed), "", ""},
-		"deflate without zlib":          {200, "deflate", pack(t, goodBody, deflated), "", ""},
-		"byte order mark":               {200, "", byteOrderMark + goodBody, "", ""},
-		"gzip of a byte order mark":     {200, "gzip", pack(t, byteOrderMark+goodBody, gzipped), "", ""},
-		"br":                            {200, "br", "\x8b\x02\x80{}\x03", Undecodable, "Content-Encoding: br"},
-		"gzip twice":                    {200, "gzip, gzip", pack(t, pack(t, goodBody, gzipped), gzipped), Undecodable, "gzip, gzip"},
-		"gzip that is none":             {200, "gzip", goodBody, Undecodable, "says Content-Encoding: gzip and is not"},
-		"gzip cut short":                {200, "gzip", pack(t, goodBody, gzipped)[:30], Undecodable, "unexpected EOF"},
-		"gzip with a bad checksum":      {200, "gzip", strings.TrimSuffix(pack(t, goodBody, gzipped), "\x00\x00\x00") + "\x01\x00\x00", Undecodable, "gzip"},
-		"a bomb":                        {200, "gzip", bomb, Undecodable, "larger than an answer may be"},
-		"UTF-16":                        {200, "", utf16, Undecodable, "UTF-16"},
-		"404 gzip":                      {404, "gzip", pack(t, notFoundBody, gzipped), ContractNotFound, "CONTRACT_DOES_NOT_EXIST"},
-		"404 deflate":                   {404, "deflate", pack(t, notFoundBody, zlibbed), ContractNotFound, ""},
-		"404 byte order mark":           {404, "", byteOrderMark + notFoundBody, ContractNotFound, ""},
-		"404 br":                        {404, "br", "\x8b\x02\x80{}\x03", Undecodable, "br"},
-		"404 UTF-16":                    {404, "", utf16, Undecodable, "UTF-16"},
-		"404 that is no gzip":           {404, "gzip", notFoundBody, Undecodable, "gzip"},
-		"404 of a gateway, gzip":        {404, "gzip", pack(t, "<html>no route</html>", gzipped), Halting, ""},
-		"400 gzip":                      {400, "gzip", pack(t, errorBody(processing, "REQUEST_VALIDATION"), gzipped), Rejected, ""},
+		"identity":                  {200, "identity", goodBody, "", ""},
+		"gzip":                      {200, "gzip", pack(t, goodBody, gzipped), "", ""},
+		"GZIP, identity":            {200, " GZIP , identity", pack(t, goodBody, gzipped), "", ""},
+		"x-gzip":                    {200, "x-gzip", pack(t, goodBody, gzipped), "", ""},
+		"deflate":                   {200, "deflate", pack(t, goodBody, zlibbed), "", ""},
+		"deflate without zlib":      {200, "deflate", pack(t, goodBody, deflated), "", ""},
+		"byte order mark":           {200, "", byteOrderMark + goodBody, "", ""},
+		"gzip of a byte order mark": {200, "gzip", pack(t, byteOrderMark+goodBody, gzipped), "", ""},
+		"br":                        {200, "br", "\x8b\x02\x80{}\x03", Undecodable, "Content-Encoding: br"},
+		"gzip twice": {200, "gzip, gzip", pack(t, pack(t, goodBody, gzipped), gzipped), Undecodable,
+			"gzip, gzip"},
+		"gzip that is none": {200, "gzip", goodBody, Undecodable, "says Content-Encoding: gzip and is not"},
+		"gzip cut short":    {200, "gzip", pack(t, goodBody, gzipped)[:30], Undecodable, "unexpected EOF"},
+		"gzip with a bad checksum": {200, "gzip", strings.TrimSuffix(pack(t, goodBody, gzipped), "\x00\x00\x00") +
+			"\x01\x00\x00", Undecodable, "gzip"},
+		"a bomb": {200, "gzip", bomb, Undecodable, "larger than an answer may be"},
+		"UTF-16": {200, "", utf16, Undecodable, "UTF-16"},
+		"404 gzip": {404, "gzip", pack(t, notFoundBody, gzipped), ContractNotFound,
+			"CONTRACT_DOES_NOT_EXIST"},
+		"404 deflate":            {404, "deflate", pack(t, notFoundBody, zlibbed), ContractNotFound, ""},
+		"404 byte order mark":    {404, "", byteOrderMark + notFoundBody, ContractNotFound, ""},
+		"404 br":                 {404, "br", "\x8b\x02\x80{}\x03", Undecodable, "br"},
+		"404 UTF-16":             {404, "", utf16, Undecodable, "UTF-16"},
+		"404 that is no gzip":    {404, "gzip", notFoundBody, Undecodable, "gzip"},
+		"404 of a gateway, gzip": {404, "gzip", pack(t, "<html>no route</html>", gzipped), Halting, ""},
+		"400 gzip": {400, "gzip", pack(t, errorBody(processing, "REQUEST_VALIDATION"), gzipped),
+			Rejected, ""},
 		"400 br":                        {400, "br", "\x8b\x02\x80{}\x03", Undecodable, "br"},
 		"401 br":                        {401, "br", "\x8b\x02\x80{}\x03", Halting, "status 401"},
 		"503 br":                        {503, "br", "\x8b\x02\x80{}\x03", Transient, "status 503"},
@@ -122,7 +126,8 @@ func FuzzCodings(f *testing.F) {
 		if err == nil && b.buffer.Len() > limit {
 			t.Errorf("%d bytes", b.buffer.Len())
 		}
-		if err == nil && codingOf(http.Header{"Content-Encoding": {coding}}) == "" && len(text)-b.buffer.Len() > len(byteOrderMark) {
+		if err == nil && codingOf(http.Header{"Content-Encoding": {coding}}) == "" &&
+			len(text)-b.buffer.Len() > len(byteOrderMark) {
 			t.Errorf("of %d bytes %d are left", len(text), b.buffer.Len())
 		}
 	})

@@ -51,8 +51,8 @@ type Config struct {
 	Transport http.RoundTripper // makes the round trip; nil: a pooled HTTP/1.1 transport of the client's own
 }
 
-// FieldName returns what messages call a field of Config ("Breaker.Window", "TLS.RootCAs"), such as the key of a file that
-// sets it.
+// FieldName returns what messages call a field of Config ("Breaker.Window", "TLS.RootCAs"), such as the key of a file
+// that sets it.
 type FieldName func(field string) string
 
 func (n FieldName) of(field string) string {

@@ -38,7 +38,8 @@ func TestValidate(t *testing.T) {
 		"257 is above MaxInFlight (256)": {func(c *Config) { c.MinInFlight = 257 }, "MinInFlight", "MaxInFlight"},
 		"0s is too little":               {func(c *Config) { c.Timeout = 0 }, "Timeout", ""},
 		"5s is not below Timeout (5s)":   {func(c *Config) { c.HedgeAfter = 5 * time.Second }, "HedgeAfter", "Timeout"},
-		"6s is not below Timeout (5s)":   {func(c *Config) { c.Breaker.SlowCall = 6 * time.Second }, "Breaker.SlowCall", "Timeout"},
+		"6s is not below Timeout (5s)": {func(c *Config) { c.Breaker.SlowCall = 6 * time.Second }, "Breaker.SlowCall",
+			"Timeout"},
 		"1023 is too little":             {func(c *Config) { c.MaxResponseBytes = 1023 }, "MaxResponseBytes", ""},
 		"-1 is out of range":             {func(c *Config) { c.Rate = -1 }, "Rate", ""},
 		"11 is out of range":             {func(c *Config) { c.RetryShare = 11 }, "RetryShare", ""},
@@ -51,8 +52,9 @@ func TestValidate(t *testing.T) {
 		"1.1 is out of range":             {func(c *Config) { c.Breaker.FailureRatio = 1.1 }, "Breaker.FailureRatio", ""},
 		"999µs is too little":             {func(c *Config) { c.CoolDown = 999 * time.Microsecond }, "CoolDown", ""},
 		"1s is above MaxCoolDown (1ms)":   {func(c *Config) { c.MaxCoolDown = time.Millisecond }, "CoolDown", "MaxCoolDown"},
-		"1h0m1s is too much":              {func(c *Config) { c.ProbeInterval = time.Hour + time.Second }, "ProbeInterval", ""},
-		"is no header's value":            {func(c *Config) { c.UserAgent = "a\r\nb" }, "UserAgent", ""},
+		"1h0m1s is too much": {func(c *Config) { c.ProbeInterval = time.Hour + time.Second }, "ProbeInterval",
+			""},
+		"is no header's value": {func(c *Config) { c.UserAgent = "a\r\nb" }, "UserAgent", ""},
 	}
 	for want, test := range cases {
 		cfg := testConfig("https://host/path")

@@ -36,27 +36,34 @@ func TestNetworkTranslation(t *testing.T) {
 		called string
 		fix    string
 	}{
-		"DNS":                 {&net.DNSError{Err: "no such host", Name: "cms.test", IsNotFound: true}, Transient, CallNetwork, ""},
-		"DNS timeout":         {&net.DNSError{Err: "i/o timeout", Name: "cms.test", IsTimeout: true}, Transient, CallTimeout, ""},
-		"refused":             {&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, Transient, CallNetwork, ""},
-		"reset":               {&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, Transient, CallNetwork, ""},
-		"EOF":                 {io.EOF, Transient, CallNetwork, ""},
-		"cut off":             {io.ErrUnexpectedEOF, Transient, CallNetwork, ""},
-		"deadline":            {context.DeadlineExceeded, Transient, CallTimeout, ""},
-		"not TLS":             {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, Transient, CallNetwork, ""},
-		"handshake failure":   {remoteAlert(40), Transient, CallNetwork, ""},
-		"protocol version":    {remoteAlert(70), Transient, CallNetwork, ""},
-		"internal error":      {remoteAlert(80), Transient, CallNetwork, ""},
-		"unrecognized name":   {remoteAlert(112), Transient, CallNetwork, ""},
-		"our own alert":       {&net.OpError{Op: "local error", Err: errors.New(tls.AlertError(42).Error())}, Transient, CallNetwork, ""},
-		"bad certificate":     {remoteAlert(42), Halting, CallNetwork, "client certificate"},
-		"expired":             {remoteAlert(45), Halting, CallNetwork, "client certificate"},
-		"unknown authority":   {remoteAlert(48), Halting, CallNetwork, "client certificate"},
-		"required":            {fmt.Errorf("broken: %w", remoteAlert(116)), Halting, CallNetwork, "client certificate"},
-		"required by a proxy": {&net.OpError{Op: "proxyconnect", Net: "tcp", Err: remoteAlert(116)}, Halting, CallNetwork, "client certificate"},
-		"their authority":     {x509.UnknownAuthorityError{}, Halting, CallNetwork, "trusted authorities"},
-		"their certificate":   {x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, Halting, CallNetwork, "trusted authorities"},
-		"their name":          {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "cms.test"}, Halting, CallNetwork, "the CMS's address"},
+		"DNS": {&net.DNSError{Err: "no such host", Name: "cms.test", IsNotFound: true}, Transient,
+			CallNetwork, ""},
+		"DNS timeout": {&net.DNSError{Err: "i/o timeout", Name: "cms.test", IsTimeout: true}, Transient, CallTimeout,
+			""},
+		"refused":  {&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, Transient, CallNetwork, ""},
+		"reset":    {&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, Transient, CallNetwork, ""},
+		"EOF":      {io.EOF, Transient, CallNetwork, ""},
+		"cut off":  {io.ErrUnexpectedEOF, Transient, CallNetwork, ""},
+		"deadline": {context.DeadlineExceeded, Transient, CallTimeout, ""},
+		"not TLS": {tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, Transient,
+			CallNetwork, ""},
+		"handshake failure": {remoteAlert(40), Transient, CallNetwork, ""},
+		"protocol version":  {remoteAlert(70), Transient, CallNetwork, ""},
+		"internal error":    {remoteAlert(80), Transient, CallNetwork, ""},
+		"unrecognized name": {remoteAlert(112), Transient, CallNetwork, ""},
+		"our own alert": {&net.OpError{Op: "local error", Err: errors.New(tls.AlertError(42).Error())}, Transient,
+			CallNetwork, ""},
+		"bad certificate":   {remoteAlert(42), Halting, CallNetwork, "client certificate"},
+		"expired":           {remoteAlert(45), Halting, CallNetwork, "client certificate"},
+		"unknown authority": {remoteAlert(48), Halting, CallNetwork, "client certificate"},
+		"required":          {fmt.Errorf("broken: %w", remoteAlert(116)), Halting, CallNetwork, "client certificate"},
+		"required by a proxy": {&net.OpError{Op: "proxyconnect", Net: "tcp", Err: remoteAlert(116)}, Halting, CallNetwork,
+			"client certificate"},
+		"their authority": {x509.UnknownAuthorityError{}, Halting, CallNetwork, "trusted authorities"},
+		"their certificate": {x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, Halting,
+			CallNetwork, "trusted authorities"},
+		"their name": {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "cms.test"}, Halting, CallNetwork,
+			"the CMS's address"},
 		"not signed":          {&authError{errors.New("no key")}, Halting, CallNetwork, "the signing key"},
 		"proxy wants a login": {&proxyError{407}, Halting, CallNetwork, "HTTPS_PROXY"},
 		"proxy refuses":       {&proxyError{403}, Halting, CallNetwork, "proxy"},
@@ -64,7 +71,8 @@ func TestNetworkTranslation(t *testing.T) {
 		"proxy cannot reach":  {&proxyError{502}, Transient, CallNetwork, ""},
 		"proxy times out":     {&proxyError{504}, Transient, CallNetwork, ""},
 		"proxy is busy":       {&proxyError{429}, Transient, CallNetwork, ""},
-		"any verification":    {&tls.CertificateVerificationError{Err: errors.New("x")}, Halting, CallNetwork, "trusted authorities"},
+		"any verification": {&tls.CertificateVerificationError{Err: errors.New("x")}, Halting, CallNetwork,
+			"trusted authorities"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +222,8 @@ func handshakes(t *testing.T, cfg *tls.Config) string {
 				defer conn.Close()
 				server := tls.Server(conn, cfg)
 				if _, err := http.ReadRequest(bufio.NewReader(server)); err == nil {
-					fmt.Fprintf(server, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(goodBody), goodBody)
+					fmt.Fprintf(server, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(goodBody),
+						goodBody)
 					server.CloseWrite()
 				}
 				io.Copy(io.Discard, conn)
@@ -244,15 +253,17 @@ func TestTLSTranslation(t *testing.T) {
 		class  Class
 		text   string
 	}{
-		"trusted":                {plain(good), tls.Certificate{}, "", ""},
-		"unknown authority":      {plain(theirs.server("127.0.0.1", time.Hour)), tls.Certificate{}, Halting, "unknown authority"},
-		"another name":           {plain(own.server("127.0.0.2", time.Hour)), tls.Certificate{}, Halting, "the CMS's address"},
-		"expired":                {plain(own.server("127.0.0.1", -time.Minute)), tls.Certificate{}, Halting, "expired"},
-		"old version":            {old, tls.Certificate{}, Transient, "protocol version"},
-		"mutual, 1.2":            {mutual(tls.VersionTLS12), client, "", ""},
-		"mutual, 1.3":            {mutual(tls.VersionTLS13), client, "", ""},
-		"no certificate, 1.2":    {mutual(tls.VersionTLS12), tls.Certificate{}, Transient, "handshake failure"}, // it could mean anything
-		"no certificate, 1.3":    {mutual(tls.VersionTLS13), tls.Certificate{}, Halting, "certificate required; the server refuses"},
+		"trusted":           {plain(good), tls.Certificate{}, "", ""},
+		"unknown authority": {plain(theirs.server("127.0.0.1", time.Hour)), tls.Certificate{}, Halting, "unknown authority"},
+		"another name":      {plain(own.server("127.0.0.2", time.Hour)), tls.Certificate{}, Halting, "the CMS's address"},
+		"expired":           {plain(own.server("127.0.0.1", -time.Minute)), tls.Certificate{}, Halting, "expired"},
+		"old version":       {old, tls.Certificate{}, Transient, "protocol version"},
+		"mutual, 1.2":       {mutual(tls.VersionTLS12), client, "", ""},
+		"mutual, 1.3":       {mutual(tls.VersionTLS13), client, "", ""},
+		// it could mean anything
+		"no certificate, 1.2": {mutual(tls.VersionTLS12), tls.Certificate{}, Transient, "handshake failure"},
+		"no certificate, 1.3": {mutual(tls.VersionTLS13), tls.Certificate{}, Halting,
+			"certificate required; the server refuses"},
 		"client expired, 1.2":    {mutual(tls.VersionTLS12), expired, Halting, "client certificate"},
 		"client expired, 1.3":    {mutual(tls.VersionTLS13), expired, Halting, "client certificate"},
 		"client of another, 1.3": {mutual(tls.VersionTLS13), stranger, Halting, "client certificate"},

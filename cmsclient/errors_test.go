@@ -25,7 +25,8 @@ const (
 )
 
 func errorBody(source, reason string) string {
-	return fmt.Sprintf(`{"Errors":{"Error":[{"Source":%q,"ReasonCode":%q,"Description":"why","Recoverable":true,"Details":"x"}]}}`,
+	return fmt.Sprintf(
+		`{"Errors":{"Error":[{"Source":%q,"ReasonCode":%q,"Description":"why","Recoverable":true,"Details":"x"}]}}`,
 		source, reason)
 }
 
@@ -52,8 +53,9 @@ func (testDecrypter) Decrypt(body []byte) ([]byte, error) {
 // says to fix; "": it says nothing.
 func TestTranslation(t *testing.T) {
 	const (
-		page         = `<html><head><title>Error</title></head><body><h1>Error</h1></body></html>`
-		noCertPage   = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<center>nginx</center></html>"
+		page       = `<html><head><title>Error</title></head><body><h1>Error</h1></body></html>`
+		noCertPage = "<html>\r\n<head><title>400 No required SSL certificate was " +
+			"sent</title></head>\r\n<center>nginx</center></html>"
 		badCertPage  = "<html>\r\n<head><title>400 The SSL certificate error</title></head></html>"
 		plainPage    = "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"
 		recoverable  = `{"Errors":{"Error":[{"Source":"MASTERCARD PROCESSING","ReasonCode":"%s","Recoverable":%t}]}}`
@@ -92,18 +94,20 @@ func TestTranslation(t *testing.T) {
 		"400 single object":           {400, fmt.Sprintf(singleObject, "REQUEST_VALIDATION"), Rejected, Call4xx, ""},
 		"400 undecryptable":           {400, "unknown key", Undecryptable, Call4xx, "add the private key"},
 		"400 damaged":                 {400, "damaged", Halting, Call4xx, anything},
-		"400 body hash":               {400, errorBody(gateway, "INVALID_BODY_HASH"), Halting, Call4xx, "the proxies in between"},
-		"400 auth header":             {400, errorBody("gateway", "INVALID_AUTH_HEADER"), Halting, Call4xx, header},
-		"400 signature base string":   {400, errorBody(gateway, "INVALID_OAUTH_SBS"), Halting, Call4xx, header},
-		"400 about us, no source":     {400, errorBody("", "INVALID_OAUTH_SBS"), Halting, Call4xx, header},
-		"400 of the gateway":          {400, errorBody(gateway, "SOMETHING_NEW"), Halting, Call4xx, anything},
-		"400 no client certificate":   {400, `400 No required SSL certificate was sent`, Halting, Call4xx, "client certificate"},
-		"400 the same as a page":      {400, noCertPage, Halting, Call4xx, "client certificate"},
-		"400 bad client certificate":  {400, badCertPage, Halting, Call4xx, "client certificate"},
-		"400 plain to TLS":            {400, plainPage, Halting, Call4xx, "https://"},
-		"400 with a page":             {400, page, Halting, Call4xx, anything},
-		"400 empty":                   {400, ``, Halting, Call4xx, anything},
-		"400 other JSON":              {400, `{"message":"bad"}`, Halting, Call4xx, anything},
+		"400 body hash": {400, errorBody(gateway, "INVALID_BODY_HASH"), Halting, Call4xx,
+			"the proxies in between"},
+		"400 auth header":           {400, errorBody("gateway", "INVALID_AUTH_HEADER"), Halting, Call4xx, header},
+		"400 signature base string": {400, errorBody(gateway, "INVALID_OAUTH_SBS"), Halting, Call4xx, header},
+		"400 about us, no source":   {400, errorBody("", "INVALID_OAUTH_SBS"), Halting, Call4xx, header},
+		"400 of the gateway":        {400, errorBody(gateway, "SOMETHING_NEW"), Halting, Call4xx, anything},
+		"400 no client certificate": {400, `400 No required SSL certificate was sent`, Halting, Call4xx,
+			"client certificate"},
+		"400 the same as a page":     {400, noCertPage, Halting, Call4xx, "client certificate"},
+		"400 bad client certificate": {400, badCertPage, Halting, Call4xx, "client certificate"},
+		"400 plain to TLS":           {400, plainPage, Halting, Call4xx, "https://"},
+		"400 with a page":            {400, page, Halting, Call4xx, anything},
+		"400 empty":                  {400, ``, Halting, Call4xx, anything},
+		"400 other JSON":             {400, `{"message":"bad"}`, Halting, Call4xx, anything},
 
 		"401 signature base string": {401, errorBody(gateway, "INVALID_OAUTH_SBS"), Halting, Call4xx, header},
 		"401 authentication":        {401, errorBody(gateway, "AUTHENTICATION_FAILED"), Halting, Call4xx, keyPair},
@@ -119,19 +123,21 @@ func TestTranslation(t *testing.T) {
 		"403 empty":                 {403, ``, Halting, Call4xx, keys},
 		"403 undecryptable":         {403, "unknown key", Halting, Call4xx, keys},
 
-		"404 no contract":              {404, notFoundBody, ContractNotFound, Call4xx, ""},
-		"404 no contract, recoverable": {404, fmt.Sprintf(recoverable, "CONTRACT_DOES_NOT_EXIST", true), ContractNotFound, Call4xx, ""},
-		"404 no contract, no source":   {404, errorBody("", "CONTRACT_DOES_NOT_EXIST"), ContractNotFound, Call4xx, ""},
-		"404 no contract, one object":  {404, fmt.Sprintf(singleObject, "CONTRACT_DOES_NOT_EXIST"), ContractNotFound, Call4xx, ""},
-		"404 no contract, encrypted":   {404, sealed(notFoundBody), ContractNotFound, Call4xx, ""},
-		"404 undecryptable":            {404, "unknown key", Undecryptable, Call4xx, "add the private key"},
-		"404 damaged":                  {404, "damaged", Halting, Call4xx, entitled},
-		"404 of the gateway":           {404, errorBody(gateway, "NOT_FOUND"), Halting, Call4xx, entitled},
-		"404 gateway repeats reason":   {404, errorBody(gateway, "CONTRACT_DOES_NOT_EXIST"), Halting, Call4xx, entitled},
-		"404 another object":           {404, errorBody(processing, "CLIENT_DOES_NOT_EXIST"), Halting, Call4xx, entitled},
-		"404 non-JSON":                 {404, `404 page not found`, Halting, Call4xx, entitled},
-		"404 with a page":              {404, page, Halting, Call4xx, entitled},
-		"404 empty":                    {404, ``, Halting, Call4xx, entitled},
+		"404 no contract": {404, notFoundBody, ContractNotFound, Call4xx, ""},
+		"404 no contract, recoverable": {404, fmt.Sprintf(recoverable, "CONTRACT_DOES_NOT_EXIST", true), ContractNotFound,
+			Call4xx, ""},
+		"404 no contract, no source": {404, errorBody("", "CONTRACT_DOES_NOT_EXIST"), ContractNotFound, Call4xx, ""},
+		"404 no contract, one object": {404, fmt.Sprintf(singleObject, "CONTRACT_DOES_NOT_EXIST"), ContractNotFound, Call4xx,
+			""},
+		"404 no contract, encrypted": {404, sealed(notFoundBody), ContractNotFound, Call4xx, ""},
+		"404 undecryptable":          {404, "unknown key", Undecryptable, Call4xx, "add the private key"},
+		"404 damaged":                {404, "damaged", Halting, Call4xx, entitled},
+		"404 of the gateway":         {404, errorBody(gateway, "NOT_FOUND"), Halting, Call4xx, entitled},
+		"404 gateway repeats reason": {404, errorBody(gateway, "CONTRACT_DOES_NOT_EXIST"), Halting, Call4xx, entitled},
+		"404 another object":         {404, errorBody(processing, "CLIENT_DOES_NOT_EXIST"), Halting, Call4xx, entitled},
+		"404 non-JSON":               {404, `404 page not found`, Halting, Call4xx, entitled},
+		"404 with a page":            {404, page, Halting, Call4xx, entitled},
+		"404 empty":                  {404, ``, Halting, Call4xx, entitled},
 
 		"405":                        {405, ``, Halting, Call4xx, anything},
 		"407":                        {407, page, Halting, Call4xx, "HTTPS_PROXY"},
@@ -207,7 +213,8 @@ func TestErrorText(t *testing.T) {
 		"of the CMS": {404, notFoundBody,
 			Error{Class: ContractNotFound, Status: 404, Source: processing, ReasonCode: "CONTRACT_DOES_NOT_EXIST",
 				Description: "Contract with id 99999 not found."},
-			"cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 99999 not found"},
+			"cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 99999 " +
+				"not found"},
 		"cause and fix": {403, errorBody(processing, "OPERATION_DENIED"),
 			Error{Class: Halting, Status: 403, Source: processing, ReasonCode: "OPERATION_DENIED", Description: "why",
 				Fix: "ask Mastercard to enable the operation getContractBalances for this issuer"},
@@ -245,7 +252,8 @@ func TestErrorText(t *testing.T) {
 
 // A body that breaks off decides nothing where it could have blamed the request.
 func TestErrorBodyCutShort(t *testing.T) {
-	cases := map[int]Class{400: Transient, 404: Transient, 401: Halting, 403: Halting, 429: Throttled, 500: Transient, 302: Halting}
+	cases := map[int]Class{400: Transient, 404: Transient, 401: Halting, 403: Halting, 429: Throttled, 500: Transient,
+		302: Halting}
 	for status, want := range cases {
 		cfg := testConfig("http://cms.test")
 		cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
@@ -286,8 +294,10 @@ func TestRetryAfterOfAnswers(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	cases := map[string]time.Duration{
-		"": 0, "0": 0, "7": 7 * time.Second, "300": 5 * time.Minute, "301": 5 * time.Minute, "4294967296": 5 * time.Minute, "99999999999999999999": 5 * time.Minute,
-		"-1": 0, "1.5": 2 * time.Second, "0.001": time.Second, "7.000": 7 * time.Second, "299.5": 5 * time.Minute, "300.5": 5 * time.Minute,
+		"": 0, "0": 0, "7": 7 * time.Second, "300": 5 * time.Minute, "301": 5 * time.Minute, "4294967296": 5 * time.Minute,
+		"99999999999999999999": 5 * time.Minute,
+		"-1":                   0, "1.5": 2 * time.Second, "0.001": time.Second, "7.000": 7 * time.Second,
+		"299.5": 5 * time.Minute, "300.5": 5 * time.Minute,
 		"1.": 0, ".5": 0, "1.5.5": 0, "1.-5": 0, "+1": 0, "1e3": 0, "soon": 0,
 		"Sun, 01 Mar 2026 12:00:09 GMT": 9 * time.Second, "Sun, 01 Mar 2026 11:00:00 GMT": 0,
 		"Mon, 02 Mar 2026 12:00:00 GMT": 5 * time.Minute,
@@ -310,7 +320,8 @@ func FuzzDecodeErrors(f *testing.F) {
 		if !known && e != (cmsError{}) {
 			t.Errorf("an unknown body gave %+v", e)
 		}
-		for text, limit := range map[string]int{e.Source: maxErrorName, e.ReasonCode: maxErrorName, e.Description: maxDescription} {
+		for text, limit := range map[string]int{e.Source: maxErrorName, e.ReasonCode: maxErrorName,
+			e.Description: maxDescription} {
 			if len(text) > limit || !utf8.ValidString(text) || strings.ContainsAny(text, "\n\r\x00") {
 				t.Errorf("bad text %q", text)
 			}

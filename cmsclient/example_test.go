@@ -99,9 +99,8 @@ func ExampleError() {
 			fmt.Println("no fault of this request: Admit waits until it is over")
 		}
 	}
-	// Output:
-	// give up: cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 99999 not found
-	// ask again within a second: true
+	// Output: give up: cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract
+	// with id 99999 not found ask again within a second: true
 }
 
 // Settings that contradict each other are named by the caller's own names for them.

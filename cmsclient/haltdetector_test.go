@@ -29,16 +29,24 @@ func TestHaltDetector(t *testing.T) {
 		stop        bool
 	}
 	tests := map[string][]step{
-		"nothing was ever answered":                   {{0, 1, false, true}},
-		"a refusal among answers":                     {{0, 20, true, false}, {21, 22, false, false}, {21, 41, true, false}, {900, 901, false, false}},
-		"the answer came first":                       {{10, 20, true, false}, {5, 600, false, false}, {6, 2000, false, false}},
-		"a key expires":                               {{0, 20, true, false}, {30, 40, false, false}, {50, 60, false, false}, {530, 540, false, true}},
-		"a key expires, an old answer comes late":     {{0, 20, true, false}, {30, 40, false, false}, {25, 300, true, false}, {530, 540, false, true}},
-		"an old answer clears a refusal from before":  {{0, 20, true, false}, {30, 40, false, false}, {31, 45, true, false}, {50, 60, false, false}, {55, 540, false, false}, {530, 560, false, true}},
-		"one alone":                                   {{0, 20, true, false}, {30, 40, false, false}, {31, 39, false, false}, {500, 540, false, true}},
-		"one of long ago tells nothing":               {{0, 20, true, false}, {30, 40, false, false}, {60_000, 60_010, false, false}, {60_200, 60_300, false, false}, {60_500, 60_510, false, true}},
-		"answers take long: so it waits longer":       {{0, 2000, true, false}, {2001, 2010, false, false}, {2100, 2110, false, false}, {2900, 3000, false, false}, {6000, 6011, false, true}},
-		"answers that take long are forgotten slowly": {{0, 2000, true, false}, {2001, 2002, true, false}, {2003, 2010, false, false}, {4000, 5000, false, false}, {6000, 6011, false, true}},
+		"nothing was ever answered": {{0, 1, false, true}},
+		"a refusal among answers": {{0, 20, true, false}, {21, 22, false, false}, {21, 41, true, false},
+			{900, 901, false, false}},
+		"the answer came first": {{10, 20, true, false}, {5, 600, false, false},
+			{6, 2000, false, false}},
+		"a key expires": {{0, 20, true, false}, {30, 40, false, false}, {50, 60, false, false}, {530, 540, false, true}},
+		"a key expires, an old answer comes late": {{0, 20, true, false}, {30, 40, false, false}, {25, 300, true, false},
+			{530, 540, false, true}},
+		"an old answer clears a refusal from before": {{0, 20, true, false}, {30, 40, false, false}, {31, 45, true, false},
+			{50, 60, false, false}, {55, 540, false, false}, {530, 560, false, true}},
+		"one alone": {{0, 20, true, false}, {30, 40, false, false}, {31, 39, false, false},
+			{500, 540, false, true}},
+		"one of long ago tells nothing": {{0, 20, true, false}, {30, 40, false, false},
+			{60_000, 60_010, false, false}, {60_200, 60_300, false, false}, {60_500, 60_510, false, true}},
+		"answers take long: so it waits longer": {{0, 2000, true, false}, {2001, 2010, false, false},
+			{2100, 2110, false, false}, {2900, 3000, false, false}, {6000, 6011, false, true}},
+		"answers that take long are forgotten slowly": {{0, 2000, true, false}, {2001, 2002, true, false},
+			{2003, 2010, false, false}, {4000, 5000, false, false}, {6000, 6011, false, true}},
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {

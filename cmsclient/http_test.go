@@ -52,13 +52,16 @@ func requestOnTheWire(t *testing.T, auth Authenticator, authorization string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := Query{ContractID: 999999999999999999, Codes: []string{"AVAILABLE", "A&B=C", "É +", "A.b-c_d~"}, CorrelationID: "c-1"}
+	q := Query{ContractID: 999999999999999999, Codes: []string{"AVAILABLE", "A&B=C", "É +", "A.b-c_d~"},
+		CorrelationID: "c-1"}
 	if _, err := call.Get(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
 	want := "GET /global%2Dprocessing/core/contracts/999999999999999999/balances" +
 		"?balance_codes=AVAILABLE%2CA%26B%3DC%2C%C3%89%20%2B%2CA.b-c_d~ HTTP/1.1\r\n" +
-		"Host: " + host + "\r\nUser-Agent: balanceq\r\nAccept: application/json;charset=utf-8\r\nAccept-Encoding: identity\r\n" + authorization +
+		"Host: " + host +
+		"\r\nUser-Agent: balanceq\r\nAccept: application/json;charset=utf-8\r\nAccept-Encoding: identity\r\n" +
+		authorization +
 		"Content-Type: application/json;charset=utf-8\r\nCorrelation-Id: c-1\r\n\r\n"
 	if got := <-seen; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -134,21 +137,25 @@ func TestBrokenAnswers(t *testing.T) {
 		class   Class
 		called  string
 	}{
-		"no header":               {hang, Transient, CallTimeout},
-		"no end of body":          {hangInBody, Transient, CallTimeout},
-		"slow body":               {trickle, Transient, CallTimeout},
-		"reset":                   {hijack(t, "", true), Transient, CallNetwork},
-		"closed without answer":   {hijack(t, "", false), Transient, CallNetwork},
-		"not HTTP":                {hijack(t, "220 mail.example ESMTP\r\n\r\n", false), Transient, CallNetwork},
-		"header cut":              {hijack(t, "HTTP/1.1 200 OK\r\nContent-", false), Transient, CallNetwork},
-		"length not reached":      {hijack(t, head+"Content-Length: 500\r\n\r\n"+goodBody, false), Transient, CallNetwork},
-		"chunk cut":               {hijack(t, head+"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"con", false), Transient, CallNetwork},
-		"last chunk missing":      {hijack(t, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", false), Transient, CallNetwork},
-		"reset in body":           {hijack(t, head+"Content-Length: 500\r\n\r\n"+goodBody[:20], true), Transient, CallNetwork},
+		"no header":             {hang, Transient, CallTimeout},
+		"no end of body":        {hangInBody, Transient, CallTimeout},
+		"slow body":             {trickle, Transient, CallTimeout},
+		"reset":                 {hijack(t, "", true), Transient, CallNetwork},
+		"closed without answer": {hijack(t, "", false), Transient, CallNetwork},
+		"not HTTP":              {hijack(t, "220 mail.example ESMTP\r\n\r\n", false), Transient, CallNetwork},
+		"header cut":            {hijack(t, "HTTP/1.1 200 OK\r\nContent-", false), Transient, CallNetwork},
+		"length not reached":    {hijack(t, head+"Content-Length: 500\r\n\r\n"+goodBody, false), Transient, CallNetwork},
+		"chunk cut": {hijack(t, head+"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"con", false), Transient,
+			CallNetwork},
+		"last chunk missing": {hijack(t, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", false), Transient,
+			CallNetwork},
+		"reset in body": {hijack(t, head+"Content-Length: 500\r\n\r\n"+goodBody[:20], true), Transient,
+			CallNetwork},
 		"connection ends early":   {hijack(t, head+"Connection: close\r\n\r\n"+goodBody[:50], false), Transient, CallNetwork},
 		"connection ends at once": {hijack(t, head+"Connection: close\r\n\r\n", false), Transient, CallNetwork},
 		"connection ends in time": {hijack(t, head+"Connection: close\r\n\r\n"+goodBody, false), "", Call2xx},
-		"complete but broken":     {hijack(t, head+"Content-Length: 50\r\n\r\n"+goodBody[:50], false), Undecodable, CallUndecodable},
+		"complete but broken": {hijack(t, head+"Content-Length: 50\r\n\r\n"+goodBody[:50], false), Undecodable,
+			CallUndecodable},
 		"complete chunks, broken": {
 			hijack(t, head+"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"con\r\n0\r\n\r\n", false), Undecodable, CallUndecodable,
 		},

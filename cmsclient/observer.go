@@ -7,8 +7,8 @@ import (
 )
 
 // Observer is told what happens: one or several of CallObserver, BreakerObserver, HaltObserver and QuotaObserver. Their
-// methods are called outside any lock, so they may call the client. What is not about a single call comes one at a time and
-// in the order of events.
+// methods are called outside any lock, so they may call the client. What is not about a single call comes one at a time
+// and in the order of events.
 type Observer any
 
 // CallObserver hears of every attempt.

@@ -72,7 +72,8 @@ func TestSlowStart(t *testing.T) {
 		}
 		stop()
 		const full = 64 * 50 // calls in a second
-		if first, third := cms.callsWithin(closed, time.Second), cms.callsWithin(closed.Add(2*time.Second), time.Second); first > full/5 ||
+		if first, third := cms.callsWithin(closed, time.Second),
+			cms.callsWithin(closed.Add(2*time.Second), time.Second); first > full/5 ||
 			third < full*95/100 {
 			t.Errorf("%d calls in the first second, %d in the third, of %d", first, third, full)
 		}
@@ -103,25 +104,26 @@ func TestSlowStartNeedsNoAnswers(t *testing.T) {
 
 // A 429 halves the calls at the same time, and they come back slowly.
 func TestThrottlingHalves(t *testing.T) {
-	inBubbleWith(t, func(cfg *Config) { cfg.MaxInFlight, cfg.Adaptive = 64, false }, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
-		cms.set(always(429, ""))
-		_, _ = ask(t.Context(), c, 1)
-		cms.set(always(200, goodBody))
-		stop := crowd(t, c, 100)
-		time.Sleep(1200 * time.Millisecond) // the pause of a second, and the first answers
-		synctest.Wait()
-		if _, top := cms.seen(); top < 32 || top > 34 {
-			t.Errorf("%d calls at the same time after the pause", top)
-		}
-		cms.mu.Lock()
-		cms.latency = time.Second
-		cms.mu.Unlock()
-		time.Sleep(throttleRecovery + 3*time.Second)
-		stop()
-		if _, top := cms.seen(); top != 64 {
-			t.Errorf("%d calls at the same time a minute later", top)
-		}
-	})
+	inBubbleWith(t, func(cfg *Config) { cfg.MaxInFlight, cfg.Adaptive = 64, false },
+		func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
+			cms.set(always(429, ""))
+			_, _ = ask(t.Context(), c, 1)
+			cms.set(always(200, goodBody))
+			stop := crowd(t, c, 100)
+			time.Sleep(1200 * time.Millisecond) // the pause of a second, and the first answers
+			synctest.Wait()
+			if _, top := cms.seen(); top < 32 || top > 34 {
+				t.Errorf("%d calls at the same time after the pause", top)
+			}
+			cms.mu.Lock()
+			cms.latency = time.Second
+			cms.mu.Unlock()
+			time.Sleep(throttleRecovery + 3*time.Second)
+			stop()
+			if _, top := cms.seen(); top != 64 {
+				t.Errorf("%d calls at the same time a minute later", top)
+			}
+		})
 }
 
 // The adaptive limit comes down, towards the floor, when more calls at a time only make the CMS slower, and stays where

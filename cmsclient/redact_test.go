@@ -18,8 +18,9 @@ import (
 func TestRedact(t *testing.T) {
 	key := strings.Repeat("a1B_", 12) + "!" + strings.Repeat("0f3d", 12)
 	cases := map[string]struct{ in, want string }{
-		"plain":                    {"Contract with id 99999 not found.", "Contract with id 99999 not found."},
-		"card number":              {"Contract with id 4111111111111111 not found.", "Contract with id 411111******1111 not found."},
+		"plain": {"Contract with id 99999 not found.", "Contract with id 99999 not found."},
+		"card number": {"Contract with id 4111111111111111 not found.",
+			"Contract with id 411111******1111 not found."},
 		"URL":                      {"see https://api.example/contracts/1?x=y now", "see [redacted] now"},
 		"URL, encoded":             {"GET&https%3A%2F%2Fapi.example%2Fx&a more", "GET&[redacted] more"},
 		"URL, encoded twice":       {"GET https%253A%252F%252Fapi.example%252Fx more", "GET [redacted] more"},
@@ -42,13 +43,14 @@ func TestRedact(t *testing.T) {
 		"key over lines":           {"unknown " + key[:20] + "\n " + key[20:55] + "\x00" + key[55:], "unknown [redacted]"},
 		"key, zero-width space":    {"unknown " + key[:20] + "\u200b" + key[20:], "unknown [redacted]"},
 		"escapes without a secret": {`50%25 of \u0041 &amp; so on`, `50%25 of \u0041 &amp; so on`},
-		"exclamation":              {"Contract not found! Nothing more is known about it.", "Contract not found! Nothing more is known about it."},
-		"kid":                      {"no key for " + strings.Repeat("0f3d", 16), "no key for " + strings.Repeat("0f3d", 16)},
-		"lines":                    {"two\nlines\x00", "two lines "},
-		"bad UTF-8":                {"bad \xff\xfe UTF-8", "bad UTF-8"},
-		"escaped for ever":         {strings.Repeat(`\`, 2000), "[redacted]"},
-		"too long":                 {strings.Repeat("a", maxRedactable+1), "[redacted]"},
-		"empty":                    {"", ""},
+		"exclamation": {"Contract not found! Nothing more is known about it.",
+			"Contract not found! Nothing more is known about it."},
+		"kid":              {"no key for " + strings.Repeat("0f3d", 16), "no key for " + strings.Repeat("0f3d", 16)},
+		"lines":            {"two\nlines\x00", "two lines "},
+		"bad UTF-8":        {"bad \xff\xfe UTF-8", "bad UTF-8"},
+		"escaped for ever": {strings.Repeat(`\`, 2000), "[redacted]"},
+		"too long":         {strings.Repeat("a", maxRedactable+1), "[redacted]"},
+		"empty":            {"", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +138,8 @@ var (
 func TestRedactProperty(t *testing.T) {
 	word := rapid.OneOf(
 		rapid.StringMatching(`[ -~]{0,12}`),
-		rapid.SampledFrom([]string{" ", "%", `\`, `\u`, "&", "%25", "unknown key ", "GET&", `{"Description":"`, "\n", "é", "!", "="}),
+		rapid.SampledFrom([]string{" ", "%", `\`, `\u`, "&", "%25", "unknown key ", "GET&", `{"Description":"`, "\n", "é",
+			"!", "="}),
 	)
 	prose := rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(word, 0, 4).Draw(t, "words"), "") })
 	half := rapid.StringMatching(`[A-Za-z0-9_-]{48}`)
@@ -174,7 +177,8 @@ func TestRedactProperty(t *testing.T) {
 		if plain, ok := uncovered(got); ok {
 			shown += " " + plain
 		}
-		for _, fragment := range append(pieces(left), append(pieces(right), "secret-host", "70001", "balance_codes", "DUE")...) {
+		for _, fragment := range append(pieces(left),
+			append(pieces(right), "secret-host", "70001", "balance_codes", "DUE")...) {
 			if strings.Contains(shown, fragment) {
 				t.Fatalf("%q of the secret survives in %q\nfrom %q", fragment, got, text)
 			}

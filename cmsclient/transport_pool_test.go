@@ -164,7 +164,9 @@ func TestClientCertificate(t *testing.T) {
 		t.Errorf("without a certificate: %v", err)
 	}
 	var current atomic.Pointer[tls.Certificate]
-	cfg.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return current.Load(), nil }
+	cfg.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return current.Load(), nil
+	}
 	own := newAuthority(t)
 	change := func(name string) {
 		issued := own.issue(&x509.Certificate{DNSNames: []string{name}}, time.Hour)

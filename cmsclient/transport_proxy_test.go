@@ -140,7 +140,8 @@ func TestProxy(t *testing.T) {
 				}
 				break // calls may be halted
 			}
-			if p.connects.Load() != c.connects || p.forwarded.Load() != c.forwards || p.leaked.Load() || direct.opened.Load() != 0 {
+			if p.connects.Load() != c.connects || p.forwarded.Load() != c.forwards || p.leaked.Load() ||
+				direct.opened.Load() != 0 {
 				t.Errorf("%d connects, %d forwarded, signature leaked %v, %d direct connections",
 					p.connects.Load(), p.forwarded.Load(), p.leaked.Load(), direct.opened.Load())
 			}
@@ -152,10 +153,12 @@ func TestProxy(t *testing.T) {
 func TestProxyAddressIsNotQuoted(t *testing.T) {
 	cfg := testConfig("https://cms.test")
 	cfg.Proxy = func(*http.Request) (*url.URL, error) {
-		return nil, errors.New(`invalid proxy address "proxy-user:s3cret@host": first path segment in URL cannot contain colon`)
+		return nil,
+			errors.New(`invalid proxy address "proxy-user:s3cret@host": first path segment in URL cannot contain colon`)
 	}
 	_, err := ask(t.Context(), newTestClient(t, cfg, nil), 1)
-	if !errors.Is(err, errProxyAddress) || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "HTTPS_PROXY") {
+	if !errors.Is(err, errProxyAddress) || strings.Contains(err.Error(), "s3cret") ||
+		!strings.Contains(err.Error(), "HTTPS_PROXY") {
 		t.Errorf("got %v", err)
 	}
 }

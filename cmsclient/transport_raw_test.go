@@ -99,7 +99,8 @@ func reset(conn *net.TCPConn) bool {
 func askKept(t *testing.T, c *Client) {
 	t.Helper()
 	for kept := false; !kept; {
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{PutIdleConn: func(err error) { kept = err == nil }})
+		ctx := httptrace.WithClientTrace(t.Context(),
+			&httptrace.ClientTrace{PutIdleConn: func(err error) { kept = err == nil }})
 		if _, err := ask(ctx, c, 1); err != nil {
 			t.Fatal(err)
 		}

@@ -91,7 +91,8 @@ func TestPoolIsExchanged(t *testing.T) {
 			}
 		}
 		if used != 1 || first.calls.Load() != 2 || first.closed.Load() != 1 {
-			t.Errorf("%d new pools in use, the old one has %d calls, closed %d times", used, first.calls.Load(), first.closed.Load())
+			t.Errorf("%d new pools in use, the old one has %d calls, closed %d times", used, first.calls.Load(),
+				first.closed.Load())
 		}
 		close(hold)
 		inFlight.Wait()

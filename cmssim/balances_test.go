@@ -28,7 +28,8 @@ func TestLedger(t *testing.T) {
 
 		target := fmt.Sprintf("/contracts/%d/balances?balance_codes=%s", contractID, strings.Join(codes, ","))
 		w := direct(sim, http.MethodGet, target)
-		if again := direct(cmssim.New(cmssim.Config{Seed: 7}), http.MethodGet, target); again.Body.String() != w.Body.String() {
+		if again := direct(cmssim.New(cmssim.Config{Seed: 7}), http.MethodGet,
+			target); again.Body.String() != w.Body.String() {
 			t.Fatalf("two simulators differ:\n%s\n%s", w.Body, again.Body)
 		}
 		if !cmssim.Exists(contractID) {
@@ -138,7 +139,8 @@ func TestLedgerStaysAsItIs(t *testing.T) {
 func TestExists(t *testing.T) {
 	for id, want := range map[int64]bool{
 		1: true, 40: true, 403: true, 404: false, 4040: false, 405: true, 1404: true,
-		404_999_999_999_999_999: false, 999_999_999_999_999_999: true, 0: false, -404: false, 1_000_000_000_000_000_000: false,
+		404_999_999_999_999_999: false, 999_999_999_999_999_999: true, 0: false, -404: false,
+		1_000_000_000_000_000_000: false,
 	} {
 		if got := cmssim.Exists(id); got != want {
 			t.Errorf("Exists(%d) = %v", id, got)

@@ -25,13 +25,15 @@ func BenchmarkHandler(b *testing.B) {
 		config cmssim.Config
 		fault  *cmssim.Fault
 	}{
-		"two codes":          {"/contracts/12345/balances?balance_codes=AVAILABLE%2CBLOCKED", cmssim.Config{}, nil},
-		"all codes":          {"/contracts/12345/balances?balance_codes=" + strings.Join(cmssim.Codes, ","), cmssim.Config{}, nil},
+		"two codes": {"/contracts/12345/balances?balance_codes=AVAILABLE%2CBLOCKED", cmssim.Config{}, nil},
+		"all codes": {"/contracts/12345/balances?balance_codes=" + strings.Join(cmssim.Codes, ","), cmssim.Config{},
+			nil},
 		"contract not found": {"/contracts/404/balances?balance_codes=AVAILABLE%2CBLOCKED", cmssim.Config{}, nil},
 		"fault that passes": {"/contracts/12345/balances?balance_codes=AVAILABLE%2CBLOCKED", cmssim.Config{},
 			&cmssim.Fault{Effect: cmssim.EffectStatus, Status: 503, Match: cmssim.Match{Contracts: []int64{1}}}},
 		"recorded": {"/contracts/12345/balances?balance_codes=AVAILABLE%2CBLOCKED", cmssim.Config{Record: true}, nil},
-		"delayed":  {"/contracts/12345/balances?balance_codes=AVAILABLE%2CBLOCKED", cmssim.Config{Latency: time.Nanosecond}, nil},
+		"delayed": {"/contracts/12345/balances?balance_codes=AVAILABLE%2CBLOCKED", cmssim.Config{Latency: time.Nanosecond},
+			nil},
 	} {
 		b.Run(name, func(b *testing.B) {
 			sim := cmssim.New(c.config)

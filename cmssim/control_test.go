@@ -13,26 +13,29 @@ import (
 // TestControlRefuses: everything that is not exactly right is a 400 that names the member, and changes nothing.
 func TestControlRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ path, body, field, message string }{
-		"no body":            {"/faults", ``, "", "no valid JSON"},
-		"no JSON":            {"/faults", `effect=status`, "", "no valid JSON"},
-		"trailing data":      {"/faults", `{"effect":"hang"} x`, "", "no valid JSON"},
-		"broken UTF-8":       {"/faults", "{\"effect\":\"\xff\"}", "", "no valid JSON"},
-		"a list":             {"/faults", `[{"effect":"hang"}]`, "body", "must be an object"},
-		"null":               {"/faults", `null`, "effect", "is required"},
-		"unknown member":     {"/faults", `{"effect":"hang","cuont":1}`, "cuont", "is no known member"},
-		"unknown in match":   {"/faults", `{"effect":"hang","match":{"contract":1}}`, "match.contract", "is no known member"},
-		"percent as text":    {"/faults", `{"effect":"hang","match":{"percent":"5"}}`, "match.percent", "must be a number"},
-		"other case":         {"/faults", `{"Effect":"hang"}`, "Effect", "is no known member"},
-		"duplicate member":   {"/faults", `{"effect":"hang","effect":"reset"}`, "effect", "is there more than once"},
-		"text for a number":  {"/faults", `{"effect":"status","status":"503"}`, "status", "must be a whole number"},
-		"fraction":           {"/faults", `{"effect":"status","status":503.5}`, "status", "must be a whole number"},
-		"text for a boolean": {"/faults", `{"effect":"status","retryAfterDate":"true"}`, "retryAfterDate", "must be true or false"},
-		"number for a text":  {"/faults", `{"effect":1}`, "effect", "must be a text in quotes"},
-		"number of seconds":  {"/faults", `{"effect":"hang","for":30}`, "for", `must be a duration in quotes, such as "5s"`},
-		"no duration":        {"/faults", `{"effect":"hang","for":"30"}`, "for", "is no duration such as"},
-		"contract as text":   {"/faults", `{"effect":"hang","match":{"contracts":[1,"2"]}}`, "match.contracts.1", "a whole number"},
-		"contracts no list":  {"/faults", `{"effect":"hang","match":{"contracts":7}}`, "match.contracts", "must be a list"},
-		"no contracts":       {"/faults", `{"effect":"hang","match":{"contracts":[]}}`, "match.contracts", "must not be empty"},
+		"no body":           {"/faults", ``, "", "no valid JSON"},
+		"no JSON":           {"/faults", `effect=status`, "", "no valid JSON"},
+		"trailing data":     {"/faults", `{"effect":"hang"} x`, "", "no valid JSON"},
+		"broken UTF-8":      {"/faults", "{\"effect\":\"\xff\"}", "", "no valid JSON"},
+		"a list":            {"/faults", `[{"effect":"hang"}]`, "body", "must be an object"},
+		"null":              {"/faults", `null`, "effect", "is required"},
+		"unknown member":    {"/faults", `{"effect":"hang","cuont":1}`, "cuont", "is no known member"},
+		"unknown in match":  {"/faults", `{"effect":"hang","match":{"contract":1}}`, "match.contract", "is no known member"},
+		"percent as text":   {"/faults", `{"effect":"hang","match":{"percent":"5"}}`, "match.percent", "must be a number"},
+		"other case":        {"/faults", `{"Effect":"hang"}`, "Effect", "is no known member"},
+		"duplicate member":  {"/faults", `{"effect":"hang","effect":"reset"}`, "effect", "is there more than once"},
+		"text for a number": {"/faults", `{"effect":"status","status":"503"}`, "status", "must be a whole number"},
+		"fraction":          {"/faults", `{"effect":"status","status":503.5}`, "status", "must be a whole number"},
+		"text for a boolean": {"/faults", `{"effect":"status","retryAfterDate":"true"}`, "retryAfterDate",
+			"must be true or false"},
+		"number for a text": {"/faults", `{"effect":1}`, "effect", "must be a text in quotes"},
+		"number of seconds": {"/faults", `{"effect":"hang","for":30}`, "for", `must be a duration in quotes, such as "5s"`},
+		"no duration":       {"/faults", `{"effect":"hang","for":"30"}`, "for", "is no duration such as"},
+		"contract as text": {"/faults", `{"effect":"hang","match":{"contracts":[1,"2"]}}`, "match.contracts.1",
+			"a whole number"},
+		"contracts no list": {"/faults", `{"effect":"hang","match":{"contracts":7}}`, "match.contracts", "must be a list"},
+		"no contracts": {"/faults", `{"effect":"hang","match":{"contracts":[]}}`, "match.contracts",
+			"must not be empty"},
 		"contract 0":         {"/faults", `{"effect":"hang","match":{"contracts":[0]}}`, "match.contracts.0", "must be 1 to"},
 		"every 0":            {"/faults", `{"effect":"hang","match":{"every":0}}`, "match.every", "at least 1"},
 		"percent 0":          {"/faults", `{"effect":"hang","match":{"percent":0}}`, "match.percent", "more than 0"},
@@ -130,7 +133,8 @@ func TestControlLatency(t *testing.T) {
 	if base, jitter := sim.Latency(); w.Code != 200 || base != 2*time.Millisecond || jitter != time.Millisecond {
 		t.Errorf("set to %v %v: %d %s", base, jitter, w.Code, w.Body)
 	}
-	if w := control(sim, "POST", "/latency", `{"latency":"0s"}`); w.Body.String() != `{"latency":"0s","jitter":"0s"}`+"\n" {
+	if w := control(sim, "POST", "/latency", `{"latency":"0s"}`); w.Body.String() != `{"latency":"0s","jitter":"0s"}`+
+		"\n" {
 		t.Errorf("set to none: %s", w.Body)
 	}
 	if w := control(sim, "GET", "/latency", ""); w.Body.String() != `{"latency":"0s","jitter":"0s"}`+"\n" {

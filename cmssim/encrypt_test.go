@@ -131,7 +131,8 @@ func TestEncryptedOverASocket(t *testing.T) {
 	}
 	server.Simulator().AddFault(cmssim.Fault{Effect: cmssim.EffectTruncate, Count: 1})
 	if half, err := tryAsk(t.Context(), client, server.URL()+sandboxCall); !errors.Is(err, io.ErrUnexpectedEOF) ||
-		half.length != got.length || int64(len(half.body)) != got.length/2 || !strings.HasPrefix(half.body, `{"encryptedValue":"ey`) {
+		half.length != got.length || int64(len(half.body)) != got.length/2 ||
+		!strings.HasPrefix(half.body, `{"encryptedValue":"ey`) {
 		t.Errorf("truncated: %+v, %v", half, err)
 	}
 }

@@ -76,7 +76,8 @@ func TestSignedQueries(t *testing.T) {
 			"oauth_body_hash=" + bodyHash, "oauth_consumer_key=" + consumerKey, "oauth_nonce=" + nonce,
 			"oauth_signature_method=RSA-SHA256", fmt.Sprintf("oauth_timestamp=%d", now.Unix()), "oauth_version=1.0",
 		}
-		base := "GET&" + escape("http://example.com"+path) + "&" + escape(strings.Join(append(params, sortedPairs(wire)...), "&"))
+		base := "GET&" + escape("http://example.com"+path) + "&" +
+			escape(strings.Join(append(params, sortedPairs(wire)...), "&"))
 		target := path
 		if len(wire) > 0 {
 			target += "?" + strings.Join(wire, "&")

@@ -123,7 +123,8 @@ func TestFaultEndsAfterItsTime(t *testing.T) {
 		time.Sleep(10*time.Second - time.Nanosecond)
 		expectStatuses(t, sim, 1, 503)
 		list := sim.Faults()
-		if len(list) != 2 || list[0].ID != id || list[0].Taken != 2 || list[0].EndsIn != time.Nanosecond || list[1].Remaining != 5 {
+		if len(list) != 2 || list[0].ID != id || list[0].Taken != 2 || list[0].EndsIn != time.Nanosecond ||
+			list[1].Remaining != 5 {
 			t.Errorf("listed: %+v", list)
 		}
 		time.Sleep(time.Nanosecond)
@@ -188,23 +189,25 @@ func TestValidate(t *testing.T) {
 		fault cmssim.Fault
 		field string // "" is valid
 	}{
-		"status":               {status(503), ""},
-		"status 600":           {status(600), "status"},
-		"status 302":           {status(302), "status"},
-		"status absent":        {status(0), "status"},
-		"200 without body":     {status(200), "body"},
-		"no effect":            {cmssim.Fault{}, "effect"},
-		"unknown effect":       {cmssim.Fault{Effect: "explode"}, "effect"},
-		"delay without delay":  {cmssim.Fault{Effect: cmssim.EffectDelay}, "delay"},
-		"delay negative":       {cmssim.Fault{Effect: cmssim.EffectDelay, Delay: -1}, "delay"},
-		"hang with delay":      {cmssim.Fault{Effect: cmssim.EffectHang, Delay: 1}, "delay"},
-		"reset with delay":     {cmssim.Fault{Effect: cmssim.EffectReset, Delay: 1}, ""},
-		"reset with status":    {cmssim.Fault{Effect: cmssim.EffectReset, Status: 500}, "status"},
-		"hang with body":       {cmssim.Fault{Effect: cmssim.EffectHang, Body: "x"}, "body"},
-		"retryAfter with 500":  {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 500, RetryAfter: 1}, "retryAfter"},
-		"retryAfter negative":  {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfter: -1}, "retryAfter"},
-		"date without seconds": {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfterDate: true}, "retryAfterDate"},
-		"date":                 {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfter: 1, RetryAfterDate: true}, ""},
+		"status":              {status(503), ""},
+		"status 600":          {status(600), "status"},
+		"status 302":          {status(302), "status"},
+		"status absent":       {status(0), "status"},
+		"200 without body":    {status(200), "body"},
+		"no effect":           {cmssim.Fault{}, "effect"},
+		"unknown effect":      {cmssim.Fault{Effect: "explode"}, "effect"},
+		"delay without delay": {cmssim.Fault{Effect: cmssim.EffectDelay}, "delay"},
+		"delay negative":      {cmssim.Fault{Effect: cmssim.EffectDelay, Delay: -1}, "delay"},
+		"hang with delay":     {cmssim.Fault{Effect: cmssim.EffectHang, Delay: 1}, "delay"},
+		"reset with delay":    {cmssim.Fault{Effect: cmssim.EffectReset, Delay: 1}, ""},
+		"reset with status":   {cmssim.Fault{Effect: cmssim.EffectReset, Status: 500}, "status"},
+		"hang with body":      {cmssim.Fault{Effect: cmssim.EffectHang, Body: "x"}, "body"},
+		"retryAfter with 500": {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 500, RetryAfter: 1}, "retryAfter"},
+		"retryAfter negative": {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfter: -1}, "retryAfter"},
+		"date without seconds": {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfterDate: true},
+			"retryAfterDate"},
+		"date": {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 429, RetryAfter: 1, RetryAfterDate: true},
+			""},
 		"body and source":      {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 500, Body: "x", Source: "y"}, "source"},
 		"source no UTF-8":      {cmssim.Fault{Effect: cmssim.EffectStatus, Status: 500, Source: "\xff"}, "source"},
 		"body too long":        {garbage(cmssim.Fault{Body: strings.Repeat("x", 64<<10+1)}), "body"},

@@ -32,10 +32,12 @@ func TestListenRefuses(t *testing.T) {
 		"consumer key":   {"127.0.0.1:0", verify(cmssim.Verify{Key: public}), "verify-consumer-key"},
 		"signing key":    {"127.0.0.1:0", verify(cmssim.Verify{ConsumerKey: "k"}), "verify-key-file"},
 		"empty key":      {"127.0.0.1:0", verify(cmssim.Verify{ConsumerKey: "k", Key: &rsa.PublicKey{}}), "verify-key-file"},
-		"skew":           {"127.0.0.1:0", verify(cmssim.Verify{ConsumerKey: "k", Key: public, MaxSkew: -1}), "verify-max-skew"},
+		"skew": {"127.0.0.1:0", verify(cmssim.Verify{ConsumerKey: "k", Key: public, MaxSkew: -1}),
+			"verify-max-skew"},
 		"encryption key": {"127.0.0.1:0", encrypt(cmssim.Encrypt{}), "encrypt-key-file"},
-		"short key":      {"127.0.0.1:0", encrypt(cmssim.Encrypt{Key: &rsa.PublicKey{N: big.NewInt(35), E: 3}}), "encrypt-key-file"},
-		"field":          {"127.0.0.1:0", encrypt(cmssim.Encrypt{Key: public, Field: "\xff"}), "encrypt-field"},
+		"short key": {"127.0.0.1:0", encrypt(cmssim.Encrypt{Key: &rsa.PublicKey{N: big.NewInt(35), E: 3}}),
+			"encrypt-key-file"},
+		"field": {"127.0.0.1:0", encrypt(cmssim.Encrypt{Key: public, Field: "\xff"}), "encrypt-field"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, err := cmssim.Listen(c.addr, c.config)

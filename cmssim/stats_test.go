@@ -117,7 +117,8 @@ func TestCalls(t *testing.T) {
 func TestCallsAreBounded(t *testing.T) {
 	const kept = 65536
 	sim := cmssim.New(cmssim.Config{Record: true})
-	w, r := &discard{make(http.Header)}, httptest.NewRequestWithContext(context.Background(), "GET", "/?balance_codes=CB", nil)
+	w, r := &discard{make(http.Header)}, httptest.NewRequestWithContext(context.Background(), "GET", "/?balance_codes=CB",
+		nil)
 	for id := range kept + 3 {
 		r.URL.Path = fmt.Sprintf("/contracts/%d/balances", id+1)
 		sim.ServeHTTP(w, r)

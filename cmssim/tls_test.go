@@ -27,8 +27,9 @@ func serverTLS(t testing.TB) *tls.Config {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "simulator"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "simulator"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
@@ -56,7 +57,8 @@ func TestTLS(t *testing.T) {
 	secure := serverTLS(t)
 	secure.NextProtos = []string{"h2"}
 	server, client := start(t, cmssim.Config{TLS: secure})
-	if !strings.HasPrefix(server.URL(), "https://127.0.0.1:") || !strings.HasPrefix(server.ControlURL(), "https://127.0.0.1:") {
+	if !strings.HasPrefix(server.URL(), "https://127.0.0.1:") ||
+		!strings.HasPrefix(server.ControlURL(), "https://127.0.0.1:") {
 		t.Errorf("URLs %s and %s", server.URL(), server.ControlURL())
 	}
 	if _, err := tryAsk(t.Context(), client, server.URL()+sandboxCall); err == nil {
@@ -73,7 +75,8 @@ func TestTLS(t *testing.T) {
 	}
 	both := trust(client, secure).Clone()
 	both.NextProtos = []string{"h2", "http/1.1"}
-	conn, err := (&tls.Dialer{Config: both}).DialContext(t.Context(), "tcp", strings.TrimPrefix(address(server), "https://"))
+	conn, err := (&tls.Dialer{Config: both}).DialContext(t.Context(), "tcp",
+		strings.TrimPrefix(address(server), "https://"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,8 +140,9 @@ func TestSignedCalls(t *testing.T) {
 		"escaped body hash": {escapedURL, change(headerOf(change(escaped, hash, url.QueryEscape(hash))), bodyHash, hash)},
 		"blanks":            {escapedURL, "oauth  " + strings.ReplaceAll(strings.TrimPrefix(header, "OAuth "), ",", " ,\t")},
 		"a realm":           {escapedURL, change(header, "OAuth ", `OAuth realm="any, thing",`)},
-		"no version":        {escapedURL, change(headerOf(change(escaped, "%26oauth_version%3D1.0", "")), `oauth_version="1.0",`, "")},
-		"default port":      {change(escapedURL, "mastercard.com", "MasterCard.com:443"), header},
+		"no version": {escapedURL, change(headerOf(change(escaped, "%26oauth_version%3D1.0", "")),
+			`oauth_version="1.0",`, "")},
+		"default port": {change(escapedURL, "mastercard.com", "MasterCard.com:443"), header},
 	} {
 		t.Run(name, func(t *testing.T) {
 			atVectorTime(t, func(t *testing.T) {
@@ -176,32 +177,36 @@ func TestRefusedCalls(t *testing.T) {
 		reason  string
 		cause   string
 	}{
-		"no header":              {nil, 400, invalid, "header"},
-		"empty header":           {[]string{""}, 400, invalid, "header"},
-		"two headers":            {[]string{good, good}, 400, invalid, "header"},
-		"other scheme":           {edit("OAuth", "Bearer"), 400, invalid, "header"},
-		"scheme alone":           {[]string{"OAuth"}, 400, invalid, "header"},
-		"no quotes":              {edit(`"1.0"`, `1.0`), 400, invalid, "header"},
-		"quote not closed":       {[]string{strings.TrimSuffix(good, `"`)}, 400, invalid, "header"},
-		"comma at the end":       {[]string{good + ","}, 400, invalid, "header"},
-		"no comma":               {edit(`",oauth_nonce`, `" oauth_nonce`), 400, invalid, "header"},
-		"rest after the quote":   {edit(`"1.0"`, `"1.0"x`), 400, invalid, "header"},
-		"a name twice":           {edit(`oauth_version="1.0"`, `oauth_version="1.0",oauth_version="1.0"`), 400, invalid, "header"},
-		"a nameless parameter":   {edit(`oauth_version="1.0"`, `="1.0"`), 400, invalid, "header"},
-		"no nonce":               {edit(`oauth_nonce`, `nonce`), 400, invalid, "header"},
-		"empty nonce":            {edit(nonce, ``), 400, invalid, "header"},
-		"no timestamp":           {edit(`oauth_timestamp`, `timestamp`), 400, invalid, "header"},
-		"timestamp no number":    {edit(`oauth_timestamp="1111111111`, `oauth_timestamp="now`), 400, invalid, "header"},
-		"timestamp in ms":        {edit(`oauth_timestamp="1111111111`, `oauth_timestamp="1111111111000`), 401, failed, "signature"},
-		"timestamp negative":     {edit(`oauth_timestamp="`, `oauth_timestamp="-`), 400, invalid, "header"},
-		"timestamp too long":     {edit(`oauth_timestamp="1111111111`, `oauth_timestamp="9223372036854775808`), 400, invalid, "header"},
-		"no signature":           {edit(`oauth_signature=`, `signature=`), 400, invalid, "header"},
-		"no method":              {edit(`oauth_signature_method`, `method`), 400, invalid, "header"},
-		"other method":           {edit(`RSA-SHA256`, `HMAC-SHA256`), 400, invalid, "header"},
-		"no body hash":           {edit(`oauth_body_hash`, `body_hash`), 400, invalid, "header"},
-		"other version":          {edit(`"1.0"`, `"2.0"`), 400, invalid, "header"},
-		"empty version":          {edit(`"1.0"`, `""`), 400, invalid, "header"},
-		"no consumer key":        {edit(`oauth_consumer_key="`+consumerKey+`",`, ``), 400, "INVALID_OAUTH_SBS", "noConsumerKey"},
+		"no header":            {nil, 400, invalid, "header"},
+		"empty header":         {[]string{""}, 400, invalid, "header"},
+		"two headers":          {[]string{good, good}, 400, invalid, "header"},
+		"other scheme":         {edit("OAuth", "Bearer"), 400, invalid, "header"},
+		"scheme alone":         {[]string{"OAuth"}, 400, invalid, "header"},
+		"no quotes":            {edit(`"1.0"`, `1.0`), 400, invalid, "header"},
+		"quote not closed":     {[]string{strings.TrimSuffix(good, `"`)}, 400, invalid, "header"},
+		"comma at the end":     {[]string{good + ","}, 400, invalid, "header"},
+		"no comma":             {edit(`",oauth_nonce`, `" oauth_nonce`), 400, invalid, "header"},
+		"rest after the quote": {edit(`"1.0"`, `"1.0"x`), 400, invalid, "header"},
+		"a name twice": {edit(`oauth_version="1.0"`, `oauth_version="1.0",oauth_version="1.0"`), 400, invalid,
+			"header"},
+		"a nameless parameter": {edit(`oauth_version="1.0"`, `="1.0"`), 400, invalid, "header"},
+		"no nonce":             {edit(`oauth_nonce`, `nonce`), 400, invalid, "header"},
+		"empty nonce":          {edit(nonce, ``), 400, invalid, "header"},
+		"no timestamp":         {edit(`oauth_timestamp`, `timestamp`), 400, invalid, "header"},
+		"timestamp no number":  {edit(`oauth_timestamp="1111111111`, `oauth_timestamp="now`), 400, invalid, "header"},
+		"timestamp in ms": {edit(`oauth_timestamp="1111111111`, `oauth_timestamp="1111111111000`), 401, failed,
+			"signature"},
+		"timestamp negative": {edit(`oauth_timestamp="`, `oauth_timestamp="-`), 400, invalid, "header"},
+		"timestamp too long": {edit(`oauth_timestamp="1111111111`, `oauth_timestamp="9223372036854775808`), 400, invalid,
+			"header"},
+		"no signature":  {edit(`oauth_signature=`, `signature=`), 400, invalid, "header"},
+		"no method":     {edit(`oauth_signature_method`, `method`), 400, invalid, "header"},
+		"other method":  {edit(`RSA-SHA256`, `HMAC-SHA256`), 400, invalid, "header"},
+		"no body hash":  {edit(`oauth_body_hash`, `body_hash`), 400, invalid, "header"},
+		"other version": {edit(`"1.0"`, `"2.0"`), 400, invalid, "header"},
+		"empty version": {edit(`"1.0"`, `""`), 400, invalid, "header"},
+		"no consumer key": {edit(`oauth_consumer_key="`+consumerKey+`",`, ``), 400, "INVALID_OAUTH_SBS",
+			"noConsumerKey"},
 		"empty consumer key":     {edit(consumerKey, ``), 400, "INVALID_OAUTH_SBS", "noConsumerKey"},
 		"other body hash":        {edit(bodyHash, `h`+bodyHash[1:]), 400, "INVALID_BODY_HASH", "bodyHash"},
 		"body hash no escape":    {edit(bodyHash, `%`), 400, "INVALID_BODY_HASH", "bodyHash"},
@@ -228,7 +233,8 @@ func TestRefusedCalls(t *testing.T) {
 				if got := sim.Stats().RefusedSignatures; !maps.Equal(got, map[string]int64{c.cause: 1}) {
 					t.Errorf("counted: %v", got)
 				}
-				if c.status == 401 && !strings.Contains(description, "Acceptable signature base string: "+baseStart+"%252CBLOCKED") {
+				if c.status == 401 && !strings.Contains(description, "Acceptable signature base string: "+baseStart+
+					"%252CBLOCKED") {
 					t.Errorf("the description lacks the base string: %s", description)
 				}
 				if w := present(sim, escapedURL, good); w.Code != 200 { // a refusal uses nothing up
@@ -299,7 +305,8 @@ func TestVerifyOverASocket(t *testing.T) {
 	trust(client, config.TLS)
 	target := server.URL() + "/contracts/70001/balances?balance_codes=AVAILABLE%2CBLOCKED"
 	ask := func(signedURL, nonce string) int {
-		base := strings.Replace(baseOf("%252C", nonce, time.Now()), url.QueryEscape(strings.TrimSuffix(wireURL, "?balance_codes=")),
+		base := strings.Replace(baseOf("%252C", nonce, time.Now()),
+			url.QueryEscape(strings.TrimSuffix(wireURL, "?balance_codes=")),
 			url.QueryEscape(strings.TrimSuffix(signedURL, "?balance_codes=AVAILABLE%2CBLOCKED")), 1)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 		if err != nil {

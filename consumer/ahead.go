@@ -11,19 +11,19 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// aheadLimit bounds what encodeAhead returns, in characters. Brokers refuse more than offset.metadata.max.bytes (by default
-// 4096, https://kafka.apache.org/documentation/#brokerconfigs_offset.metadata.max.bytes).
+// aheadLimit bounds what encodeAhead returns, in characters. Brokers refuse more than offset.metadata.max.bytes (by
+// default 4096, https://kafka.apache.org/documentation/#brokerconfigs_offset.metadata.max.bytes).
 const aheadLimit = 4000
 
-// noteRate bounds what a partition whose offset stands still commits, in characters a second: with a full note every half
-// second instead of ten times one. A crash repeats what finished since.
+// noteRate bounds what a partition whose offset stands still commits, in characters a second: with a full note every
+// half second instead of ten times one. A crash repeats what finished since.
 const noteRate = 8 << 10
 
 // minNote is the room that encodeNote needs for the log alone.
 const minNote = 64
 
-// noteVersion begins the encoded form; noteLogVersion one that says which log it is about. They are no ASCII characters and
-// none of the small numbers that other programs begin theirs with.
+// noteVersion begins the encoded form; noteLogVersion one that says which log it is about. They are no ASCII characters
+// and none of the small numbers that other programs begin theirs with.
 const (
 	noteVersion    = 0xb1
 	noteLogVersion = 0xb2
@@ -32,11 +32,11 @@ const (
 // aheadEncoding is ASCII: brokers count characters and mangle what is not UTF-8.
 var aheadEncoding = base64.RawURLEncoding.Strict()
 
-// encodeNote writes the log and the runs, which lie above the commit offset next in ascending order and do not touch, as
-// metadata of that commit: the version, next, the topic id (16 bytes), the cluster (4 bytes, big-endian), then for each run its
-// distance from the end of the one before (the first: from next) and its length, all these numbers as uvarint, in base64.
-// Where the log is not known, it is left out. The lowest runs are written, as many as fit into limit characters; all says
-// whether that is all of them. Without log or run there is no metadata.
+// encodeNote writes the log and the runs, which lie above the commit offset next in ascending order and do not touch,
+// as metadata of that commit: the version, next, the topic id (16 bytes), the cluster (4 bytes, big-endian), then for
+// each run its distance from the end of the one before (the first: from next) and its length, all these numbers as
+// uvarint, in base64. Where the log is not known, it is left out. The lowest runs are written, as many as fit into
+// limit characters; all says whether that is all of them. Without log or run there is no metadata.
 //
 // next is in it although the group stores it too: who copies a commit to another cluster (MirrorMaker) translates the
 // offset and not what is relative to it.
@@ -132,8 +132,8 @@ func decodeRuns(next int64, b []byte) ([]Run, error) {
 	return runs, nil
 }
 
-// readNote reads which log a commit is about, and which records above it are finished. Anybody may have committed it, so
-// whatever it does not understand says nothing.
+// readNote reads which log a commit is about, and which records above it are finished. Anybody may have committed it,
+// so whatever it does not understand says nothing.
 func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []Run) {
 	log, ahead, err := decodeNote(o.Offset, o.Metadata)
 	if err != nil {

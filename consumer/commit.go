@@ -5,15 +5,15 @@ import (
 	"errors"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/segmentio/kafka-go"
 )
 
-// commitLoop commits what has moved, until ctx ends: at once if nothing was committed for CommitInterval, else when that is
-// over.
+// commitLoop commits what has moved, until ctx ends: at once if nothing was committed for CommitInterval, else when
+// that is over.
 func (c *Consumer) commitLoop(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.CommitInterval)
 	defer tick.Stop()
@@ -40,18 +40,18 @@ func (c *Consumer) commitLoop(ctx context.Context) {
 	}
 }
 
-// commit stores the offsets of the given partitions, one call a lease, and says whether any have moved, and whether there is
-// more that can be committed at once.
+// commit stores the offsets of the given partitions, one call a lease, and says whether any have moved, and whether
+// there is more that can be committed at once.
 func (c *Consumer) commit(ctx context.Context, parts []*partition) (some, more bool) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
 	return c.commitLocked(ctx, parts)
 }
 
-// commitAndRevoke commits partitions for the last time. It is one step: between the two, a commit that waits for the mutex
-// would take the partitions along once more, and be on its way when their next owner has already moved on. What takes more
-// than one commit is given up after deadline; its requests are answered again. Only what has moved is committed: the topic may
-// have been deleted and made again since, and offsets are committed by its name.
+// commitAndRevoke commits partitions for the last time. It is one step: between the two, a commit that waits for the
+// mutex would take the partitions along once more, and be on its way when their next owner has already moved on. What
+// takes more than one commit is given up after deadline; its requests are answered again. Only what has moved is
+// committed: the topic may have been deleted and made again since, and offsets are committed by its name.
 func (c *Consumer) commitAndRevoke(ctx context.Context, parts []*partition, deadline time.Time) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()

@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // Start says where a group that has committed nothing in the topic begins: at the first record of that time or later
@@ -27,8 +27,8 @@ const (
 	Latest   = Start(kafkawire.Latest)
 )
 
-// Config sizes the consumer. Its memory is bounded by the partitions that it holds, not by the backlog: of each one fetched chunk
-// waits, and 8 MiB of chunks, or a single larger one, have records in flight.
+// Config sizes the consumer. Its memory is bounded by the partitions that it holds, not by the backlog: of each one
+// fetched chunk waits, and 8 MiB of chunks, or a single larger one, have records in flight.
 type Config struct {
 	Topic       string
 	Group       string
@@ -36,27 +36,28 @@ type Config struct {
 	MaxInFlight int // requests being handled at a time, over all partitions
 	// RunAhead is how many records may be started and not yet below the offset to commit, which is behind the contiguous
 	// answered ones; over all partitions. Each partition has an equal share, and may always have 16, which come on top.
-	RunAhead       int
-	FetchBytes     int           // of one fetch of one partition, at most; a larger batch comes whole all the same
-	CommitInterval time.Duration // a kill -9 repeats what was answered in the last one; a full note is committed less often
+	RunAhead   int
+	FetchBytes int // of one fetch of one partition, at most; a larger batch comes whole all the same
+	// a kill -9 repeats what was answered in the last one; a full note is committed less often
+	CommitInterval time.Duration
 	DrainTimeout   time.Duration // how long partitions that are asked back may take to finish
 }
 
 // Gate says whether there is any point in fetching at the moment.
 type Gate interface {
-	// Waiting returns why not ("" when there is), and then a channel that is closed when that cause may have gone: ask again,
-	// there may be another one.
+	// Waiting returns why not ("" when there is), and then a channel that is closed when that cause may have gone: ask
+	// again, there may be another one.
 	Waiting() (cause string, changed <-chan struct{})
 }
 
 // OutcomeDeadLetter is the outcome of a record that was dead-lettered, as observers see it.
 const OutcomeDeadLetter = "dead-letter"
 
-// Observer hears what happens. Its methods are called on hot paths and must not block. They are one interface because they have
-// one implementation, the metrics, which wants all of them: there is no other observer, and no no-op one.
+// Observer hears what happens. Its methods are called on hot paths and must not block. They are one interface because
+// they have one implementation, the metrics, which wants all of them: there is no other observer, and no no-op one.
 type Observer interface {
-	// Answered is called when a request's outcome is in the log: acknowledged, or where it goes with the offset, committed.
-	// outcome is a result's outcome, or OutcomeDeadLetter.
+	// Answered is called when a request's outcome is in the log: acknowledged, or where it goes with the offset,
+	// committed. outcome is a result's outcome, or OutcomeDeadLetter.
 	Answered(outcome string, reason schemas.Reason)
 	// Committed is called after each commit; err is nil when it worked.
 	Committed(took time.Duration, err error)
@@ -155,8 +156,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// levelOf returns at which level to log a repeated failure: debug when it passes by itself, else error, but only at every
-// doubling of tries. Something that only people can fix must not fill the disk until they come.
+// levelOf returns at which level to log a repeated failure: debug when it passes by itself, else error, but only at
+// every doubling of tries. Something that only people can fix must not fill the disk until they come.
 func levelOf(err error, tries int) zerolog.Level {
 	if kafkawire.Transient(err) || !wait.Report(tries) {
 		return zerolog.DebugLevel
@@ -164,12 +165,13 @@ func levelOf(err error, tries int) zerolog.Level {
 	return zerolog.ErrorLevel
 }
 
-// quietDrain is how long a drain waits without any progress while the gate names a cause: what is on the wire ends by then,
-// and what waits for the CMS, or for an operator, would wait for longer than any of that.
+// quietDrain is how long a drain waits without any progress while the gate names a cause: what is on the wire ends by
+// then, and what waits for the CMS, or for an operator, would wait for longer than any of that.
 const quietDrain = time.Second
 
-// Release implements group.Owner: it stops intake, lets everything that was started finish within the budget, and commits. What
-// was started must finish, not only what is being called: a hole in the finished offsets would repeat all that follows it.
+// Release implements group.Owner: it stops intake, lets everything that was started finish within the budget, and
+// commits. What was started must finish, not only what is being called: a hole in the finished offsets would repeat all
+// that follows it.
 func (c *Consumer) Release(ids []int32) {
 	parts := c.drainStart(ids)
 	began := time.Now()
@@ -213,8 +215,8 @@ func (c *Consumer) Release(ids []int32) {
 		Int("unfinished", left).Msg("gave partitions back")
 }
 
-// lossOf returns a channel that is closed when partitions that are released together are lost. They came by one membership,
-// and what is lost is lost together.
+// lossOf returns a channel that is closed when partitions that are released together are lost. They came by one
+// membership, and what is lost is lost together.
 func lossOf(parts []*partition) <-chan struct{} {
 	if len(parts) == 0 {
 		return nil

@@ -10,13 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/consumer/group"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestStartOffsets(t *testing.T) {
@@ -87,10 +87,11 @@ func TestGrantIsTakenBackBeforeTheStartIsKnown(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
 	asked := make(chan struct{}, 100)
-	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress, Count: -1, When: func(kmsg.Request) bool {
-		asked <- struct{}{}
-		return true
-	}})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress, Count: -1,
+		When: func(kmsg.Request) bool {
+			asked <- struct{}{}
+			return true
+		}})
 	r := start(t, c, answerAll, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	granted := make(chan struct{})

@@ -17,7 +17,8 @@ type Skips interface {
 	Skip(ctx context.Context, partition int32, offset int64) (to int64, by string, ok bool, err error)
 }
 
-// Corruption is a batch of a partition that cannot be decoded. Asking again is tried, but hardly helps: an operator decides.
+// Corruption is a batch of a partition that cannot be decoded. Asking again is tried, but hardly helps: an operator
+// decides.
 type Corruption struct {
 	From, To int64 // offsets that are not read, To not included, as far as the batch's head can be believed
 	Err      error
@@ -33,7 +34,8 @@ const (
 	skipTimeout     = 10 * time.Second
 )
 
-// corrupt notes that the batch at the offset that was asked for cannot be decoded. Only its own partition is kept waiting by it.
+// corrupt notes that the batch at the offset that was asked for cannot be decoded. Only its own partition is kept
+// waiting by it.
 func (p *partition) corrupt(asked int64, why *kafkawire.CorruptError) {
 	p.mu.Lock()
 	if p.draining || p.fetchNext != asked {
@@ -53,7 +55,8 @@ func (p *partition) corrupt(asked int64, why *kafkawire.CorruptError) {
 	p.mu.Unlock()
 	topic := p.consumer.cfg.Topic
 	p.consumer.log.WithLevel(levelOf(why, c.Tries)).Str("event", "batch_unreadable").Err(why).
-		Str("topic", topic).Int32("partition", p.id).Int64("from", c.From).Int64("to", c.To-1).Int("tries", c.Tries).Str("command", p.skipCommand(c.From)).
+		Str("topic", topic).Int32("partition", p.id).Int64("from", c.From).Int64("to", c.To-1).Int("tries", c.Tries).
+		Str("command", p.skipCommand(c.From)).
 		Msg("a batch cannot be read, and its partition stands still: other partitions go on; " +
 			"trying again until an operator skips it")
 }
@@ -73,7 +76,8 @@ func (p *partition) resting(now time.Time) bool {
 func (p *partition) pastCorrupt(offset, to int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.draining || p.broken == nil || p.broken.From != offset || p.fetchNext != offset || len(p.input) > 0 || to <= offset {
+	if p.draining || p.broken == nil || p.broken.From != offset || p.fetchNext != offset || len(p.input) > 0 ||
+		to <= offset {
 		return false
 	}
 	p.broken, p.fetchNext, p.epochs = nil, to, epochs{{From: to, Epoch: kafkawire.NoEpoch}}

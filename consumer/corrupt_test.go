@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // fakeSkips are decisions of operators, by partition.
@@ -78,13 +78,14 @@ func produceGarbage(t *testing.T, c *kfake.Cluster, partition int32, values ...s
 	b[attributes+1] |= 1
 	binary.BigEndian.PutUint32(b[crc:], crc32.Checksum(b[attributes:], crc32.MakeTable(crc32.Castagnoli)))
 	batch := &kafkawire.Batch{Topic: testTopic, Partition: partition, Bytes: b}
-	if err := errors.Join(wire.Produce(t.Context(), leaders[partition], []*kafkawire.Batch{batch}), batch.Err); err != nil {
+	if err := errors.Join(wire.Produce(t.Context(), leaders[partition], []*kafkawire.Batch{batch}),
+		batch.Err); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A batch that cannot be read holds its own partition up and no other one, the lag is right, people are told what to do, and when
-// they have done it the partition goes on.
+// A batch that cannot be read holds its own partition up and no other one, the lag is right, people are told what to
+// do, and when they have done it the partition goes on.
 func TestCorruptBatch(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 2)
@@ -100,7 +101,8 @@ func TestCorruptBatch(t *testing.T) {
 		eventually(t, "the other partition goes on", func() bool { return lease.offset(1) == int64(i+1) })
 	}
 	p, _ := r.partition(0)
-	if p.Corrupt == nil || p.Corrupt.From != 3 || p.Corrupt.To != 5 || !errors.Is(p.Corrupt.Err, kafkawire.ErrCorrupt) || p.Lag() != 6 {
+	if p.Corrupt == nil || p.Corrupt.From != 3 || p.Corrupt.To != 5 || !errors.Is(p.Corrupt.Err, kafkawire.ErrCorrupt) ||
+		p.Lag() != 6 {
 		t.Errorf("lag %d, %+v", p.Lag(), p.Corrupt)
 	}
 	if other, _ := r.partition(1); other.Corrupt != nil {

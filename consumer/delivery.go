@@ -10,19 +10,19 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Delivery writes outcomes and commits offsets. It decides when a request counts as answered (inflight.Slot has the two ways to
-// say so), what is committed together with the offsets, and what a commit may name beyond them.
+// Delivery writes outcomes and commits offsets. It decides when a request counts as answered (inflight.Slot has the two
+// ways to say so), what is committed together with the offsets, and what a commit may name beyond them.
 type Delivery interface {
-	// Deliver takes the outcome of a request: a result, a dead letter, or both. From then on the delivery says to the request
-	// how far its outcome is, from any goroutine, possibly before Deliver returns. It blocks while buffers are full; an error
-	// means that the outcome was not taken in full, and the request stays unanswered.
+	// Deliver takes the outcome of a request: a result, a dead letter, or both. From then on the delivery says to the
+	// request how far its outcome is, from any goroutine, possibly before Deliver returns. It blocks while buffers are
+	// full; an error means that the outcome was not taken in full, and the request stays unanswered.
 	Deliver(ctx context.Context, req *inflight.Request, out schemas.Outcome) error
 	// Commit makes offsets permanent under the lease, with whatever has to go with them, and returns what has become
-	// permanent, on an error as well. That may be less than was asked for: of a partition an offset below the one asked for,
-	// or none. If it is below, the rest can be committed at once.
+	// permanent, on an error as well. That may be less than was asked for: of a partition an offset below the one asked
+	// for, or none. If it is below, the rest can be committed at once.
 	Commit(ctx context.Context, lease group.Lease, o Offsets) (committed Offsets, err error)
-	// Answered returns that part of a partition's progress that outlives a crash, whatever is committed from here on. Commits
-	// name its Above in their metadata, and the next owner skips those requests.
+	// Answered returns that part of a partition's progress that outlives a crash, whatever is committed from here on.
+	// Commits name its Above in their metadata, and the next owner skips those requests.
 	Answered(p Progress) Progress
 	// Revoked says that partitions have been given back: their pending outcomes are the next owner's business.
 	Revoked()
@@ -38,8 +38,8 @@ type Progress struct {
 	Above     iter.Seq[Run]
 }
 
-// Run is a stretch of offsets above Progress.Next: From, and everything up to To, which is not in it. Runs come in ascending
-// order and do not touch.
+// Run is a stretch of offsets above Progress.Next: From, and everything up to To, which is not in it. Runs come in
+// ascending order and do not touch.
 type Run struct{ From, To int64 }
 
 // Writer is what AtLeastOnce needs of the producer.

@@ -8,18 +8,18 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// store is a delivery that somebody else could have written: outcomes and offsets become permanent in one step of its own, and
-// until then nothing is answered.
+// store is a delivery that somebody else could have written: outcomes and offsets become permanent in one step of its
+// own, and until then nothing is answered.
 type store struct {
 	mu       sync.Mutex
 	pending  map[int64]*inflight.Request // by offset; of one partition
@@ -55,7 +55,8 @@ func (s *store) Commit(ctx context.Context, lease group.Lease, o consumer.Offset
 }
 
 func (*store) Answered(p consumer.Progress) consumer.Progress {
-	return consumer.Progress{Committed: p.Committed, Next: p.Committed, Above: iter.Seq[consumer.Run](func(func(consumer.Run) bool) {})}
+	return consumer.Progress{Committed: p.Committed, Next: p.Committed,
+		Above: iter.Seq[consumer.Run](func(func(consumer.Run) bool) {})}
 }
 
 func (*store) Revoked() {}

@@ -78,7 +78,8 @@ func TestReleaseDrains(t *testing.T) {
 	}
 }
 
-// With a closed gate nothing that waits will finish: Release does not wait for it, commits what is done and lets the rest go.
+// With a closed gate nothing that waits will finish: Release does not wait for it, commits what is done and lets the
+// rest go.
 func TestReleaseWithClosedGate(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 2)
@@ -137,7 +138,8 @@ func TestLateAcknowledgements(t *testing.T) {
 	}
 }
 
-// A commit that waits while a partition is given back must not take that partition along: its next owner may have moved on.
+// A commit that waits while a partition is given back must not take that partition along: its next owner may have moved
+// on.
 func TestNoCommitAfterRelease(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
@@ -187,8 +189,8 @@ func TestGrantedAgain(t *testing.T) {
 	}
 }
 
-// Requests that the drain left unfinished are read again by the next grant, and only that one answers them, although the
-// first handler still has them.
+// Requests that the drain left unfinished are read again by the next grant, and only that one answers them, although
+// the first handler still has them.
 func TestUnfinishedRequestsAreReadAgain(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
@@ -267,7 +269,8 @@ func TestLastCommitFails(t *testing.T) {
 	c := broker(t, 1)
 	produce(t, c, 0, requests(1, 4)...)
 	r := start(t, c, answerAll, func(cfg *Config) { cfg.CommitInterval = time.Hour })
-	r.owner.Grant(context.Background(), &fakeLease{before: func(map[int32]kafkawire.OffsetAndMetadata) error { return errors.New("fenced") }}, []int32{0})
+	r.owner.Grant(context.Background(),
+		&fakeLease{before: func(map[int32]kafkawire.OffsetAndMetadata) error { return errors.New("fenced") }}, []int32{0})
 	eventually(t, "all are answered", func() bool { return r.delivery.count() == 4 })
 	r.owner.Release([]int32{0})
 	if offset := r.committed(0); offset != kafkawire.NoOffset {

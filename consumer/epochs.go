@@ -2,8 +2,8 @@ package consumer
 
 import "github.com/balanceq/balanceq/kafkawire"
 
-// epochs remembers under which leader epochs a partition's records were written, from the commit offset to the end of what
-// was read. The first entry is where the partition started, with the epoch of the record before it.
+// epochs remembers under which leader epochs a partition's records were written, from the commit offset to the end of
+// what was read. The first entry is where the partition started, with the epoch of the record before it.
 type epochs []kafkawire.EpochStart
 
 // at returns the epoch of the record before offset, NoEpoch if it is not known.

@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // What is answered and not committed may be answered again by somebody else: it does not count yet.
@@ -51,7 +51,8 @@ type lostLease struct {
 
 func (e *lostLease) Lost() <-chan struct{} { return e.lost }
 
-// Nothing is committed of partitions that the group has given to others; it would be refused, in a transaction for nothing.
+// Nothing is committed of partitions that the group has given to others; it would be refused, in a transaction for
+// nothing.
 func TestLostPartitionsAreNotCommitted(t *testing.T) {
 	t.Parallel()
 	revoked := 0
@@ -73,8 +74,8 @@ func TestLostPartitionsAreNotCommitted(t *testing.T) {
 	}
 }
 
-// Outcomes that are not seen before they are committed do not wait for the interval if there was no commit for so long, and
-// those behind them do.
+// Outcomes that are not seen before they are committed do not wait for the interval if there was no commit for so long,
+// and those behind them do.
 func TestExactlyOnceCommitsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &fakeWriter{}

@@ -10,18 +10,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/consumer/group"
-	"github.com/balanceq/balanceq/inflight"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/producer"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // fakeWriter is a TransactionWriter that remembers.
@@ -81,7 +81,8 @@ func TestExactlyOnceCommits(t *testing.T) {
 		t.Errorf("a transaction that fails: %v", err)
 	}
 	req := &inflight.Request{}
-	if err := d.Deliver(t.Context(), req, schemas.Outcome{}); !errors.Is(err, w.err) || !slices.Equal(w.pending, []*inflight.Request{req}) {
+	if err := d.Deliver(t.Context(), req, schemas.Outcome{}); !errors.Is(err, w.err) ||
+		!slices.Equal(w.pending, []*inflight.Request{req}) {
 		t.Errorf("delivered %v: %v", w.pending, err)
 	}
 }
@@ -152,13 +153,16 @@ type silentObserver struct{}
 
 func (silentObserver) WriteFailed(string, int32, error) {}
 
-func startStation(t *testing.T, c *kfake.Cluster, instance string, handler HandlerFunc, change func(*producer.TransactionConfig)) *station {
+func startStation(t *testing.T, c *kfake.Cluster, instance string, handler HandlerFunc,
+	change func(*producer.TransactionConfig)) *station {
 	t.Helper()
 	outcomes := producer.Outcomes{Results: "results", DeadLetters: "deadletters"}
 	wires := []*kafkawire.Client{
-		kafkawire.NewClient(settings(c), testTopic), kafkawire.NewClient(settings(c), testTopic), kafkawire.NewClient(settings(c), outcomes.Topics()...),
+		kafkawire.NewClient(settings(c), testTopic), kafkawire.NewClient(settings(c), testTopic),
+		kafkawire.NewClient(settings(c), outcomes.Topics()...),
 	}
-	cfg := producer.TransactionConfig{ID: "balanceq." + testGroup + "." + instance, Group: testGroup, Topic: testTopic, BufferBytes: 1 << 20}
+	cfg := producer.TransactionConfig{ID: "balanceq." + testGroup + "." + instance, Group: testGroup, Topic: testTopic,
+		BufferBytes: 1 << 20}
 	if change != nil {
 		change(&cfg)
 	}
@@ -170,7 +174,8 @@ func startStation(t *testing.T, c *kfake.Cluster, instance string, handler Handl
 	s := &station{transactions: txns, observer: &fakeObserver{}}
 	s.Consumer = New(testConfig(), Parts{
 		Offsets: wires[0], Fetch: wires[1],
-		Member:   group.NewClassic(group.ClassicConfig{Config: group.Config{Group: testGroup, Topic: testTopic, RebalanceTimeout: testTimeout}, SessionTimeout: session}, wires[0], zerolog.Nop()),
+		Member: group.NewClassic(group.ClassicConfig{Config: group.Config{Group: testGroup, Topic: testTopic,
+			RebalanceTimeout: testTimeout}, SessionTimeout: session}, wires[0], zerolog.Nop()),
 		Delivery: ExactlyOnce{Writer: txns}, Handler: handler, Gate: newFakeGate(), Log: zerolog.Nop(), Observer: s.observer,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -193,7 +198,8 @@ func startStation(t *testing.T, c *kfake.Cluster, instance string, handler Handl
 func answerTruly(ctx context.Context, lane *Lane) {
 	for _, req := range takeAll(lane) {
 		req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{
-			Outcome: schemas.OutcomeComplete, Source: req.Record.Position, ContractID: req.Request.ContractID, RetrievedAt: time.Now(),
+			Outcome: schemas.OutcomeComplete, Source: req.Record.Position, ContractID: req.Request.ContractID,
+			RetrievedAt: time.Now(),
 		}})
 	}
 }
@@ -207,7 +213,8 @@ type answers struct {
 func watchAnswers(t *testing.T, c *kfake.Cluster) *answers {
 	t.Helper()
 	a := &answers{seen: map[string]int{}}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics("results"), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics("results"),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +266,8 @@ func TestExactlyOnceUnderFire(t *testing.T) {
 	first.Store(startStation(t, c, "a", answerTruly, small))
 	startStation(t, c, "b", answerTruly, small)
 	// Fenced less often than by a rival, of which TestRivalsAreTold tells.
-	faults := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerIDMapping, kerr.UnknownServerError, kerr.InvalidTxnState, kerr.NotEnoughReplicas}
+	faults := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerIDMapping, kerr.UnknownServerError,
+		kerr.InvalidTxnState, kerr.NotEnoughReplicas}
 	keys := []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 	for i := range 12 {
 		before, _ := seen.count()
@@ -287,7 +295,8 @@ func TestExactlyOnceUnderFire(t *testing.T) {
 	}
 }
 
-// A record that waits holds back the answers behind it, up to the buffer; it gets in all the same, and then all are seen.
+// A record that waits holds back the answers behind it, up to the buffer; it gets in all the same, and then all are
+// seen.
 func TestExactlyOnceWithAFullBuffer(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1, kfake.SeedTopics(1, "results", "deadletters"))

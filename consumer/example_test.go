@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // printer is a delivery of one's own: it prints outcomes. What is printed is answered, so it acknowledges at once.
@@ -39,14 +39,17 @@ func (d printer) Commit(ctx context.Context, lease group.Lease, o consumer.Offse
 	return committed, err
 }
 
-// A handler takes the requests that wait in a contract's lane and completes each. The offset follows when they are acknowledged.
+// A handler takes the requests that wait in a contract's lane and completes each. The offset follows when they are
+// acknowledged.
 func Example() {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "requests"), kfake.ListenFn(kafkatest.Listen))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "requests"),
+		kfake.ListenFn(kafkatest.Listen))
 	if err != nil {
 		panic(err)
 	}
 	defer cluster.Close()
-	publish(cluster.ListenAddrs(), `{"requestId":"r-1","contractId":"42","balanceCodes":["AVAILABLE"]}`, `{"requestId":"r-2"}`)
+	publish(cluster.ListenAddrs(), `{"requestId":"r-1","contractId":"42","balanceCodes":["AVAILABLE"]}`,
+		`{"requestId":"r-2"}`)
 
 	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: cluster.ListenAddrs(), ClientID: "example"}, "requests")
 	defer wire.Close()

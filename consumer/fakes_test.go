@@ -7,14 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // storeOffsets commits for the group as somebody who is no member of it.
@@ -47,7 +47,10 @@ func storeOffsets(c *kfake.Cluster, offsets map[int32]kafkawire.OffsetAndMetadat
 
 // brokerLease stores what is committed under it on the broker, too.
 func brokerLease(c *kfake.Cluster) *fakeLease {
-	return &fakeLease{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error { return storeOffsets(c, offsets) }}
+	return &fakeLease{before: func(offsets map[int32]kafkawire.OffsetAndMetadata) error {
+		return storeOffsets(c,
+			offsets)
+	}}
 }
 
 // fakeMember is a membership that does what the test says.

@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/segmentio/kafka-go"
 )
 
 const (
@@ -67,8 +67,8 @@ func (f *fetcher) run(ctx context.Context) {
 	}
 }
 
-// learnEnds asks where the partitions end. Fetches say so too, but during a pause there are none, and while they are refused
-// they do not; a lag that stands still while requests pile up would deceive those who watch it.
+// learnEnds asks where the partitions end. Fetches say so too, but during a pause there are none, and while they are
+// refused they do not; a lag that stands still while requests pile up would deceive those who watch it.
 func (f *fetcher) learnEnds(ctx context.Context) {
 	held := f.consumer.held()
 	if len(held) == 0 {
@@ -148,7 +148,8 @@ func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) 
 			}
 			continue
 		}
-		limits := kafkawire.FetchLimits{MaxWait: shortPoll, MaxBytes: maxFetchBytes, PartitionMaxBytes: f.consumer.cfg.FetchBytes}
+		limits := kafkawire.FetchLimits{MaxWait: shortPoll, MaxBytes: maxFetchBytes,
+			PartitionMaxBytes: f.consumer.cfg.FetchBytes}
 		if complete {
 			limits.MaxWait = longPoll
 		}
@@ -197,7 +198,8 @@ func (f *fetcher) wanted(leader int32) (
 
 // accept hands out what was fetched and returns the first error of a partition.
 func (f *fetcher) accept(
-	ctx context.Context, partitions map[int32]*partition, asked map[int32]kafkawire.LogPosition, fetched []kafkawire.Fetched,
+	ctx context.Context, partitions map[int32]*partition, asked map[int32]kafkawire.LogPosition,
+	fetched []kafkawire.Fetched,
 ) error {
 	var first error
 	for i := range fetched {
@@ -226,7 +228,8 @@ func (f *fetcher) accept(
 
 // recover waits a little and looks for leaders afresh.
 func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries int) {
-	f.consumer.log.WithLevel(levelOf(err, tries)).Str("event", "fetch_failing").Err(err).Str("topic", f.consumer.cfg.Topic).
+	f.consumer.log.WithLevel(levelOf(err, tries)).Str("event", "fetch_failing").Err(err).
+		Str("topic", f.consumer.cfg.Topic).
 		Int32("broker", leader).Msg("fetching failed; trying again")
 	f.wire.Reset()
 	if !wait.Sleep(ctx, fetchBackoff+rand.N(fetchBackoff)) {
@@ -237,9 +240,9 @@ func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries in
 	}
 }
 
-// outOfRange goes on where the log begins when the offset was deleted by retention. When the log ends before it, it has lost
-// its tail: brokers that know the epoch of what was read say where. Only where nothing is known of that, all of the log is
-// read: repeated beats lost.
+// outOfRange goes on where the log begins when the offset was deleted by retention. When the log ends before it, it has
+// lost its tail: brokers that know the epoch of what was read say where. Only where nothing is known of that, all of
+// the log is read: repeated beats lost.
 func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.LogPosition) error {
 	c := f.consumer
 	bounds := [2]int64{}

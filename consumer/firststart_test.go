@@ -5,17 +5,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// A partition that was added to a topic in which the group is at work is read from its beginning, whatever kafka.start says.
+// A partition that was added to a topic in which the group is at work is read from its beginning, whatever kafka.start
+// says.
 func TestAddedPartitionsBeginAtTheirBeginning(t *testing.T) {
 	t.Parallel()
-	for name, from := range map[string]Start{"latest": Latest, "a time": Start(time.Now().Add(time.Hour).UnixMilli()), "earliest": Earliest} {
+	for name, from := range map[string]Start{"latest": Latest, "a time": Start(time.Now().Add(time.Hour).UnixMilli()),
+		"earliest": Earliest} {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 3)
 			produce(t, c, 2, requests(1, 10)...) // before the group notices
@@ -59,8 +61,8 @@ func TestAnOpenTransactionSaysThatTheGroupHasBegun(t *testing.T) {
 	eventually(t, "all of it is answered", func() bool { return len(r.delivery.offsets(1)) == 5 })
 }
 
-// The group begins between the request that found no offset for a partition and the one that asks whether it has begun: the
-// partition was not added later, and begins where the group begins.
+// The group begins between the request that found no offset for a partition and the one that asks whether it has begun:
+// the partition was not added later, and begins where the group begins.
 func TestTheGroupBeginsBetweenTwoLooks(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 2)
@@ -99,8 +101,8 @@ func TestTheGroupBeginsBetweenTwoLooks(t *testing.T) {
 	}
 }
 
-// Two instances start at the same time: the one with partition 0 decides for both, so that neither takes the partitions of the
-// other, or its own, for added ones.
+// Two instances start at the same time: the one with partition 0 decides for both, so that neither takes the partitions
+// of the other, or its own, for added ones.
 func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -124,7 +126,10 @@ func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
 			})
 			r := start(t, c, answerAll, func(cfg *Config) { cfg.Start = test.start })
 			r.grantUnder(brokerLease(c), 0)
-			eventually(t, "both begin", func() bool { return len(r.Status().Partitions) == 1 && len(other.Status().Partitions) == 1 })
+			eventually(t, "both begin", func() bool {
+				return len(r.Status().Partitions) == 1 &&
+					len(other.Status().Partitions) == 1
+			})
 			third := r.committed(2)
 			if third != test.first { // no instance holds it yet; its first one must not take it for added
 				t.Errorf("partition 2 begins at %d, want %d", third, test.first)
@@ -143,8 +148,8 @@ func TestTheHolderOfPartition0DecidesWhereTheGroupBegins(t *testing.T) {
 	}
 }
 
-// Where the beginning cannot be committed, or is not known of every partition, no instance begins: an instance would take the
-// others for added partitions.
+// Where the beginning cannot be committed, or is not known of every partition, no instance begins: an instance would
+// take the others for added partitions.
 func TestTheGroupBeginsInAllPartitionsOrInNone(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]kfake.Fault{

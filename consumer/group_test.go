@@ -6,14 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/consumer/group"
-	"github.com/balanceq/balanceq/inflight"
-	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // shortSession makes heartbeats come every 100 ms.
@@ -139,7 +138,8 @@ func TestRecordsReachTheHandlerAsTheyAre(t *testing.T) {
 	for range 2 {
 		req := <-got
 		want := schemas.Position{Topic: testTopic, Offset: req.Record.Offset}
-		if req.Record.Position != want || req.Record.Key != nil || req.Record.Time.IsZero() || req.Request.ID != want.String() {
+		if req.Record.Position != want || req.Record.Key != nil || req.Record.Time.IsZero() ||
+			req.Request.ID != want.String() {
 			t.Errorf("request %+v of record %+v", req, req.Record)
 		}
 		if req.Record.Offset == 0 && string(req.Record.Value) != "no JSON" {

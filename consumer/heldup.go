@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// HeldUp is a transaction that hides what was written behind its beginning from readers of committed records: it is neither
-// committed nor aborted yet, and nothing before it is left to read. Records of other publishers behind it wait, too.
+// HeldUp is a transaction that hides what was written behind its beginning from readers of committed records: it is
+// neither committed nor aborted yet, and nothing before it is left to read. Records of other publishers behind it wait,
+// too.
 type HeldUp struct {
 	From  int64 // its first offset in the partition: the last stable offset (KIP-98)
 	Since time.Time
@@ -14,8 +15,8 @@ type HeldUp struct {
 	logAt time.Time // when to log it next
 }
 
-// heldUpAfter is how long a transaction may take before it is logged. Most last for less than a second; their coordinator
-// ends those of dead publishers after transaction.timeout.ms, which is a minute by default.
+// heldUpAfter is how long a transaction may take before it is logged. Most last for less than a second; their
+// coordinator ends those of dead publishers after transaction.timeout.ms, which is a minute by default.
 const heldUpAfter = 10 * time.Second
 
 // Long says that this is no ordinary transaction.
@@ -47,7 +48,8 @@ func (p *partition) logHeldUp(now time.Time) {
 	p.heldUp = &logged
 	p.mu.Unlock()
 	p.consumer.log.Warn().Str("event", "publisher_transaction_open").Str("topic", p.consumer.cfg.Topic).
-		Int32("partition", p.id).Int64("offset", h.From).Int64("hidden", hidden).Time("since", h.Since).Str("command", h.Abort).
+		Int32("partition", p.id).Int64("offset", h.From).Int64("hidden", hidden).Time("since", h.Since).
+		Str("command", h.Abort).
 		Msg("an open transaction of a publisher hides the requests behind its beginning: " +
 			"they are read when it ends, by its transaction.timeout.ms as a rule; abort one that hangs for longer")
 }

@@ -32,10 +32,16 @@ func TestOpenTransactionHoldsUpItsPartition(t *testing.T) {
 			p, _ := r.partition(0)
 			return p.HeldUp != nil && p.HeldUp.From == 3 && p.Lag() == 7
 		})
-		eventually(t, "the other partition goes on", func() bool { p, _ := r.partition(1); return p.Next == 1 && p.HeldUp == nil })
+		eventually(t, "the other partition goes on", func() bool {
+			p, _ := r.partition(1)
+			return p.Next == 1 && p.HeldUp == nil
+		})
 		r.gate.set("breaker") // now there are no fetches to tell of the end
 		produce(t, c, 0, requests(41, 1)...)
-		eventually(t, "it is seen during a pause, too", func() bool { p, _ := r.partition(0); return p.HeldUp != nil && p.Lag() == 8 })
+		eventually(t, "it is seen during a pause, too", func() bool {
+			p, _ := r.partition(0)
+			return p.HeldUp != nil && p.Lag() == 8
+		})
 		r.gate.set("")
 		return cl.EndTransaction(t.Context(), kgo.TryCommit)
 	}, kgo.TransactionalID("slow"))
@@ -55,14 +61,18 @@ func TestLagWhileFetchesAreRefused(t *testing.T) {
 	produce(t, c, 0, requests(1, 9)...)
 	eventually(t, "the lag is known", func() bool { p, _ := r.partition(0); return p.Lag() == 9 })
 	refused.Remove()
-	eventually(t, "all of it is answered", func() bool { p, _ := r.partition(0); return len(r.delivery.offsets(0)) == 9 && p.Lag() == 0 })
+	eventually(t, "all of it is answered", func() bool {
+		p, _ := r.partition(0)
+		return len(r.delivery.offsets(0)) == 9 && p.Lag() == 0
+	})
 }
 
 // Only a transaction that takes long is told of, at every doubling; one that follows another begins afresh.
 func TestLongTransactionsAreToldOf(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	p := newPartition(&Consumer{cfg: Config{Topic: "requests"}, log: zerolog.New(&log)}, 3, &fakeLease{}, position{start: 5})
+	p := newPartition(&Consumer{cfg: Config{Topic: "requests"}, log: zerolog.New(&log)}, 3, &fakeLease{},
+		position{start: 5})
 	began := time.Now()
 	at := func(after time.Duration, stable, end int64) (lines int, long bool) {
 		log.Reset()

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// maxHeld bounds the memory of the records of a partition that are under way. The window bounds their number only, and a record
-// can be a thousand times as large as another one. Records alias what they were decoded from, so that a chunk counts whole until
-// the last of its records is finished. Ordinary chunks have some hundred KiB.
+// maxHeld bounds the memory of the records of a partition that are under way. The window bounds their number only, and
+// a record can be a thousand times as large as another one. Records alias what they were decoded from, so that a chunk
+// counts whole until the last of its records is finished. Ordinary chunks have some hundred KiB.
 const maxHeld = 8 << 20
 
 // hold is the memory of one chunk.
@@ -32,8 +32,8 @@ func (p *partition) hold(ctx context.Context, bytes int) (*hold, bool) {
 	return h, true
 }
 
-// release is called once for each user. Two may be the last ones of different chunks at the same time: freed is then set
-// once, and the one that it wakes sees what both have given back.
+// release is called once for each user. Two may be the last ones of different chunks at the same time: freed is then
+// set once, and the one that it wakes sees what both have given back.
 func (h *hold) release() {
 	if h == nil || h.users.Add(-1) > 0 { // tests make requests without a chunk
 		return

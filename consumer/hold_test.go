@@ -8,12 +8,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Large records that wait are bounded by their memory and not by the window, and what waits behind them goes on when they are finished.
+// Large records that wait are bounded by their memory and not by the window, and what waits behind them goes on when
+// they are finished.
 func TestHeldMemory(t *testing.T) {
 	t.Parallel()
 	const n, each = 30, 3 << 20
 	c := broker(t, 1)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ProducerBatchCompression(kgo.GzipCompression()), kgo.ProducerBatchMaxBytes(2*each))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ProducerBatchCompression(kgo.GzipCompression()),
+		kgo.ProducerBatchMaxBytes(2*each))
 	if err != nil {
 		t.Fatal(err)
 	}

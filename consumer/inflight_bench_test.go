@@ -4,11 +4,11 @@ import (
 	"context"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // acknowledging is a delivery that costs nothing.
@@ -19,14 +19,16 @@ func (acknowledging) Deliver(_ context.Context, req *inflight.Request, _ schemas
 	return nil
 }
 
-// BenchmarkInFlight is what a record costs from its begin to its acknowledgement, without the fetch, the CMS and the write.
+// BenchmarkInFlight is what a record costs from its begin to its acknowledgement, without the fetch, the CMS and the
+// write.
 func BenchmarkInFlight(b *testing.B) {
 	out := schemas.Outcome{Result: &schemas.Result{Outcome: schemas.OutcomeComplete}}
 	handle := func(ctx context.Context, lane *Lane) {
 		lane.Take(256, func(req *inflight.Request) bool { req.Complete(ctx, out); return true })
 	}
 	c := New(Config{Topic: testTopic, RunAhead: 256, MaxInFlight: 4}, Parts{
-		Delivery: acknowledging{}, Handler: HandlerFunc(handle), Gate: newFakeGate(), Log: zerolog.Nop(), Observer: &fakeObserver{},
+		Delivery: acknowledging{}, Handler: HandlerFunc(handle), Gate: newFakeGate(), Log: zerolog.Nop(),
+		Observer: &fakeObserver{},
 	})
 	p := newPartition(c, 0, &fakeLease{}, position{})
 	rec := kafkawire.Record{Value: []byte(requests(42, 1)[0])}

@@ -38,8 +38,9 @@ func (l *Lane) Contract() int64 { return l.contract }
 // Take offers up to most waiting requests to join, oldest first, until it refuses one: those that it accepted are the
 // handler's, the others wait on. Requests whose partitions have been given back meanwhile are left out.
 //
-// They are taken under the lanes' lock and offered without it, so join may be as slow as it likes. The order holds whatever it
-// answers: what it refuses goes back before everything that has come since, and only the lane's one handler takes.
+// They are taken under the lanes' lock and offered without it, so join may be as slow as it likes. The order holds
+// whatever it answers: what it refuses goes back before everything that has come since, and only the lane's one handler
+// takes.
 func (l *Lane) Take(most int, join func(*inflight.Request) bool) {
 	l.takeWaiting(most)
 	n := 0
@@ -73,16 +74,16 @@ func (l *Lane) giveBack(n int) {
 	clear(l.offered)
 }
 
-// StepAside runs wait, which may take hours, and lets one more worker run meanwhile. The lane stays with its handler, so its
-// order holds; as many handlers may wait so as there are started records. ctx is the one given to Handle.
+// StepAside runs wait, which may take hours, and lets one more worker run meanwhile. The lane stays with its handler,
+// so its order holds; as many handlers may wait so as there are started records. ctx is the one given to Handle.
 func (l *Lane) StepAside(ctx context.Context, wait func()) {
 	l.lanes.stepAside(ctx)
 	defer l.lanes.comeBack()
 	wait()
 }
 
-// lanes runs the handler on lanes with waiting records, on at most limit goroutines besides those that have stepped aside:
-// that is the global in-flight limit. Workers are used again, for their grown stacks.
+// lanes runs the handler on lanes with waiting records, on at most limit goroutines besides those that have stepped
+// aside: that is the global in-flight limit. Workers are used again, for their grown stacks.
 type lanes struct {
 	handler Handler
 	limit   int
@@ -173,9 +174,9 @@ func (l *lanes) enqueue(lane *Lane) {
 	heap.Push(&l.ready, lane)
 }
 
-// byAge orders ready lanes by their oldest record (container/heap). Oldest first lets the committed offset follow closely:
-// the record that it waits for is always being handled, so little is finished beyond it that a kill -9 would repeat. And no
-// contract starves the others, however busy: its records take their turns among them.
+// byAge orders ready lanes by their oldest record (container/heap). Oldest first lets the committed offset follow
+// closely: the record that it waits for is always being handled, so little is finished beyond it that a kill -9 would
+// repeat. And no contract starves the others, however busy: its records take their turns among them.
 type byAge []*Lane
 
 func (b byAge) Len() int           { return len(b) }

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 )
 
-// As many handlers as there are lanes step aside, which is far more than the limit: the others are handled all the same, and
-// afterwards there are no more workers than the limit.
+// As many handlers as there are lanes step aside, which is far more than the limit: the others are handled all the
+// same, and afterwards there are no more workers than the limit.
 func TestStepAsideLeavesThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, stuck, good = 3, 50, 40
@@ -58,7 +58,8 @@ func TestStepAsideLeavesThePlace(t *testing.T) {
 	})
 }
 
-// Handlers step aside and come back at random: nothing is forgotten, a lane has one handler at a time, its order is kept.
+// Handlers step aside and come back at random: nothing is forgotten, a lane has one handler at a time, its order is
+// kept.
 func TestStepAsideLosesNoWakeUp(t *testing.T) {
 	const limit, contracts, each, writers = 2, 6, 300, 4
 	var handled atomic.Int64

@@ -31,8 +31,8 @@ func takeSome(lane *Lane, most int) (took []*inflight.Request) {
 	return took
 }
 
-// Many contracts, many writers, handlers that take as many as they like: each contract's records come in order, one handler
-// at a time, at most limit of them together, and none is forgotten.
+// Many contracts, many writers, handlers that take as many as they like: each contract's records come in order, one
+// handler at a time, at most limit of them together, and none is forgotten.
 func TestLanesKeepOrder(t *testing.T) {
 	const writers, contracts, each, limit = 8, 5, 400, 4
 	var (
@@ -124,8 +124,8 @@ func TestBusyLaneDoesNotStarveOthers(t *testing.T) {
 	l.close()
 }
 
-// Wake-ups: whenever n lanes become ready while workers are idle, going idle or busy, n workers run, up to the limit. The
-// handlers of a round wait for one another, so that one lost wake-up stops everything, which the bubble notices.
+// Wake-ups: whenever n lanes become ready while workers are idle, going idle or busy, n workers run, up to the limit.
+// The handlers of a round wait for one another, so that one lost wake-up stops everything, which the bubble notices.
 func TestLanesLoseNoWakeUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 6

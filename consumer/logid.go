@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // logID says which log offsets are about. A topic that was deleted and made again has another id (KIP-516); offsets of

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/consumer/group"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // kind is a kind of membership under test.
@@ -172,8 +172,8 @@ func (s *stage) evenly(workers ...*worker) func() bool {
 // atHand is how many partitions a consumer has.
 func atHand(r *rig) int { return len(r.Status().Partitions) }
 
-// Members come, go and restart while requests flow: each is answered once and in order, all is committed in the end, and
-// partitions that stay with their owner are not asked back.
+// Members come, go and restart while requests flow: each is answered once and in order, all is committed in the end,
+// and partitions that stay with their owner are not asked back.
 func TestConsumersInAGroup(t *testing.T) { eachKind(t, consumersInAGroup) }
 
 func consumersInAGroup(t *testing.T, k kind) {

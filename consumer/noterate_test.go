@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Behind a held record the offset stands still, and what is finished above it is named again and again. What that writes to
-// the group's log is bounded, and everything is named soon after it finished, and at once when the partition is given back.
+// Behind a held record the offset stands still, and what is finished above it is named again and again. What that
+// writes to the group's log is bounded, and everything is named soon after it finished, and at once when the partition
+// is given back.
 func TestNotesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPartition(&Consumer{cfg: testConfig(), delivery: &fakeDelivery{}, room: newRoom(1<<20, func() {})}, 0, &fakeLease{}, position{})
+		p := newPartition(&Consumer{cfg: testConfig(), delivery: &fakeDelivery{}, room: newRoom(1<<20, func() {})}, 0,
+			&fakeLease{}, position{})
 		finish := func(offset int64) {
 			p.tracker.finish(p.tracker.start(offset, offset+1))
 		}

@@ -9,11 +9,11 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// What was read may not be what the log holds now: its topic was deleted and made again (another id), or it has lost its
-// tail (the leader epoch before the offset does not agree). Either way the partition is put to work afresh, as if it had been
-// given back and granted again. What is in flight of the former log is dropped as after any revocation: outcomes that the
-// producer has already may still be written (at-least-once), none is committed. So it never has to wait for the CMS or an
-// operator.
+// What was read may not be what the log holds now: its topic was deleted and made again (another id), or it has lost
+// its tail (the leader epoch before the offset does not agree). Either way the partition is put to work afresh, as if
+// it had been given back and granted again. What is in flight of the former log is dropped as after any revocation:
+// outcomes that the producer has already may still be written (at-least-once), none is committed. So it never has to
+// wait for the CMS or an operator.
 
 // fence ends the partitions' work: nothing of theirs is committed from here on. They stay in Consumer.partitions until
 // replace.
@@ -47,8 +47,8 @@ func (p *partition) leaving() bool {
 	return p.draining
 }
 
-// follow has the partitions go on in the log that the topic has now, if they were started on another one: where the group
-// has committed for it, else at its beginning. If that cannot be told yet they stand still; call it again.
+// follow has the partitions go on in the log that the topic has now, if they were started on another one: where the
+// group has committed for it, else at its beginning. If that cannot be told yet they stand still; call it again.
 func (c *Consumer) follow(ctx context.Context) error {
 	c.following.Lock()
 	defer c.following.Unlock()
@@ -115,8 +115,9 @@ func (c *Consumer) logRecreated(former, now logID, ids []int32) {
 			"beginning at the beginning of the new one. Requests of the former one that had no answer yet get none")
 }
 
-// diverged goes on where the log parts from what was read: its tail was lost, and others may have written since. What was
-// answered above is forgotten, as it is about records that are not there any more, and the committed offset moves back.
+// diverged goes on where the log parts from what was read: its tail was lost, and others may have written since. What
+// was answered above is forgotten, as it is about records that are not there any more, and the committed offset moves
+// back.
 func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) {
 	p.mu.Lock()
 	if p.draining || p.fetchNext != asked {
@@ -130,7 +131,8 @@ func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) {
 	p.mu.Unlock()
 	if to < asked {
 		c.moveBack(p, asked, to, "the log has lost its end (an unclean leader election, or a power cut before records were "+
-			"on disk): the records from continuing_at up to offset that were read before are gone; what is written there now is read")
+			"on disk): the records from continuing_at up to offset that were read before are gone; what is written there now "+
+			"is read")
 	}
 }
 
@@ -149,8 +151,8 @@ func (c *Consumer) moveBack(p *partition, asked, to int64, why string) {
 	c.fetcher.poke()
 }
 
-// before is where a fenced partition goes on if the log is as it was read below to, and not from there on: behind what is
-// answered below it. What is only pending is done again.
+// before is where a fenced partition goes on if the log is as it was read below to, and not from there on: behind what
+// is answered below it. What is only pending is done again.
 func (p *partition) before(to int64) position {
 	p.mu.Lock()
 	defer p.mu.Unlock()

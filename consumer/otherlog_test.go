@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // makeAgain deletes the topic and makes one of the same name.
@@ -28,7 +28,8 @@ func makeAgain(t *testing.T, c *kfake.Cluster, partitions int32) {
 	if err := kerr.ErrorForCode(resp.(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wire.CreateTopic(t.Context(), kafkawire.Topic{Name: testTopic, Partitions: int(partitions), ReplicationFactor: 1}); err != nil {
+	if _, err := wire.CreateTopic(t.Context(), kafkawire.Topic{Name: testTopic, Partitions: int(partitions),
+		ReplicationFactor: 1}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -51,8 +52,8 @@ func aboutTheLog(t *testing.T, r *rig, e *fakeLease, n int) {
 	}
 }
 
-// A topic that is deleted and made again while we read it: each request in the new one is answered, and nothing of the old
-// one is committed to it, whether its records were answered, in flight, or fetched and not started.
+// A topic that is deleted and made again while we read it: each request in the new one is answered, and nothing of the
+// old one is committed to it, whether its records were answered, in flight, or fetched and not started.
 func TestTopicMadeAgain(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -123,8 +124,8 @@ func TestTopicMadeAgain(t *testing.T) {
 	}
 }
 
-// Partitions that are given back after their topic was made again leave no commit in the new one that its next owner would
-// take for its own, whatever group protocol they came by.
+// Partitions that are given back after their topic was made again leave no commit in the new one that its next owner
+// would take for its own, whatever group protocol they came by.
 func TestReleaseAfterTheTopicWasMadeAgain(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1, kfake.NumBrokers(1))
@@ -216,8 +217,8 @@ func TestCommitsNameTheTopic(t *testing.T) {
 	}
 }
 
-// An offset above the end of the log that was committed with an epoch: the log has lost its tail, and reading goes on where
-// its records end, not at the beginning.
+// An offset above the end of the log that was committed with an epoch: the log has lost its tail, and reading goes on
+// where its records end, not at the beginning.
 func TestCommittedAboveTheEnd(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
@@ -240,8 +241,8 @@ func TestCommittedAboveTheEnd(t *testing.T) {
 	}
 }
 
-// The log has lost its tail behind us while records below and above the cut are in flight: what is above is forgotten, what is
-// below and not durable is done, and nothing below twice unless it must be.
+// The log has lost its tail behind us while records below and above the cut are in flight: what is above is forgotten,
+// what is below and not durable is done, and nothing below twice unless it must be.
 func TestTailLost(t *testing.T) {
 	t.Parallel()
 	for name, fleeting := range map[string]bool{"at least once": false, "exactly once": true} {
@@ -286,7 +287,8 @@ func TestTailLost(t *testing.T) {
 	}
 }
 
-// What was read is given back and followed at the same time: each partition has one owner in the end, and none is left behind.
+// What was read is given back and followed at the same time: each partition has one owner in the end, and none is left
+// behind.
 func TestReleaseWhileTheLogChanges(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
@@ -312,7 +314,8 @@ func TestReleaseWhileTheLogChanges(t *testing.T) {
 func TestEpochs(t *testing.T) {
 	t.Parallel()
 	e := epochs{{From: 10, Epoch: 3}}
-	e = e.add([]kafkawire.EpochStart{{From: 10, Epoch: 3}, {From: 20, Epoch: 5}}).add([]kafkawire.EpochStart{{From: 25, Epoch: 5}, {From: 30, Epoch: 7}})
+	e = e.add([]kafkawire.EpochStart{{From: 10, Epoch: 3}, {From: 20, Epoch: 5}}).
+		add([]kafkawire.EpochStart{{From: 25, Epoch: 5}, {From: 30, Epoch: 7}})
 	for offset, want := range map[int64]int32{5: 3, 10: 3, 20: 3, 21: 5, 30: 5, 31: 7, 99: 7} {
 		if got := e.at(offset); got != want {
 			t.Errorf("epoch %d before offset %d, want %d", got, offset, want)

@@ -63,7 +63,8 @@ func newPartition(c *Consumer, id int32, lease group.Lease, from position) *part
 		input: make(chan chunk, 1), stopped: make(chan struct{}), mayStart: wait.NewSignal(),
 		freed: wait.NewSignal(), gone: make(chan struct{}),
 		tracker: newTracker(from.start, from.ahead), fetchNext: from.start, stable: from.start, end: from.start,
-		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset, metadata: from.committed.Metadata, moved: time.Now(),
+		epochs: epochs{{From: from.start, Epoch: from.committed.Epoch}}, committed: from.committed.Offset,
+		metadata: from.committed.Metadata, moved: time.Now(),
 	}
 }
 
@@ -149,8 +150,8 @@ func (p *partition) wake() {
 	p.mayStart.Set()
 }
 
-// forfeit counts what was started and is not finished out of the room, and returns how many records that are. The partition is
-// another owner's then, and dispatch of others must not wait for what may never finish here.
+// forfeit counts what was started and is not finished out of the room, and returns how many records that are. The
+// partition is another owner's then, and dispatch of others must not wait for what may never finish here.
 func (p *partition) forfeit() int {
 	p.mu.Lock()
 	p.forfeited = true
@@ -215,7 +216,8 @@ func (p *partition) wanted() (from kafkawire.LogPosition, ok bool) {
 	return from, len(p.input) == 0 && !p.draining && !p.revoked.Load()
 }
 
-// accept takes what a fetch returned. Only the fetcher puts chunks in, and only into an empty input, so it never blocks.
+// accept takes what a fetch returned. Only the fetcher puts chunks in, and only into an empty input, so it never
+// blocks.
 func (p *partition) accept(f *kafkawire.Fetched, asked int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -254,11 +256,11 @@ func (p *partition) open() int {
 	return p.tracker.open
 }
 
-// toCommit returns what to commit, if it has changed. limit is how many characters the metadata may have, 0: none. It says which
-// log the offset is about and which requests above it are answered.
+// toCommit returns what to commit, if it has changed. limit is how many characters the metadata may have, 0: none. It
+// says which log the offset is about and which requests above it are answered.
 //
-// It also lets intake go on or wait: whatever finishes until the next commit would be repeated by a crash anyhow, so it is
-// soon enough to look at each commit.
+// It also lets intake go on or wait: whatever finishes until the next commit would be repeated by a crash anyhow, so it
+// is soon enough to look at each commit.
 func (p *partition) toCommit(limit int) (kafkawire.OffsetAndMetadata, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

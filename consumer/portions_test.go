@@ -7,10 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/rs/zerolog"
 )
 
 // portions is a consumer of partition 4 whose commits take no more than step offsets each.

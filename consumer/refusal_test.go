@@ -4,15 +4,15 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// Every code that brokers can answer with, once each, to whatever a partition asks for: its records are read, each once and
-// from the beginning, the other partition's too, and all is committed.
+// Every code that brokers can answer with, once each, to whatever a partition asks for: its records are read, each once
+// and from the beginning, the other partition's too, and all is committed.
 func TestEveryAnswerToAReader(t *testing.T) {
 	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.Fetch, kmsg.ListOffsets, kmsg.OffsetFetch} {
@@ -29,7 +29,8 @@ func TestEveryAnswerToAReader(t *testing.T) {
 					}
 				}
 				refusal := c.Fault(kfake.Fault{
-					Keys: []kmsg.Key{key}, Topic: testTopic, Partitions: []int32{0}, Err: kerr.TypedErrorForCode(int16(a.Code)), Count: 1,
+					Keys: []kmsg.Key{key}, Topic: testTopic, Partitions: []int32{0}, Err: kerr.TypedErrorForCode(int16(a.Code)),
+					Count: 1,
 				})
 				defer refusal.Remove()
 				r := start(t, c, answerAll, nil)
@@ -49,8 +50,8 @@ func TestEveryAnswerToAReader(t *testing.T) {
 	}
 }
 
-// Every code that a commit can be answered with, once each: in the end the offset is committed, and whatever is answered again
-// comes from a place in the group that was lost.
+// Every code that a commit can be answered with, once each: in the end the offset is committed, and whatever is
+// answered again comes from a place in the group that was lost.
 func TestEveryAnswerToACommit(t *testing.T) {
 	t.Parallel()
 	for _, a := range kafkawire.Answers {
@@ -59,10 +60,12 @@ func TestEveryAnswerToACommit(t *testing.T) {
 			c := groupBroker(t, 1)
 			r := startInGroup(t, c, answerAll, nil)
 			eventually(t, "it has its partition", func() bool { return r.holds() == 1 && r.committed(0) == 0 })
-			refusal := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.TypedErrorForCode(int16(a.Code)), Count: 1})
+			refusal := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.TypedErrorForCode(int16(a.Code)),
+				Count: 1})
 			defer refusal.Remove()
 			produce(t, c, 0, requests(1, 5)...)
-			eventually(t, "the commit is refused, and works in the end", func() bool { return refusal.Hits() == 1 && r.committed(0) == 5 })
+			eventually(t, "the commit is refused, and works in the end",
+				func() bool { return refusal.Hits() == 1 && r.committed(0) == 5 })
 			got := r.delivery.offsets(0)
 			slices.Sort(got)
 			if got = slices.Compact(got); !slices.Equal(got, sequence(0, 5)) {

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // mortalLease stores what is committed on the broker until it dies, like the commits of a process that is killed.
@@ -37,9 +37,9 @@ func runsOf(t *testing.T, e *fakeLease, partition int32) []Run {
 	return runs
 }
 
-// One request is held for ever and a thousand behind it are answered. The next owner of the partition answers the one and
-// what was answered since the last commit, which is nothing here; and so does the next but one, although the one before it
-// was killed before it had read that far.
+// One request is held for ever and a thousand behind it are answered. The next owner of the partition answers the one
+// and what was answered since the last commit, which is nothing here; and so does the next but one, although the one
+// before it was killed before it had read that far.
 func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
 	t.Parallel()
 	const behind = 1000
@@ -50,14 +50,16 @@ func TestOneSlowRequestRepeatsNothingBehindIt(t *testing.T) {
 	first := start(t, c, h.handle, large)
 	lease, kill := mortalLease(c)
 	first.grantUnder(lease, 0)
-	eventually(t, "all behind it is in a commit", func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 1 + behind}}) })
+	eventually(t, "all behind it is in a commit",
+		func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 1 + behind}}) })
 	kill()
 
 	produce(t, c, 0, requests(10_000, 5)...)
 	second := start(t, c, h.handle, large)
 	lease, kill = mortalLease(c)
 	second.grantUnder(lease, 0)
-	eventually(t, "what came since is in a commit, too", func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 6 + behind}}) })
+	eventually(t, "what came since is in a commit, too",
+		func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 6 + behind}}) })
 	if got := second.delivery.offsets(0); len(got) != 5 || slices.Min(got) != 1+behind {
 		t.Errorf("the second owner answered %d: %v", len(got), got)
 	}
@@ -139,7 +141,8 @@ func TestForeignMetadata(t *testing.T) {
 
 func must(metadata string, _ bool) string { return metadata }
 
-// What was finished above the offset still is when the log's beginning was deleted, but not when the log was made again.
+// What was finished above the offset still is when the log's beginning was deleted, but not when the log was made
+// again.
 func TestFinishedAheadOfAHole(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -157,7 +160,8 @@ func TestFinishedAheadOfAHole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := broker(t, 1)
 			produce(t, c, 0, requests(1, 10)...)
-			stored := kafkawire.OffsetAndMetadata{Offset: test.committed, Epoch: kafkawire.NoEpoch, Metadata: must(encodeAhead(test.committed, slices.Values(test.ahead), aheadLimit))}
+			stored := kafkawire.OffsetAndMetadata{Offset: test.committed, Epoch: kafkawire.NoEpoch,
+				Metadata: must(encodeAhead(test.committed, slices.Values(test.ahead), aheadLimit))}
 			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: stored}); err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +201,10 @@ func TestMetadataTooLarge(t *testing.T) {
 		return nil
 	}}
 	r.grantUnder(lease, 0)
-	eventually(t, "a commit with metadata was refused", func() bool { _, failures, _ := r.observer.seen(); return failures > 0 })
+	eventually(t, "a commit with metadata was refused", func() bool {
+		_, failures, _ := r.observer.seen()
+		return failures > 0
+	})
 	eventually(t, "what is contiguous is committed", func() bool { return lease.offset(0) == 3 })
 	close(h.free)
 	eventually(t, "all is committed", func() bool { return lease.offset(0) == 7 })
@@ -276,7 +283,8 @@ func TestIntakeWaitsForRoomInTheMetadata(t *testing.T) {
 	}
 }
 
-// Metadata that is full does not keep an owner from what lies between its stretches: nothing else could make it shorter.
+// Metadata that is full does not keep an owner from what lies between its stretches: nothing else could make it
+// shorter.
 func TestFullMetadataIsWorkedOff(t *testing.T) {
 	t.Parallel()
 	const n = 3000 // every other one is finished: 1500 stretches take more characters than there may be
@@ -316,8 +324,8 @@ func TestFullMetadataIsWorkedOff(t *testing.T) {
 	}
 }
 
-// Skipping keeps the order of a contract although its acknowledgements come in any order: what follows a request that is
-// not done is answered again after it.
+// Skipping keeps the order of a contract although its acknowledgements come in any order: what follows a request that
+// is not done is answered again after it.
 func TestSkippingKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
@@ -333,7 +341,8 @@ func TestSkippingKeepsTheOrder(t *testing.T) {
 			first.delivery.held[i].Acknowledged()
 		}
 	}
-	eventually(t, "what may be skipped is in a commit", func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 2}, {3, 4}}) })
+	eventually(t, "what may be skipped is in a commit",
+		func() bool { return slices.Equal(runsOf(t, lease, 0), []Run{{1, 2}, {3, 4}}) })
 	kill()
 	second := start(t, c, answerAll, nil)
 	lease = brokerLease(c)
@@ -364,7 +373,10 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		lease, kill := mortalLease(c)
 		stored := readCommitted(t, c)
 		r.owner.Grant(context.Background(), lease, []int32{0})
-		eventually(t, "it has committed", func() bool { return lease.commits() > 0 && round < healthy || lease.offset(0) == n })
+		eventually(t, "it has committed", func() bool {
+			return lease.commits() > 0 && round < healthy ||
+				lease.offset(0) == n
+		})
 		kill()
 		r.owner.Release([]int32{0})
 		named, err := decodeAhead(stored.Offset, stored.Metadata)
@@ -376,7 +388,8 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		}
 		for _, offset := range r.delivery.offsets(0) {
 			answered[offset]++
-			if offset < stored.Offset || slices.ContainsFunc(named, func(s Run) bool { return s.From <= offset && offset < s.To }) {
+			if offset < stored.Offset || slices.ContainsFunc(named,
+				func(s Run) bool { return s.From <= offset && offset < s.To }) {
 				t.Errorf("round %d: %d is answered again, though the commit of %d names it", round, offset, stored.Offset)
 			}
 		}

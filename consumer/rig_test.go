@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 // rig is a running consumer with everything around it faked, except for the broker.
@@ -52,7 +52,8 @@ func start(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change fun
 }
 
 // startWith is start with a delivery of the test's.
-func startWith(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), delivery *fakeDelivery) *rig {
+func startWith(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config),
+	delivery *fakeDelivery) *rig {
 	t.Helper()
 	member := &fakeMember{owner: make(chan group.Owner, 1)}
 	r := startRig(t, cluster, handler, change, member, delivery)
@@ -60,19 +61,22 @@ func startWith(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change
 	return r
 }
 
-func startMember(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), member Membership) *rig {
+func startMember(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config),
+	member Membership) *rig {
 	t.Helper()
 	return startRig(t, cluster, handler, change, member, &fakeDelivery{})
 }
 
-func startRig(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), member Membership, delivery *fakeDelivery) *rig {
+func startRig(t *testing.T, cluster *kfake.Cluster, handler HandlerFunc, change func(*Config), member Membership,
+	delivery *fakeDelivery) *rig {
 	t.Helper()
 	cfg := testConfig()
 	if change != nil {
 		change(&cfg)
 	}
 	r := &rig{t: t, cluster: cluster, delivery: delivery, gate: newFakeGate(), observer: &fakeObserver{}}
-	r.offsets, r.fetch = kafkawire.NewClient(settings(cluster), testTopic), kafkawire.NewClient(settings(cluster), testTopic)
+	r.offsets, r.fetch = kafkawire.NewClient(settings(cluster), testTopic),
+		kafkawire.NewClient(settings(cluster), testTopic)
 	r.Consumer = New(cfg, Parts{
 		Offsets: r.offsets, Fetch: r.fetch, Member: member, Delivery: r.delivery, Handler: handler, Gate: r.gate,
 		Log: zerolog.New(&r.logged), Observer: r.observer, Skips: &r.skips,

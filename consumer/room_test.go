@@ -9,11 +9,11 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // roomRig is a consumer without brokers, whose partitions have records without end and whose handler the test is.
@@ -106,7 +106,8 @@ func (r *roomRig) check(t interface {
 	}
 	for id, p := range r.partitions {
 		if open := p.open(); sum < limit && int64(open) < r.room.share.Load() {
-			t.Errorf("partition %d waits with %d of its share of %d, and %d of %d are started", id, open, r.room.share.Load(), sum, limit)
+			t.Errorf("partition %d waits with %d of its share of %d, and %d of %d are started", id, open, r.room.share.Load(),
+				sum, limit)
 		}
 	}
 }
@@ -122,8 +123,8 @@ func (r *roomRig) end() {
 	r.wg.Wait()
 }
 
-// Whatever comes, goes and finishes: never more than the limit and a floor each are started, each partition has its floor at
-// once, and no partition waits while there is room for it.
+// Whatever comes, goes and finishes: never more than the limit and a floor each are started, each partition has its
+// floor at once, and no partition waits while there is room for it.
 func TestRoom(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := rapid.IntRange(1, 300).Draw(rt, "limit")
@@ -189,8 +190,8 @@ func TestRoomOfPartitionsThatComeAndGo(t *testing.T) {
 	})
 }
 
-// What was started when its partition was given back has no place any more: it neither keeps others waiting nor, finished at
-// last, gives back a place that it does not have.
+// What was started when its partition was given back has no place any more: it neither keeps others waiting nor,
+// finished at last, gives back a place that it does not have.
 func TestForfeitedPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRoomRig(100)

@@ -10,8 +10,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// slot is what the consumer knows of an in-flight request. The request is a field and not embedded: embedded, its own Slot
-// would stand in for a method that is missing here, and call itself.
+// slot is what the consumer knows of an in-flight request. The request is a field and not embedded: embedded, its own
+// Slot would stand in for a method that is missing here, and call itself.
 type slot struct {
 	req       inflight.Request
 	partition *partition

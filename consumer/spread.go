@@ -1,8 +1,9 @@
 package consumer
 
-// spread counts how often a contract's request came from another partition than the contract's request before it: there is no
-// order between partitions. It remembers where the last request of some contracts was, one in each of its slots, and forgets
-// it for another contract that has the same slot; so it never counts what is none, and it misses some where contracts are many.
+// spread counts how often a contract's request came from another partition than the contract's request before it: there
+// is no order between partitions. It remembers where the last request of some contracts was, one in each of its slots,
+// and forgets it for another contract that has the same slot; so it never counts what is none, and it misses some where
+// contracts are many.
 type spread struct {
 	last    [1 << spreadBits]struct{ contract, partition int64 }
 	changes uint64

@@ -5,9 +5,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/balanceq/balanceq/schemas"
-
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // One partition a contract is never counted, however many contracts there are; a contract that alternates is.
@@ -39,7 +39,8 @@ func TestSpreadOfLanes(t *testing.T) {
 	t.Parallel()
 	l := newLanes(nil, 0) // no worker: they stay where they are
 	one, other := &partition{id: 1}, &partition{id: 2}
-	for _, it := range []*slot{record(one, 7, 1), record(one, 8, 2), record(other, 7, 3), record(one, 7, 4), record(other, 9, 5)} {
+	for _, it := range []*slot{record(one, 7, 1), record(one, 8, 2), record(other, 7, 3), record(one, 7, 4),
+		record(other, 9, 5)} {
 		l.submit(t.Context(), it)
 	}
 	for _, p := range []*partition{one, other} {

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // starting is a granted partition of which it is not known yet where it starts. Consumer.mu guards it.
@@ -30,8 +30,8 @@ type position struct {
 	ahead     []Run // what is finished beyond it
 }
 
-// Grant implements group.Owner: it looks up where to start and puts the partitions to work. It returns after the first look;
-// partitions whose start is not known by then start later, each on its own.
+// Grant implements group.Owner: it looks up where to start and puts the partitions to work. It returns after the first
+// look; partitions whose start is not known by then start later, each on its own.
 func (c *Consumer) Grant(ctx context.Context, lease group.Lease, ids []int32) {
 	if len(ids) == 0 {
 		c.setJoined(true)
@@ -77,9 +77,10 @@ func (c *Consumer) startRest(ctx context.Context, granted map[int32]*starting, r
 // startSome puts those of the granted partitions to work whose start is known now. reset says that the connections, or
 // what is known of the leaders, may be to blame for the others.
 //
-// A partition may be asked back, and even be granted again, while the brokers are asked. Its entry in Consumer.starting is
-// another one then, or none, and what was found out is dropped: the new grant asks for itself. A partition that has its
-// entry when start takes the mutex is in Consumer.partitions when it gives it back, so Release finds it either here or there.
+// A partition may be asked back, and even be granted again, while the brokers are asked. Its entry in Consumer.starting
+// is another one then, or none, and what was found out is dropped: the new grant asks for itself. A partition that has
+// its entry when start takes the mutex is in Consumer.partitions when it gives it back, so Release finds it either here
+// or there.
 func (c *Consumer) startSome(ctx context.Context, granted map[int32]*starting) (reset bool) {
 	from, fresh, failed := c.committedStarts(ctx, c.unstarted(granted))
 	c.start(granted, from) // at once: the others may wait for a broker that does not answer
@@ -153,8 +154,8 @@ func (c *Consumer) setJoined(joined bool) {
 // hintTries is when to begin to log what passes by itself as a rule, a few seconds after the grant.
 const hintTries = 16
 
-// noteUnstarted records why partitions have not started, for the status, and logs it at every doubling of their tries: one line
-// a reason.
+// noteUnstarted records why partitions have not started, for the status, and logs it at every doubling of their tries:
+// one line a reason.
 func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]error) {
 	due := map[string][]int32{}
 	since := map[string]time.Time{}
@@ -202,9 +203,10 @@ func (s *starting) status(id int32) StartStatus {
 	return status
 }
 
-// committedStarts returns where the partitions start whose committed offset is known, those that have none, and why it is
-// not known of the others. What was committed before the topic was made again says nothing about this one.
-func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[int32]position, fresh []int32, failed map[int32]error) {
+// committedStarts returns where the partitions start whose committed offset is known, those that have none, and why it
+// is not known of the others. What was committed before the topic was made again says nothing about this one.
+func (c *Consumer) committedStarts(ctx context.Context,
+	ids []int32) (from map[int32]position, fresh []int32, failed map[int32]error) {
 	log, err := c.identify(ctx)
 	if err != nil {
 		return nil, nil, kafkawire.Failures[position](ids, nil, err)
@@ -238,7 +240,8 @@ func (c *Consumer) committedStarts(ctx context.Context, ids []int32) (from map[i
 	return from, fresh, failed
 }
 
-// resolve returns positions at a time's offsets, as if nothing were committed, of those partitions whose leaders answer.
+// resolve returns positions at a time's offsets, as if nothing were committed, of those partitions whose leaders
+// answer.
 func (c *Consumer) resolve(ctx context.Context, log logID, ids []int32, at int64) (map[int32]position, error) {
 	resolved, err := c.wire.ListOffsets(ctx, c.cfg.Topic, ids, at)
 	from := make(map[int32]position, len(resolved))

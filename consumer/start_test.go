@@ -11,13 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // whatHidesAStart are the ways in which the start of partition 1 can be unknown while the others are known.
@@ -34,7 +34,8 @@ func whatHidesAStart() map[string]func(*kfake.Cluster) *kfake.FaultHandle {
 	}
 }
 
-// One partition whose start is not known keeps no other from starting, is named with the reason, and starts when it is known.
+// One partition whose start is not known keeps no other from starting, is named with the reason, and starts when it is
+// known.
 func TestOnePartitionHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	for name, hide := range whatHidesAStart() {
@@ -52,7 +53,8 @@ func TestOnePartitionHoldsUpNoOther(t *testing.T) {
 			eventually(t, "the others are committed", func() bool { return lease.offset(0) == 5 && lease.offset(2) == 5 })
 			eventually(t, "the reason is known", func() bool {
 				s := r.Status()
-				return s.Joined && len(s.Partitions) == 2 && len(s.Starting) == 1 && s.Starting[0].Partition == 1 && s.Starting[0].Reason != ""
+				return s.Joined && len(s.Partitions) == 2 && len(s.Starting) == 1 && s.Starting[0].Partition == 1 &&
+					s.Starting[0].Reason != ""
 			})
 			if got := r.delivery.offsets(1); len(got) > 0 || lease.offset(1) != kafkawire.NoOffset {
 				t.Errorf("read %v of a partition whose start is not known", got)
@@ -69,8 +71,8 @@ func TestOnePartitionHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// A partition that is asked back before it has started is not asked for any more, is never started and never committed; the
-// others are untouched, and granted again it starts by the new grant.
+// A partition that is asked back before it has started is not asked for any more, is never started and never committed;
+// the others are untouched, and granted again it starts by the new grant.
 func TestReleasedBeforeTheStart(t *testing.T) {
 	t.Parallel()
 	for name, hide := range whatHidesAStart() {
@@ -78,7 +80,8 @@ func TestReleasedBeforeTheStart(t *testing.T) {
 			c := broker(t, 2)
 			produce(t, c, 0, requests(1, 5)...)
 			produce(t, c, 1, requests(11, 5)...)
-			if err := storeOffsets(c, at(0, 0)); err != nil { // of a group that there is not the embedded broker says nothing by partition
+			// of a group that there is not the embedded broker says nothing by partition
+			if err := storeOffsets(c, at(0, 0)); err != nil {
 				t.Fatal(err)
 			}
 			hidden := hide(c)
@@ -137,7 +140,8 @@ func TestUnstartedPartitionsAreNamed(t *testing.T) {
 			c.starting[id] = granted[id]
 		}
 		failed := map[int32]error{
-			0: fmt.Errorf("partition 0: %w", kafka.UnstableOffsetCommit), 1: fmt.Errorf("partition 1: %w", kafka.UnstableOffsetCommit),
+			0: fmt.Errorf("partition 0: %w", kafka.UnstableOffsetCommit),
+			1: fmt.Errorf("partition 1: %w", kafka.UnstableOffsetCommit),
 			2: kafka.LeaderNotAvailable, 3: kafka.TopicAuthorizationFailed,
 		}
 		for range 40 {

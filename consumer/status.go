@@ -76,7 +76,8 @@ func (p *partition) status() PartitionStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := PartitionStatus{
-		Partition: p.id, Next: p.tracker.next, Committed: p.committed, End: p.end, HeldUp: p.heldUp, Open: p.tracker.open, Moved: p.moved,
+		Partition: p.id, Next: p.tracker.next, Committed: p.committed, End: p.end, HeldUp: p.heldUp, Open: p.tracker.open,
+		Moved:   p.moved,
 		Fetched: p.fetchNext, Room: len(p.input) == 0, Draining: p.draining, Oldest: kafkawire.NoOffset, Corrupt: p.broken,
 	}
 	if len(p.tracker.entries) > 0 { // the first one is never finished

@@ -21,7 +21,8 @@ func TestStatusOfTheOldest(t *testing.T) {
 	t.Cleanup(release)
 	r.delivery.setHold(true)
 	r.grant(0)
-	if p, ok := r.partition(0); !ok || p.Oldest != kafkawire.NoOffset || !p.Room || p.Waits || p.Draining || p.Fetched != 0 {
+	if p, ok := r.partition(0); !ok || p.Oldest != kafkawire.NoOffset || !p.Room || p.Waits || p.Draining ||
+		p.Fetched != 0 {
 		t.Errorf("idle: %+v", p)
 	}
 	if !r.Status().WorkerFree {
@@ -41,7 +42,10 @@ func TestStatusOfTheOldest(t *testing.T) {
 	}
 	r.delivery.setHold(false)
 	r.delivery.release()
-	eventually(t, "all are finished", func() bool { p, _ := r.partition(0); return p.Oldest == kafkawire.NoOffset && p.Next == 3 })
+	eventually(t, "all are finished", func() bool {
+		p, _ := r.partition(0)
+		return p.Oldest == kafkawire.NoOffset && p.Next == 3
+	})
 }
 
 // What a full window keeps out waits to be started, and leaves no room for a fetch.

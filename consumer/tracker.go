@@ -2,8 +2,8 @@ package consumer
 
 import "iter"
 
-// tracker finds the offset that may be committed for one partition while its records finish in any order: the end of the
-// contiguous run of finished ones; and what is finished beyond it. It is pure; the partition guards it.
+// tracker finds the offset that may be committed for one partition while its records finish in any order: the end of
+// the contiguous run of finished ones; and what is finished beyond it. It is pure; the partition guards it.
 //
 // Offsets must be started in ascending order; gaps (compaction, control records) are no obstacle.
 type tracker struct {
@@ -34,7 +34,8 @@ func (t *tracker) start(offset, contract int64) ticket {
 	return t.first + ticket(len(t.entries)-1)
 }
 
-// finish notes that a record is done and returns how many records the commit offset moved past. Finishing twice changes nothing.
+// finish notes that a record is done and returns how many records the commit offset moved past. Finishing twice changes
+// nothing.
 func (t *tracker) finish(k ticket) int {
 	if k < t.first || k >= t.first+ticket(len(t.entries)) {
 		return 0
@@ -56,8 +57,8 @@ func (t *tracker) answered(offset int64) bool {
 	return true
 }
 
-// skip notes that there is nothing to do between the last record started and offset, so that the commit offset can move past
-// control records and compacted stretches too.
+// skip notes that there is nothing to do between the last record started and offset, so that the commit offset can move
+// past control records and compacted stretches too.
 func (t *tracker) skip(offset int64) {
 	last := t.next
 	n := len(t.entries)
@@ -95,12 +96,12 @@ func (t *tracker) advance() (moved int) {
 
 // above returns the finished runs beyond next that the next owner may skip, in ascending order; they do not touch.
 //
-// Skipping must not change the order of a contract's answers. So a finished record is left out while an earlier one of its
-// contract is not: records of one lane are completed in order, but a dead letter can be acknowledged later than the result
-// after it, and the next owner would answer the earlier record behind the skipped one. Hence whatever is skipped has all of
-// its contract's records before it skipped too or below next, and whatever is answered again has all of its contract's
-// records after it answered again, by the same lane, in order. Runs that this owner has not reached yet (ahead) were found
-// by the same rule, and nothing started since lies before them that was not unfinished then.
+// Skipping must not change the order of a contract's answers. So a finished record is left out while an earlier one of
+// its contract is not: records of one lane are completed in order, but a dead letter can be acknowledged later than the
+// result after it, and the next owner would answer the earlier record behind the skipped one. Hence whatever is skipped
+// has all of its contract's records before it skipped too or below next, and whatever is answered again has all of its
+// contract's records after it answered again, by the same lane, in order. Runs that this owner has not reached yet
+// (ahead) were found by the same rule, and nothing started since lies before them that was not unfinished then.
 func (t *tracker) above() iter.Seq[Run] {
 	return func(yield func(Run) bool) {
 		held := map[int64]bool{} // contracts with an unfinished record

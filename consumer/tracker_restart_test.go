@@ -10,8 +10,8 @@ import (
 // logged is a record of the log that lives plays.
 type logged struct{ offset, contract int64 }
 
-// lives is a partition whose owners die again and again. It plays what surrounds the tracker: reading in order, completing in
-// the order of each contract, acknowledgements in any order, commits now and then.
+// lives is a partition whose owners die again and again. It plays what surrounds the tracker: reading in order,
+// completing in the order of each contract, acknowledgements in any order, commits now and then.
 type lives struct {
 	t     *rapid.T
 	log   []logged
@@ -167,12 +167,13 @@ func (t *tracker) knows(offset int64) bool {
 	return slices.ContainsFunc(t.ahead, func(r Run) bool { return r.From <= offset && offset < r.To })
 }
 
-// Whichever owner dies when: every record is answered, nothing is skipped that was not, nothing is repeated that was named or should
-// have been, and a contract's last answers come out in order.
+// Whichever owner dies when: every record is answered, nothing is skipped that was not, nothing is repeated that was
+// named or should have been, and a contract's last answers come out in order.
 func TestRestartsSkipWhatIsFinished(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		l := &lives{t: t, limit: rapid.SampledFrom([]int{0, 8, 12, 20, aheadLimit}).Draw(t, "limit"), durable: map[int64]bool{}, acked: map[int64]bool{}, all: true}
+		l := &lives{t: t, limit: rapid.SampledFrom([]int{0, 8, 12, 20, aheadLimit}).Draw(t, "limit"),
+			durable: map[int64]bool{}, acked: map[int64]bool{}, all: true}
 		offset := rapid.Int64Range(0, 300).Draw(t, "first")
 		l.next = offset
 		for range rapid.IntRange(1, 40).Draw(t, "records") {
@@ -181,7 +182,8 @@ func TestRestartsSkipWhatIsFinished(t *testing.T) {
 		}
 		l.begin()
 		for range rapid.IntRange(0, 300).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"read", "read", "complete", "complete", "ack", "ack", "commit", "die"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"read", "read", "complete", "complete", "ack", "ack", "commit", "die"}).
+				Draw(t, "step") {
 			case "read":
 				l.readOne()
 			case "complete":

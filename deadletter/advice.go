@@ -6,7 +6,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Advice is what to know and to do about the dead letters of a reason. docs/RUNBOOK.md and `deadletters show` print it from here.
+// Advice is what to know and to do about the dead letters of a reason. docs/RUNBOOK.md and `deadletters show` print it
+// from here.
 type Advice struct {
 	Means string // why balanceq gave the request up
 	Look  string // what to look at
@@ -42,8 +43,8 @@ func (l *Letter) Advice() Advice {
 	return AdviceFor(l.Info().Reason)
 }
 
-// Commands are what to type for one dead letter, at the end of Do: the first shows what a replay would do, the second does it.
-// There are none for what is no dead letter.
+// Commands are what to type for one dead letter, at the end of Do: the first shows what a replay would do, the second
+// does it. There are none for what is no dead letter.
 func (a Advice) Commands(at schemas.Position) []string {
 	if a == foreign {
 		return nil
@@ -66,8 +67,9 @@ var advice = map[schemas.Reason]Advice{
 	},
 	schemas.ReasonContractNotFound: {
 		Means: "The CMS answered 404 CONTRACT_DOES_NOT_EXIST: it has no such contract.",
-		Look:  "Whether it is one contract or many (--by contract). Many: whether the CMS's URL is the environment in which they live.",
-		Do:    "Replay when the contract has been created or the URL is right. If the id is wrong, correct it at the publisher.",
+		Look: "Whether it is one contract or many (--by contract). Many: whether the CMS's URL is the environment in " +
+			"which they live.",
+		Do: "Replay when the contract has been created or the URL is right. If the id is wrong, correct it at the publisher.",
 	},
 	schemas.ReasonRequestRejected: {
 		Means: "The CMS answered 400 to this request, or something on the way refuses this one, while others are answered.",
@@ -79,7 +81,8 @@ var advice = map[schemas.Reason]Advice{
 	},
 	schemas.ReasonExpired: {
 		Means: "Its deadline passed before the CMS could be asked.",
-		Look:  "Whether there was an outage or a backlog at that time (--by time), and whether deadlines are shorter than those last.",
+		Look: "Whether there was an outage or a backlog at that time (--by time), and whether deadlines are shorter than " +
+			"those last.",
 		Do: "Usually nothing: the answer is of no use any more. " +
 			"A replay as it is expires again; --edit can change the deadline or remove it.",
 		Edit: true,
@@ -91,18 +94,21 @@ var advice = map[schemas.Reason]Advice{
 	},
 	schemas.ReasonUnexpectedResponse: {
 		Means: "The CMS answered 2xx, again and again with something that cannot be read or decrypted.",
-		Look:  "The detail; whether the CMS's URL is the CMS and not a proxy's page; whether the decryption keys hold the one in use.",
-		Do:    "Fix address or keys, or report it to Mastercard with the CMS correlation id. Then replay: one is tried first.",
+		Look: "The detail; whether the CMS's URL is the CMS and not a proxy's page; whether the decryption keys hold the " +
+			"one in use.",
+		Do: "Fix address or keys, or report it to Mastercard with the CMS correlation id. Then replay: one is tried first.",
 	},
 	schemas.ReasonResultTooLarge: {
-		Means: "The request was answered, and its result, which repeats the request's key, is larger than the results topic takes.",
-		Look:  "The detail names the sizes; the key, which is usually of a few bytes; `balanceq topics check`.",
+		Means: "The request was answered, and its result, which repeats the request's key, is larger than the results " +
+			"topic takes.",
+		Look: "The detail names the sizes; the key, which is usually of a few bytes; `balanceq topics check`.",
 		Do: "Have the publisher send smaller keys, or raise max.message.bytes of the results topic to that of the requests. " +
 			"Then replay.",
 	},
 	schemas.ReasonInternalError: {
 		Means: "balanceq itself failed on it: a defect.",
 		Look:  "The log of the instance that is named, at that time: \"a panic while handling requests\" has the stack.",
-		Do:    "Report it with the stack and this record. Replay when a release has the remedy; before that it may fail again.",
+		Do: "Report it with the stack and this record. Replay when a release has the remedy; before that it may fail " +
+			"again.",
 	},
 }

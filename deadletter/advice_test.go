@@ -30,7 +30,8 @@ func TestAdviceForEveryReason(t *testing.T) {
 func TestAdviceOfLetter(t *testing.T) {
 	t.Parallel()
 	l := letter(7, "x", func(d *schemas.DeadLetter) { d.Reason = schemas.ReasonExpired })
-	want := []string{"balanceq deadletters replay --partition 2 --offset 107", "balanceq deadletters replay --partition 2 --offset 107 --edit --execute"}
+	want := []string{"balanceq deadletters replay --partition 2 --offset 107",
+		"balanceq deadletters replay --partition 2 --offset 107 --edit --execute"}
 	if got := l.Advice().Commands(l.Position); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}

@@ -16,7 +16,10 @@ func BenchmarkScan(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		t := Tally{By: ByReason}
-		if err := s.Each(b.Context(), func(l *Letter) error { t.Add(l); return nil }); err != nil || t.Total.Count != letters {
+		if err := s.Each(b.Context(), func(l *Letter) error {
+			t.Add(l)
+			return nil
+		}); err != nil || t.Total.Count != letters {
 			b.Fatal(t.Total.Count, err)
 		}
 	}

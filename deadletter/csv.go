@@ -12,7 +12,8 @@ import (
 
 // CSVColumns are the names of the columns of CSVRow.
 var CSVColumns = []string{
-	"partition", "offset", "time", "outcome", "reason", "detail", "request_id", "contract_id", "http_status", "cms_reason_code",
+	"partition", "offset", "time", "outcome", "reason", "detail", "request_id", "contract_id", "http_status",
+	"cms_reason_code",
 	"attempts", "first_failure", "last_failure", "correlation_id", "cms_correlation_id", "replay_count",
 	"source_topic", "source_partition", "source_offset", "group", "instance", "version",
 	"key", "key_encoding", "value", "value_encoding", "headers",
@@ -25,10 +26,10 @@ const (
 	encodingNull   = "null"
 )
 
-// CSVRow returns a record of the dead-letter topic as a row for encoding/csv. Key, value and headers are whole: the headers are
-// the JSON array of a Document, and key and value are text where encoding/csv reads back what it wrote and no program takes it
-// for more than text, base64 otherwise. All other columns are as in a Document; where one could be a formula, an apostrophe
-// stands in front of it.
+// CSVRow returns a record of the dead-letter topic as a row for encoding/csv. Key, value and headers are whole: the
+// headers are the JSON array of a Document, and key and value are text where encoding/csv reads back what it wrote and
+// no program takes it for more than text, base64 otherwise. All other columns are as in a Document; where one could be
+// a formula, an apostrophe stands in front of it.
 func CSVRow(l *Letter) ([]string, error) {
 	d := NewDocument(l)
 	headers, err := encode(d.Headers)
@@ -55,15 +56,16 @@ func CSVRow(l *Letter) ([]string, error) {
 	}, nil
 }
 
-// formula is how a formula begins for a spreadsheet, as OWASP lists it (CSV Injection): at the beginning of a cell, or behind
-// what begins one where the semicolon separates fields, as it does for programs in many European languages.
+// formula is how a formula begins for a spreadsheet, as OWASP lists it (CSV Injection): at the beginning of a cell, or
+// behind what begins one where the semicolon separates fields, as it does for programs in many European languages.
 var formula = regexp.MustCompile(`(^|[;\n])([ "']*[=+\-@\t\r\n＝＋－＠])`)
 
 func csvBytes(b []byte) (cell, encoding string) {
 	switch {
 	case b == nil:
 		return "", encodingNull
-	case !utf8.Valid(b), bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && !printable.Rune(r) }), formula.Match(b):
+	case !utf8.Valid(b), bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && !printable.Rune(r) }),
+		formula.Match(b):
 		return base64.StdEncoding.EncodeToString(b), encodingBase64
 	}
 	return string(b), encodingText

@@ -6,10 +6,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // What a Summary is of.
@@ -18,8 +18,8 @@ const (
 	OutcomeNone       = "not-a-dead-letter" // a record without any header of a dead letter
 )
 
-// Summary is what is known of a record of the dead-letter topic, as JSON: what its headers say, cleaned and masked as in
-// Letter.Info, and absent where they do not; the ids are the request's own. Times are those of schemas.FormatTime.
+// Summary is what is known of a record of the dead-letter topic, as JSON: what its headers say, cleaned and masked as
+// in Letter.Info, and absent where they do not; the ids are the request's own. Times are those of schemas.FormatTime.
 type Summary struct {
 	Outcome          string            `json:"outcome"`
 	RequestID        string            `json:"requestId,omitempty"`
@@ -43,8 +43,8 @@ type Summary struct {
 }
 
 // Document is a record of the dead-letter topic with all it holds, as JSON: its summary, then key, value and headers as
-// they are: text that is UTF-8 as a string, other bytes in base64 (RFC 4648 §4) as the member with Base64 at its end, null
-// as null.
+// they are: text that is UTF-8 as a string, other bytes in base64 (RFC 4648 §4) as the member with Base64 at its end,
+// null as null.
 type Document struct {
 	Summary
 	Key         json.RawMessage  `json:"key,omitempty"`

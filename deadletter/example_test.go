@@ -8,8 +8,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// What a record of the dead-letter topic says: which request it was, why it was given up, and what to do about it. Scan gives
-// such records from a topic; this one is made here.
+// What a record of the dead-letter topic says: which request it was, why it was given up, and what to do about it. Scan
+// gives such records from a topic; this one is made here.
 func Example() {
 	lost := schemas.DeadLetter{
 		Record: &schemas.Record{

@@ -14,15 +14,17 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/balanceq/balanceq/schemas"
-
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // nasty is what terminals, spreadsheets and readers of CSV or JSON take for something else than text.
 var nasty = []string{
-	"", " ", "\r\n", "\n", "\r", "\t", ",", ";", `"`, `'`, `\`, `\.`, "=1+1", "+1", "-1", "@SUM(A1)", ";=1+1", "\n=1+1", "＝1",
-	"\x00", "\a", "\x1b[31m", "\x1b]52;c;eA==\a", "\u009b2J", "\x7f", "\u202e", "\u200b", "\ufeff", "\u2028", "\U000e0001", "\ufffd", "\xff", "\xc3",
+	"", " ", "\r\n", "\n", "\r", "\t", ",", ";", `"`, `'`, `\`, `\.`, "=1+1", "+1", "-1", "@SUM(A1)", ";=1+1", "\n=1+1",
+	"＝1",
+	"\x00", "\a", "\x1b[31m", "\x1b]52;c;eA==\a", "\u009b2J", "\x7f", "\u202e", "\u200b", "\ufeff", "\u2028", "\U000e0001",
+	"\ufffd", "\xff", "\xc3",
 	"\xed\xa0\x80", "日本", "4111111111111111", "null", "<&>", `\u0041`, "{}", "[1,-2]",
 }
 
@@ -40,11 +42,13 @@ func anyBytes(t *rapid.T, name string) []byte {
 func anyLetter(t *rapid.T) *Letter {
 	rec := &schemas.Record{
 		Position: schemas.Position{
-			Topic: "balance.deadletters", Partition: rapid.Int32Range(0, 1<<31-1).Draw(t, "partition"), Offset: rapid.Int64Range(0, 1<<62).Draw(t, "offset"),
+			Topic: "balance.deadletters", Partition: rapid.Int32Range(0, 1<<31-1).Draw(t, "partition"),
+			Offset: rapid.Int64Range(0, 1<<62).Draw(t, "offset"),
 		},
 		Key: anyBytes(t, "key"), Value: anyBytes(t, "value"), Time: time.UnixMilli(rapid.Int64().Draw(t, "time")),
 	}
-	names := []string{schemas.HeaderReason, schemas.HeaderDetail, schemas.HeaderErrorsTopic, schemas.HeaderErrorsMessage, "trace", ""}
+	names := []string{schemas.HeaderReason, schemas.HeaderDetail, schemas.HeaderErrorsTopic, schemas.HeaderErrorsMessage,
+		"trace", ""}
 	for range rapid.IntRange(0, 5).Draw(t, "headers") {
 		name := rapid.SampledFrom(names).Draw(t, "name")
 		if name == "" {
@@ -58,7 +62,8 @@ func anyLetter(t *rapid.T) *Letter {
 // same says whether a record read back is the one that was written. No headers are as good as an empty list.
 func same(a, b *schemas.Record) bool {
 	equal := func(x, y []byte) bool { return (x == nil) == (y == nil) && bytes.Equal(x, y) }
-	if a.Partition != b.Partition || a.Offset != b.Offset || !equal(a.Key, b.Key) || !equal(a.Value, b.Value) || len(a.Headers) != len(b.Headers) {
+	if a.Partition != b.Partition || a.Offset != b.Offset || !equal(a.Key, b.Key) || !equal(a.Value, b.Value) ||
+		len(a.Headers) != len(b.Headers) {
 		return false
 	}
 	for i := range a.Headers {
@@ -202,7 +207,8 @@ func checkCSV(l *Letter) error {
 	if err := csv.NewWriter(&b).WriteAll([][]string{CSVColumns, row}); err != nil {
 		return err
 	}
-	if !utf8.Valid(b.Bytes()) || bytes.ContainsFunc(b.Bytes(), func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) {
+	if !utf8.Valid(b.Bytes()) || bytes.ContainsFunc(b.Bytes(),
+		func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) {
 		return fmt.Errorf("not fit for a terminal: %q", &b)
 	}
 	got, cells, err := decodeCSV(b.Bytes())
@@ -241,7 +247,8 @@ func fuzzed(f *testing.F, check func(*Letter) error) {
 	}
 	f.Add([]byte{}, []byte{}, "", []byte{}, byte(7))
 	f.Fuzz(func(t *testing.T, key, value []byte, name string, header []byte, null byte) {
-		rec := &schemas.Record{Key: key, Value: value, Headers: []schemas.Header{{Key: name, Value: header}, {Key: schemas.HeaderDetail, Value: header}}}
+		rec := &schemas.Record{Key: key, Value: value,
+			Headers: []schemas.Header{{Key: name, Value: header}, {Key: schemas.HeaderDetail, Value: header}}}
 		for i, b := range []*[]byte{&rec.Key, &rec.Value, &rec.Headers[0].Value} {
 			if null&(1<<i) != 0 {
 				*b = nil
@@ -276,7 +283,8 @@ func TestDocument(t *testing.T) {
 	if !strings.HasPrefix(string(line), want) {
 		t.Errorf("got  %s\nwant %s…", line, want)
 	}
-	stranger := Read(&schemas.Record{Value: []byte("\xff"), Headers: []schemas.Header{{Key: "\xff"}}, Time: time.UnixMilli(1 << 62)})
+	stranger := Read(&schemas.Record{Value: []byte("\xff"), Headers: []schemas.Header{{Key: "\xff"}},
+		Time: time.UnixMilli(1 << 62)})
 	line, err = NewDocument(stranger).JSON()
 	want = `{"outcome":"not-a-dead-letter","attempts":0,"time":"146140482-04-24T15:36:27.904Z","deadLetter":{"topic":"","partition":0,"offset":0},` +
 		`"key":null,"valueBase64":"/w==","headers":[{"nameBase64":"/w==","value":null}]}`
@@ -291,12 +299,14 @@ func TestDocument(t *testing.T) {
 
 func TestCSVRow(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{"{\n \"a\": \"ü\"}": encodingText, "": encodingText, "a\r\nb": encodingBase64, "-1": encodingBase64} {
+	for text, want := range map[string]string{"{\n \"a\": \"ü\"}": encodingText, "": encodingText,
+		"a\r\nb": encodingBase64, "-1": encodingBase64} {
 		if cell, encoding := csvBytes([]byte(text)); encoding != want || encoding == encodingText && cell != text {
 			t.Errorf("%q is %q, %s", text, cell, encoding)
 		}
 	}
-	l := letter(7, `{"contractId":70001,"balanceCodes":["A"],"requestId":"=r\u0007"}`, func(d *schemas.DeadLetter) { d.Detail = "-x; send @y;=z" })
+	l := letter(7, `{"contractId":70001,"balanceCodes":["A"],"requestId":"=r\u0007"}`,
+		func(d *schemas.DeadLetter) { d.Detail = "-x; send @y;=z" })
 	l.Headers = append(l.Headers, schemas.Header{Key: "a", Value: []byte(";=1")})
 	row, err := CSVRow(l)
 	if err != nil || len(row) != len(CSVColumns) {
@@ -307,7 +317,8 @@ func TestCSVRow(t *testing.T) {
 		cells[name] = row[i]
 	}
 	want := map[string]string{
-		"partition": "2", "offset": "107", "time": "2026-03-01T12:00:00.000Z", "outcome": "dead-letter", "reason": "contract-not-found",
+		"partition": "2", "offset": "107", "time": "2026-03-01T12:00:00.000Z", "outcome": "dead-letter",
+		"reason": "contract-not-found",
 		"detail": "'-x; send @y;'=z", "contract_id": "70001", "http_status": "", "attempts": "0", "first_failure": "",
 		"source_topic": "balance.requests", "source_partition": "1", "source_offset": "7", "group": "balanceq",
 		"key": "k", "key_encoding": "text", "value_encoding": "text",

@@ -11,7 +11,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Filter selects dead letters: those that pass all of its conditions. The zero value of a condition lets everything pass.
+// Filter selects dead letters: those that pass all of its conditions. The zero value of a condition lets everything
+// pass.
 type Filter struct {
 	Reasons   []schemas.Reason // "": none that this version knows
 	Statuses  []int            // of the last CMS answer; 0: there was none
@@ -20,7 +21,8 @@ type Filter struct {
 	Contracts []int64
 	// Grep has to be found in the key, the value, or the value of a header.
 	Grep *regexp.Regexp
-	// At are the only letters wanted, by their position in the dead-letter topic; an Offset of -1 means the whole partition.
+	// At are the only letters wanted, by their position in the dead-letter topic; an Offset of -1 means the whole
+	// partition.
 	At []schemas.Position
 	// Except are letters that are not wanted, by their position too.
 	Except *Positions

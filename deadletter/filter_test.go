@@ -12,8 +12,14 @@ func TestFilter(t *testing.T) {
 	t.Parallel()
 	value := `{"contractId":70001,"balanceCodes":["AVAILABLE"]}`
 	plain := letter(7, value)
-	refused := letter(8, value, func(d *schemas.DeadLetter) { d.Reason, d.HTTPStatus = schemas.ReasonRequestRejected, 400 })
-	broken := letter(9, "\xff", func(d *schemas.DeadLetter) { d.Reason, d.DecidedAt = schemas.ReasonInvalidRequest, noon.Add(time.Hour) })
+	refused := letter(8, value, func(d *schemas.DeadLetter) {
+		d.Reason, d.HTTPStatus = schemas.ReasonRequestRejected,
+			400
+	})
+	broken := letter(9, "\xff", func(d *schemas.DeadLetter) {
+		d.Reason, d.DecidedAt = schemas.ReasonInvalidRequest,
+			noon.Add(time.Hour)
+	})
 	null := letter(10, "")
 	null.Value = nil
 	all := []*Letter{plain, refused, broken, null}
@@ -24,9 +30,10 @@ func TestFilter(t *testing.T) {
 		filter Filter
 		want   []*Letter
 	}{
-		"nothing asked":       {Filter{}, all},
-		"reason":              {Filter{Reasons: []schemas.Reason{schemas.ReasonInvalidRequest}}, []*Letter{broken}},
-		"reasons":             {Filter{Reasons: []schemas.Reason{schemas.ReasonInvalidRequest, schemas.ReasonRequestRejected}}, []*Letter{refused, broken}},
+		"nothing asked": {Filter{}, all},
+		"reason":        {Filter{Reasons: []schemas.Reason{schemas.ReasonInvalidRequest}}, []*Letter{broken}},
+		"reasons": {Filter{Reasons: []schemas.Reason{schemas.ReasonInvalidRequest,
+			schemas.ReasonRequestRejected}}, []*Letter{refused, broken}},
 		"status":              {Filter{Statuses: []int{400}}, []*Letter{refused}},
 		"no status":           {Filter{Statuses: []int{0}}, []*Letter{plain, broken, null}},
 		"since":               {Filter{Since: noon.Add(time.Hour)}, []*Letter{broken}},
@@ -41,7 +48,8 @@ func TestFilter(t *testing.T) {
 		"another partition":   {Filter{At: at(1, -1)}, nil},
 		"offset":              {Filter{At: at(2, 108)}, []*Letter{refused}},
 		"offset of the other": {Filter{At: at(2, 8)}, nil},
-		"composed":            {Filter{Reasons: []schemas.Reason{schemas.ReasonRequestRejected}, Contracts: []int64{70001}, Statuses: []int{404}}, nil},
+		"composed": {Filter{Reasons: []schemas.Reason{schemas.ReasonRequestRejected}, Contracts: []int64{70001},
+			Statuses: []int{404}}, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

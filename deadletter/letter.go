@@ -7,8 +7,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Letter is a dead letter: the original record's key, value and headers, with the headers of the dead letter behind them. What
-// it says is read when it is asked for, since most letters of a long scan are only counted.
+// Letter is a dead letter: the original record's key, value and headers, with the headers of the dead letter behind
+// them. What it says is read when it is asked for, since most letters of a long scan are only counted.
 type Letter struct {
 	*schemas.Record
 	info    *schemas.DeadLetterInfo
@@ -54,7 +54,8 @@ func (l *Letter) Info() *schemas.DeadLetterInfo {
 	return l.info
 }
 
-// Recognised says whether it has any header of a dead letter, balanceq's or Kafka's. Otherwise it came into the topic by another way.
+// Recognised says whether it has any header of a dead letter, balanceq's or Kafka's. Otherwise it came into the topic
+// by another way.
 func (l *Letter) Recognised() bool {
 	return slices.ContainsFunc(l.Headers, func(h schemas.Header) bool {
 		return h.Key == schemas.HeaderReason || strings.HasPrefix(h.Key, errorsPrefix)
@@ -64,8 +65,8 @@ func (l *Letter) Recognised() bool {
 // errorsPrefix is how Kafka's own names begin (KIP-1191).
 const errorsPrefix = "__dlq.errors."
 
-// NoPosition stands for the position of a request where its letter does not tell it: a request without an id of its own is called
-// by its position, and the letter's would be the wrong one.
+// NoPosition stands for the position of a request where its letter does not tell it: a request without an id of its own
+// is called by its position, and the letter's would be the wrong one.
 var NoPosition = schemas.Position{Partition: -1, Offset: -1}
 
 // Original is the record with the position at which its request stood, NoPosition if the letter does not tell that.

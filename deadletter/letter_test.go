@@ -48,7 +48,8 @@ func TestLetterRequest(t *testing.T) {
 func TestLetterOfAnUnknownWriter(t *testing.T) {
 	t.Parallel()
 	l := Read(&schemas.Record{
-		Position: schemas.Position{Topic: "balance.deadletters", Offset: 5}, Value: []byte(`{"contractId":1,"balanceCodes":["A"]}`),
+		Position: schemas.Position{Topic: "balance.deadletters", Offset: 5},
+		Value:    []byte(`{"contractId":1,"balanceCodes":["A"]}`),
 	})
 	if l.Recognised() {
 		t.Error("it is recognised")
@@ -61,7 +62,8 @@ func TestLetterOfAnUnknownWriter(t *testing.T) {
 // A letter that is kept is the same, and shares no byte with the scan.
 func TestLetterKeep(t *testing.T) {
 	t.Parallel()
-	rec := &schemas.Record{Position: schemas.Position{Topic: "t", Partition: 1, Offset: 2}, Key: []byte("key"), Value: []byte{}, Time: noon,
+	rec := &schemas.Record{Position: schemas.Position{Topic: "t", Partition: 1, Offset: 2}, Key: []byte("key"),
+		Value: []byte{}, Time: noon,
 		Headers: []schemas.Header{{Key: "a", Value: []byte("one")}, {Key: "a", Value: nil}, {Key: "", Value: []byte{}}}}
 	kept := Read(rec).Clone()
 	if !reflect.DeepEqual(kept.Record, rec) {

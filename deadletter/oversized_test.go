@@ -5,9 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // A scan goes on past a record that is too large to be read, and tells of it.
@@ -35,7 +35,8 @@ func TestScanOversized(t *testing.T) {
 	clear(read)
 	var gaps []Gap
 	s.Skipped = func(g Gap) { gaps = append(gaps, g) }
-	if err := s.Each(t.Context(), each); err != nil || !slices.Equal(read[0], []int64{0, 2}) || !slices.Equal(read[1], []int64{0, 1}) {
+	if err := s.Each(t.Context(), each); err != nil || !slices.Equal(read[0], []int64{0, 2}) ||
+		!slices.Equal(read[1], []int64{0, 1}) {
 		t.Errorf("read %v, error %v", read, err)
 	}
 	if len(gaps) != 1 || gaps[0].Partition != 0 || gaps[0].From != 1 || gaps[0].To != 2 || !gaps[0].Corrupt() {

@@ -2,7 +2,8 @@ package deadletter
 
 import "math/bits"
 
-// Positions is a set of positions within one topic. Neighbours share a word, so that a million of them take little room.
+// Positions is a set of positions within one topic. Neighbours share a word, so that a million of them take little
+// room.
 type Positions struct {
 	words map[word]uint64
 	n     int

@@ -10,8 +10,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Scan reads the dead-letter topic from a time to where it ends now, all partitions at once, without a group: it takes nothing
-// away from anybody.
+// Scan reads the dead-letter topic from a time to where it ends now, all partitions at once, without a group: it takes
+// nothing away from anybody.
 type Scan struct {
 	Client *kafkawire.Client // for this scan alone: a connection carries one request at a time
 	Topic  string
@@ -42,7 +42,8 @@ func (g Gap) Corrupt() bool {
 // ErrOversized says that a record is too large to be read, so that nothing is known of it but where it stands.
 var ErrOversized = errors.New("a record is too large to be read")
 
-// oversized tells of a record that was not read whole: without its headers nothing can be said about it, nor done with it.
+// oversized tells of a record that was not read whole: without its headers nothing can be said about it, nor done with
+// it.
 func (s Scan) oversized(partition int32, rec *kafkawire.Record) error {
 	why := fmt.Errorf("%w: %s", ErrOversized, rec.Oversized.Why)
 	if s.Skipped == nil {
@@ -52,8 +53,8 @@ func (s Scan) oversized(partition int32, rec *kafkawire.Record) error {
 	return nil
 }
 
-// Each calls wanted for every letter that the filter lets pass, in the order of each partition, until it returns an error, which
-// Each returns, or ctx ends. A letter aliases what it was fetched with, and keeps that in memory.
+// Each calls wanted for every letter that the filter lets pass, in the order of each partition, until it returns an
+// error, which Each returns, or ctx ends. A letter aliases what it was fetched with, and keeps that in memory.
 func (s Scan) Each(ctx context.Context, wanted func(*Letter) error) error {
 	var read int64
 	var failed error

@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -95,7 +95,8 @@ func TestScanAnything(t *testing.T) {
 		kafka.Message{Value: []byte("\xff\x1b[31m")},
 		kafka.Message{Value: []byte("x"), Headers: []kafka.Header{
 			{Key: schemas.HeaderErrorsTopic, Value: []byte("orders")}, {Key: schemas.HeaderErrorsPartition, Value: []byte("1")},
-			{Key: schemas.HeaderErrorsOffset, Value: []byte("9")}, {Key: schemas.HeaderErrorsMessage, Value: []byte("no such order")},
+			{Key: schemas.HeaderErrorsOffset, Value: []byte("9")},
+			{Key: schemas.HeaderErrorsMessage, Value: []byte("no such order")},
 		}},
 	)
 	var recognised []bool

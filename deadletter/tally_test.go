@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/schemas"
-
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func keys(groups []Group) (all []string) {
@@ -23,7 +23,8 @@ func TestTally(t *testing.T) {
 	t.Parallel()
 	letters := []*Letter{
 		letter(1, `{"contractId":5,"balanceCodes":["A"]}`),
-		letter(2, `{"contractId":5,"balanceCodes":["A"]}`, func(d *schemas.DeadLetter) { d.HTTPStatus, d.CMSReasonCode = 404, "GONE" }),
+		letter(2, `{"contractId":5,"balanceCodes":["A"]}`,
+			func(d *schemas.DeadLetter) { d.HTTPStatus, d.CMSReasonCode = 404, "GONE" }),
 		letter(3, "no JSON", func(d *schemas.DeadLetter) {
 			d.Reason, d.DecidedAt = schemas.ReasonInvalidRequest, noon.Add(90*time.Minute)
 		}),
@@ -64,14 +65,16 @@ func TestTallyCountsAll(t *testing.T) {
 				Time:  noon.Add(time.Duration(rapid.Int64Range(-1e15, 1e15).Draw(rt, "time"))),
 				Headers: []schemas.Header{
 					{Key: schemas.HeaderReason, Value: rapid.SliceOfN(rapid.Byte(), 0, 3000).Draw(rt, "reason")},
-					{Key: schemas.HeaderHTTPStatus, Value: []byte(rapid.SampledFrom([]string{"", "404", "-1", "x"}).Draw(rt, "status"))},
+					{Key: schemas.HeaderHTTPStatus, Value: []byte(rapid.SampledFrom([]string{"", "404", "-1", "x"}).
+						Draw(rt, "status"))},
 				},
 			}))
 		}
 		sum := tally.Beyond.Count
 		for _, g := range tally.Groups() {
 			sum += g.Count
-			if len(g.Key) > schemas.MaxDetail || g.First.After(g.Last) || g.First.Before(tally.Total.First) || g.Last.After(tally.Total.Last) {
+			if len(g.Key) > schemas.MaxDetail || g.First.After(g.Last) || g.First.Before(tally.Total.First) ||
+				g.Last.After(tally.Total.Last) {
 				rt.Fatalf("group %+v of %+v", g, tally.Total)
 			}
 		}

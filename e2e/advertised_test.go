@@ -7,7 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A broker that says of itself an address at which it cannot be reached: doctor and run name that address, and what to correct.
+// A broker that says of itself an address at which it cannot be reached: doctor and run name that address, and what to
+// correct.
 func TestWrongAdvertisedListener(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -17,7 +18,8 @@ func TestWrongAdvertisedListener(t *testing.T) {
 		if !ok {
 			return nil, nil, false
 		}
-		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 0, Host: "127.0.0.1", Port: 9}} // discard (RFC 863): nothing serves it
+		// discard (RFC 863): nothing serves it
+		resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 0, Host: "127.0.0.1", Port: 9}}
 		return resp, nil, true
 	})
 	want := []string{"127.0.0.1:9 (advertised.listeners)", "correct advertised.listeners"}

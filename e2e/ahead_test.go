@@ -8,8 +8,9 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 )
 
-// One request gets no answer for as long as the test wants, and a thousand behind it are answered. A kill -9, without any
-// drain, then repeats what was answered since the last commit was sent, and not what lies above the committed offset.
+// One request gets no answer for as long as the test wants, and a thousand behind it are answered. A kill -9, without
+// any drain, then repeats what was answered since the last commit was sent, and not what lies above the committed
+// offset.
 func TestKillBehindAHeldRequestRepeatsLittle(t *testing.T) {
 	t.Parallel()
 	const inFlight, behind, held = 16, 1000, 4000

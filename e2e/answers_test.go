@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/balanceq/balanceq/cmssim"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // resultSchema is read by a validator of another make.
@@ -42,24 +42,29 @@ func TestAnswersEveryRequest(t *testing.T) {
 	text := `{"contractId":70001,"balanceCodes":["AVAILABLE","AVAILABLE","BLOCKED"],"requestId":"r-%"}`
 	plain := []byte(`{"contractId":"70001","balanceCodes":["BLOCKED"]}`)
 	event := func(text string) kafka.Message {
-		return kafka.Message{Value: []byte(text), Headers: []kafka.Header{header("content-type", "application/cloudevents+json")}}
+		return kafka.Message{Value: []byte(text), Headers: []kafka.Header{header("content-type",
+			"application/cloudevents+json")}}
 	}
 	requests := map[string]kafka.Message{
-		"complete":          ask(70001, "AVAILABLE", "BLOCKED"),
-		"partial":           ask(70001, "OVL", "AVAILABLE", "DUE"),
-		"empty":             ask(20401, "AVAILABLE", "BLOCKED"),
-		"extreme digits":    ask(999123, cmssim.Codes...),
-		"absent values":     ask(5, cmssim.Codes...),
-		"largest id":        ask(schemas.MaxContractID, "AVAILABLE"),
-		"smallest id":       ask(1, cmssim.Codes...),
-		"number as id":      {Value: []byte(text)},
-		"key of its own":    {Key: []byte("k\x00\xff"), Value: plain, Headers: []kafka.Header{header("x-team", "cards")}},
-		"empty key":         {Key: []byte{}, Value: plain},
-		"unknown members":   {Value: []byte(`{"x":{"y":[1e400]},"contractId":"70001","balanceCodes":["AVAILABLE"],"z":null}`)},
-		"binary event":      {Value: plain, Headers: []kafka.Header{header("ce_specversion", "1.0"), header("ce_id", "event-1")}},
-		"structured event":  event(`{"specversion":"1.0","id":"event-2","data":` + string(plain) + `}`),
-		"event with base64": event(`{"specversion":"1.0","id":"event-3","data_base64":"` + base64.StdEncoding.EncodeToString(plain) + `"}`),
-		"far deadline":      {Value: []byte(`{"contractId":"70001","balanceCodes":["AVAILABLE"],"deadline":"2999-01-01T00:00:00Z"}`)},
+		"complete":       ask(70001, "AVAILABLE", "BLOCKED"),
+		"partial":        ask(70001, "OVL", "AVAILABLE", "DUE"),
+		"empty":          ask(20401, "AVAILABLE", "BLOCKED"),
+		"extreme digits": ask(999123, cmssim.Codes...),
+		"absent values":  ask(5, cmssim.Codes...),
+		"largest id":     ask(schemas.MaxContractID, "AVAILABLE"),
+		"smallest id":    ask(1, cmssim.Codes...),
+		"number as id":   {Value: []byte(text)},
+		"key of its own": {Key: []byte("k\x00\xff"), Value: plain, Headers: []kafka.Header{header("x-team", "cards")}},
+		"empty key":      {Key: []byte{}, Value: plain},
+		"unknown members": {Value: []byte(
+			`{"x":{"y":[1e400]},"contractId":"70001","balanceCodes":["AVAILABLE"],"z":null}`)},
+		"binary event": {Value: plain, Headers: []kafka.Header{header("ce_specversion", "1.0"),
+			header("ce_id", "event-1")}},
+		"structured event": event(`{"specversion":"1.0","id":"event-2","data":` + string(plain) + `}`),
+		"event with base64": event(`{"specversion":"1.0","id":"event-3","data_base64":"` +
+			base64.StdEncoding.EncodeToString(plain) + `"}`),
+		"far deadline": {Value: []byte(
+			`{"contractId":"70001","balanceCodes":["AVAILABLE"],"deadline":"2999-01-01T00:00:00Z"}`)},
 	}
 	for name, m := range requests {
 		requests[name] = r.Send(m)[0]
@@ -134,7 +139,8 @@ func wantMetrics(t *testing.T, in *instance, n int) {
 	if calls < 1 || calls > float64(n) || m.sum("balanceq_cms_call_duration_seconds_count") != calls {
 		t.Errorf("%v calls for %d requests, %v durations", calls, n, m.sum("balanceq_cms_call_duration_seconds_count"))
 	}
-	if commits := m[`balanceq_commits_total{result="ok"}`]; commits < 1 || m["balanceq_commit_duration_seconds_count"] != commits {
+	if commits := m[`balanceq_commits_total{result="ok"}`]; commits < 1 ||
+		m["balanceq_commit_duration_seconds_count"] != commits {
 		t.Errorf("%v commits, %v durations", commits, m["balanceq_commit_duration_seconds_count"])
 	}
 	if age, ok := m["balanceq_commit_age_seconds"]; !ok || age < 0 {

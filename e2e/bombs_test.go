@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go/compress"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/segmentio/kafka-go/compress"
 )
 
 // bomb is a batch of one record, head and then n times unit and then tail, compressed with a codec.
@@ -73,8 +73,8 @@ func (in *instance) peakMemory() int64 {
 	return n << 10
 }
 
-// What a publisher can get into the topic comes out, as a dead letter where it is too large, and what is behind it is answered; the
-// program stays small.
+// What a publisher can get into the topic comes out, as a dead letter where it is too large, and what is behind it is
+// answered; the program stays small.
 func TestBombs(t *testing.T) {
 	t.Parallel()
 	for _, delivery := range []string{"at-least-once", "exactly-once"} {

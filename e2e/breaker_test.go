@@ -6,17 +6,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 const reopened = `balanceq_breaker_transitions_total{from="half-open",to="open"}`
 
-// Outages of every kind, under traffic: the breaker opens, no more is started than may run ahead, nothing is blamed on requests,
-// and everything is answered once the CMS works again.
+// Outages of every kind, under traffic: the breaker opens, no more is started than may run ahead, nothing is blamed on
+// requests, and everything is answered once the CMS works again.
 func TestBreakerBlamesNoRequest(t *testing.T) {
 	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
@@ -31,7 +31,8 @@ func TestBreakerBlamesNoRequest(t *testing.T) {
 			r := newRig(t, 2, cmssim.Config{Latency: 5 * time.Millisecond})
 			r.Send(asks(100, 20, 6000)...)
 			const runAhead = 64
-			in := r.StartReady("--cms.timeout=500ms", "--cms.max-attempts=3", "--cms.backoff.initial=10ms", "--cms.backoff.max=50ms",
+			in := r.StartReady("--cms.timeout=500ms", "--cms.max-attempts=3", "--cms.backoff.initial=10ms",
+				"--cms.backoff.max=50ms",
 				"--cms.max-in-flight=32", "--consumer.run-ahead="+strconv.Itoa(runAhead))
 			r.AwaitCommitted()
 
@@ -44,7 +45,8 @@ func TestBreakerBlamesNoRequest(t *testing.T) {
 			if got := in.Metrics().sum("balanceq_partition_open"); got > runAhead {
 				t.Errorf("%v requests were started while no call is possible; consumer.run-ahead is %d", got, runAhead)
 			}
-			if h, status := in.Health(); status != http.StatusOK || h.Breaker == "closed" || h.Waiting != "breaker" || h.Halted != "" {
+			if h, status := in.Health(); status != http.StatusOK || h.Breaker == "closed" || h.Waiting != "breaker" ||
+				h.Halted != "" {
 				t.Errorf("/readyz is %d: %+v", status, h)
 			}
 
@@ -55,7 +57,8 @@ func TestBreakerBlamesNoRequest(t *testing.T) {
 			if d := l.Dead(invalid); d.Reason != schemas.ReasonInvalidRequest || len(l.dead) != 1 {
 				t.Errorf("%d dead letters; that of the invalid request says %s", len(l.dead), d.Reason)
 			}
-			in.eventually("the breaker is closed", func() bool { return in.Metrics()[`balanceq_breaker_state{state="closed"}`] == 1 })
+			in.eventually("the breaker is closed",
+				func() bool { return in.Metrics()[`balanceq_breaker_state{state="closed"}`] == 1 })
 			in.wantNoneStampedWhileOpen(l)
 			in.Stop()
 		})
@@ -102,12 +105,14 @@ func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
 	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{})
-	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.timeout=500ms", "--cms.breaker.window=1s",
+	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.timeout=500ms",
+		"--cms.breaker.window=1s",
 		"--cms.breaker.open-time=100ms", "--cms.breaker.max-open-time=300ms")
 	for range 4 {
 		r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusBadGateway, Count: 40})
 		for range 5 {
-			invalid := []kafka.Message{{Value: []byte("{")}, ask(6100, "AVAILABLE"), {Value: []byte("[]")}, {Value: nil}, ask(6101, "DUE"), {}}
+			invalid := []kafka.Message{{Value: []byte("{")}, ask(6100, "AVAILABLE"), {Value: []byte("[]")}, {Value: nil},
+				ask(6101, "DUE"), {}}
 			r.Send(append(invalid, asks(20, 20, 6200)...)...)
 		}
 		r.AwaitCommitted()
@@ -123,7 +128,8 @@ func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
 // wantNoneStampedWhileOpen compares the dead letters' times (milliseconds) with the log's messages about the breaker.
 func (in *instance) wantNoneStampedWhileOpen(l *ledger) {
 	in.t.Helper()
-	// The message is written after the change, and a dead letter after its look at the breaker, on a machine that may be slow.
+	// The message is written after the change, and a dead letter after its look at the breaker, on a machine that may be
+	// slow.
 	const slack = 100 * time.Millisecond
 	var opened time.Time
 	periods := 0
@@ -139,7 +145,8 @@ func (in *instance) wantNoneStampedWhileOpen(l *ledger) {
 		for at, letters := range l.dead {
 			for _, d := range letters {
 				if d.msg.Time.After(opened.Add(slack)) && d.msg.Time.Before(line.time().Add(-slack)) {
-					in.t.Errorf("dead letter of %v is stamped %v: the breaker was open from %v to %v", at, d.msg.Time, opened, line.time())
+					in.t.Errorf("dead letter of %v is stamped %v: the breaker was open from %v to %v", at, d.msg.Time, opened,
+						line.time())
 				}
 			}
 		}

@@ -11,14 +11,14 @@ import (
 
 // The broker goes away under load and comes back. Nothing is lost, and order is kept.
 //
-// No write is repeated for the broker's sake: what was cut off is sent again with the same sequence numbers, so the broker
-// drops what it has. But a generation of the group does not outlive its connection to the coordinator: from then on its
-// offsets cannot be committed, whether or not the broker is back, and the instance is granted the partitions again from the
-// last commit. What is repeated for each such rejoining:
+// No write is repeated for the broker's sake: what was cut off is sent again with the same sequence numbers, so the
+// broker drops what it has. But a generation of the group does not outlive its connection to the coordinator: from then
+// on its offsets cannot be committed, whether or not the broker is back, and the instance is granted the partitions
+// again from the last commit. What is repeated for each such rejoining:
 //
-//   - what was answered since the last commit was sent: a commit interval, the times of a commit that worked and of one that
-//     was cut off, and, where writing works (again), the time until a heartbeat finds the connection dead: a fifth of the
-//     session timeout. A broker that is killed takes longer than that to come back;
+//   - what was answered since the last commit was sent: a commit interval, the times of a commit that worked and of one
+//     that was cut off, and, where writing works (again), the time until a heartbeat finds the connection dead: a fifth
+//     of the session timeout. A broker that is killed takes longer than that to come back;
 //   - what was started by then, for that is finished and written: consumer.run-ahead.
 func TestBrokerRestart(t *testing.T) {
 	t.Parallel()
@@ -57,7 +57,8 @@ func TestBrokerRestart(t *testing.T) {
 			if got, limit := l.Repeated(), rejoined*(runAhead+most); got > limit {
 				t.Errorf("%d results are repeated, more than %d (%d times rejoined)", got, limit, rejoined)
 			}
-			t.Logf("%d of %d results are repeated; rejoined %d times, %d answered in a window", l.Repeated(), len(r.sent), rejoined, most)
+			t.Logf("%d of %d results are repeated; rejoined %d times, %d answered in a window", l.Repeated(), len(r.sent),
+				rejoined, most)
 			in.eventually("the instance is ready", in.Ready)
 			in.Stop()
 		})

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
-
-	"github.com/segmentio/kafka-go"
 )
 
 const (
@@ -50,7 +50,8 @@ func held(sent []kafka.Message, number int) (offset int64) {
 func (in *instance) paused(r *rig, offset int64) {
 	in.t.Helper()
 	in.eventually("it pauses", func() bool { return in.Metrics()["balanceq_dead_letter_budget_spent"] == 1 })
-	in.eventually("the offset is where the first held dead letter is", func() bool { return r.broker.Committed(r.t, r.group, r.requests)[0] == offset })
+	in.eventually("the offset is where the first held dead letter is",
+		func() bool { return r.broker.Committed(r.t, r.group, r.requests)[0] == offset })
 }
 
 // resume runs the command and returns what it wrote.
@@ -63,8 +64,8 @@ func (r *rig) resume(code int, args ...string) string {
 	return in.output.String()
 }
 
-// Too many dead letters: the hundredth waits and what comes behind it stays in Kafka, while good requests that are here are
-// answered. It says why, everywhere, until somebody resumes; then every request gets its one outcome.
+// Too many dead letters: the hundredth waits and what comes behind it stays in Kafka, while good requests that are here
+// are answered. It says why, everywhere, until somebody resumes; then every request gets its one outcome.
 func TestBudgetPausesUntilResumed(t *testing.T) {
 	kafkatest.OnlyOnce(t, "the budget of dead letters")
 	t.Parallel()
@@ -89,22 +90,26 @@ func TestBudgetPausesUntilResumed(t *testing.T) {
 		t.Errorf("%d dead letters and %d results are written during the pause, want %d and %d", dead, now, budgetPasses, good)
 	}
 	_, status := in.Health() // and /livez
-	if h := r.readyz(in.http); status != http.StatusOK || h.Waiting != "dead-letter-budget" || !strings.Contains(h.Paused, "(contract-not-found 100)") ||
+	if h := r.readyz(in.http); status != http.StatusOK || h.Waiting != "dead-letter-budget" ||
+		!strings.Contains(h.Paused, "(contract-not-found 100)") ||
 		!strings.Contains(h.Paused, "balanceq resume") {
 		t.Errorf("/readyz is %d: %+v", status, h)
 	}
 	if m := in.Metrics(); m[`balanceq_waiting{cause="dead-letter-budget"}`] != 1 || m["balanceq_dead_letter_share"] <= .5 {
 		t.Errorf("the metrics do not tell: %v", m)
 	}
-	if lines := in.Logs("too many dead letters"); len(lines) != 1 || lines[0].text("level") != "error" || lines[0]["deadletters"] != 100. {
+	if lines := in.Logs("too many dead letters"); len(lines) != 1 || lines[0].text("level") != "error" ||
+		lines[0]["deadletters"] != 100. {
 		t.Errorf("the log says %v", lines)
 	}
 	if status, _ := in.get("/resume"); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET /resume: %d", status)
 	}
 
-	if out := r.resume(1, "--service=http://127.0.0.1:1,"+in.http); !strings.Contains(out, "http://127.0.0.1:1 cannot be reached") ||
-		!strings.Contains(out, "name others with --service") || !strings.Contains(out, "i1 (http://"+in.http+"): resumed; 100 of ") {
+	if out := r.resume(1, "--service=http://127.0.0.1:1,"+in.http); !strings.Contains(out,
+		"http://127.0.0.1:1 cannot be reached") ||
+		!strings.Contains(out, "name others with --service") ||
+		!strings.Contains(out, "i1 (http://"+in.http+"): resumed; 100 of ") {
 		t.Errorf("resume wrote %s", out)
 	}
 	r.AwaitCommitted()
@@ -153,8 +158,8 @@ func TestBudgetStopsWhilePaused(t *testing.T) {
 	}
 }
 
-// Far more dead letters are held than there are handlers: the good requests behind them have their results, in both deliveries,
-// and no operator has to come for that. Nonsense besides is written, and spends nothing.
+// Far more dead letters are held than there are handlers: the good requests behind them have their results, in both
+// deliveries, and no operator has to come for that. Nonsense besides is written, and spends nothing.
 func TestBudgetHoldsNoHandlers(t *testing.T) {
 	kafkatest.OnlyOnce(t, "the budget of dead letters")
 	t.Parallel()

@@ -5,12 +5,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/balanceq/balanceq/cmssim"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // cluster is an embedded one for a single test, of another release or with rules of its own, with a CMS.
@@ -78,7 +78,8 @@ func (c *cluster) ask(opts ...kgo.Opt) {
 	}
 	defer cl.Close()
 	m := ask(70001, "AVAILABLE")
-	if err := cl.ProduceSync(c.t.Context(), &kgo.Record{Topic: "requests", Key: m.Key, Value: m.Value}).FirstErr(); err != nil {
+	if err := cl.ProduceSync(c.t.Context(), &kgo.Record{Topic: "requests", Key: m.Key, Value: m.Value}).
+		FirstErr(); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -9,21 +9,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/balanceq/balanceq/cmssim"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/kafkawire/inspect"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 )
 
-// Brokers that are too old are named, with what they lack and the release that has it, and nothing is sent to them that they do
-// not know.
+// Brokers that are too old are named, with what they lack and the release that has it, and nothing is sent to them that
+// they do not know.
 func TestBrokersTooOld(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -66,7 +66,8 @@ func TestOldestBrokers(t *testing.T) {
 			in.eventually("the request is answered", c.answered)
 			in.Stop()
 			table := inspect.APIs(inspect.ClassicMember, inspect.Transactions)
-			negotiated := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.DescribeConfigs} // kafka-go's own
+			// kafka-go's own
+			negotiated := []kmsg.Key{kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.DescribeConfigs}
 			for request := range c.watched() {
 				known := slices.ContainsFunc(table, func(api inspect.API) bool {
 					return api.Key == request.key && api.Version == request.version
@@ -100,7 +101,8 @@ func (r *rig) occupy(opts ...kgo.Opt) (leave func()) {
 
 func (r *rig) awaitOccupied() {
 	r.t.Helper()
-	kafkatest.Eventually(r.t, waitTimeout, "the group has a member", func() bool { return r.broker.GroupMembers(r.t, r.group) == 1 })
+	kafkatest.Eventually(r.t, waitTimeout, "the group has a member",
+		func() bool { return r.broker.GroupMembers(r.t, r.group) == 1 })
 }
 
 // occupyAsBefore has a member of kafka-go's group join, as earlier builds of balanceq had it.
@@ -120,7 +122,8 @@ func (r *rig) doctorFlags(more ...string) []string {
 	return append(append([]string{"doctor", "--no-call"}, flags...), more...)
 }
 
-// A group that others hold by a strategy of theirs is named with its members, waited for, and joined when they have gone.
+// A group that others hold by a strategy of theirs is named with its members, waited for, and joined when they have
+// gone.
 func TestGroupOfAnotherStrategy(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -131,13 +134,15 @@ func TestGroupOfAnotherStrategy(t *testing.T) {
 			[]string{"client id stranger", "by range and this instance by balanceq-sticky"}},
 		"cooperative-sticky": {func(r *rig) func() { return r.occupy(kgo.Balancers(kgo.CooperativeStickyBalancer())) },
 			[]string{"client id stranger", "by cooperative-sticky and this instance by balanceq-sticky"}},
-		"earlier build": {(*rig).occupyAsBefore, []string{"client id balanceq", "by range and this instance by balanceq-sticky"}},
+		"earlier build": {(*rig).occupyAsBefore, []string{"client id balanceq",
+			"by range and this instance by balanceq-sticky"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 1, cmssim.Config{})
 			leave := test.occupy(r)
-			want := slices.Concat(test.want, []string{"is held by 1 member", "no two strategies", "stop them first (all of them"})
+			want := slices.Concat(test.want, []string{"is held by 1 member", "no two strategies",
+				"stop them first (all of them"})
 			kafkatest.Eventually(t, waitTimeout, "the group is stable", func() bool {
 				in := launch(t, r.doctorFlags()...)
 				in.wait(waitTimeout)
@@ -168,15 +173,16 @@ func TestGroupStaysWithOthers(t *testing.T) {
 		in.wait(waitTimeout)
 		return strings.Contains(in.output.String(), "FAIL  group")
 	})
-	refuses(t, nil, r.flags(), "balanceq: checking before the start: group "+r.group+" is held by 1 member, client id stranger",
+	refuses(t, nil, r.flags(), "balanceq: checking before the start: group "+r.group+
+		" is held by 1 member, client id stranger",
 		"stop them first")
 	if n := r.broker.GroupMembers(t, r.group); n != 1 {
 		t.Errorf("the group has %d members", n)
 	}
 }
 
-// Brokers that offer the consumer group protocol let classic members in among its members: a migration may go one by one. That
-// others are there is said all the same. Where they do not offer it, an instance that asks for it is told.
+// Brokers that offer the consumer group protocol let classic members in among its members: a migration may go one by
+// one. That others are there is said all the same. Where they do not offer it, an instance that asks for it is told.
 func TestGroupOfConsumerProtocol(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
@@ -208,11 +214,13 @@ func TestGroupOfConsumerProtocol(t *testing.T) {
 	in.Stop()
 }
 
-// Each right that the brokers do not give is named, with the command that gives it; with these rights and no others, it works.
+// Each right that the brokers do not give is named, with the command that gives it; with these rights and no others, it
+// works.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	allow := func(resource kmsg.ACLResourceType, name string, operation kmsg.ACLOperation) kfake.ACL {
-		return kfake.ACL{Resource: resource, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation, Allow: true}
+		return kfake.ACL{Resource: resource, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation,
+			Allow: true}
 	}
 	rights := map[string]kfake.ACL{
 		"--operation Read --topic requests":     allow(kmsg.ACLResourceTypeTopic, "requests", kmsg.ACLOperationRead),
@@ -267,15 +275,18 @@ func TestRights(t *testing.T) {
 	})
 }
 
-// listedRights are those that run ends without by docs/COMPATIBILITY.md, with this test's names of topics and group, sorted.
+// listedRights are those that run ends without by docs/COMPATIBILITY.md, with this test's names of topics and group,
+// sorted.
 func listedRights(t *testing.T) (rights []string) {
 	t.Helper()
 	text, err := os.ReadFile("../docs/COMPATIBILITY.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := strings.NewReplacer("--topic balance.", "--topic ", "--group balanceq", "--group g", "balanceq.balanceq.NAME", "balanceq.g.i1")
-	for _, m := range regexp.MustCompile("(?m)^\\| `(--operation [^`]+)` \\| `run`.* \\| it ends \\|$").FindAllStringSubmatch(string(text), -1) {
+	names := strings.NewReplacer("--topic balance.", "--topic ", "--group balanceq", "--group g", "balanceq.balanceq.NAME",
+		"balanceq.g.i1")
+	for _, m := range regexp.MustCompile("(?m)^\\| `(--operation [^`]+)` \\| `run`.* \\| it ends \\|$").
+		FindAllStringSubmatch(string(text), -1) {
 		rights = append(rights, names.Replace(m[1]))
 	}
 	slices.Sort(rights)

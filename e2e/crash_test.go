@@ -15,13 +15,15 @@ import (
 
 // A kill -9 loses nothing. It repeats what was answered and not yet committed, and the calls of that are bounded:
 //
-//   - those that were answered since the last commit was sent: the time that it took, the commit interval, and the time that
-//     the next one takes, which the kill may find under way. Measured: the most calls in any window of that length;
-//   - those that were answered behind a request that was not. As lanes are served in turn and none is slow here, that is at
-//     most about what is answered while one call is under way: twice the in-flight limit (calls, and their writes).
+//   - those that were answered since the last commit was sent: the time that it took, the commit interval, and the time
+//     that the next one takes, which the kill may find under way. Measured: the most calls in any window of that
+//     length;
+//   - those that were answered behind a request that was not. As lanes are served in turn and none is slow here, that
+//     is at most about what is answered while one call is under way: twice the in-flight limit (calls, and their
+//     writes).
 //
-// With cms.coalesce a call answers later requests of its contract as well, however many others lie between them. They count
-// with the first one of their call, by which its turn came.
+// With cms.coalesce a call answers later requests of its contract as well, however many others lie between them. They
+// count with the first one of their call, by which its turn came.
 func TestKillRepeatsLittle(t *testing.T) {
 	t.Parallel()
 	const inFlight, interval, runAhead = 16, 100 * time.Millisecond, 512
@@ -59,8 +61,8 @@ func TestKillRepeatsLittle(t *testing.T) {
 	}
 }
 
-// uncommittedResults counts the results of requests at or above the committed offsets, and those of them that are the first of
-// their call. No instance may be running.
+// uncommittedResults counts the results of requests at or above the committed offsets, and those of them that are the
+// first of their call. No instance may be running.
 func (r *rig) uncommittedResults() (all, calls int) {
 	r.t.Helper()
 	committed := r.broker.Committed(r.t, r.group, r.requests)

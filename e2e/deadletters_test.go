@@ -11,11 +11,11 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // hostile are records that are no requests, by the field that the dead letter must name.
@@ -27,27 +27,34 @@ func hostile(t *testing.T) map[string][]kafka.Message {
 	}
 	records := map[string][]kafka.Message{
 		"value": {
-			{Key: []byte("null"), Value: nil}, {Key: nil, Value: nil}, {Value: []byte{}}, value(" "), value("{"), value("\x00\x01\x02"),
+			{Key: []byte("null"), Value: nil}, {Key: nil, Value: nil}, {Value: []byte{}}, value(" "), value("{"),
+			value("\x00\x01\x02"),
 			value("\xff\xfe{}"), value("\xef\xbb\xbf{}"), value(`"text"`), value("[]"), value("null"), value("1e999"),
-			request(`} trailing`), request(`,"x":1,"x":2`), request(",\"x\":\"\xff\""), request(`,"x":"\ud800"`), request(`,"x":NaN`),
+			request(`} trailing`), request(`,"x":1,"x":2`), request(",\"x\":\"\xff\""), request(`,"x":"\ud800"`),
+			request(`,"x":NaN`),
 			request(`,"x":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)),
 			value(strings.Repeat("[", 100_000)), value(strings.Repeat("A", 900_000)),
 		},
 		"contractId": {
 			value(`{"balanceCodes":["AVAILABLE"]}`), value(`{"contractId":null,"balanceCodes":["A"]}`),
-			value(`{"contractId":1e400,"balanceCodes":["A"]}`), value(`{"contractId":` + strings.Repeat("9", 5000) + `,"balanceCodes":["A"]}`),
+			value(`{"contractId":1e400,"balanceCodes":["A"]}`),
+			value(`{"contractId":` + strings.Repeat("9", 5000) + `,"balanceCodes":["A"]}`),
 			value(`{"contractId":"1000000000000000000","balanceCodes":["A"]}`), value(`{"contractId":-1,"balanceCodes":["A"]}`),
-			value(`{"contractId":70001.5,"balanceCodes":["A"]}`), value(`{"contractId":"1","contractId":"2","balanceCodes":["A"]}`),
-			value(`{"contractId":"70001/../../secrets","balanceCodes":["A"]}`), value(`{"contractId":{"$gt":""},"balanceCodes":["A"]}`),
+			value(`{"contractId":70001.5,"balanceCodes":["A"]}`),
+			value(`{"contractId":"1","contractId":"2","balanceCodes":["A"]}`),
+			value(`{"contractId":"70001/../../secrets","balanceCodes":["A"]}`),
+			value(`{"contractId":{"$gt":""},"balanceCodes":["A"]}`),
 		},
 		"balanceCodes": {
-			value(`{"contractId":"1"}`), value(`{"contractId":"1","balanceCodes":[]}`), value(`{"contractId":"1","balanceCodes":"A"}`),
+			value(`{"contractId":"1"}`), value(`{"contractId":"1","balanceCodes":[]}`),
+			value(`{"contractId":"1","balanceCodes":"A"}`),
 			value(`{"contractId":"1","balanceCodes":[` + strings.Repeat(`"A1",`, 100_000) + `7]}`),
 			value(`{"contractId":"1","balanceCodes":["A&x=1#","B\u0000"]}`),
 		},
-		"deadline":    {request(`,"deadline":"tomorrow"`), request(`,"deadline":1`)},
-		"requestId":   {request(`,"requestId":""`), request(`,"requestId":"` + strings.Repeat("r", 10_000) + `"`)},
-		"specversion": {{Value: []byte(`{"id":"1","data":{}}`), Headers: []kafka.Header{header("content-type", "application/cloudevents+json")}}},
+		"deadline":  {request(`,"deadline":"tomorrow"`), request(`,"deadline":1`)},
+		"requestId": {request(`,"requestId":""`), request(`,"requestId":"` + strings.Repeat("r", 10_000) + `"`)},
+		"specversion": {{Value: []byte(`{"id":"1","data":{}}`),
+			Headers: []kafka.Header{header("content-type", "application/cloudevents+json")}}},
 	}
 	// What the documentation shows as invalid; the first word of the text beside it is the field.
 	const folder = "v1/examples/requests-invalid"
@@ -76,7 +83,8 @@ func TestInvalidRequestsBecomeDeadLetters(t *testing.T) {
 	kafkatest.OnlyOnce(t, "the circuit breaker")
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{})
-	odd := []kafka.Header{{Key: "", Value: nil}, {Key: "bin", Value: []byte{0, 255, 10}}, {Key: "bin", Value: []byte{}}, header("é", "ü")}
+	odd := []kafka.Header{{Key: "", Value: nil}, {Key: "bin", Value: []byte{0, 255, 10}}, {Key: "bin", Value: []byte{}},
+		header("é", "ü")}
 	fields := map[schemas.Position]string{}
 	for field, msgs := range hostile(t) {
 		for _, m := range msgs {
@@ -115,7 +123,8 @@ func TestInvalidRequestsBecomeDeadLetters(t *testing.T) {
 			}
 		}
 	}
-	if got := in.Metrics()[`balanceq_records_total{outcome="dead-letter",reason="invalid-request"}`]; got != float64(len(fields)) {
+	if got := in.Metrics()[`balanceq_records_total{outcome="dead-letter",reason="invalid-request"}`]; got != float64(
+		len(fields)) {
 		t.Errorf("the metric counts %v invalid requests of %d", got, len(fields))
 	}
 	in.Stop()
@@ -131,16 +140,19 @@ func TestRefusedRequestsBecomeDeadLetters(t *testing.T) {
 	long := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
 	rejected := r.Send(ask(8001, "AVAILABLE"))[0]
 	missing := r.Send(ask(40412, "AVAILABLE"))[0]
-	expired := r.Send(kafka.Message{Value: fmt.Appendf(nil, `{"contractId":"8003","balanceCodes":["DUE"],"deadline":%q,"requestId":"late"}`, long)})[0]
+	expired := r.Send(kafka.Message{Value: fmt.Appendf(nil,
+		`{"contractId":"8003","balanceCodes":["DUE"],"deadline":%q,"requestId":"late"}`, long)})[0]
 	r.Send(asks(50, 10, 8100)...)
 	in := r.StartReady()
 	r.AwaitCommitted()
 	l := r.Ledger()
 	l.WantExactlyOnce()
 	want := map[schemas.Position]schemas.DeadLetterInfo{
-		positionOf(rejected): {Reason: schemas.ReasonRequestRejected, HTTPStatus: 400, CMSReasonCode: "REQUEST_VALIDATION", Attempts: 1},
-		positionOf(missing):  {Reason: schemas.ReasonContractNotFound, HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Attempts: 1},
-		positionOf(expired):  {Reason: schemas.ReasonExpired},
+		positionOf(rejected): {Reason: schemas.ReasonRequestRejected, HTTPStatus: 400, CMSReasonCode: "REQUEST_VALIDATION",
+			Attempts: 1},
+		positionOf(missing): {Reason: schemas.ReasonContractNotFound, HTTPStatus: 404,
+			CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Attempts: 1},
+		positionOf(expired): {Reason: schemas.ReasonExpired},
 	}
 	if len(l.dead) != len(want) {
 		t.Errorf("%d dead letters, want %d", len(l.dead), len(want))
@@ -154,8 +166,10 @@ func TestRefusedRequestsBecomeDeadLetters(t *testing.T) {
 		if w.Attempts > 0 && (d.CorrelationID == "" || d.FirstFailure.IsZero() || d.LastFailure.Before(d.FirstFailure)) {
 			t.Errorf("%s lacks a correlation id or times: %+v", w.Reason, d.DeadLetterInfo)
 		}
-		if headers := headersOf(d.msg); headers["__dlq.errors.topic"] != r.requests || headers["__dlq.errors.group"] != r.group ||
-			headers["__dlq.errors.delivery.count"] != "1" || !strings.HasPrefix(headers["__dlq.errors.message"], string(w.Reason)) {
+		if headers := headersOf(d.msg); headers["__dlq.errors.topic"] != r.requests ||
+			headers["__dlq.errors.group"] != r.group ||
+			headers["__dlq.errors.delivery.count"] != "1" ||
+			!strings.HasPrefix(headers["__dlq.errors.message"], string(w.Reason)) {
 			t.Errorf("Kafka's own headers are %v", headers)
 		}
 	}
@@ -199,7 +213,8 @@ func TestRetriesThenAnswersOrGivesUp(t *testing.T) {
 		r.sim.AddFault(f)
 		dead[contract] = r.Send(ask(contract, "AVAILABLE", "DUE"))[0]
 	}
-	in := r.StartReady("--cms.max-attempts=3", "--cms.timeout=700ms", "--cms.backoff.initial=20ms", "--cms.backoff.max=100ms",
+	in := r.StartReady("--cms.max-attempts=3", "--cms.timeout=700ms", "--cms.backoff.initial=20ms",
+		"--cms.backoff.max=100ms",
 		"--cms.breaker.min-calls=1000000")
 	// An attempt counts only when others were answered since the one before: other traffic goes on until all is decided.
 	in.eventually("every request has its outcome", func() bool {

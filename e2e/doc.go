@@ -20,6 +20,6 @@
 //     (keyfiles_test.go); the second repeats whatever it is told, to hunt for secrets;
 //   - compat_rig_test.go: a cluster (kafkatest.Embedded) that answers as the test wants it to.
 //
-// A test waits for conditions (in.eventually, kafkatest.Eventually), never for time. One that another version of the broker
-// would show nothing new calls kafkatest.OnlyOnce. With -short the whole package is left out.
+// A test waits for conditions (in.eventually, kafkatest.Eventually), never for time. One that another version of the
+// broker would show nothing new calls kafkatest.OnlyOnce. With -short the whole package is left out.
 package e2e

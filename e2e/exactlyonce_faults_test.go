@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
-
-	"github.com/segmentio/kafka-go"
 )
 
-// Two instances with one name take the transactions out of each other's hands. One of them ends, and says what to set; the
-// other goes on.
+// Two instances with one name take the transactions out of each other's hands. One of them ends, and says what to set;
+// the other goes on.
 func TestExactlyOnceSameName(t *testing.T) {
 	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
@@ -32,7 +32,10 @@ func TestExactlyOnceSameName(t *testing.T) {
 	if last := lastLine(ends.output.String()); !strings.Contains(last, "give each an instance id, or an instance name") {
 		t.Errorf("it does not say what to do: %s", last)
 	}
-	stays.eventually("the other has all partitions", func() bool { h, _ := stays.Health(); return h.Ready && h.Partitions == 4 })
+	stays.eventually("the other has all partitions", func() bool {
+		h, _ := stays.Health()
+		return h.Ready && h.Partitions == 4
+	})
 	w.AwaitMore(200)
 	w.WantExactlyOnce(r, traffic)
 	stays.Stop()
@@ -70,8 +73,8 @@ func TestExactlyOnceBrokerRestart(t *testing.T) {
 	}
 }
 
-// Requests that come in transactions: what is aborted is never answered, and offsets are committed to the very end, although
-// the last records have no outcome.
+// Requests that come in transactions: what is aborted is never answered, and offsets are committed to the very end,
+// although the last records have no outcome.
 func TestExactlyOnceTransactionalUpstream(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{Record: true})
@@ -94,7 +97,8 @@ func TestExactlyOnceTransactionalUpstream(t *testing.T) {
 	in.Stop()
 }
 
-// The dead letter of a large request does not fit into its topic as it is: it is compressed, whole, and nothing waits for it.
+// The dead letter of a large request does not fit into its topic as it is: it is compressed, whole, and nothing waits
+// for it.
 func TestExactlyOnceOversizedDeadLetter(t *testing.T) {
 	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
@@ -117,8 +121,8 @@ func TestExactlyOnceOversizedDeadLetter(t *testing.T) {
 	in.Stop()
 }
 
-// Outcomes of 300 kB each, behind a request that gets no answer for now, in a buffer that holds three of them: they wait, and
-// nothing is deadlocked.
+// Outcomes of 300 kB each, behind a request that gets no answer for now, in a buffer that holds three of them: they
+// wait, and nothing is deadlocked.
 func TestExactlyOnceSmallBuffer(t *testing.T) {
 	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()
@@ -134,7 +138,10 @@ func TestExactlyOnceSmallBuffer(t *testing.T) {
 		}
 	}
 	in := r.StartReady(exactly("--producer.buffer-bytes=1MiB", "--cms.timeout=8s")...)
-	in.eventually("the buffer is full", func() bool { return in.Metrics().sum("balanceq_producer_buffered_bytes") > 600_000 })
+	in.eventually("the buffer is full", func() bool {
+		return in.Metrics().
+			sum("balanceq_producer_buffered_bytes") > 600_000
+	})
 	if got := in.Metrics().sum("balanceq_producer_buffered_bytes"); got > 2<<20 {
 		t.Errorf("%v bytes are buffered", got)
 	}

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // exactly are the flags of an instance that answers exactly once. Transactions follow on each other so closely that an
@@ -124,8 +124,8 @@ func (w *subscriber) standstill(from time.Time, partitions ...int32) (longest ti
 	return longest
 }
 
-// WantExactlyOnce stops the traffic and waits until all requests are answered and their offsets committed. Then the subscriber
-// has seen one answer to each, and so does who reads everything afresh.
+// WantExactlyOnce stops the traffic and waits until all requests are answered and their offsets committed. Then the
+// subscriber has seen one answer to each, and so does who reads everything afresh.
 func (w *subscriber) WantExactlyOnce(r *rig, traffic ...*load) *ledger {
 	w.t.Helper()
 	for _, l := range traffic {
@@ -155,11 +155,12 @@ const (
 	loadBurst = 15 // that often, so 300 a second: a machine that runs four such tests can follow
 )
 
-// Load starts traffic: for a hundred contracts, every tenth request invalid, over all partitions, also while brokers are
-// away for a time. Stop it before the ledger is read.
+// Load starts traffic: for a hundred contracts, every tenth request invalid, over all partitions, also while brokers
+// are away for a time. Stop it before the ledger is read.
 func (r *rig) Load() *load {
 	r.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...), kgo.DefaultProduceTopic(r.requests), kgo.UnknownTopicRetries(-1),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...), kgo.DefaultProduceTopic(r.requests),
+		kgo.UnknownTopicRetries(-1),
 		kgo.MetadataMinAge(100*time.Millisecond), kgo.ProducerLinger(0),
 		kgo.AlwaysRetryEOF()) // the container's port is open before the broker is: it takes connections and cuts them
 	if err != nil {
@@ -195,7 +196,8 @@ func (l *load) burst(cl *kgo.Client) {
 		l.rig.t.Errorf("sending requests: %v", err)
 	}
 	for i, rec := range recs {
-		msgs[i].Topic, msgs[i].Partition, msgs[i].Offset, msgs[i].Time = rec.Topic, int(rec.Partition), rec.Offset, rec.Timestamp
+		msgs[i].Topic, msgs[i].Partition, msgs[i].Offset, msgs[i].Time = rec.Topic, int(rec.Partition), rec.Offset,
+			rec.Timestamp
 	}
 	l.sent = append(l.sent, msgs...)
 }
@@ -208,8 +210,8 @@ func (l *load) Stop() {
 	l.sent = nil
 }
 
-// WantCalm fails the test if the program warned of anything but this: an operator would look after it in vain. A cluster that
-// is used for the first time has no coordinators yet, and a group that is new finds requests.
+// WantCalm fails the test if the program warned of anything but this: an operator would look after it in vain. A
+// cluster that is used for the first time has no coordinators yet, and a group that is new finds requests.
 func (in *instance) WantCalm(except ...string) {
 	in.t.Helper()
 	except = append(except, "waiting for Kafka", "has committed nothing in topic")

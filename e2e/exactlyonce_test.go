@@ -12,8 +12,8 @@ import (
 // busy is a CMS that takes its time, so that something is always under way.
 var busy = cmssim.Config{Latency: 10 * time.Millisecond, Jitter: 10 * time.Millisecond}
 
-// A kill -9 in the middle of traffic, with a transaction open: who comes back under the same name ends it at once. With a
-// slot in the group of its own it has its partitions back as soon; otherwise the group waits for the session first.
+// A kill -9 in the middle of traffic, with a transaction open: who comes back under the same name ends it at once. With
+// a slot in the group of its own it has its partitions back as soon; otherwise the group waits for the session first.
 func TestExactlyOnceKill(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -108,8 +108,8 @@ func TestExactlyOnceRollingRestart(t *testing.T) {
 	}
 }
 
-// An instance hangs for longer than its session, in the middle of a transaction, and goes on as if nothing had been: what it
-// had is somebody else's then, and nothing of it comes out twice.
+// An instance hangs for longer than its session, in the middle of a transaction, and goes on as if nothing had been:
+// what it had is somebody else's then, and nothing of it comes out twice.
 func TestExactlyOnceZombie(t *testing.T) {
 	kafkatest.OnlyOnce(t, "TestExactlyOnceKill is like it for the broker")
 	t.Parallel()

@@ -49,7 +49,8 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// launch starts the program with these arguments and does not wait for anything. What it wrote is shown if the test fails.
+// launch starts the program with these arguments and does not wait for anything. What it wrote is shown if the test
+// fails.
 func launch(t *testing.T, args ...string) *instance {
 	t.Helper()
 	return launchIn(t, nil, args...)
@@ -88,7 +89,8 @@ func (in *instance) cleanup() {
 	in.signal(syscall.SIGKILL)
 	<-in.exited
 	text := in.output.String()
-	if strings.Contains(text, "DATA RACE") || strings.Contains(text, "a panic while handling") || strings.Contains(text, "goroutine 1 [") {
+	if strings.Contains(text, "DATA RACE") || strings.Contains(text, "a panic while handling") ||
+		strings.Contains(text, "goroutine 1 [") {
 		in.t.Error("the program has a data race or panicked")
 	}
 	if in.t.Failed() {

@@ -33,8 +33,8 @@ var rsaKeys = sync.OnceValues(func() (made [3]*rsa.PrivateKey, err error) {
 	return made, nil
 })
 
-// keyFiles is a folder of keys and certificates. What is put into it replaces what was there by a rename, so that no reader ever
-// sees half a file.
+// keyFiles is a folder of keys and certificates. What is put into it replaces what was there by a rename, so that no
+// reader ever sees half a file.
 type keyFiles struct {
 	t                             *testing.T
 	dir                           string

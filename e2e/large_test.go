@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // Requests of the largest size, in topics made by `topics create`.
@@ -36,7 +36,8 @@ func TestLargestRequests(t *testing.T) {
 	}
 	valid := r.Send(kafka.Message{Key: []byte("a"), Value: sized(schemas.MaxRequestSize)})[0]
 	tooLong := r.Send(kafka.Message{Key: []byte("b"), Value: sized(schemas.MaxRequestSize + 1)})[0]
-	garbage := r.Send(kafka.Message{Key: bytes.Repeat([]byte{'k'}, 30_000), Value: bytes.Repeat([]byte{0xfe, '\n'}, schemas.MaxRequestSize/2),
+	garbage := r.Send(kafka.Message{Key: bytes.Repeat([]byte{'k'}, 30_000),
+		Value:   bytes.Repeat([]byte{0xfe, '\n'}, schemas.MaxRequestSize/2),
 		Headers: []kafka.Header{{Key: "big", Value: bytes.Repeat([]byte{7}, 30_000)}}})[0]
 	r.Send(asks(100, 20, 17_000)...)
 	for range 20 {
@@ -62,8 +63,9 @@ func (r *rig) run(args ...string) (output string, code int) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(r.t.Context(), path, append(args, "--kafka.brokers="+r.broker.Brokers()[0], "--topics.requests="+r.requests,
-		"--topics.results="+r.results, "--topics.deadletters="+r.deadletters)...)
+	cmd := exec.CommandContext(r.t.Context(), path,
+		append(args, "--kafka.brokers="+r.broker.Brokers()[0], "--topics.requests="+r.requests,
+			"--topics.results="+r.results, "--topics.deadletters="+r.deadletters)...)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		return fmt.Sprint(err), -1

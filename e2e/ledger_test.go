@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/oracle"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // ledger holds what came out of a rig, by the position of the request that it answers.
@@ -37,8 +37,8 @@ type deadLetter struct {
 	msg kafka.Message
 }
 
-// Ledger reads both topics to their ends and checks every record by itself: a result has the CMS's digits and the right key
-// and headers, a dead letter is its request byte for byte.
+// Ledger reads both topics to their ends and checks every record by itself: a result has the CMS's digits and the right
+// key and headers, a dead letter is its request byte for byte.
 func (r *rig) Ledger() *ledger {
 	r.t.Helper()
 	l := &ledger{
@@ -194,8 +194,8 @@ func (l *ledger) Lost() (lost []schemas.Position) {
 // Repeated counts the outcomes beyond the first of each request.
 func (l *ledger) Repeated() int { return len(l.oracle.Repeated()) }
 
-// WantNothingLost fails the test if a request has no outcome, or if first results of one contract are out of order: what is
-// repeated after a crash is older than what came before, but no subscriber that drops what it has seen notices.
+// WantNothingLost fails the test if a request has no outcome, or if first results of one contract are out of order:
+// what is repeated after a crash is older than what came before, but no subscriber that drops what it has seen notices.
 func (l *ledger) WantNothingLost() {
 	l.t.Helper()
 	if lost := l.Lost(); len(lost) > 0 {

@@ -7,16 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/cmssim"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/cmssim"
 )
 
-// An upstream that writes in transactions: what it aborts is never answered, what is open waits, and the commits reach the
-// end of the log although markers have the last offsets.
+// An upstream that writes in transactions: what it aborts is never answered, what is open waits, and the commits reach
+// the end of the log although markers have the last offsets.
 func TestTransactionalUpstream(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2, cmssim.Config{Record: true})
@@ -87,7 +87,8 @@ func TestStart(t *testing.T) {
 				r.broker.Produce(t, r.requests, old...)
 			}
 			in := r.StartReady("--kafka.start=" + start)
-			warning := fmt.Sprintf("kafka.group: %s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
+			warning := fmt.Sprintf(
+				"kafka.group: %s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
 				r.group, r.requests, start, becomes)
 			if said := in.warnings(warning); said != 1 {
 				t.Errorf("%d warnings of what becomes of the requests that are there", said)
@@ -123,7 +124,8 @@ func (in *instance) warnings(text string) (n int) {
 // Partitions that are added while it runs are read from their start, also where the group has begun at the end.
 func TestAddedPartitionsArePickedUp(t *testing.T) {
 	t.Parallel()
-	for _, flags := range [][]string{nil, {"--kafka.start=latest"}, {"--kafka.start=latest", "--delivery=exactly-once", "--kafka.instance-id=i-0"}} {
+	for _, flags := range [][]string{nil, {"--kafka.start=latest"},
+		{"--kafka.start=latest", "--delivery=exactly-once", "--kafka.instance-id=i-0"}} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
 			t.Parallel()
 			testAddedPartitions(t, flags...)

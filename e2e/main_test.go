@@ -10,9 +10,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"go.uber.org/goleak"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // TestMain gives the package a broker, and the program a folder to be built in.
@@ -54,7 +54,8 @@ var program = sync.OnceValues(func() (path string, err error) {
 	if kafkatest.Race { // what finds races in the tests finds them in the program
 		args = append(args, "-race")
 	}
-	if out, err := exec.Command("go", append(args, "github.com/balanceq/balanceq/cmd/balanceq")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(args, "github.com/balanceq/balanceq/cmd/balanceq")...).
+		CombinedOutput(); err != nil {
 		return "", errors.Join(fmt.Errorf("building the program: %w", err), errors.New(string(out)))
 	}
 	return path, nil

@@ -12,8 +12,8 @@ const (
 	signingPassword = "battery staple 9"
 )
 
-// mastercardRig is a rig whose CMS is as Mastercard's: https, with an authority of its own and certificates of clients; calls are
-// signed and answers encrypted, errors too.
+// mastercardRig is a rig whose CMS is as Mastercard's: https, with an authority of its own and certificates of clients;
+// calls are signed and answers encrypted, errors too.
 type mastercardRig struct {
 	*rig
 	files *keyFiles

@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"software.sslmate.com/src/go-pkcs12"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"software.sslmate.com/src/go-pkcs12"
 )
 
-// Every form in which a key may be given, and both signatures: the CMS accepts the calls, and what it encrypts is read, digit
-// by digit, errors included.
+// Every form in which a key may be given, and both signatures: the CMS accepts the calls, and what it encrypts is read,
+// digit by digit, errors included.
 func TestMastercard(t *testing.T) {
 	kafkatest.OnlyOnce(t, "keys, tokens and signatures")
 	t.Parallel()
@@ -110,7 +110,8 @@ var mishaps = map[string]mishap{
 	"another signing key": {
 		happen: func(s *mastercardRig) { s.files.putP12("signing.p12", s.files.stranger, 50*day, signingPassword) },
 		cure:   func(s *mastercardRig) { s.files.putP12("signing.p12", s.files.signing, 200*day, signingPassword) },
-		cause:  "AUTHENTICATION_FAILED", fix: "check that the consumer key and the signing key belong together", key: "signing",
+		cause:  "AUTHENTICATION_FAILED", fix: "check that the consumer key and the signing key belong together",
+		key: "signing",
 	},
 	"answers for another key": {
 		happen: func(s *mastercardRig) { s.files.putPEM("decryption.pem", s.files.stranger) },
@@ -195,7 +196,10 @@ func TestGoesOnWhenFixed(t *testing.T) {
 // wantFixed checks what is said afterwards.
 func (m mishap) wantFixed(s *mastercardRig, in *instance) {
 	s.t.Helper()
-	in.eventually("it is not halted any more", func() bool { h, _ := in.Health(); return h.Halted == "" && h.Waiting == "" })
+	in.eventually("it is not halted any more", func() bool {
+		h, _ := in.Health()
+		return h.Halted == "" && h.Waiting == ""
+	})
 	if again, errs := in.Logs("no longer halted"), in.Logs("halted:"); len(again) != 1 || len(errs) != 1 {
 		s.t.Errorf("the log says %v and %v", errs, again)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 )
 
-// Many requests for few contracts, of which one call in twenty fails in some way: the results of one contract come out in
-// the order of its requests, with and without coalescing.
+// Many requests for few contracts, of which one call in twenty fails in some way: the results of one contract come out
+// in the order of its requests, with and without coalescing.
 func TestOrderOfOneContractIsKept(t *testing.T) {
 	t.Parallel()
 	for name, flag := range map[string]string{"coalesced": "--cms.coalesce=true", "single": "--cms.coalesce=false"} {
@@ -41,8 +41,8 @@ func TestOrderOfOneContractIsKept(t *testing.T) {
 	}
 }
 
-// A burst of requests for one contract shares calls while the CMS is slow; each gets what it asked for, from a call that was
-// made after it was published. Without coalescing it is one call a request.
+// A burst of requests for one contract shares calls while the CMS is slow; each gets what it asked for, from a call
+// that was made after it was published. Without coalescing it is one call a request.
 func TestCoalescing(t *testing.T) {
 	t.Parallel()
 	const n, contract = 200, 14_000

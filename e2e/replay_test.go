@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // replayRig is a rig with a ledger.
@@ -58,13 +58,15 @@ func (r *replayRig) want(out string, texts ...string) {
 	}
 }
 
-// The whole story: the CMS refuses one contract's requests; an operator looks, tries too early, tries again when it is fixed.
+// The whole story: the CMS refuses one contract's requests; an operator looks, tries too early, tries again when it is
+// fixed.
 func TestReplayStory(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
 	r := newReplayRig(t, 2)
 	r.sim.AddFault(cmssim.Fault{Match: cmssim.Match{Contracts: []int64{8001}}, Effect: cmssim.EffectStatus,
-		Status: http.StatusBadRequest, Source: "MASTERCARD PROCESSING", ReasonCode: "REQUEST_VALIDATION", Description: "Invalid value."})
+		Status: http.StatusBadRequest, Source: "MASTERCARD PROCESSING", ReasonCode: "REQUEST_VALIDATION",
+		Description: "Invalid value."})
 	const refused = 25
 	var msgs []kafka.Message
 	for i := range refused {
@@ -129,7 +131,8 @@ func (r *replayRig) wantReplayed(originals []kafka.Message, n int) {
 		}
 		n--
 		original, known := values[string(m.Value)]
-		if !known || string(m.Key) != string(original.Key) || len(m.Headers) != len(original.Headers)+4 || m.Partition != original.Partition {
+		if !known || string(m.Key) != string(original.Key) || len(m.Headers) != len(original.Headers)+4 ||
+			m.Partition != original.Partition {
 			r.t.Errorf("replayed %d/%d %q=%q with headers %v", m.Partition, m.Offset, m.Key, m.Value, h)
 		}
 	}
@@ -147,9 +150,11 @@ func (r *replayRig) dead(n, partitions int) {
 			d := schemas.DeadLetter{
 				Record: &schemas.Record{
 					Position: schemas.Position{Topic: r.requests, Partition: int32(p), Offset: int64(i)},
-					Key:      strconv.AppendInt(nil, int64(i), 10), Value: fmt.Appendf(nil, `{"contractId":"%d","balanceCodes":["A"]}`, 1+i),
+					Key:      strconv.AppendInt(nil, int64(i), 10),
+					Value:    fmt.Appendf(nil, `{"contractId":"%d","balanceCodes":["A"]}`, 1+i),
 				},
-				Reason: schemas.ReasonContractNotFound, Detail: "no such contract", HTTPStatus: 404, Attempts: 1, DecidedAt: time.Now(),
+				Reason: schemas.ReasonContractNotFound, Detail: "no such contract", HTTPStatus: 404, Attempts: 1,
+				DecidedAt: time.Now(),
 			}
 			m := d.Message(schemas.Origin{Group: "g", Instance: "i", Version: "v"})
 			msg := kafka.Message{Key: m.Key, Value: m.Value}
@@ -166,7 +171,8 @@ func (r *replayRig) dead(n, partitions int) {
 func (r *replayRig) wantOnce(n int) {
 	r.t.Helper()
 	seen := map[string]bool{}
-	for _, m := range r.broker.Read(r.t, r.requests, n) { // a replay may end a moment before its last transaction is visible
+	// a replay may end a moment before its last transaction is visible
+	for _, m := range r.broker.Read(r.t, r.requests, n) {
 		if seen[string(m.Key)] {
 			r.t.Fatalf("%s was replayed twice", m.Key)
 		}
@@ -230,7 +236,10 @@ func TestReplayPausesWithTheBreaker(t *testing.T) {
 	r.Send(asks(50, 50, 100)...)
 	in.eventually("the breaker is open", func() bool { h, _ := in.Health(); return h.Breaker == "open" })
 	replay := r.start(nil, "deadletters", "replay", "--execute", "--canary=off", "--service="+in.http, "--rate=25")
-	replay.eventually("the replay is paused", func() bool { return strings.Contains(replay.output.String(), "its circuit breaker is open") })
+	replay.eventually("the replay is paused", func() bool {
+		return strings.Contains(replay.output.String(),
+			"its circuit breaker is open")
+	})
 	r.sim.RemoveFault(outage)
 	if code := replay.wait(waitTimeout).ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -245,7 +254,8 @@ func TestReplayEdited(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what replay records; TestReplayKilledTwice is like it for the broker")
 	t.Parallel()
 	r := newReplayRig(t, 1)
-	r.Send(kafka.Message{Key: []byte("k"), Value: []byte(`{"contractId":"7000l","balanceCodes":["AVAILABLE"],"requestId":"typo","note":"kept"}`)})
+	r.Send(kafka.Message{Key: []byte("k"),
+		Value: []byte(`{"contractId":"7000l","balanceCodes":["AVAILABLE"],"requestId":"typo","note":"kept"}`)})
 	in := r.StartReady()
 	r.AwaitCommitted()
 	edit := func(code int, script string) string {
@@ -253,7 +263,8 @@ func TestReplayEdited(t *testing.T) {
 		if err := os.WriteFile(editor, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		tool := r.start([]string{"EDITOR=" + editor, "VISUAL="}, "deadletters", "replay", "--partition=0", "--offset=0", "--edit", "--execute", "--service="+in.http)
+		tool := r.start([]string{"EDITOR=" + editor, "VISUAL="}, "deadletters", "replay", "--partition=0", "--offset=0",
+			"--edit", "--execute", "--service="+in.http)
 		if got := tool.wait(waitTimeout).ExitCode(); got != code {
 			t.Errorf("%s: exit code %d, want %d", script, got, code)
 		}
@@ -272,7 +283,9 @@ func TestReplayEdited(t *testing.T) {
 		t.Errorf("%+v, error %v", result, err)
 	}
 	requests := r.broker.ReadAll(t, r.requests)
-	if got := string(requests[len(requests)-1].Value); got != `{"contractId":"70001","balanceCodes":["AVAILABLE"],"requestId":"typo","note":"kept"}` {
+	if got := string(
+		requests[len(
+			requests)-1].Value); got != `{"contractId":"70001","balanceCodes":["AVAILABLE"],"requestId":"typo","note":"kept"}` {
 		t.Errorf("replayed %s", got)
 	}
 	r.want(r.tool(0, "deadletters", "history", "--records"), "contractId.*→ 70001")
@@ -286,7 +299,8 @@ func TestReplayJSON(t *testing.T) {
 	r := newReplayRig(t, 1)
 	r.dead(5, 1)
 	r.broker.Produce(t, r.deadletters, kafka.Message{Value: []byte("a stranger")})
-	in := r.start(nil, "deadletters", "replay", "--limit=3", "--execute", "--canary=off", "--http.listen=off", "--output=json")
+	in := r.start(nil, "deadletters", "replay", "--limit=3", "--execute", "--canary=off", "--http.listen=off",
+		"--output=json")
 	in.wait(waitTimeout)
 	var got struct {
 		Replay, Replayed int
@@ -304,5 +318,6 @@ func TestReplayJSON(t *testing.T) {
 	if got.Replay != 3 || got.Replayed != 3 || !got.Executed || got.Run == "" || got.ByReason["contract-not-found"] != 3 {
 		t.Errorf("%+v in %s", got, in.output.String())
 	}
-	r.want(r.tool(0, "deadletters", "replay", "--output=json"), `"replay":2`, `"leftOut":{"no dead letter":1,"replayed already":3}`, `"executed":false`)
+	r.want(r.tool(0, "deadletters", "replay", "--output=json"), `"replay":2`,
+		`"leftOut":{"no dead letter":1,"replayed already":3}`, `"executed":false`)
 }

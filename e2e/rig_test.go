@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // rig is what one test has for itself: three topics, a group and a CMS. It remembers every request that was sent.
@@ -136,7 +136,8 @@ func (r *rig) AwaitCommitted() {
 // AwaitWritten waits until the topic holds at least n records.
 func (r *rig) AwaitWritten(topic string, n int64) {
 	r.t.Helper()
-	kafkatest.Eventually(r.t, waitTimeout, fmt.Sprintf("%d records are in %s", n, topic), func() bool { return r.written(topic) >= n })
+	kafkatest.Eventually(r.t, waitTimeout, fmt.Sprintf("%d records are in %s", n, topic),
+		func() bool { return r.written(topic) >= n })
 }
 
 // written is how many records the topic got so far.

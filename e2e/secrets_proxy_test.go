@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// connectProxy is a proxy that asks for a login and connects to a server (RFC 9110 §9.3.6), or does what broken ones do.
+// connectProxy is a proxy that asks for a login and connects to a server (RFC 9110 §9.3.6), or does what broken ones
+// do.
 type connectProxy struct {
 	address  string
 	login    string
@@ -27,7 +28,8 @@ type connectProxy struct {
 
 func newConnectProxy(t *testing.T, files *keyFiles, right *httptest.Server) *connectProxy {
 	t.Helper()
-	p := &connectProxy{login: "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+proxyPassword)), answers: refusals}
+	p := &connectProxy{login: "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+proxyPassword)),
+		answers: refusals}
 	own := *files
 	own.authority = files.newAuthority()
 	notFound := http.NotFoundHandler()
@@ -64,10 +66,13 @@ var refusals = map[string]func(r *http.Request) string{
 	"no HTTP":                func(r *http.Request) string { return sent(r) + "\r\n\r\n" },
 	"status code":            func(r *http.Request) string { return "HTTP/1.1 2" + sent(r) + "\r\n\r\n" },
 	"header line":            func(r *http.Request) string { return "HTTP/1.1 200 OK\r\n" + sent(r) + "\x00\r\n\r\n" },
-	"length":                 func(r *http.Request) string { return "HTTP/1.1 200 OK\r\nContent-Length: " + sent(r) + "\r\n\r\n" },
-	"no TLS but text":        func(r *http.Request) string { return "HTTP/1.1 200 OK\r\n\r\n" + sent(r) },
-	"cut":                    func(*http.Request) string { return "HTTP/1.1 4" },
-	"nothing":                func(*http.Request) string { return "" },
+	"length": func(r *http.Request) string {
+		return "HTTP/1.1 200 OK\r\nContent-Length: " + sent(r) +
+			"\r\n\r\n"
+	},
+	"no TLS but text": func(r *http.Request) string { return "HTTP/1.1 200 OK\r\n\r\n" + sent(r) },
+	"cut":             func(*http.Request) string { return "HTTP/1.1 4" },
+	"nothing":         func(*http.Request) string { return "" },
 }
 
 // sent is what a proxy's page shows of a request.

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/balanceq/balanceq/cmssim"
-
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // Secrets that can be told from everything else. The characters in them are those that get escaped somewhere.
@@ -163,7 +163,8 @@ var ownContract = regexp.MustCompile(`"contractId":"\d+"`)
 // records are what was written, without what the requests themselves brought along.
 func (w *secretsRig) records() {
 	for _, m := range w.broker.ReadAll(w.t, w.results) {
-		w.heard[fmt.Sprintf("result %d/%d", m.Partition, m.Offset)] = headerText(m) + ownContract.ReplaceAllString(string(m.Value), "")
+		w.heard[fmt.Sprintf("result %d/%d", m.Partition,
+			m.Offset)] = headerText(m) + ownContract.ReplaceAllString(string(m.Value), "")
 	}
 	for _, m := range w.broker.ReadAll(w.t, w.deadletters) {
 		w.heard[fmt.Sprintf("dead letter %d/%d (%s)", m.Partition, m.Offset, m.Key)] = headerText(m)

@@ -70,12 +70,15 @@ func startsWithKeys(f *keyFiles) map[string]start {
 		"a key as certificate":      withArgs("cms.tls.cert-file", "--cms.tls.cert-file={files}/other.pem"),
 		"a damaged key for Kafka": withFile(damaged, "kafka.tls.cert-file: the certificate or its key cannot be read",
 			"--kafka.tls.enabled", "--kafka.tls.cert-file={files}/ca.pem", "--kafka.tls.key-file={file}"),
-		"a key instead of its path":      instead,
-		"a consumer key as path":         withEnv("consumer-key"+isPath, envConsumerKey+"=", envConsumerKey+"_FILE="+consumerKey),
-		"a password as path":             withEnv("key-password"+isPath, envPassword+"=", envPassword+"_FILE="+armouredPassword),
+		"a key instead of its path": instead,
+		"a consumer key as path": withEnv("consumer-key"+isPath, envConsumerKey+"=", envConsumerKey+"_FILE="+
+			consumerKey),
+		"a password as path": withEnv("key-password"+isPath, envPassword+"=", envPassword+"_FILE="+
+			armouredPassword),
 		"a password as path among flags": among,
 		"secrets given twice":            withFile(consumerKey, "unset one of them", "--cms.auth.consumer-key-file={file}"),
-		"a broken consumer key":          withEnv("control character", envConsumerKey+"="+strings.Replace(consumerKey, "!", "\n", 1)),
+		"a broken consumer key": withEnv("control character", envConsumerKey+"="+
+			strings.Replace(consumerKey, "!", "\n", 1)),
 	}
 }
 
@@ -106,17 +109,21 @@ func startsWithSettings() map[string]start {
 		"a file that is a key":     withArgs("not YAML", "--config={files}/signing.p12"),
 		"a file that is PEM":       withArgs("balanceq: ", "--config={files}/client/key.pem"),
 		"login in cms.url":         withArgs("cms.url: contains a user or password", "--cms.url=https://"+login+"127.0.0.1"),
-		"secret in cms.url":        withArgs("cms.url: contains a query", "--cms.url=https://127.0.0.1/core?key="+consumerKey),
-		"odd login in cms.url":     withArgs("cms.url: is not a URL", "--cms.url=https://"+odd+"127.0.0.1"),
-		"login in cms.proxy":       withArgs("cms.proxy: contains a user or password", "--cms.proxy=http://"+login+"127.0.0.1:3128"),
-		"odd login in cms.proxy":   withArgs("cms.proxy: ", "--cms.proxy="+odd+"127.0.0.1:3128"),
-		"login in kafka.brokers":   withArgs("kafka.brokers: contains a user or password", "--kafka.brokers="+login+"127.0.0.1:9092"),
-		"unknown host":             {want: "no such host", until: true, args: []string{"--cms.proxy=off", nowhere}},
-		"doctor, unknown host":     {want: "no such host", command: "doctor", args: []string{"--cms.proxy=off", nowhere}},
-		"doctor, unknown proxy":    {want: "no such host", command: "doctor", env: proxies("http://" + login + "no..such..host:1")},
-		"doctor, proxy is down":    {want: "refused", command: "doctor", env: proxies("http://" + login + "127.0.0.1:1")},
-		"doctor, odd proxy":        {command: "doctor", env: proxies("http://" + odd + "127.0.0.1:1")},
-		"doctor, odder proxy":      {command: "doctor", env: proxies(odd + "127.0.0.1:1")},
+		"secret in cms.url": withArgs("cms.url: contains a query", "--cms.url=https://127.0.0.1/core?key="+
+			consumerKey),
+		"odd login in cms.url": withArgs("cms.url: is not a URL", "--cms.url=https://"+odd+"127.0.0.1"),
+		"login in cms.proxy": withArgs("cms.proxy: contains a user or password", "--cms.proxy=http://"+login+
+			"127.0.0.1:3128"),
+		"odd login in cms.proxy": withArgs("cms.proxy: ", "--cms.proxy="+odd+"127.0.0.1:3128"),
+		"login in kafka.brokers": withArgs("kafka.brokers: contains a user or password", "--kafka.brokers="+login+
+			"127.0.0.1:9092"),
+		"unknown host":         {want: "no such host", until: true, args: []string{"--cms.proxy=off", nowhere}},
+		"doctor, unknown host": {want: "no such host", command: "doctor", args: []string{"--cms.proxy=off", nowhere}},
+		"doctor, unknown proxy": {want: "no such host", command: "doctor",
+			env: proxies("http://" + login + "no..such..host:1")},
+		"doctor, proxy is down": {want: "refused", command: "doctor", env: proxies("http://" + login + "127.0.0.1:1")},
+		"doctor, odd proxy":     {command: "doctor", env: proxies("http://" + odd + "127.0.0.1:1")},
+		"doctor, odder proxy":   {command: "doctor", env: proxies(odd + "127.0.0.1:1")},
 	}
 }
 

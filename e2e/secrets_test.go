@@ -7,17 +7,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
-// atOnce is how many tricks are played at once. A request whose call is refused keeps its worker, and the others need some,
-// too: see cms.max-in-flight below.
+// atOnce is how many tricks are played at once. A request whose call is refused keeps its worker, and the others need
+// some, too: see cms.max-in-flight below.
 const atOnce = 24
 
-// playTricks plays each trick to one contract while others are answered, so that it ends in a dead letter, or in a result.
+// playTricks plays each trick to one contract while others are answered, so that it ends in a dead letter, or in a
+// result.
 func (w *secretsRig) playTricks(all map[string]trick) {
 	w.t.Helper()
 	const tries = 5
@@ -92,8 +93,8 @@ func (w *secretsRig) halt(name string, play func(http.ResponseWriter, call), say
 
 // connections lets two of three connections fail in each way, until that has cost a request its life.
 //
-// Most ways are refusals. They cost a request its life only when chance does not explain them, and where two of three calls
-// are refused it does. So most calls are answered, and those that fail are a few in between.
+// Most ways are refusals. They cost a request its life only when chance does not explain them, and where two of three
+// calls are refused it does. So most calls are answered, and those that fail are a few in between.
 func (w *secretsRig) connections() {
 	w.t.Helper()
 	w.cms.with(func() { w.cms.closing = true })

@@ -49,7 +49,8 @@ func raw(text func(call) string) func(http.ResponseWriter, call) {
 
 // sealed encrypts for a key.
 func sealed(key *rsa.PublicKey, kid, plain string) string {
-	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: key, KeyID: kid}, nil)
+	encrypter, err := jose.NewEncrypter(jose.A256GCM, jose.Recipient{Algorithm: jose.RSA_OAEP_256, Key: key, KeyID: kid},
+		nil)
 	if err != nil {
 		panic(err) // cannot be with such a key
 	}
@@ -111,11 +112,13 @@ func tricks(files *keyFiles) map[string]trick {
 			return `{"encryptedData":"` + head + `.e30.e30.e30.e30"}`
 		})
 		for head, format := range map[string]string{
-			"no HTTP": "%s\r\n\r\n", "status code": "HTTP/1.1 2%s\r\n\r\n", "reason": "HTTP/1.1 401 %s\r\nContent-Length: 0\r\n\r\n",
+			"no HTTP": "%s\r\n\r\n", "status code": "HTTP/1.1 2%s\r\n\r\n",
+			"reason":   "HTTP/1.1 401 %s\r\nContent-Length: 0\r\n\r\n",
 			"protocol": "HTTP/%s\r\n\r\n", "header line": "HTTP/1.1 200 OK\r\n%s\x00\r\n\r\n",
 			"header name": "HTTP/1.1 200 OK\r\nX (%s): 1\r\n\r\n",
-			"length":      "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n", "encoding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n",
-			"trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: %s, Content-Length\r\n\r\n0\r\n\r\n",
+			"length":      "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n",
+			"encoding":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n",
+			"trailer":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: %s, Content-Length\r\n\r\n0\r\n\r\n",
 		} {
 			all[head+" of "+name] = trick{play: raw(func(c call) string { return fmt.Sprintf(format, text(c)) })}
 		}
@@ -125,7 +128,10 @@ func tricks(files *keyFiles) map[string]trick {
 		}}
 	}
 	all["too large"] = ok(func(c call) string { return strings.Repeat(c.auth+c.target, 300) })
-	all["large header"] = trick{play: func(w http.ResponseWriter, c call) { w.Header().Set("X-Echo", strings.Repeat(c.auth, 300)) }}
+	all["large header"] = trick{play: func(w http.ResponseWriter, c call) {
+		w.Header().
+			Set("X-Echo", strings.Repeat(c.auth, 300))
+	}}
 	all["hang"] = trick{play: func(_ http.ResponseWriter, c call) { <-c.Context().Done() }}
 	all["reset"] = trick{play: func(w http.ResponseWriter, _ call) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -144,7 +150,10 @@ func tricks(files *keyFiles) map[string]trick {
 func unsolicited() map[string]trick {
 	all := map[string]trick{}
 	for name, body := range bodies {
-		all[name] = trick{play: raw(func(c call) string { return "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}" + body(c) })}
+		all[name] = trick{play: raw(func(c call) string {
+			return "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}" +
+				body(c)
+		})}
 	}
 	return all
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
-// SIGTERM while calls are under way and more is started: that is finished and committed, so the next instance repeats nothing.
+// SIGTERM while calls are under way and more is started: that is finished and committed, so the next instance repeats
+// nothing.
 func TestStopsInMidFlight(t *testing.T) {
 	kafkatest.OnlyOnce(t, "when the program stops")
 	t.Parallel()
@@ -75,10 +76,14 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectHang})
 	r.Send(asks(10, 10, 4000)...)
 	const hang = 10 * time.Minute
-	in := r.StartReady("--cms.timeout="+hang.String(), "--cms.breaker.window=30m", "--shutdown.timeout=20m", "--kafka.rebalance-timeout=40m")
+	in := r.StartReady("--cms.timeout="+hang.String(), "--cms.breaker.window=30m", "--shutdown.timeout=20m",
+		"--kafka.rebalance-timeout=40m")
 	in.eventually("calls hang", func() bool { return r.sim.Stats().InFlight > 0 })
 	in.signal(syscall.SIGTERM)
-	in.eventually("the first signal drains", func() bool { return len(in.Logs("stopping: finishing what was started")) > 0 })
+	in.eventually("the first signal drains", func() bool {
+		return len(
+			in.Logs("stopping: finishing what was started")) > 0
+	})
 	in.signal(syscall.SIGTERM)
 	state := in.wait(waitTimeout)
 	if status, ok := state.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {

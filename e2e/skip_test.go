@@ -13,7 +13,8 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// writeGarbage writes a batch of n records to the requests whose checksum is right and which claims to be gzip. A Kafka would refuse it.
+// writeGarbage writes a batch of n records to the requests whose checksum is right and which claims to be gzip. A Kafka
+// would refuse it.
 func (c *cluster) writeGarbage(partition int32, n int) {
 	c.t.Helper()
 	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: c.ListenAddrs()}, "requests")
@@ -27,7 +28,8 @@ func (c *cluster) writeGarbage(partition int32, n int) {
 	b[attributes+1] |= 1
 	binary.BigEndian.PutUint32(b[crc:], crc32.Checksum(b[attributes:], crc32.MakeTable(crc32.Castagnoli)))
 	batch := &kafkawire.Batch{Topic: "requests", Partition: partition, Bytes: b}
-	if err := errors.Join(wire.Produce(c.t.Context(), leaders[partition], []*kafkawire.Batch{batch}), batch.Err); err != nil {
+	if err := errors.Join(wire.Produce(c.t.Context(), leaders[partition], []*kafkawire.Batch{batch}),
+		batch.Err); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -42,8 +44,8 @@ func (c *cluster) command(code int, args ...string) string {
 	return in.output.String()
 }
 
-// An operator goes past a batch that cannot be read, and past nothing else, in both deliveries, with the instance running; the
-// ledger remembers it.
+// An operator goes past a batch that cannot be read, and past nothing else, in both deliveries, with the instance
+// running; the ledger remembers it.
 func TestSkip(t *testing.T) {
 	t.Parallel()
 	for _, delivery := range []string{"at-least-once", "exactly-once"} {
@@ -61,18 +63,21 @@ func TestSkip(t *testing.T) {
 				return strings.Contains(string(body), "balanceq skip --partition 0 --offset 1")
 			}
 			in.eventually("/readyz says what to do", told)
-			in.eventually("the metrics say it", func() bool { return in.Metrics()[`balanceq_partition_corrupt{partition="0"}`] == 1 })
+			in.eventually("the metrics say it",
+				func() bool { return in.Metrics()[`balanceq_partition_corrupt{partition="0"}`] == 1 })
 			skip := func(code, offset int, more ...string) string {
 				flags := []string{"skip", "--kafka.brokers=" + strings.Join(c.ListenAddrs(), ","), "--kafka.group=g",
 					"--topics.requests=requests", "--partition=0", fmt.Sprintf("--offset=%d", offset)}
 				return c.command(code, append(flags, more...)...)
 			}
-			for offset, want := range map[int]string{0: "can be read", 4: "can be read", 5: "nothing at offset 5", 99: "no offset 99"} {
+			for offset, want := range map[int]string{0: "can be read", 4: "can be read", 5: "nothing at offset 5",
+				99: "no offset 99"} {
 				if said := skip(1, offset, "--execute"); !strings.Contains(said, want) {
 					t.Errorf("offset %d: %s", offset, said)
 				}
 			}
-			if said := skip(0, 1); !strings.Contains(said, "offsets 1 to 3 of requests/0 (3 offsets) cannot be read") || !strings.Contains(said, "--execute") {
+			if said := skip(0, 1); !strings.Contains(said, "offsets 1 to 3 of requests/0 (3 offsets) cannot be read") ||
+				!strings.Contains(said, "--execute") {
 				t.Errorf("shown: %s", said)
 			}
 			if !told() {
@@ -90,7 +95,8 @@ func TestSkip(t *testing.T) {
 				return m["balanceq_offset_jumps_total"] == 1 && m[`balanceq_partition_corrupt{partition="0"}`] == 0
 			})
 			says(t, in, "an operator has skipped a batch that cannot be read")
-			said := c.command(0, "deadletters", "history", "--kafka.brokers="+strings.Join(c.ListenAddrs(), ","), "--topics.requests=requests",
+			said := c.command(0, "deadletters", "history", "--kafka.brokers="+strings.Join(c.ListenAddrs(), ","),
+				"--topics.requests=requests",
 				"--topics.results=results", "--topics.deadletters=deadletters")
 			if !strings.Contains(said, "skipped offsets 1 to 3 of requests/0 for group g") {
 				t.Errorf("history: %s", said)
@@ -116,7 +122,8 @@ func TestProbeOfEachPartition(t *testing.T) {
 	c.writeGarbage(0, 2)
 	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: c.ListenAddrs()}, "requests", "results")
 	defer wire.Close()
-	there, err := app.KafkaProbe{Wire: wire, Group: "g", Topic: "requests"}.Ask(t.Context(), true, map[int32]int64{0: 0, 7: 0})
+	there, err := app.KafkaProbe{Wire: wire, Group: "g", Topic: "requests"}.Ask(t.Context(), true,
+		map[int32]int64{0: 0, 7: 0})
 	if err == nil || !strings.Contains(err.Error(), "partition 7") || there == nil || there[0] {
 		t.Errorf("%v, error %v", there, err)
 	}

@@ -30,8 +30,8 @@ func share(all []*instance, want ...int) {
 	}
 }
 
-// moves are the lines of the log that tell of partitions that come or go, or of a new generation. The embedded broker makes
-// one, in which everything stays where it is, when the group's leader comes back; Kafka does not.
+// moves are the lines of the log that tell of partitions that come or go, or of a new generation. The embedded broker
+// makes one, in which everything stays where it is, when the group's leader comes back; Kafka does not.
 func (r *rig) moves(in *instance) int {
 	n := len(in.Logs("gave partitions back"))
 	if r.broker.Kind() != kafkatest.KindEmbedded {
@@ -42,8 +42,8 @@ func (r *rig) moves(in *instance) int {
 
 var deliveries = map[string]string{"once": "--delivery=exactly-once", "least": "--delivery=at-least-once"}
 
-// An instance with a slot is stopped, or killed, and is back before its session is over: it finds what it had, and the other
-// one does not notice.
+// An instance with a slot is stopped, or killed, and is back before its session is over: it finds what it had, and the
+// other one does not notice.
 func TestStaticRestartIsNotNoticed(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*instance){
@@ -92,8 +92,8 @@ func TestStaticRestartIsNotNoticed(t *testing.T) {
 	}
 }
 
-// What an instance with a slot had waits for it when it stops, until its session is over; with kafka.leave-on-stop it is free
-// at once.
+// What an instance with a slot had waits for it when it stops, until its session is over; with kafka.leave-on-stop it
+// is free at once.
 func TestStaticLeaveOnStop(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -107,7 +107,8 @@ func TestStaticLeaveOnStop(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 4, busy)
 			all := []*instance{
-				r.Start("--kafka.instance-id=a", "--kafka.session-timeout=10s", "--kafka.leave-on-stop="+strconv.FormatBool(test.leave)),
+				r.Start("--kafka.instance-id=a", "--kafka.session-timeout=10s", "--kafka.leave-on-stop="+
+					strconv.FormatBool(test.leave)),
 				r.Start("--kafka.instance-id=b", "--kafka.session-timeout=10s"),
 			}
 			share(all, 2, 2)
@@ -137,7 +138,8 @@ func TestStaticSameSlot(t *testing.T) {
 			if code := first.wait(waitTimeout).ExitCode(); code != 1 {
 				t.Errorf("exit code %d, want 1", code)
 			}
-			if last := lastLine(first.output.String()); !strings.Contains(last, "instance id") || !strings.Contains(last, `"a"`) {
+			if last := lastLine(first.output.String()); !strings.Contains(last, "instance id") ||
+				!strings.Contains(last, `"a"`) {
 				t.Errorf("it does not say what to do: %s", last)
 			}
 			share([]*instance{second}, 2)

@@ -8,8 +8,8 @@ import (
 	"github.com/balanceq/balanceq/cmssim"
 )
 
-// What topics create makes passes topics check, on Kafka's own defaults; each setting that does not fit is found by its name as
-// the brokers spell it, with the line that fixes it, and run says so too and works.
+// What topics create makes passes topics check, on Kafka's own defaults; each setting that does not fit is found by its
+// name as the brokers spell it, with the line that fixes it, and run says so too and works.
 func TestTopicsCheckKafka(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, cmssim.Config{})
@@ -48,7 +48,8 @@ func TestTopicsCheckKafka(t *testing.T) {
 	r.setTopic(r.results, "cleanup.policy", "compact")
 	r.Send(asks(10, 5, 31_000)...)
 	in := r.StartReady()
-	if said := in.Logs("cleanup.policy=compact"); len(said) != 1 || !strings.Contains(said[0].text("fix"), "--entity-name "+r.results) {
+	if said := in.Logs("cleanup.policy=compact"); len(said) != 1 ||
+		!strings.Contains(said[0].text("fix"), "--entity-name "+r.results) {
 		t.Errorf("run says %v", said)
 	}
 	r.AwaitCommitted()

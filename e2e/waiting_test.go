@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/cmssim"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // 429: everything waits as long as the CMS wishes, nothing is dead-lettered, and it goes on by itself.
@@ -57,8 +57,9 @@ func TestHaltedResumesByItself(t *testing.T) {
 	faults := map[string]cmssim.Fault{
 		"401":              {Effect: cmssim.EffectStatus, Status: http.StatusUnauthorized},
 		"operation denied": {Effect: cmssim.EffectStatus, Status: http.StatusForbidden},
-		"gateway 404":      {Effect: cmssim.EffectStatus, Status: http.StatusNotFound, Source: "Gateway", ReasonCode: "NOT_FOUND"},
-		"405":              {Effect: cmssim.EffectStatus, Status: http.StatusMethodNotAllowed},
+		"gateway 404": {Effect: cmssim.EffectStatus, Status: http.StatusNotFound, Source: "Gateway",
+			ReasonCode: "NOT_FOUND"},
+		"405": {Effect: cmssim.EffectStatus, Status: http.StatusMethodNotAllowed},
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +74,8 @@ func TestHaltedResumesByItself(t *testing.T) {
 			calls := r.sim.Stats().Calls
 			in.eventually("it probes", func() bool { return r.sim.Stats().Calls >= calls+2 })
 			h, status := in.Health()
-			if status != http.StatusOK || h.Waiting != "halted" || !strings.Contains(h.Halted, "check") && !strings.Contains(h.Halted, "ask Mastercard") || h.Breaker != "closed" {
+			if status != http.StatusOK || h.Waiting != "halted" || !strings.Contains(h.Halted, "check") &&
+				!strings.Contains(h.Halted, "ask Mastercard") || h.Breaker != "closed" {
 				t.Errorf("/readyz is %d: %+v", status, h)
 			}
 			if len(in.Logs("halted")) == 0 {
@@ -114,7 +116,8 @@ func TestUnwritableTopicHoldsEverything(t *testing.T) {
 			in := r.StartReady("--deadletters.budget=1") // all of them become dead letters
 			in.eventually("writing fails", func() bool {
 				h, status := in.Health()
-				return status == http.StatusOK && h.WritesFailing != "" && in.Metrics().sum("balanceq_write_retries_total", topic) > 0
+				return status == http.StatusOK && h.WritesFailing != "" && in.Metrics().
+					sum("balanceq_write_retries_total", topic) > 0
 			})
 			if n := r.written(topic) + r.written(r.deadletters); n != 0 {
 				t.Errorf("%d records are in topics that take none", n)

@@ -143,8 +143,8 @@ type acknowledging struct {
 
 func (a acknowledging) Acknowledged() { a.heard() }
 
-// Each stage is wedged on purpose, while everything around it works. The watchdog names it, and takes it back where the wedge
-// can be pulled out.
+// Each stage is wedged on purpose, while everything around it works. The watchdog names it, and takes it back where the
+// wedge can be pulled out.
 func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the watchdog takes for no progress")
 	t.Parallel()
@@ -158,16 +158,23 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 		lasts  bool                          // nothing makes good for it
 		offset bool                          // an offset is held up
 	}{
-		"no place in the group": {telemetry.StageGroup, func(w *wedged) func() { w.part = func(p *app.Parts) { p.Member = noMember{} }; return nil }, true, false},
+		"no place in the group": {telemetry.StageGroup, func(w *wedged) func() {
+			w.part = func(p *app.Parts) { p.Member = noMember{} }
+			return nil
+		}, true, false},
 		"fetching hangs": {telemetry.StageFetch, func(w *wedged) func() {
 			g := &gateThatHangs{w: w}
 			w.part = func(p *app.Parts) { g.Gate, p.Gate = p.Gate, g }
 			return func() {
 				g.shut.Store(true)
-				kafkatest.Eventually(w.t, waitTimeout, "fetcher.loop and fetcher.run hang", func() bool { return g.hanging.Load() == 2 })
+				kafkatest.Eventually(w.t, waitTimeout, "fetcher.loop and fetcher.run hang",
+					func() bool { return g.hanging.Load() == 2 })
 			}
 		}, false, true},
-		"no workers": {telemetry.StageDispatch, func(w *wedged) func() { w.part = func(p *app.Parts) { p.Config.MaxInFlight = 0 }; return nil }, true, true},
+		"no workers": {telemetry.StageDispatch, func(w *wedged) func() {
+			w.part = func(p *app.Parts) { p.Config.MaxInFlight = 0 }
+			return nil
+		}, true, true},
 		"a handler never returns": {telemetry.StageCall, func(w *wedged) func() {
 			w.part = func(p *app.Parts) {
 				inner := p.Handler
@@ -180,7 +187,10 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 			}
 			return nil
 		}, false, true},
-		"a call never ends": {telemetry.StageCall, func(w *wedged) func() { w.cms = authThatHangs{w}; return nil }, false, true},
+		"a call never ends": {telemetry.StageCall, func(w *wedged) func() {
+			w.cms = authThatHangs{w}
+			return nil
+		}, false, true},
 		"an acknowledgement is lost": {telemetry.StageWrite, func(w *wedged) func() {
 			w.part = delivery(func(s inflight.Slot) inflight.Slot { return acknowledging{s, func() {}} }, func() {})
 			return nil
@@ -195,7 +205,10 @@ func TestWatchdogNamesTheWedgedStage(t *testing.T) {
 			w.part = delivery(func(s inflight.Slot) inflight.Slot { w.hang(); return s }, func() {})
 			return nil
 		}, false, true},
-		"a commit hangs": {telemetry.StageCommit, func(w *wedged) func() { w.part = delivery(same, w.hang); return nil }, false, true},
+		"a commit hangs": {telemetry.StageCommit, func(w *wedged) func() {
+			w.part = delivery(same, w.hang)
+			return nil
+		}, false, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -8,20 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/telemetry"
-
-	"github.com/rs/zerolog"
-	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// serve runs the service in this process, with time limits that the configuration would refuse, and returns the address of its
-// HTTP server.
+// serve runs the service in this process, with time limits that the configuration would refuse, and returns the address
+// of its HTTP server.
 func (r *rig) serve(brokers []string, change func(*config.Config), with app.Overrides) string {
 	r.t.Helper()
 	cfg := config.Default()
@@ -106,17 +106,20 @@ func TestWatchdogLetsWaitingBe(t *testing.T) {
 		send   []kafka.Message
 		moves  bool // once the fault is gone, everything is answered soon
 	}{
-		"breaker":   {"breaker", func(c *config.Config) { c.CMS.Breaker.OpenTime = 300 * time.Millisecond }, always(http.StatusServiceUnavailable, 0), asks(200, 20, 30_000), true},
+		"breaker": {"breaker", func(c *config.Config) { c.CMS.Breaker.OpenTime = 300 * time.Millisecond },
+			always(http.StatusServiceUnavailable, 0), asks(200, 20, 30_000), true},
 		"throttled": {"throttled", nil, always(http.StatusTooManyRequests, 60), asks(200, 20, 30_000), false},
 		"halted":    {"halted", nil, always(http.StatusUnauthorized, 0), asks(200, 20, 30_000), true},
-		"hanging":   {"breaker", func(c *config.Config) { c.CMS.Breaker.OpenTime = 300 * time.Millisecond }, &cmssim.Fault{Effect: cmssim.EffectHang}, asks(200, 20, 30_000), true},
+		"hanging": {"breaker", func(c *config.Config) { c.CMS.Breaker.OpenTime = 300 * time.Millisecond },
+			&cmssim.Fault{Effect: cmssim.EffectHang}, asks(200, 20, 30_000), true},
 		"quota":     {"quota", func(c *config.Config) { c.CMS.DailyQuota = 5 }, nil, asks(50, 50, 30_000), false},
 		"rate":      {"limit", func(c *config.Config) { c.CMS.Rate = .2 }, nil, asks(50, 50, 30_000), false},
 		"budget":    {"dead-letter-budget", nil, nil, floodOf(33_000), false},
 		"idle":      {"", nil, nil, nil, true},
 		"all of it": {"", nil, nil, asks(2000, 50, 30_000), true},
 		// One request has to wait, all others are answered; the window behind it fills.
-		"retry after": {"backoff", nil, slow, append([]kafka.Message{ask(30_000, "AVAILABLE")}, asks(200, 20, 31_000)...), false},
+		"retry after": {"backoff", nil, slow, append([]kafka.Message{ask(30_000, "AVAILABLE")}, asks(200, 20, 31_000)...),
+			false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +131,8 @@ func TestWatchdogLetsWaitingBe(t *testing.T) {
 			addr := r.serve(r.broker.Brokers(), test.change, app.Overrides{})
 			kafkatest.Eventually(t, waitTimeout, "the instance is ready", func() bool { return r.readyz(addr).Partitions == 2 })
 			r.Send(test.send...)
-			kafkatest.Eventually(t, waitTimeout, "it waits for "+test.cause, func() bool { return r.readyz(addr).Waiting == test.cause })
+			kafkatest.Eventually(t, waitTimeout, "it waits for "+test.cause,
+				func() bool { return r.readyz(addr).Waiting == test.cause })
 			r.staysLive(addr, 4*watchdogAfter)
 			if h := r.readyz(addr); h.Waiting != test.cause || !h.Ready {
 				t.Errorf("it waits for %q, not for %q", h.Waiting, test.cause)
@@ -149,11 +153,17 @@ func TestWatchdogLetsKafkaBeDown(t *testing.T) {
 	r := newRigOn(t, kafkatest.New(t), 2, cmssim.Config{Latency: 20 * time.Millisecond})
 	// A write that is refused is repeated after 2 s, and so says something every few seconds only.
 	const after = 6 * time.Second
-	addr := r.serve(r.broker.Brokers(), func(c *config.Config) { c.Watchdog.After, c.CMS.MaxInFlight, c.CMS.MinInFlight = after, 4, 4 }, app.Overrides{})
+	addr := r.serve(r.broker.Brokers(), func(c *config.Config) {
+		c.Watchdog.After, c.CMS.MaxInFlight,
+			c.CMS.MinInFlight = after, 4, 4
+	}, app.Overrides{})
 	r.Send(asks(1000, 100, 32_000)...)
 	r.AwaitWritten(r.results, 100)
 	r.broker.Stop(t, false)
-	kafkatest.Eventually(t, waitTimeout, "/readyz tells of Kafka", func() bool { h := r.readyz(addr); return h.Waiting == "kafka" && h.KafkaFailing != "" })
+	kafkatest.Eventually(t, waitTimeout, "/readyz tells of Kafka", func() bool {
+		h := r.readyz(addr)
+		return h.Waiting == "kafka" && h.KafkaFailing != ""
+	})
 	r.staysLive(addr, 3*after)
 	r.broker.Start(t)
 	r.AwaitCommitted()

@@ -23,7 +23,8 @@ type Request struct {
 	LastFailure  time.Time
 }
 
-// Contract is what the order of outcomes is kept by: 0 for a record that is no valid request, and so has no order to keep.
+// Contract is what the order of outcomes is kept by: 0 for a record that is no valid request, and so has no order to
+// keep.
 func (r *Request) Contract() int64 {
 	if r.Err != nil {
 		return 0
@@ -31,26 +32,27 @@ func (r *Request) Contract() int64 {
 	return r.Request.ContractID
 }
 
-// Slot is what a request occupies in the window of its partition, from its start until the commit offset has passed it. The
-// consumer implements it. All methods may be called from any goroutine; none but Complete blocks.
+// Slot is what a request occupies in the window of its partition, from its start until the commit offset has passed it.
+// The consumer implements it. All methods may be called from any goroutine; none but Complete blocks.
 //
-// The processor asks whether the request is still owned, and completes it. The delivery then says how far its outcome is, by
-// one of two ways: Acknowledged for each message of it, or Pending and in the end Committed.
+// The processor asks whether the request is still owned, and completes it. The delivery then says how far its outcome
+// is, by one of two ways: Acknowledged for each message of it, or Pending and in the end Committed.
 type Slot interface {
 	// Owned says whether this instance still owns the request's partition. If not, the request is the next owner's, and is
 	// left as it is.
 	Owned() bool
 	// Revoked returns a channel that is closed when the partition has been given back.
 	Revoked() <-chan struct{}
-	// Complete hands the outcome to the delivery. It blocks while the delivery's buffers are full. Outcomes of one contract
-	// are written in the order of Complete.
+	// Complete hands the outcome to the delivery. It blocks while the delivery's buffers are full. Outcomes of one
+	// contract are written in the order of Complete.
 	Complete(ctx context.Context, out schemas.Outcome)
 
 	// Acknowledged says that one message of the outcome is in the log of all in-sync replicas. With the last message the
 	// request is answered, and the commit offset may pass it.
 	Acknowledged()
-	// Pending says that the outcome goes into the transaction that commits the request's offset: the commit offset may pass
-	// it. It is called once, and so is Committed, if that transaction is committed: only then is the request answered.
+	// Pending says that the outcome goes into the transaction that commits the request's offset: the commit offset may
+	// pass it. It is called once, and so is Committed, if that transaction is committed: only then is the request
+	// answered.
 	Pending()
 	Committed()
 
@@ -58,6 +60,7 @@ type Slot interface {
 	First() bool
 	// CommitOffset is what to commit when this is the last request that is answered.
 	CommitOffset() kafkawire.OffsetAndMetadata
-	// SameLog says whether a commit was counted in the log that the record stands in, and not in a former topic's of that name.
+	// SameLog says whether a commit was counted in the log that the record stands in, and not in a former topic's of that
+	// name.
 	SameLog(committed kafkawire.OffsetAndMetadata) bool
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// aborts tells which transactional batches to leave out (KIP-98): a producer enters at its transaction's first offset and
-// leaves at its abort marker, so its next transaction counts again.
+// aborts tells which transactional batches to leave out (KIP-98): a producer enters at its transaction's first offset
+// and leaves at its abort marker, so its next transaction counts again.
 type aborts struct {
 	pending []Aborted // by FirstOffset
 	open    map[int64]bool
@@ -23,7 +23,8 @@ func newAborts(list []Aborted) aborts {
 }
 
 // enter lets the transactions in that began at or before that offset. A marker needs that as much as data does: a fetch
-// that begins with the marker still has the transaction in its list, and the producer's next one must not be taken for it.
+// that begins with the marker still has the transaction in its list, and the producer's next one must not be taken for
+// it.
 func (a *aborts) enter(last int64) {
 	for len(a.pending) > 0 && a.pending[0].FirstOffset <= last {
 		a.open[a.pending[0].ProducerID] = true

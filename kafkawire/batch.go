@@ -92,7 +92,8 @@ func millis(t, now time.Time) int64 {
 }
 
 func appendRecord(dst []byte, r *Record, timeDelta, offsetDelta int64) []byte {
-	size := 1 + varintSize(timeDelta) + varintSize(offsetDelta) + bytesSize(r.Key) + bytesSize(r.Value) + varintSize(int64(len(r.Headers)))
+	size := 1 + varintSize(timeDelta) + varintSize(offsetDelta) + bytesSize(r.Key) + bytesSize(r.Value) + varintSize(
+		int64(len(r.Headers)))
 	for i := range r.Headers {
 		h := &r.Headers[i]
 		size += varintSize(int64(len(h.Key))) + len(h.Key) + bytesSize(h.Value)

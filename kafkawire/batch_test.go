@@ -91,8 +91,10 @@ func TestBatchIsWhatOthersRead(t *testing.T) {
 		for i := range records {
 			latest = max(latest, records[i].Time.UnixMilli())
 		}
-		got := fmt.Sprint(batch.FirstOffset, batch.Length, batch.PartitionLeaderEpoch, batch.Magic, uint32(batch.CRC), batch.Attributes,
-			batch.LastOffsetDelta, batch.FirstTimestamp, batch.MaxTimestamp, batch.ProducerID, batch.ProducerEpoch, batch.FirstSequence, batch.NumRecords)
+		got := fmt.Sprint(batch.FirstOffset, batch.Length, batch.PartitionLeaderEpoch, batch.Magic, uint32(batch.CRC),
+			batch.Attributes,
+			batch.LastOffsetDelta, batch.FirstTimestamp, batch.MaxTimestamp, batch.ProducerID, batch.ProducerEpoch,
+			batch.FirstSequence, batch.NumRecords)
 		want := fmt.Sprint(0, len(b)-12, -1, 2, crc32.Checksum(b[21:], castagnoli), 0,
 			len(records)-1, first, latest, id.ID, id.Epoch, sequence, len(records))
 		if got != want {
@@ -105,7 +107,8 @@ func TestBatchIsWhatOthersRead(t *testing.T) {
 				t.Fatalf("kmsg record %d: %v", i, err)
 			}
 			rest = rest[varintSize(int64(r.Length))+int(r.Length):]
-			back := Record{Offset: int64(r.OffsetDelta), Time: time.UnixMilli(first + r.TimestampDelta64), Key: r.Key, Value: r.Value}
+			back := Record{Offset: int64(r.OffsetDelta), Time: time.UnixMilli(first + r.TimestampDelta64), Key: r.Key,
+				Value: r.Value}
 			for _, h := range r.Headers {
 				back.Headers = append(back.Headers, Header{Key: h.Key, Value: h.Value})
 			}
@@ -132,7 +135,8 @@ func TestBatchesOfOthers(t *testing.T) {
 		for i := range records {
 			delta += rapid.Int32Range(1, 1000).Draw(t, "step") // compaction leaves gaps
 			records[i].Offset = base + int64(delta)
-			r := kmsg.Record{TimestampDelta64: records[i].Time.UnixMilli() - first, OffsetDelta: delta, Key: records[i].Key, Value: records[i].Value}
+			r := kmsg.Record{TimestampDelta64: records[i].Time.UnixMilli() - first, OffsetDelta: delta, Key: records[i].Key,
+				Value: records[i].Value}
 			for _, h := range records[i].Headers {
 				r.Headers = append(r.Headers, kmsg.Header{Key: h.Key, Value: h.Value})
 			}

@@ -30,7 +30,8 @@ func (c *CorruptError) Error() string {
 // Unwrap makes it ErrCorrupt.
 func (c *CorruptError) Unwrap() []error { return []error{ErrCorrupt, c.why} }
 
-// Beyond is where to go on behind the batch for a reader that stands at next. Where the head is nonsense that is one further.
+// Beyond is where to go on behind the batch for a reader that stands at next. Where the head is nonsense that is one
+// further.
 func (c *CorruptError) Beyond(next int64) int64 {
 	if c.Last < next || c.Last == math.MaxInt64 {
 		return next + 1
@@ -38,8 +39,8 @@ func (c *CorruptError) Beyond(next int64) int64 {
 	return c.Last + 1
 }
 
-// corrupt describes the first batch in b. Of its head only what agrees is believed: where the next batch begins, else how many
-// records there are. Batches of the formats before 2 begin with the last of their offsets.
+// corrupt describes the first batch in b. Of its head only what agrees is believed: where the next batch begins, else
+// how many records there are. Batches of the formats before 2 begin with the last of their offsets.
 func corrupt(b []byte, why error) *CorruptError {
 	be := binary.BigEndian
 	first := int64(be.Uint64(b))
@@ -59,13 +60,14 @@ func corrupt(b []byte, why error) *CorruptError {
 	return c
 }
 
-// DecodeBatches decodes what a fetch returned for one partition, as a read-committed consumer must see it: without control
-// records, without records of aborted transactions, without what lies below from (brokers return whole batches). next is
-// the offset to fetch from afterwards; it moves past everything that was left out, so a stretch of nothing but control
-// records or compacted-away records does not hold the reader up. A batch cut off at the end is left for the next fetch.
-// It hands out no more than one portion (DecodeLimits); next is then inside a batch.
+// DecodeBatches decodes what a fetch returned for one partition, as a read-committed consumer must see it: without
+// control records, without records of aborted transactions, without what lies below from (brokers return whole
+// batches). next is the offset to fetch from afterwards; it moves past everything that was left out, so a stretch of
+// nothing but control records or compacted-away records does not hold the reader up. A batch cut off at the end is left
+// for the next fetch. It hands out no more than one portion (DecodeLimits); next is then inside a batch.
 //
-// Offsets ascend and lie below next. On an error, which is a *CorruptError, records and next cover the good batches before it.
+// Offsets ascend and lie below next. On an error, which is a *CorruptError, records and next cover the good batches
+// before it.
 func DecodeBatches(b []byte, from int64, aborted []Aborted) (records []Record, next int64, err error) {
 	d := portion{limits: DecodeLimits{}.orDefault(), from: from, next: from, aborts: newAborts(aborted)}
 	err = d.decode(b)
@@ -222,8 +224,8 @@ func readHead(b []byte) head {
 // minRecord is the smallest record: seven lengths, deltas and counts of a byte each.
 const minRecord = 7
 
-// countRecords sizes the result. A lying count costs no more than as many records as there is room for; those of a batch
-// that shrank by more than that through compression make the result grow.
+// countRecords sizes the result. A lying count costs no more than as many records as there is room for; those of a
+// batch that shrank by more than that through compression make the result grow.
 func countRecords(b []byte) int {
 	n, room := 0, len(b)/minRecord
 	for len(b) >= batchHead && n < room {

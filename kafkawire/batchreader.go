@@ -16,8 +16,8 @@ const (
 	maxChunk = 256 << 10 // what is decompressed at once; records alias it
 )
 
-// batchReader reads the records of one batch one after the other, and decompresses no more than it needs for that. It can be
-// kept between two portions.
+// batchReader reads the records of one batch one after the other, and decompresses no more than it needs for that. It
+// can be kept between two portions.
 type batchReader struct {
 	head   head
 	crc    uint32

@@ -11,8 +11,10 @@ func BenchmarkDecodeBatches(b *testing.B) {
 		f := theirs{last: int32(n - 1), producer: -1, count: int32(n)}
 		for i := range n {
 			f.body = appendRecord(f.body, &Record{
-				Key: fmt.Appendf(nil, "%d", 1000+i*7), Value: fmt.Appendf(nil, `{"contractId":%d,"balanceCodes":["A%d","B"],"requestId":"r-%d"}`, 1000+i*7, i%9, i*i),
-				Headers: []Header{{Key: "content-type", Value: []byte("application/json")}, {Key: "traceparent", Value: fmt.Appendf(nil, "00-%032x-01", i*i*i)}},
+				Key:   fmt.Appendf(nil, "%d", 1000+i*7),
+				Value: fmt.Appendf(nil, `{"contractId":%d,"balanceCodes":["A%d","B"],"requestId":"r-%d"}`, 1000+i*7, i%9, i*i),
+				Headers: []Header{{Key: "content-type", Value: []byte("application/json")},
+					{Key: "traceparent", Value: fmt.Appendf(nil, "00-%032x-01", i*i*i)}},
 			}, int64(i), int64(i))
 		}
 		for codec := uint16(0); codec <= 4; codec++ {

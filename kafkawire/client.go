@@ -157,13 +157,14 @@ const (
 	transactionKey = int8(1)
 )
 
-// GroupCoordinator returns the node id of the broker that coordinates a group, or the error that says why there is none.
+// GroupCoordinator returns the node id of the broker that coordinates a group, or the error that says why there is
+// none.
 func (c *Client) GroupCoordinator(ctx context.Context, group string) (int32, error) {
 	return c.coordinatorOf(ctx, groupKey, group)
 }
 
-// coordinatorOf asks who coordinates a group or a transactional id (FindCoordinator v2). kafka-go does so too, but drops the
-// error that comes with it.
+// coordinatorOf asks who coordinates a group or a transactional id (FindCoordinator v2). kafka-go does so too, but
+// drops the error that comes with it.
 func (c *Client) coordinatorOf(ctx context.Context, kind int8, key string) (int32, error) {
 	req := kmsg.NewPtrFindCoordinatorRequest()
 	req.Version = 2

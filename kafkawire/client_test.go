@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // retried repeats a call until it works: a cluster that has just come up asks for that.
@@ -62,7 +62,8 @@ func TestLeadersMoveAndVanish(t *testing.T) {
 	c.Reset()
 	after, _, err := c.Leaders(deadline(t), "topic")
 	if err != nil || after[1] != to || after[0] != before[0] {
-		t.Errorf("after a move and a Reset: %v, error %v; want partition 1 on broker %d, the rest of %v", after, err, to, before)
+		t.Errorf("after a move and a Reset: %v, error %v; want partition 1 on broker %d, the rest of %v", after, err, to,
+			before)
 	}
 	kafkatest.WithoutLeader(cluster, 2)
 	c.Reset()
@@ -80,7 +81,8 @@ func TestTopics(t *testing.T) {
 	if _, err := c.DescribeTopic(deadline(t), name); !errors.Is(err, ErrNoTopic) || !strings.Contains(err.Error(), name) {
 		t.Errorf("before: error %v", err)
 	}
-	want := Topic{Name: name, Partitions: 3, ReplicationFactor: -1, Configs: map[string]string{"max.message.bytes": "12345", "cleanup.policy": "delete"}}
+	want := Topic{Name: name, Partitions: 3, ReplicationFactor: -1,
+		Configs: map[string]string{"max.message.bytes": "12345", "cleanup.policy": "delete"}}
 	for i, existed := range []bool{false, true} {
 		got, err := c.CreateTopic(deadline(t), want)
 		if err != nil || got != existed {
@@ -92,7 +94,8 @@ func TestTopics(t *testing.T) {
 		if errors.Is(err, ErrNoTopic) { // metadata lags
 			return false
 		}
-		if err != nil || got.Partitions != 3 || got.ReplicationFactor < 1 || got.MaxMessageBytes() != 12345 || got.Configs["cleanup.policy"] != "delete" {
+		if err != nil || got.Partitions != 3 || got.ReplicationFactor < 1 || got.MaxMessageBytes() != 12345 ||
+			got.Configs["cleanup.policy"] != "delete" {
 			t.Errorf("after: %+v, error %v", got, err)
 		}
 		return true
@@ -101,7 +104,8 @@ func TestTopics(t *testing.T) {
 		t.Errorf("without configs: %+v, error %v", got, err)
 	}
 	bad := Topic{Name: name + "-bad", Partitions: 0, ReplicationFactor: -1}
-	if _, err := c.CreateTopic(deadline(t), bad); !errors.Is(err, kafka.InvalidPartitionNumber) || !strings.Contains(err.Error(), bad.Name) {
+	if _, err := c.CreateTopic(deadline(t), bad); !errors.Is(err, kafka.InvalidPartitionNumber) ||
+		!strings.Contains(err.Error(), bad.Name) {
 		t.Errorf("no partitions: error %v", err)
 	}
 	if _, err := c.API().DeleteTopics(deadline(t), &kafka.DeleteTopicsRequest{Topics: []string{name}}); err != nil {

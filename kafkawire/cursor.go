@@ -2,8 +2,8 @@ package kafkawire
 
 import "encoding/binary"
 
-// cursor reads Kafka's primitive types off a byte slice without copying. After the first short read it is bad and yields
-// zero values, so that a decoder checks once, at its end.
+// cursor reads Kafka's primitive types off a byte slice without copying. After the first short read it is bad and
+// yields zero values, so that a decoder checks once, at its end.
 type cursor struct {
 	b   []byte
 	bad bool

@@ -7,15 +7,17 @@ import (
 	"slices"
 )
 
-// AdvertisedError says that a broker cannot be reached at the address by which the cluster's metadata names it (the broker's
-// advertised.listeners): no address of Settings.Brokers.
+// AdvertisedError says that a broker cannot be reached at the address by which the cluster's metadata names it (the
+// broker's advertised.listeners): no address of Settings.Brokers.
 type AdvertisedError struct {
 	Address string // host:port
 	Err     error  // of net.Dialer
 }
 
 func (e *AdvertisedError) Error() string {
-	return fmt.Sprintf("the cluster says that a broker is at %s (advertised.listeners), which cannot be reached from here: %v", e.Address, e.Err)
+	return fmt.Sprintf(
+		"the cluster says that a broker is at %s (advertised.listeners), which cannot be reached from here: %v", e.Address,
+		e.Err)
 }
 
 func (e *AdvertisedError) Unwrap() error { return e.Err }

@@ -42,7 +42,8 @@ func TestAdvertisedError(t *testing.T) {
 		"unresolvable": {"kafka.onion", 9092, "kafka.onion:9092"}, // RFC 7686
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := wire(t, advertising(t, test.host, test.port).ListenAddrs()).Broker(deadline(t), 0, kmsg.NewPtrApiVersionsRequest())
+			_, err := wire(t, advertising(t, test.host, test.port).ListenAddrs()).
+				Broker(deadline(t), 0, kmsg.NewPtrApiVersionsRequest())
 			var advertised *AdvertisedError
 			if !errors.As(err, &advertised) || advertised.Address != test.want || !Transient(err) {
 				t.Fatalf("error %v", err)

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/balanceq/balanceq/internal/printable"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/printable"
 )
 
 // Transient says whether the same request may simply be sent again after a pause (and a Reset). Errors that are not
@@ -22,8 +22,8 @@ func Transient(err error) bool {
 		!ConcurrentTransactions(err) && !errors.Is(err, kafka.DuplicateSequenceNumber)
 }
 
-// ProducerStateLost says that the broker no longer knows the producer id's sequence (KIP-98): the batch may or may not be
-// in the log, and only a new producer id can go on.
+// ProducerStateLost says that the broker no longer knows the producer id's sequence (KIP-98): the batch may or may not
+// be in the log, and only a new producer id can go on.
 func ProducerStateLost(err error) bool {
 	code, ok := errors.AsType[kafka.Error](err)
 	if !ok {
@@ -68,8 +68,8 @@ func explained(code int16, message *string) error {
 // maxBrokerText bounds what is shown of a broker's own words, in bytes.
 const maxBrokerText = 500
 
-// refused is the error of a partition's part of a produce answer, with what the broker says about it and about the first record
-// that it names.
+// refused is the error of a partition's part of a produce answer, with what the broker says about it and about the
+// first record that it names.
 func refused(p *kmsg.ProduceResponseTopicPartition) error {
 	if p.ErrorCode == 0 {
 		return nil

@@ -59,20 +59,23 @@ func (e *brokerExchange) Broker(c protocol.Cluster) (protocol.Broker, error) {
 func (e *groupExchange) Group() string { return e.group }
 
 // ApiKey names the request (the spelling is kafka-go's).
-func (e *exchange) ApiKey() protocol.ApiKey { return protocol.ApiKey(e.req.Key()) } //nolint:revive // kafka-go's interface
+func (e *exchange) ApiKey() protocol.ApiKey {
+	return protocol.ApiKey(
+		e.req.Key())
+} //nolint:revive // kafka-go's interface
 
 // Required says that this message always does its own exchange.
 func (e *exchange) Required(map[protocol.ApiKey]int16) bool { return true }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
-// RawExchange writes the request and reads the answer. Connections carry one request at a time, so the correlation id only
-// guards against a stream that has lost its place.
+// RawExchange writes the request and reads the answer. Connections carry one request at a time, so the correlation id
+// only guards against a stream that has lost its place.
 //
-// kafka-go knows deadlines but does not look at cancellation: without help, a caller that gave up would leave a goroutine
-// and a connection waiting for a broker that may never answer. The help: as ctx ends, the connection's deadline passes.
-// That may happen just as the answer is complete; then the connection must not go back to the pool with that deadline on
-// it, and an error is what keeps it out. By then the caller has gone.
+// kafka-go knows deadlines but does not look at cancellation: without help, a caller that gave up would leave a
+// goroutine and a connection waiting for a broker that may never answer. The help: as ctx ends, the connection's
+// deadline passes. That may happen just as the answer is complete; then the connection must not go back to the pool
+// with that deadline on it, and an error is what keeps it out. By then the caller has gone.
 func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if conn, ok := rw.(interface{ SetDeadline(time.Time) error }); ok {
 		stop := context.AfterFunc(e.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 func producerIDAnswer() []byte {
@@ -29,20 +29,26 @@ func TestExchangeGarbage(t *testing.T) {
 		hangUp bool // closes after it; else the connection stays open and silent
 		want   string
 	}{
-		"HTTP":                    {func(uint32) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }, false, "is this address a Kafka broker's?"},
-		"TLS alert":               {func(uint32) []byte { return []byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x16, 0x00} }, true, "is this address a Kafka broker's?"},
-		"size 0":                  {func(uint32) []byte { return []byte{0, 0, 0, 0} }, false, "answer of 0 bytes"},
-		"size 3":                  {func(uint32) []byte { return []byte{0, 0, 0, 3, 1, 2, 3} }, false, "answer of 3 bytes"},
-		"size over the limit":     {func(c uint32) []byte { return frame(maxResponse+1, c, nil) }, false, "answer of 268435457 bytes"},
-		"size negative":           {func(c uint32) []byte { return frame(0xffffffff, c, nil) }, false, "is this address a Kafka broker's?"},
-		"other correlation id":    {func(c uint32) []byte { return frame(18, c+1, producerIDAnswer()) }, false, "another request"},
+		"HTTP": {func(uint32) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }, false,
+			"is this address a Kafka broker's?"},
+		"TLS alert": {func(uint32) []byte { return []byte{0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x16, 0x00} },
+			true, "is this address a Kafka broker's?"},
+		"size 0": {func(uint32) []byte { return []byte{0, 0, 0, 0} }, false, "answer of 0 bytes"},
+		"size 3": {func(uint32) []byte { return []byte{0, 0, 0, 3, 1, 2, 3} }, false, "answer of 3 bytes"},
+		"size over the limit": {func(c uint32) []byte { return frame(maxResponse+1, c, nil) }, false,
+			"answer of 268435457 bytes"},
+		"size negative": {func(c uint32) []byte { return frame(0xffffffff, c, nil) }, false,
+			"is this address a Kafka broker's?"},
+		"other correlation id": {func(c uint32) []byte { return frame(18, c+1, producerIDAnswer()) }, false,
+			"another request"},
 		"hangs up":                {func(uint32) []byte { return nil }, true, "EOF"},
 		"hangs up in the size":    {func(uint32) []byte { return []byte{0, 0} }, true, "EOF"},
 		"hangs up after the head": {func(c uint32) []byte { return frame(100, c, nil) }, true, "EOF"},
 		"hangs up in the body":    {func(c uint32) []byte { return frame(100, c, producerIDAnswer()) }, true, "EOF"},
-		"body too short":          {func(c uint32) []byte { return frame(8, c, []byte{0, 0, 0, 0}) }, false, "decoding the answer to request 22"},
-		"hangs":                   {func(uint32) []byte { return nil }, false, ""},
-		"hangs in the body":       {func(c uint32) []byte { return frame(100, c, []byte{1}) }, false, ""},
+		"body too short": {func(c uint32) []byte { return frame(8, c, []byte{0, 0, 0, 0}) }, false,
+			"decoding the answer to request 22"},
+		"hangs":             {func(uint32) []byte { return nil }, false, ""},
+		"hangs in the body": {func(c uint32) []byte { return frame(100, c, []byte{1}) }, false, ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +131,10 @@ func TestExchangeCancelled(t *testing.T) {
 
 // Cancelling as the answer comes in must not spoil the connection for the next request.
 func TestExchangeCancelledTooLate(t *testing.T) {
-	broker := startFake(t, func(conn net.Conn, _, _ int16, correlation uint32) { reply(conn, correlation, producerIDAnswer()) })
+	broker := startFake(t, func(conn net.Conn, _, _ int16,
+		correlation uint32) {
+		reply(conn, correlation, producerIDAnswer())
+	})
 	client := broker.client(t)
 	for range 200 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -143,7 +152,8 @@ func TestNotABroker(t *testing.T) {
 		greeting string
 		hangUp   bool
 	}{
-		"HTTP": {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n400 Bad Request", true}, "closes": {"", true}, "SSH": {"SSH-2.0-OpenSSH_9.6\r\n", true},
+		"HTTP": {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n400 Bad Request", true}, "closes": {"", true},
+		"SSH": {"SSH-2.0-OpenSSH_9.6\r\n", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := listen(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// fakeBroker knows enough of the protocol for kafka-go to use it (ApiVersions, Metadata) and leaves every other request to
-// the test.
+// fakeBroker knows enough of the protocol for kafka-go to use it (ApiVersions, Metadata) and leaves every other request
+// to the test.
 type fakeBroker struct {
 	addr    *net.TCPAddr
 	answer  func(conn net.Conn, key, version int16, correlation uint32)
@@ -86,7 +86,8 @@ func (f *fakeBroker) serve(conn net.Conn) {
 		switch key {
 		case int16(kmsg.ApiVersions):
 			resp := kmsg.NewPtrApiVersionsResponse()
-			resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: 3, MaxVersion: 1}, {ApiKey: 18}, {ApiKey: 22, MaxVersion: 1}}
+			resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: 3, MaxVersion: 1}, {ApiKey: 18},
+				{ApiKey: 22, MaxVersion: 1}}
 			reply(conn, correlation, resp.AppendTo(nil))
 		case int16(kmsg.Metadata):
 			resp := kmsg.NewPtrMetadataResponse()

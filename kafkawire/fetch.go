@@ -15,8 +15,9 @@ type FetchLimits struct {
 	PartitionMaxBytes int           // a first batch larger than this is returned all the same (KIP-74)
 	// Pin lets records keep the whole answer in memory, all partitions of it, instead of a copy of their own partition's.
 	Pin bool
-	// Memory is what may be handed out of the whole answer; Portion and Record are those of DecodeLimits, for each partition.
-	// Partitions for which nothing is left are to be asked for again: they come without records. Zero values have defaults.
+	// Memory is what may be handed out of the whole answer; Portion and Record are those of DecodeLimits, for each
+	// partition. Partitions for which nothing is left are to be asked for again: they come without records. Zero values
+	// have defaults.
 	Memory, Portion, Record int
 }
 
@@ -65,14 +66,15 @@ type Fetched struct {
 	Stable    int64        // the last stable offset: the end of what a read-committed reader may see
 	End       int64        // the high watermark: the end of what is replicated, open transactions included
 	LogStart  int64
-	// Diverged, if set, says that the log does not hold the record before the position asked for: it has lost its tail, and
-	// what was read from Diverged.End on is gone. There are no records then.
+	// Diverged, if set, says that the log does not hold the record before the position asked for: it has lost its tail,
+	// and what was read from Diverged.End on is gone. There are no records then.
 	Diverged *EpochEnd
 	Err      error
 }
 
 // Fetch is FetchLog by the topic's name, for who does not mind if that is another topic than a moment ago.
-func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets map[int32]int64, limits FetchLimits) ([]Fetched, error) {
+func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets map[int32]int64,
+	limits FetchLimits) ([]Fetched, error) {
 	positions := make(map[int32]LogPosition, len(offsets))
 	for partition, offset := range offsets {
 		positions[partition] = LogPosition{Offset: offset, Epoch: NoEpoch}
@@ -80,10 +82,10 @@ func (c *Client) Fetch(ctx context.Context, leader int32, topic string, offsets 
 	return c.FetchLog(ctx, leader, topic, positions, limits)
 }
 
-// FetchLog asks one leader for several partitions of a topic in one request, read-committed: Fetch v13, by topic id (KIP-516).
-// A topic that was deleted, or deleted and made again, is UnknownTopicID for each partition. The broker compares the position's
-// epoch with its log (KIP-595, Fetched.Diverged). Positions without a topic id go by name, in v12. positions holds the
-// partitions that are wanted; a paused partition is simply left out.
+// FetchLog asks one leader for several partitions of a topic in one request, read-committed: Fetch v13, by topic id
+// (KIP-516). A topic that was deleted, or deleted and made again, is UnknownTopicID for each partition. The broker
+// compares the position's epoch with its log (KIP-595, Fetched.Diverged). Positions without a topic id go by name, in
+// v12. positions holds the partitions that are wanted; a paused partition is simply left out.
 func (c *Client) FetchLog(
 	ctx context.Context, leader int32, topic string, positions map[int32]LogPosition, limits FetchLimits,
 ) ([]Fetched, error) {
@@ -146,7 +148,8 @@ func (c *Client) decodePartition(
 	topic string, p *kmsg.FetchResponseTopicPartition, at LogPosition, limits FetchLimits, used int,
 ) (f Fetched, memory int) {
 	from := at.Offset
-	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, End: p.HighWatermark, LogStart: p.LogStartOffset, Err: CodeError(p.ErrorCode)}
+	f = Fetched{Partition: p.Partition, Next: from, Stable: p.LastStableOffset, End: p.HighWatermark,
+		LogStart: p.LogStartOffset, Err: CodeError(p.ErrorCode)}
 	room, ok := limits.room(used)
 	if d := p.DivergingEpoch; f.Err == nil && d.EndOffset >= 0 {
 		f.Diverged = &EpochEnd{Epoch: d.Epoch, End: d.EndOffset}

@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 var limits = FetchLimits{MaxWait: 100 * time.Millisecond, MaxBytes: 8 << 20, PartitionMaxBytes: 1 << 20}
@@ -55,7 +55,8 @@ func TestFetch(t *testing.T) {
 	if _, there := fetched[1]; there || len(fetched) != 3 {
 		t.Errorf("%d partitions answered, the paused one among them: %t", len(fetched), there)
 	}
-	if f := fetched[0]; f.Err != nil || len(f.Records) != 2 || string(f.Records[0].Value) != "1" || f.Next != 3 || f.Stable != 3 {
+	if f := fetched[0]; f.Err != nil || len(f.Records) != 2 || string(f.Records[0].Value) != "1" || f.Next != 3 ||
+		f.Stable != 3 {
 		t.Errorf("partition 0: %+v", f)
 	}
 	if f := fetched[3]; f.Err != nil || len(f.Records) != 0 || f.Next != 0 {
@@ -72,7 +73,8 @@ func TestFetchTransactions(t *testing.T) {
 	topic := broker.Topic(t, 1)
 	c := wire(t, broker.Brokers(), topic)
 	// One producer for all transactions: its second one must not be taken for its first, aborted one.
-	cl := oracle(t, broker.Brokers(), kgo.TransactionalID(topic), kgo.DefaultProduceTopic(topic), kgo.MaxVersions(kversion.V3_5_0()))
+	cl := oracle(t, broker.Brokers(), kgo.TransactionalID(topic), kgo.DefaultProduceTopic(topic),
+		kgo.MaxVersions(kversion.V3_5_0()))
 	for i := range 4 {
 		if err := cl.BeginTransaction(); err != nil {
 			t.Fatal(err)
@@ -106,7 +108,8 @@ func TestFetchTransactions(t *testing.T) {
 			}
 			next = f[0].Next
 		}
-		if !strings.HasSuffix(" "+strings.Join(want, " "), " "+strings.Join(got, " ")) || from == 0 && len(got) != len(want) || from == end-1 && len(got) != 1 {
+		if !strings.HasSuffix(" "+strings.Join(want, " "), " "+strings.Join(got, " ")) || from == 0 &&
+			len(got) != len(want) || from == end-1 && len(got) != 1 {
 			t.Errorf("from %d: %v, want the end of %v", from, got, want)
 		}
 		// Two markers and two records make up a transaction, so what lies below from can be counted.
@@ -152,7 +155,8 @@ func TestFetchByTopicID(t *testing.T) {
 	switch f := fetch(LogPosition{Topic: id, Offset: 30, Epoch: 0}); {
 	case broker.Kind() == kafkatest.KindEmbedded && !errors.Is(f.Err, kafka.OffsetOutOfRange):
 		t.Errorf("behind the end: %+v", f)
-	case broker.Kind() != kafkatest.KindEmbedded && (f.Err != nil || f.Diverged == nil || *f.Diverged != EpochEnd{Epoch: 0, End: 3}):
+	case broker.Kind() != kafkatest.KindEmbedded &&
+		(f.Err != nil || f.Diverged == nil || *f.Diverged != EpochEnd{Epoch: 0, End: 3}):
 		t.Errorf("behind the end: %+v, diverged %v", f, f.Diverged)
 	}
 	end, err := c.EpochEnd(deadline(t), topic, 0, 0)
@@ -166,7 +170,8 @@ func TestFetchDiverged(t *testing.T) {
 	p := kmsg.NewFetchResponseTopicPartition()
 	p.Partition, p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 2, 4, 20
 	f, _ := new(Client).decodePartition("t", &p, LogPosition{Offset: 30, Epoch: 5}, limits, 0)
-	if f.Partition != 2 || f.Diverged == nil || *f.Diverged != (EpochEnd{Epoch: 4, End: 20}) || f.Next != 30 || f.Err != nil {
+	if f.Partition != 2 || f.Diverged == nil || *f.Diverged != (EpochEnd{Epoch: 4, End: 20}) || f.Next != 30 ||
+		f.Err != nil {
 		t.Errorf("%+v", f)
 	}
 	if f, _ := new(Client).decodePartition("t", &kmsg.FetchResponseTopicPartition{

@@ -28,8 +28,10 @@ func FuzzDecodeBatches(f *testing.F) {
 	f.Add([]byte(nil), int64(0), int64(0), int64(0))
 	f.Add(values(0, "a", "", "c").encode(), int64(1), int64(0), int64(0))
 	f.Add(join(values(5, "a").encode(), values(9, "b").encode())[:100], int64(5), int64(0), int64(0))
-	f.Add(join(values(0, "a").transactional(1).encode(), marker(1, 1, abort), values(2, "b").transactional(1).encode()), int64(0), int64(1), int64(0))
-	f.Add(AppendBatch(nil, ProducerID{7, 1}, 9, []Record{{Key: []byte("k"), Headers: []Header{{Key: "h"}, {Key: "i", Value: []byte("v")}}}}, time.UnixMilli(1)), int64(0), int64(7), int64(0))
+	f.Add(join(values(0, "a").transactional(1).encode(), marker(1, 1, abort), values(2, "b").transactional(1).encode()),
+		int64(0), int64(1), int64(0))
+	f.Add(AppendBatch(nil, ProducerID{7, 1}, 9, []Record{{Key: []byte("k"),
+		Headers: []Header{{Key: "h"}, {Key: "i", Value: []byte("v")}}}}, time.UnixMilli(1)), int64(0), int64(7), int64(0))
 	for codec := range codecNames {
 		f.Add(values(0, "a", "b").compressed(f, codec).encode(), int64(0), int64(0), int64(0))
 	}
@@ -124,11 +126,12 @@ func TestDecodeForgedBatches(t *testing.T) {
 		var b []byte
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
 			f := theirs{
-				base:       rapid.OneOf(rapid.Int64Range(-2, 20), rapid.Int64()).Draw(t, "base"),
-				last:       rapid.OneOf(rapid.Int32Range(-2, 5), rapid.Int32()).Draw(t, "last"),
-				count:      rapid.OneOf(rapid.Int32Range(-1, 4), rapid.Int32()).Draw(t, "count"),
-				attributes: rapid.SampledFrom([]uint16{0, 0, attrTransactional, attrTransactional | attrControl, 1, 2, 3, 4, 5}).Draw(t, "attributes"),
-				producer:   rapid.Int64Range(-1, 2).Draw(t, "producer"),
+				base:  rapid.OneOf(rapid.Int64Range(-2, 20), rapid.Int64()).Draw(t, "base"),
+				last:  rapid.OneOf(rapid.Int32Range(-2, 5), rapid.Int32()).Draw(t, "last"),
+				count: rapid.OneOf(rapid.Int32Range(-1, 4), rapid.Int32()).Draw(t, "count"),
+				attributes: rapid.SampledFrom([]uint16{0, 0, attrTransactional, attrTransactional | attrControl, 1, 2, 3, 4, 5}).
+					Draw(t, "attributes"),
+				producer: rapid.Int64Range(-1, 2).Draw(t, "producer"),
 			}
 			for range rapid.IntRange(0, 4).Draw(t, "records") {
 				f.body = appendRecord(f.body, &Record{Value: []byte("x")}, 0, rapid.Int64Range(-1, 5).Draw(t, "delta"))

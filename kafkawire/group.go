@@ -9,15 +9,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The requests of the classic group protocol in the versions that Kafka 3.x and 4.x both know. kafka-go's own have neither
-// static members (KIP-345) nor owned partitions (KIP-429), and its ConsumerGroup sends no heartbeat while it drains.
+// The requests of the classic group protocol in the versions that Kafka 3.x and 4.x both know. kafka-go's own have
+// neither static members (KIP-345) nor owned partitions (KIP-429), and its ConsumerGroup sends no heartbeat while it
+// drains.
 
 // ConsumerProtocol is the protocol type of classic groups that share out partitions: its metadata are subscriptions and
 // assignments.
 const ConsumerProtocol = "consumer"
 
-// GroupMember is a member that may be static (KIP-345): then the group knows it by InstanceID over restarts, and refuses
-// (FencedInstanceID) the member that had that name before.
+// GroupMember is a member that may be static (KIP-345): then the group knows it by InstanceID over restarts, and
+// refuses (FencedInstanceID) the member that had that name before.
 type GroupMember struct {
 	Member
 	InstanceID string // "": dynamic
@@ -51,8 +52,8 @@ type Peer struct {
 	Subscription   Subscription
 }
 
-// JoinGroup waits until all members of the group have joined, or the rebalance timeout is over (JoinGroup v9): give ctx a
-// deadline beyond that. MemberIDRequired (KIP-394) comes with an ID, to be used at once.
+// JoinGroup waits until all members of the group have joined, or the rebalance timeout is over (JoinGroup v9): give ctx
+// a deadline beyond that. MemberIDRequired (KIP-394) comes with an ID, to be used at once.
 func (c *Client) JoinGroup(ctx context.Context, r JoinRequest) (Joined, error) {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Version = 9
@@ -94,8 +95,8 @@ func (c *Client) JoinGroup(ctx context.Context, r JoinRequest) (Joined, error) {
 	return joined, nil
 }
 
-// SyncGroup waits for the leader's decision and returns what it gives to m (SyncGroup v5). all is the decision, by member
-// id, from the leader itself; members that have gone meanwhile are ignored by the group.
+// SyncGroup waits for the leader's decision and returns what it gives to m (SyncGroup v5). all is the decision, by
+// member id, from the leader itself; members that have gone meanwhile are ignored by the group.
 func (c *Client) SyncGroup(
 	ctx context.Context, m GroupMember, strategy string, all map[string]Assignment,
 ) (Assignment, error) {
@@ -158,8 +159,8 @@ func (c *Client) LeaveGroup(ctx context.Context, m GroupMember, reason string) e
 	return nil
 }
 
-// PartitionCounts returns how many partitions each topic has (Metadata v9), as of now and not of the last refresh. A topic
-// that the broker does not know (yet) is missing.
+// PartitionCounts returns how many partitions each topic has (Metadata v9), as of now and not of the last refresh. A
+// topic that the broker does not know (yet) is missing.
 func (c *Client) PartitionCounts(ctx context.Context, topics []string) (map[string]int32, error) {
 	if len(topics) == 0 {
 		return map[string]int32{}, nil // the request would mean all topics

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// The requests of the consumer group protocol (KIP-848), in which the coordinator assigns the partitions and one kind of
-// heartbeat does everything else.
+// The requests of the consumer group protocol (KIP-848), in which the coordinator assigns the partitions and one kind
+// of heartbeat does everything else.
 
 // Errors of the protocol for which kafka-go has no names.
 const (
@@ -40,7 +40,8 @@ type ConsumerHeartbeat struct {
 	// GroupMember has an ID that the member has made up itself, and no other member ever had; its Generation is the member
 	// epoch.
 	GroupMember
-	// Report is nil where nothing has changed since the last heartbeat that was answered. A member that joins has to give it.
+	// Report is nil where nothing has changed since the last heartbeat that was answered. A member that joins has to give
+	// it.
 	Report *ConsumerReport
 }
 
@@ -56,13 +57,13 @@ type ConsumerReport struct {
 type ConsumerAssignment struct {
 	Epoch    int32
 	Interval time.Duration // how soon the coordinator wants the next heartbeat
-	// Assigned is nil where it has not changed; it always is given as an answer to a report. Partitions that others have not
-	// given back yet are missing in it.
+	// Assigned is nil where it has not changed; it always is given as an answer to a report. Partitions that others have
+	// not given back yet are missing in it.
 	Assigned map[TopicID][]int32
 }
 
-// ConsumerHeartbeat joins a group, stays in it, and leaves it (ConsumerGroupHeartbeat v1). The coordinator does not wait for
-// other members before it answers.
+// ConsumerHeartbeat joins a group, stays in it, and leaves it (ConsumerGroupHeartbeat v1). The coordinator does not
+// wait for other members before it answers.
 func (c *Client) ConsumerHeartbeat(ctx context.Context, h ConsumerHeartbeat) (ConsumerAssignment, error) {
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	req.Version = 1
@@ -165,8 +166,8 @@ func (c *Client) IdentifyTopic(ctx context.Context, topic string) (id TopicID, c
 	return r.Topics[0].TopicID, cluster, nil
 }
 
-// groupVersion is the feature that switches the protocol on in a cluster (KIP-1022). Brokers of Kafka 3.7 to 3.9 know its
-// requests too, but refuse them or cut the connection.
+// groupVersion is the feature that switches the protocol on in a cluster (KIP-1022). Brokers of Kafka 3.7 to 3.9 know
+// its requests too, but refuse them or cut the connection.
 const groupVersion = "group.version"
 
 // OffersConsumerProtocol says whether the cluster takes members of the consumer group protocol (ApiVersions v3).

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // consumerGroup is a group of its own, under the name of its topic.
@@ -90,7 +90,8 @@ func TestConsumerGroupMember(t *testing.T) {
 		t.Errorf("a heartbeat without news: %+v, %v", quiet, err)
 	}
 	group, err := g.DescribeConsumerGroup(deadline(t), g.topic)
-	if err != nil || !group.Assigned || !slices.Equal(group.Members, []ConsumerGroupMember{{ID: "a", Epoch: a.Generation, Target: 4}}) {
+	if err != nil || !group.Assigned || !slices.Equal(group.Members,
+		[]ConsumerGroupMember{{ID: "a", Epoch: a.Generation, Target: 4}}) {
 		t.Errorf("described as %+v, %v", group, err)
 	}
 
@@ -133,8 +134,8 @@ func TestConsumerGroupMember(t *testing.T) {
 	g.join(a, 4)
 }
 
-// A static member that rests keeps its partitions for its next start, a member that has the name until then is in the way, and
-// who had it before is refused everything.
+// A static member that rests keeps its partitions for its next start, a member that has the name until then is in the
+// way, and who had it before is refused everything.
 func TestStaticConsumerGroupMember(t *testing.T) {
 	t.Parallel()
 	g := newConsumerGroup(t, 2)
@@ -149,17 +150,20 @@ func TestStaticConsumerGroupMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	group, err := g.DescribeConsumerGroup(deadline(t), g.topic)
-	if err != nil || len(group.Members) != 1 || group.Members[0] != (ConsumerGroupMember{"old", "slot-0", EpochResting, 2}) {
+	if err != nil || len(group.Members) != 1 || group.Members[0] != (ConsumerGroupMember{"old", "slot-0", EpochResting,
+		2}) {
 		t.Errorf("described as %+v, %v", group, err)
 	}
 	answer, err := g.beat(g.member("new", "slot-0", EpochJoining))
 	if err != nil || answer.Epoch != old.Generation || len(answer.Assigned[g.id]) != 2 {
 		t.Errorf("came back to %+v, %v", answer, err)
 	}
-	if _, err := g.ConsumerHeartbeat(deadline(t), ConsumerHeartbeat{GroupMember: old}); !errors.Is(err, kafka.FencedInstanceID) {
+	if _, err := g.ConsumerHeartbeat(deadline(t), ConsumerHeartbeat{GroupMember: old}); !errors.Is(err,
+		kafka.FencedInstanceID) {
 		t.Errorf("heartbeat of who had the name before: %v", err)
 	}
-	if err := g.CommitMemberOffsets(deadline(t), old.Member, g.topic, offset(0, 5)); !errors.Is(err, kafka.UnknownMemberId) {
+	if err := g.CommitMemberOffsets(deadline(t), old.Member, g.topic, offset(0, 5)); !errors.Is(err,
+		kafka.UnknownMemberId) {
 		t.Errorf("commit of who had the name before: %v", err)
 	}
 }
@@ -227,14 +231,16 @@ func TestConsumerGroupCommits(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := offset(1, 1)
-	if err := g.CommitTransactionOffsets(deadline(t), txn, stranger, g.topic, next); !errors.Is(err, kafka.UnknownMemberId) {
+	if err := g.CommitTransactionOffsets(deadline(t), txn, stranger, g.topic, next); !errors.Is(err,
+		kafka.UnknownMemberId) {
 		t.Errorf("commit of a stranger in a transaction: %v", err)
 	}
 	err = g.CommitTransactionOffsets(deadline(t), txn, ahead, g.topic, next)
 	if !errors.Is(err, kafka.IllegalGeneration) && !errors.Is(err, ErrStaleMemberEpoch) { // the latter says kfake
 		t.Errorf("commit of another epoch in a transaction: %v", err)
 	}
-	if err := g.CommitTransactionOffsets(deadline(t), txn, m.Member, g.topic, map[int32]OffsetAndMetadata{1: {}}); err != nil {
+	if err := g.CommitTransactionOffsets(deadline(t), txn, m.Member, g.topic,
+		map[int32]OffsetAndMetadata{1: {}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := g.EndTransaction(deadline(t), txn, true); err != nil {
@@ -272,8 +278,8 @@ func TestDescribeUnknownConsumerGroup(t *testing.T) {
 	})
 }
 
-// The protocol is offered where the feature is finalized and the request is known in the version that we speak: brokers of
-// Kafka 3.7 to 3.9 name the request without being able to serve it.
+// The protocol is offered where the feature is finalized and the request is known in the version that we speak: brokers
+// of Kafka 3.7 to 3.9 name the request without being able to serve it.
 func TestOffersConsumerProtocol(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

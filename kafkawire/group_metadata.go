@@ -29,7 +29,8 @@ const (
 func (s *Subscription) encode() []byte {
 	m := kmsg.NewConsumerMemberMetadata()
 	m.Version, m.Topics, m.Generation = subscriptionVersion, s.Topics, s.Generation
-	for _, topic := range slices.Sorted(maps.Keys(s.Owned)) { // the same bytes for the same content: the group compares them
+	// the same bytes for the same content: the group compares them
+	for _, topic := range slices.Sorted(maps.Keys(s.Owned)) {
 		o := kmsg.NewConsumerMemberMetadataOwnedPartition()
 		o.Topic, o.Partitions = topic, s.Owned[topic]
 		m.OwnedPartitions = append(m.OwnedPartitions, o)
@@ -60,8 +61,8 @@ func (a *Assignment) encode() []byte {
 	return m.AppendTo(nil)
 }
 
-// decodeAssignment takes nothing at all for an empty assignment: so the group answers a member of which the leader did not
-// know.
+// decodeAssignment takes nothing at all for an empty assignment: so the group answers a member of which the leader did
+// not know.
 func decodeAssignment(b []byte) (Assignment, error) {
 	a := Assignment{Partitions: map[string][]int32{}}
 	if len(b) == 0 {

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 func joinRequest(group, topic, instance string) JoinRequest {
@@ -77,7 +77,8 @@ func TestGroupMembership(t *testing.T) {
 	if err != nil || !slices.Equal(got.Partitions[topic], []int32{0, 1}) {
 		t.Fatalf("assigned %+v, %v", got, err)
 	}
-	if assigned, err := c.AssignedPartitions(deadline(t), topic); err != nil || !maps.Equal(assigned, map[string]int32{topic: 2}) {
+	if assigned, err := c.AssignedPartitions(deadline(t), topic); err != nil ||
+		!maps.Equal(assigned, map[string]int32{topic: 2}) {
 		t.Errorf("assigned %v, %v", assigned, err)
 	}
 	if err := c.Heartbeat(deadline(t), m); err != nil {
@@ -104,7 +105,8 @@ func TestGroupMembership(t *testing.T) {
 	}
 }
 
-// A static member that joins again under its name has its assignment, and who had the name before is refused everything.
+// A static member that joins again under its name has its assignment, and who had the name before is refused
+// everything.
 func TestStaticMembership(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
@@ -181,7 +183,8 @@ func TestJoinWithUnreadableSubscription(t *testing.T) {
 		return resp, nil, true
 	})
 	c := wire(t, cluster.ListenAddrs())
-	if _, err := c.JoinGroup(deadline(t), joinRequest("g", "t", "")); err == nil || !strings.Contains(err.Error(), "odd-one") {
+	if _, err := c.JoinGroup(deadline(t), joinRequest("g", "t", "")); err == nil ||
+		!strings.Contains(err.Error(), "odd-one") {
 		t.Errorf("error %v does not name the member", err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/segmentio/kafka-go/compress"
 )
 
-// maxWindow bounds how far back decompressing can refer, which is what it must keep in memory. zstd's levels up to 19 use
-// less; higher ones, and other formats, claim more in their head than their data need.
+// maxWindow bounds how far back decompressing can refer, which is what it must keep in memory. zstd's levels up to 19
+// use less; higher ones, and other formats, claim more in their head than their data need.
 const maxWindow = 8 << 20
 
 // inflater decompresses a batch as a stream. It takes no memory because a head claims so.
@@ -97,8 +97,8 @@ func (z *zstdReader) Close() error {
 	return nil
 }
 
-// shrinkWindow lets a frame whose head claims a larger window than maxWindow claim just that (RFC 8878, 3.1.1.1). Encoders claim
-// by their level and not by the data, and most of their data refer back less far.
+// shrinkWindow lets a frame whose head claims a larger window than maxWindow claim just that (RFC 8878, 3.1.1.1).
+// Encoders claim by their level and not by the data, and most of their data refer back less far.
 func shrinkWindow(b []byte) (r io.Reader, shrunk bool) {
 	const descriptor, window = 4, 5
 	const single, sizes = 1 << 5, 6

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // allocated returns how many bytes do allocates in all, freed or not.
@@ -59,7 +59,8 @@ func TestDecodeCompressed(t *testing.T) {
 			if err != nil || next != 4 || len(records) != 3 {
 				t.Fatalf("%d records, next %d, error %v; want 3, 4", len(records), next, err)
 			}
-			if got := fmt.Sprintf("%t %q %q", string(records[0].Value) == long, records[1].Value, records[2].Value); got != `true "" "b"` {
+			if got := fmt.Sprintf("%t %q %q", string(records[0].Value) == long, records[1].Value,
+				records[2].Value); got != `true "" "b"` {
 				t.Errorf("got %s", got)
 			}
 		})
@@ -96,16 +97,18 @@ func TestDecodeBatchesBombs(t *testing.T) {
 		b     []byte
 		limit uint64
 	}{
-		"snappy block length":       {theirs{attributes: 2, count: 1, body: binary.AppendUvarint(nil, math.MaxUint32)}.encode(), 1 << 20},
+		"snappy block length": {theirs{attributes: 2, count: 1,
+			body: binary.AppendUvarint(nil, math.MaxUint32)}.encode(), 1 << 20},
 		"snappy frame length":       {xerial(math.MaxUint32, 1, 0, 'x'), 1 << 20},
 		"snappy framed block":       {xerial(5, binary.AppendUvarint(nil, math.MaxUint32)...), 1 << 20},
 		"snappy frames without end": {xerial(0), 1 << 20},
-		"zstd window":               {theirs{attributes: 4, count: 1, body: []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x98, 1, 0, 0}}.encode(), 2 * maxWindow},
-		"record count":              {theirs{count: math.MaxInt32, body: make([]byte, 1000)}.encode(), 1 << 20},
-		"record length":             {theirs{count: 1, body: lying}.encode(), 1 << 20},
-		"key length":                {theirs{count: 1, body: append([]byte{30, 0, 0, 0}, lying...)}.encode(), 1 << 20},
-		"header count":              {theirs{count: 1, body: append([]byte{30, 0, 0, 0, 1, 1}, lying...)}.encode(), 1 << 20},
-		"batch length":              {append(values(0, "x").encode()[:atLength], 0x7f, 0xff, 0xff, 0xff), 1 << 20},
+		"zstd window": {theirs{attributes: 4, count: 1,
+			body: []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x98, 1, 0, 0}}.encode(), 2 * maxWindow},
+		"record count":  {theirs{count: math.MaxInt32, body: make([]byte, 1000)}.encode(), 1 << 20},
+		"record length": {theirs{count: 1, body: lying}.encode(), 1 << 20},
+		"key length":    {theirs{count: 1, body: append([]byte{30, 0, 0, 0}, lying...)}.encode(), 1 << 20},
+		"header count":  {theirs{count: 1, body: append([]byte{30, 0, 0, 0, 1, 1}, lying...)}.encode(), 1 << 20},
+		"batch length":  {append(values(0, "x").encode()[:atLength], 0x7f, 0xff, 0xff, 0xff), 1 << 20},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -158,10 +161,12 @@ func TestCodecsOfAnotherClient(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			topic := broker.Topic(t, 1)
-			cl := oracle(t, broker.Brokers(), kgo.ProducerBatchCompression(codec), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(50*time.Millisecond))
+			cl := oracle(t, broker.Brokers(), kgo.ProducerBatchCompression(codec), kgo.DefaultProduceTopic(topic),
+				kgo.ProducerLinger(50*time.Millisecond))
 			var sent []*kgo.Record
 			for i := range 200 {
-				r := &kgo.Record{Key: fmt.Appendf(nil, "key %d", i%7), Value: bytes.Repeat([]byte{byte(i)}, i*10), Timestamp: time.UnixMilli(1_700_000_000_000 + int64(i))}
+				r := &kgo.Record{Key: fmt.Appendf(nil, "key %d", i%7), Value: bytes.Repeat([]byte{byte(i)}, i*10),
+					Timestamp: time.UnixMilli(1_700_000_000_000 + int64(i))}
 				if i%3 == 0 {
 					r.Headers = []kgo.RecordHeader{{Key: "n", Value: fmt.Append(nil, i)}, {Key: "null"}}
 				}

@@ -2,16 +2,16 @@ package kafkawire
 
 import "unsafe" // for Sizeof alone
 
-// What a record may have for a consumer to be given it whole. A topic's max.message.bytes is 1 MiB by default, and what is
-// documented for requests is 64 KiB of value, and of key and headers.
+// What a record may have for a consumer to be given it whole. A topic's max.message.bytes is 1 MiB by default, and what
+// is documented for requests is 64 KiB of value, and of key and headers.
 const (
 	MaxRecordBytes   = 4 << 20 // key, value, headers and their lengths
 	MaxRecordHeaders = 4096
 )
 
-// Oversized stands for what was not read of a record: it is beyond a limit, or cannot be decompressed within the memory that
-// decoding may use. The record's offset and time are known then, and its key if that is no longer than 64 KiB; value and headers
-// are nil. It has no name of its own as a type, so that it is the same in schemas.
+// Oversized stands for what was not read of a record: it is beyond a limit, or cannot be decompressed within the memory
+// that decoding may use. The record's offset and time are known then, and its key if that is no longer than 64 KiB;
+// value and headers are nil. It has no name of its own as a type, so that it is the same in schemas.
 type Oversized = struct {
 	Why     string   // for people
 	Size    int64    // bytes of the encoded record; -1: not known

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }

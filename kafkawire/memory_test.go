@@ -20,8 +20,8 @@ import (
 // slack is what decoding may take besides what it hands out.
 const slack = 64 << 20
 
-// peakHeap returns by how many bytes the heap grew at most while do ran. It collects garbage often, and looks a few thousand times
-// a second: between two collections the heap only grows, so what a look misses the next one sees.
+// peakHeap returns by how many bytes the heap grew at most while do ran. It collects garbage often, and looks a few
+// thousand times a second: between two collections the heap only grows, so what a look misses the next one sees.
 func peakHeap(do func()) int64 {
 	defer debug.SetGCPercent(debug.SetGCPercent(5))
 	read := func() int64 {
@@ -49,7 +49,8 @@ func peakHeap(do func()) int64 {
 	return peak - before
 }
 
-// inflated is a batch whose records are unit over and over, behind head and before tail, compressed without ever being whole.
+// inflated is a batch whose records are unit over and over, behind head and before tail, compressed without ever being
+// whole.
 func inflated(tb testing.TB, f theirs, codec uint16, head, unit []byte, n int, tail []byte) []byte {
 	tb.Helper()
 	var out bytes.Buffer
@@ -88,7 +89,8 @@ func recordHead(delta, value, headers int64, rest int) []byte {
 	return append(appendVarint(nil, int64(len(b)+rest)), b...)
 }
 
-// emptyRecords are the first n records of a batch without key, value and headers, without their lengths being compressible away.
+// emptyRecords are the first n records of a batch without key, value and headers, without their lengths being
+// compressible away.
 func emptyRecords(n int) []byte {
 	var b []byte
 	for i := range n {
@@ -97,7 +99,8 @@ func emptyRecords(n int) []byte {
 	return b
 }
 
-// consume decodes what a fetch returned to its end, or its first error, and keeps two portions in memory, as a consumer does.
+// consume decodes what a fetch returned to its end, or its first error, and keeps two portions in memory, as a consumer
+// does.
 func consume(b []byte, limits FetchLimits, most int) (records int, oversized []Record, err error) {
 	c := &Client{}
 	var held [2]Fetched
@@ -147,13 +150,20 @@ func TestMemoryOfBombs(t *testing.T) {
 			}
 			return all
 		}, 19, 19},
-		"a value of 127 MiB, zstd": {func(tb testing.TB) []byte { return inflated(tb, one, 4, value(127), zero, 127<<20, zero) }, 1, 1},
-		"a value of 400 MiB, lz4":  {func(tb testing.TB) []byte { return inflated(tb, one, 3, value(400), zero, 400<<20, zero) }, 1, 1},
+		"a value of 127 MiB, zstd": {func(tb testing.TB) []byte {
+			return inflated(tb, one, 4, value(127), zero, 127<<20,
+				zero)
+		}, 1, 1},
+		"a value of 400 MiB, lz4": {func(tb testing.TB) []byte {
+			return inflated(tb, one, 3, value(400), zero, 400<<20,
+				zero)
+		}, 1, 1},
 		"a value of 200 MiB, snappy in frames": {func(tb testing.TB) []byte {
 			return inflated(tb, one, 2, value(200), zero, 200<<20, zero)
 		}, 1, 1},
 		"a value of 100 MiB, one block of snappy": {func(tb testing.TB) []byte {
-			return theirs{count: 1, producer: -1, attributes: 2, body: snappy.Encode(nil, append(append(value(100), make([]byte, 100<<20)...), 0))}.encode()
+			return theirs{count: 1, producer: -1, attributes: 2,
+				body: snappy.Encode(nil, append(append(value(100), make([]byte, 100<<20)...), 0))}.encode()
 		}, 1, 1},
 		"60 values of 3 MiB, zstd": {func(tb testing.TB) []byte {
 			var unit []byte
@@ -245,7 +255,8 @@ func TestZstdWindows(t *testing.T) {
 			for i := range 14 { // the last ones repeat the first ones, 12 MiB before
 				body = appendRecord(body, &Record{Value: random[i%12<<20 : (i%12+1)<<20]}, 0, int64(i))
 			}
-			w, err := zstd.NewWriter(nil, append(options, zstd.WithWindowSize(32<<20), zstd.WithEncoderLevel(zstd.SpeedBestCompression))...)
+			w, err := zstd.NewWriter(nil, append(options, zstd.WithWindowSize(32<<20),
+				zstd.WithEncoderLevel(zstd.SpeedBestCompression))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,7 +265,8 @@ func TestZstdWindows(t *testing.T) {
 				t.Fatalf("%d bytes: nothing refers back so far", len(f.body))
 			}
 			records, oversized, err := consume(f.encode(), FetchLimits{}, 99)
-			if err != nil || records != 14 || len(oversized) == 0 || len(oversized) > 3 { // a block may hold the end of a record and such a reference
+			// a block may hold the end of a record and such a reference
+			if err != nil || records != 14 || len(oversized) == 0 || len(oversized) > 3 {
 				t.Fatalf("%d records, %d oversized, error %v", records, len(oversized), err)
 			}
 			if last := oversized[len(oversized)-1]; last.Offset != 13 || !strings.Contains(last.Oversized.Why, "window") {

@@ -51,8 +51,8 @@ func (e PartitionsError) orNil() error {
 	return e
 }
 
-// Failures gives each partition that was asked for and has no answer its error; err is that of the request, PartitionsError
-// or one of all partitions.
+// Failures gives each partition that was asked for and has no answer its error; err is that of the request,
+// PartitionsError or one of all partitions.
 func Failures[T any](asked []int32, answers map[int32]T, err error) map[int32]error {
 	failed := map[int32]error{}
 	each, _ := errors.AsType[PartitionsError](err)
@@ -65,11 +65,12 @@ func Failures[T any](asked []int32, answers map[int32]T, err error) map[int32]er
 	return failed
 }
 
-// CommittedOffsets reads a group's committed offsets (OffsetFetch v7, require_stable, KIP-447). While a transaction over
-// an offset is still open its partition fails with UnstableOffsetCommit rather than return the offset from before it, which
-// is what kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the answer, or in
-// PartitionsError; any other error is one of all partitions.
-func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, partitions []int32) (map[int32]OffsetAndMetadata, error) {
+// CommittedOffsets reads a group's committed offsets (OffsetFetch v7, require_stable, KIP-447). While a transaction
+// over an offset is still open its partition fails with UnstableOffsetCommit rather than return the offset from before
+// it, which is what kafka-go's own OffsetFetch does. Every error means: ask again. Each partition asked for is in the
+// answer, or in PartitionsError; any other error is one of all partitions.
+func (c *Client) CommittedOffsets(ctx context.Context, group, topic string,
+	partitions []int32) (map[int32]OffsetAndMetadata, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version = 7
 	req.Group = group
@@ -93,7 +94,8 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 	for i := range r.Topics {
 		for _, p := range r.Topics[i].Partitions {
 			if p.ErrorCode != 0 {
-				failed[p.Partition] = fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition, CodeError(p.ErrorCode))
+				failed[p.Partition] = fmt.Errorf("reading the committed offset of partition %d: %w", p.Partition,
+					CodeError(p.ErrorCode))
 				continue
 			}
 			o := OffsetAndMetadata{Offset: p.Offset, Epoch: p.LeaderEpoch}
@@ -104,7 +106,8 @@ func (c *Client) CommittedOffsets(ctx context.Context, group, topic string, part
 		}
 	}
 	if len(offsets)+len(failed) != len(partitions) {
-		return nil, fmt.Errorf("reading committed offsets: %d of %d partitions answered", len(offsets)+len(failed), len(partitions))
+		return nil, fmt.Errorf("reading committed offsets: %d of %d partitions answered", len(offsets)+len(failed),
+			len(partitions))
 	}
 	return offsets, failed.orNil()
 }
@@ -116,9 +119,9 @@ type Member struct {
 	Generation int32
 }
 
-// CommitOffsets stores the next offsets to read of a group's partitions, and their metadata (OffsetCommit v7). The group
-// refuses it from a member or generation that it does not know any more. The first error of a partition is returned;
-// others may have been stored. It goes to whichever broker coordinates the group now: kafka-go's own commit
+// CommitOffsets stores the next offsets to read of a group's partitions, and their metadata (OffsetCommit v7). The
+// group refuses it from a member or generation that it does not know any more. The first error of a partition is
+// returned; others may have been stored. It goes to whichever broker coordinates the group now: kafka-go's own commit
 // keeps to the connection that its generation began with, even after that has died.
 func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offsets map[int32]OffsetAndMetadata) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
@@ -126,9 +129,10 @@ func (c *Client) CommitOffsets(ctx context.Context, m Member, topic string, offs
 	return c.commitOffsets(ctx, req, m, topic, offsets)
 }
 
-// CommitMemberOffsets is CommitOffsets for a member of the consumer group protocol, from which the group takes nothing older
-// (OffsetCommit v9, of Kafka 3.7 and later).
-func (c *Client) CommitMemberOffsets(ctx context.Context, m Member, topic string, offsets map[int32]OffsetAndMetadata) error {
+// CommitMemberOffsets is CommitOffsets for a member of the consumer group protocol, from which the group takes nothing
+// older (OffsetCommit v9, of Kafka 3.7 and later).
+func (c *Client) CommitMemberOffsets(ctx context.Context, m Member, topic string,
+	offsets map[int32]OffsetAndMetadata) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version = 9
 	return c.commitOffsets(ctx, req, m, topic, offsets)
@@ -181,7 +185,8 @@ func (c *Client) ListOffsets(ctx context.Context, topic string, partitions []int
 	return c.listOffsets(ctx, topic, partitions, at, readCommitted)
 }
 
-// LogEnds returns where the partitions end, open transactions included (the high watermark). Errors are as in ListOffsets.
+// LogEnds returns where the partitions end, open transactions included (the high watermark). Errors are as in
+// ListOffsets.
 func (c *Client) LogEnds(ctx context.Context, topic string, partitions []int32) (map[int32]int64, error) {
 	return c.listOffsets(ctx, topic, partitions, Latest, readUncommitted)
 }
@@ -192,7 +197,8 @@ const (
 	readCommitted   = 1
 )
 
-func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int32, at int64, isolation int8) (map[int32]int64, error) {
+func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int32, at int64,
+	isolation int8) (map[int32]int64, error) {
 	leaders, _, err := c.Leaders(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -264,8 +270,8 @@ func (c *Client) listOffsetsOf(
 	return list, nil
 }
 
-// EpochEnd asks a partition's leader where the records of a leader epoch end in its log (OffsetForLeaderEpoch v3, KIP-320). End
-// is NoOffset where the log knows neither that epoch nor one before it.
+// EpochEnd asks a partition's leader where the records of a leader epoch end in its log (OffsetForLeaderEpoch v3,
+// KIP-320). End is NoOffset where the log knows neither that epoch nor one before it.
 func (c *Client) EpochEnd(ctx context.Context, topic string, partition, epoch int32) (EpochEnd, error) {
 	leaders, _, err := c.Leaders(ctx, topic)
 	if err != nil {
@@ -273,7 +279,8 @@ func (c *Client) EpochEnd(ctx context.Context, topic string, partition, epoch in
 	}
 	leader, ok := leaders[partition]
 	if !ok {
-		return EpochEnd{}, fmt.Errorf("asking for the end of an epoch in %s/%d: %w", topic, partition, kafka.LeaderNotAvailable)
+		return EpochEnd{}, fmt.Errorf("asking for the end of an epoch in %s/%d: %w", topic, partition,
+			kafka.LeaderNotAvailable)
 	}
 	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
 	req.Version = 3

@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 func commitOffsets(tb testing.TB, cl *kgo.Client, group, topic string, offsets map[int32]int64) {
@@ -109,7 +109,8 @@ func TestCommitMetadata(t *testing.T) {
 	}
 	const limit = 4096
 	stored := map[int32]OffsetAndMetadata{
-		0: {Offset: 5, Metadata: "sQUBAQ"}, 1: {Offset: 6}, 2: {Offset: 7, Metadata: strings.Repeat("x", limit)}, 3: {Offset: NoOffset, Epoch: NoEpoch},
+		0: {Offset: 5, Metadata: "sQUBAQ"}, 1: {Offset: 6}, 2: {Offset: 7, Metadata: strings.Repeat("x", limit)},
+		3: {Offset: NoOffset, Epoch: NoEpoch},
 	}
 	commit(map[int32]OffsetAndMetadata{0: stored[0], 1: stored[1], 2: stored[2]})
 	check(stored)
@@ -144,7 +145,8 @@ func openTransaction(tb testing.TB, cl *kgo.Client, topic string, offsets map[in
 		}
 	}
 	begin := kmsg.NewPtrInitProducerIDRequest()
-	begin.TransactionalID, begin.TransactionTimeoutMillis, begin.ProducerID, begin.ProducerEpoch = kmsg.StringPtr(topic), 60_000, -1, -1
+	begin.TransactionalID, begin.TransactionTimeoutMillis, begin.ProducerID, begin.ProducerEpoch = kmsg.StringPtr(topic),
+		60_000, -1, -1
 	begun, err := begin.RequestWith(deadline(tb), cl)
 	check("beginning", begun.ErrorCode, err)
 
@@ -154,7 +156,8 @@ func openTransaction(tb testing.TB, cl *kgo.Client, topic string, offsets map[in
 	check("adding offsets", added.ErrorCode, err)
 
 	commit := kmsg.NewPtrTxnOffsetCommitRequest()
-	commit.TransactionalID, commit.Group, commit.ProducerID, commit.ProducerEpoch = topic, topic, begun.ProducerID, begun.ProducerEpoch
+	commit.TransactionalID, commit.Group, commit.ProducerID, commit.ProducerEpoch = topic, topic, begun.ProducerID,
+		begun.ProducerEpoch
 	commit.Generation = -1
 	t := kmsg.NewTxnOffsetCommitRequestTopic()
 	t.Topic = topic
@@ -202,7 +205,8 @@ func TestListOffsets(t *testing.T) {
 			t.Errorf("%s: %v, error %v, want %v", name, got, err, x.want)
 		}
 	}
-	if _, err := c.ListOffsets(deadline(t), topic, []int32{0, 7}, Latest); err == nil || !strings.Contains(err.Error(), topic+"/7") {
+	if _, err := c.ListOffsets(deadline(t), topic, []int32{0, 7}, Latest); err == nil ||
+		!strings.Contains(err.Error(), topic+"/7") {
 		t.Errorf("a partition that is not there: error %v", err)
 	}
 }
@@ -228,7 +232,8 @@ func TestOffsetsByPartition(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs())
-	commitOffsets(t, oracle(t, cluster.ListenAddrs(), kgo.MaxVersions(kversion.V3_5_0())), "group", "topic", map[int32]int64{0: 7})
+	commitOffsets(t, oracle(t, cluster.ListenAddrs(), kgo.MaxVersions(kversion.V3_5_0())), "group", "topic",
+		map[int32]int64{0: 7})
 	fault := func(key kmsg.Key, partition int32, err *kerr.Error) {
 		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Partitions: []int32{partition}, Err: err, Count: -1})
 	}

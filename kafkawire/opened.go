@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// opened are batches that are larger than a portion and have been read in part. Reading such a batch from its beginning for
-// each portion would take a time that grows with the square of its size.
+// opened are batches that are larger than a portion and have been read in part. Reading such a batch from its beginning
+// for each portion would take a time that grows with the square of its size.
 type opened struct {
 	mu      sync.Mutex
 	batches map[place]openedBatch
@@ -22,8 +22,8 @@ type openedBatch struct {
 	used time.Time
 }
 
-// Each of them keeps its batch, a window and a chunk. Where there are more such batches at a time, the others are read from
-// their beginnings; one that is not asked for any more makes room.
+// Each of them keeps its batch, a window and a chunk. Where there are more such batches at a time, the others are read
+// from their beginnings; one that is not asked for any more makes room.
 const (
 	maxOpened  = 2
 	openedIdle = time.Minute

@@ -7,7 +7,8 @@ import (
 	"io"
 )
 
-// maxOversizedKey is the longest key that is kept of a record that is not read whole: its contract's other records have it too.
+// maxOversizedKey is the longest key that is kept of a record that is not read whole: its contract's other records have
+// it too.
 const maxOversizedKey = 64 << 10
 
 // discardWork is how many bytes that are only read past count as one of memory: a portion must end some time.
@@ -20,7 +21,8 @@ type passer struct {
 	err  error
 }
 
-// oversized reads past a record of which the length has been read, and keeps nothing of it but what tells people about it.
+// oversized reads past a record of which the length has been read, and keeps nothing of it but what tells people about
+// it.
 func (r *batchReader) oversized(rec *Record, size int64, why string) error {
 	o := &Oversized{Why: why, Size: size, Value: -1}
 	p := passer{batchReader: r, size: size}

@@ -10,7 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// portions fetches until the end, as a consumer does whose broker returns whole batches. It returns what has been handed out at once.
+// portions fetches until the end, as a consumer does whose broker returns whole batches. It returns what has been
+// handed out at once.
 func portions(tb testing.TB, b []byte, limits FetchLimits, each func([]Record)) (n int) {
 	tb.Helper()
 	c := &Client{}
@@ -34,14 +35,16 @@ func portions(tb testing.TB, b []byte, limits FetchLimits, each func([]Record)) 
 	}
 }
 
-// A batch comes out complete and in order in portions, whatever its codec, and whether or not the reader is kept in between.
+// A batch comes out complete and in order in portions, whatever its codec, and whether or not the reader is kept in
+// between.
 func TestPortions(t *testing.T) {
 	t.Parallel()
 	const n = 5000
 	f := theirs{last: n - 1, producer: -1, count: n}
 	for i := range n {
 		f.body = appendRecord(f.body, &Record{
-			Key: fmt.Append(nil, i), Value: bytes.Repeat([]byte{byte(i)}, i%300), Headers: []Header{{Key: "h", Value: []byte("v")}},
+			Key: fmt.Append(nil, i), Value: bytes.Repeat([]byte{byte(i)}, i%300),
+			Headers: []Header{{Key: "h", Value: []byte("v")}},
 		}, 0, int64(i))
 	}
 	for codec := uint16(0); codec <= 4; codec++ {
@@ -54,7 +57,8 @@ func TestPortions(t *testing.T) {
 				want := 0
 				parts := portions(t, f.encode(), FetchLimits{Portion: portion, Memory: 1 << 30}, func(records []Record) {
 					for i := range records {
-						if string(records[i].Key) != fmt.Sprint(want) || len(records[i].Value) != want%300 || len(records[i].Headers) != 1 {
+						if string(records[i].Key) != fmt.Sprint(want) || len(records[i].Value) != want%300 ||
+							len(records[i].Headers) != 1 {
 							t.Fatalf("record %d: %s", want, describe(&records[i]))
 						}
 						want++
@@ -119,10 +123,12 @@ func TestOversized(t *testing.T) {
 				if o == nil || !strings.Contains(o.Why, c.want) || got[1].Value != nil || got[1].Headers != nil {
 					t.Fatalf("%+v", o)
 				}
-				if c.key && (!bytes.Equal(got[1].Key, c.r.Key) || (got[1].Key == nil) != (c.r.Key == nil)) || !c.key && got[1].Key != nil {
+				if c.key && (!bytes.Equal(got[1].Key, c.r.Key) || (got[1].Key == nil) != (c.r.Key == nil)) || !c.key &&
+					got[1].Key != nil {
 					t.Errorf("a key of %d bytes", len(got[1].Key))
 				}
-				if o.Value >= 0 && (int(o.Value) != len(c.r.Value) || o.SHA256 != sha256.Sum256(c.r.Value)) || o.Value < 0 && c.r.Value != nil {
+				if o.Value >= 0 && (int(o.Value) != len(c.r.Value) || o.SHA256 != sha256.Sum256(c.r.Value)) || o.Value < 0 &&
+					c.r.Value != nil {
 					t.Errorf("value of %d bytes, %x", o.Value, o.SHA256)
 				}
 				if int(o.Headers) != len(c.r.Headers) {

@@ -18,8 +18,8 @@ type Batch struct {
 
 // Produce sends batches, at most one a partition, to one leader in one request (Produce v8, acks=all) and sets each
 // batch's Err. An error of the call itself leaves it open whether the batches were applied: send the identical bytes
-// again. Several batches of one producer id may ride together; those of different ids do too. Large ones over a slow line
-// take long: ctx says how long they may.
+// again. Several batches of one producer id may ride together; those of different ids do too. Large ones over a slow
+// line take long: ctx says how long they may.
 func (c *Client) Produce(ctx context.Context, leader int32, batches []*Batch) error {
 	r, err := Typed[*kmsg.ProduceResponse](c.Broker(ctx, leader, produceRequest(batches)))
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 func TestNewProducerID(t *testing.T) {
@@ -47,7 +47,8 @@ func TestProduce(t *testing.T) {
 			return err
 		})
 		records := []Record{{Key: []byte("k"), Value: fmt.Appendf(nil, "%d", i)}, {Headers: []Header{{Key: "h"}}}}
-		batches = append(batches, &Batch{Topic: x.topic, Partition: x.partition, Bytes: AppendBatch(nil, id, 0, records, time.Now())})
+		batches = append(batches, &Batch{Topic: x.topic, Partition: x.partition,
+			Bytes: AppendBatch(nil, id, 0, records, time.Now())})
 	}
 	for range 2 { // the second time the identical bytes, as after a lost answer
 		produceAll(t, c, batches)
@@ -62,7 +63,8 @@ func TestProduce(t *testing.T) {
 		if len(got) != 4 {
 			t.Fatalf("%d records in topic %d, want 4: nothing lost, nothing twice", len(got), i)
 		}
-		if string(got[0].Value) != fmt.Sprint(i) || string(got[2].Value) != fmt.Sprint(i+2) || got[1].Key != nil || got[1].Value != nil ||
+		if string(got[0].Value) != fmt.Sprint(i) || string(got[2].Value) != fmt.Sprint(i+2) || got[1].Key != nil ||
+			got[1].Value != nil ||
 			len(got[1].Headers) != 1 || got[1].Headers[0].Value != nil {
 			t.Errorf("topic %d: %+v", i, got)
 		}
@@ -117,7 +119,8 @@ func TestProduceToTheWrongBroker(t *testing.T) {
 	c := wire(t, cluster.ListenAddrs())
 	leader := leaderOf(t, c, "topic")
 	b := &Batch{Topic: "topic", Bytes: AppendBatch(nil, ProducerID{ID: 1}, 0, []Record{{}}, time.Now())}
-	if err := c.Produce(deadline(t), (leader+1)%3, []*Batch{b}); err != nil || !errors.Is(b.Err, kafka.NotLeaderForPartition) {
+	if err := c.Produce(deadline(t), (leader+1)%3, []*Batch{b}); err != nil ||
+		!errors.Is(b.Err, kafka.NotLeaderForPartition) {
 		t.Errorf("error %v of the call, %v of the batch; want NOT_LEADER of the batch", err, b.Err)
 	}
 	if err := c.Produce(deadline(t), 9, []*Batch{b}); err == nil || !Transient(err) {

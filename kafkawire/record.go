@@ -6,7 +6,8 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// Header is one record header; a nil Value is null. It is the same type as schemas.Header: neither has a name of its own.
+// Header is one record header; a nil Value is null. It is the same type as schemas.Header: neither has a name of its
+// own.
 type Header = struct {
 	Key   string
 	Value []byte
@@ -24,7 +25,8 @@ type Record struct {
 	Oversized *Oversized
 }
 
-// KeyPartition picks one of the partitions as Java's default partitioner does for the key, so that streams can be joined on it.
+// KeyPartition picks one of the partitions as Java's default partitioner does for the key, so that streams can be
+// joined on it.
 func KeyPartition(key []byte, partitions ...int) int {
 	return kafka.Murmur2Balancer{Consistent: true}.Balance(kafka.Message{Key: key}, partitions...)
 }

@@ -12,11 +12,12 @@ type Remedy int
 
 // The remedies, from the cheapest on.
 const (
-	Repeat   Remedy = iota // the same request again after a pause; also where there was no answer
-	Encode                 // the same records, encoded again: with another time
-	Reshape                // another form: smaller, compressed, with a key, without metadata
-	Renew                  // what we know of ourselves is outdated: first another producer id, place in the group, or offset
-	Operator               // a person has to change something; meanwhile what was refused waits, and nothing else
+	Repeat  Remedy = iota // the same request again after a pause; also where there was no answer
+	Encode                // the same records, encoded again: with another time
+	Reshape               // another form: smaller, compressed, with a key, without metadata
+	// what we know of ourselves is outdated: first another producer id, place in the group, or offset
+	Renew
+	Operator // a person has to change something; meanwhile what was refused waits, and nothing else
 )
 
 func (r Remedy) String() string {
@@ -134,8 +135,8 @@ var answers = func() map[kafka.Error]*Answer {
 	return by
 }()
 
-// RemedyOf says what cures err, and Fix what people can do. An error without a code comes from the connection, so the request
-// may or may not have been applied: the same again tells. A code that is not in Answers is for people.
+// RemedyOf says what cures err, and Fix what people can do. An error without a code comes from the connection, so the
+// request may or may not have been applied: the same again tells. A code that is not in Answers is for people.
 func RemedyOf(err error) Remedy {
 	code, answered := errors.AsType[kafka.Error](err)
 	switch a := answers[code]; {
@@ -147,10 +148,11 @@ func RemedyOf(err error) Remedy {
 	return Operator
 }
 
-// PartitionRefused says that one partition does not take what is sent to it before an operator has done something, while others
-// may. What concerns the whole of a request is no partition's, whichever one the answer names.
+// PartitionRefused says that one partition does not take what is sent to it before an operator has done something,
+// while others may. What concerns the whole of a request is no partition's, whichever one the answer names.
 func PartitionRefused(err error) bool {
-	return RemedyOf(err) == Operator && !slices.ContainsFunc(ofNoPartition, func(code kafka.Error) bool { return errors.Is(err, code) })
+	return RemedyOf(err) == Operator && !slices.ContainsFunc(ofNoPartition,
+		func(code kafka.Error) bool { return errors.Is(err, code) })
 }
 
 var ofNoPartition = []kafka.Error{

@@ -11,8 +11,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl/scram"
 )
 
-// SettingError says that a setting of the connections cannot be used. It comes in parts, for callers who know the setting
-// by another name.
+// SettingError says that a setting of the connections cannot be used. It comes in parts, for callers who know the
+// setting by another name.
 type SettingError struct {
 	Field string // "TLSFiles.CA", "TLSFiles.Cert" (and Key, which goes with it), "SASL"
 	What  string // "holds no PEM certificate"
@@ -62,7 +62,8 @@ func (f TLSFiles) Load() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// SASL returns the mechanism of that name: plain, scram-sha-256, scram-sha-512; nil for none. Its errors are *SettingError.
+// SASL returns the mechanism of that name: plain, scram-sha-256, scram-sha-512; nil for none. Its errors are
+// *SettingError.
 func SASL(mechanism, user, password string) (m sasl.Mechanism, err error) {
 	switch mechanism {
 	case "", "none":
@@ -78,7 +79,8 @@ func SASL(mechanism, user, password string) (m sasl.Mechanism, err error) {
 			Fix: "set none, plain, scram-sha-256 or scram-sha-512"}
 	}
 	if err != nil {
-		return nil, &SettingError{Field: "SASL", What: "the login cannot be prepared", Err: err, Fix: "check user and password"}
+		return nil, &SettingError{Field: "SASL", What: "the login cannot be prepared", Err: err,
+			Fix: "check user and password"}
 	}
 	return m, nil
 }

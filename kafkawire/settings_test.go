@@ -48,7 +48,8 @@ func selfSigned(t *testing.T) (tls.Certificate, TLSFiles) {
 		return file
 	}
 	cert := write("cert.pem", "CERTIFICATE", der)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, TLSFiles{CA: cert, Cert: cert, Key: write("key.pem", "PRIVATE KEY", private)}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
+		TLSFiles{CA: cert, Cert: cert, Key: write("key.pem", "PRIVATE KEY", private)}
 }
 
 func TestSecureConnections(t *testing.T) {
@@ -57,8 +58,10 @@ func TestSecureConnections(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(parse(t, cert))
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"), kfake.EnableSASL(),
-		kfake.Superuser("PLAIN", "u", "right"), kfake.Superuser("SCRAM-SHA-256", "u", "right"), kfake.Superuser("SCRAM-SHA-512", "u", "right"),
-		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}))
+		kfake.Superuser("PLAIN", "u", "right"), kfake.Superuser("SCRAM-SHA-256", "u", "right"),
+		kfake.Superuser("SCRAM-SHA-512", "u", "right"),
+		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: pool,
+			ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12}))
 	cfg, err := files.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -79,14 +82,16 @@ func TestSecureConnections(t *testing.T) {
 			t.Errorf("%s: %v", mechanism, err)
 		}
 		err := call(mechanism, "wrong", cfg)
-		if err == nil || strings.Contains(err.Error(), "wrong") { // kfake just hangs up; Kafka answers SASL_AUTHENTICATION_FAILED
+		// kfake just hangs up; Kafka answers SASL_AUTHENTICATION_FAILED
+		if err == nil || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("%s with a wrong password: error %v, want one that does not show it", mechanism, err)
 		}
 	}
 	if err := call("plain", "right", nil); err == nil {
 		t.Error("without TLS: no error")
 	}
-	if err := call("plain", "right", &tls.Config{MinVersion: tls.VersionTLS12}); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if err := call("plain", "right", &tls.Config{MinVersion: tls.VersionTLS12}); err == nil ||
+		!strings.Contains(err.Error(), "certificate") {
 		t.Errorf("with the system's authorities: error %v", err)
 	}
 }

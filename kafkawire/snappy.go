@@ -120,7 +120,8 @@ func (r *snappyReader) block() ([]byte, error) {
 	return block, nil
 }
 
-// snappyBlock decompresses a block piece by piece, where snappy.Decode would take as much memory as the block's head claims.
+// snappyBlock decompresses a block piece by piece, where snappy.Decode would take as much memory as the block's head
+// claims.
 type snappyBlock struct {
 	b       []byte // not read yet
 	left    int64  // bytes that are still to come out

@@ -11,11 +11,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Transactional is a transactional id with the producer id that the coordinator has given to it (KIP-98). All calls with
-// it may be repeated as they are until they get a definite answer; one producer id has one transaction at a time.
+// Transactional is a transactional id with the producer id that the coordinator has given to it (KIP-98). All calls
+// with it may be repeated as they are until they get a definite answer; one producer id has one transaction at a time.
 //
-// The versions are those of the protocol before KIP-890, which brokers of every version speak. There a request whose answer
-// was lost can arrive late and count for the next transaction of the same epoch: after such a loss, call
+// The versions are those of the protocol before KIP-890, which brokers of every version speak. There a request whose
+// answer was lost can arrive late and count for the next transaction of the same epoch: after such a loss, call
 // InitTransactional again before the next transaction.
 type Transactional struct {
 	ID       string
@@ -39,22 +39,22 @@ func (c *Client) transactionCall(ctx context.Context, id string, req kmsg.Reques
 	return c.roundTrip(ctx, &transactionExchange{exchange{ctx, req, c.formatter}, id})
 }
 
-// ConcurrentTransactions says that the coordinator is still ending the transaction before: the same request works in a few
-// milliseconds, without a Reset.
+// ConcurrentTransactions says that the coordinator is still ending the transaction before: the same request works in a
+// few milliseconds, without a Reset.
 func ConcurrentTransactions(err error) bool { return errors.Is(err, kafka.ConcurrentTransactions) }
 
 // ErrSharedID says that another live instance uses the same transactional id: trying again would go on for ever.
 var ErrSharedID = errors.New("two instances take turns")
 
-// Fenced says that the coordinator has ended the transaction without us: somebody else uses the transactional id, or the
-// transaction took longer than its timeout.
+// Fenced says that the coordinator has ended the transaction without us: somebody else uses the transactional id, or
+// the transaction took longer than its timeout.
 func Fenced(err error) bool {
 	return errors.Is(err, kafka.ProducerFenced) || errors.Is(err, kafka.InvalidProducerEpoch)
 }
 
-// InitTransactional begins an epoch of a transactional id (InitProducerId v4): a producer that had it before is fenced, and
-// its open transaction aborted. timeout is how long a transaction may last before the coordinator aborts it; brokers refuse more
-// than transaction.max.timeout.ms.
+// InitTransactional begins an epoch of a transactional id (InitProducerId v4): a producer that had it before is fenced,
+// and its open transaction aborted. timeout is how long a transaction may last before the coordinator aborts it;
+// brokers refuse more than transaction.max.timeout.ms.
 func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.Duration) (Transactional, error) {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.Version = 4
@@ -70,8 +70,8 @@ func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.
 	return Transactional{ID: id, Producer: ProducerID{ID: r.ProducerID, Epoch: r.ProducerEpoch}}, nil
 }
 
-// AddPartitions announces where the transaction will write (AddPartitionsToTxn v3); the first of them begins it. All are
-// added or none.
+// AddPartitions announces where the transaction will write (AddPartitionsToTxn v3); the first of them begins it. All
+// are added or none.
 func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[string][]int32) error {
 	req := kmsg.NewPtrAddPartitionsToTxnRequest()
 	req.Version = 3
@@ -92,7 +92,8 @@ func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[
 			if err == nil || errors.Is(err, errOperationNotAttempted) {
 				continue
 			}
-			failed = append(failed, &PartitionError{Topic: r.Topics[i].Topic, Partition: p.Partition, Err: fmt.Errorf("adding it to a transaction: %w", err)})
+			failed = append(failed, &PartitionError{Topic: r.Topics[i].Topic, Partition: p.Partition,
+				Err: fmt.Errorf("adding it to a transaction: %w", err)})
 			if ConcurrentTransactions(err) {
 				return failed[0] // they all say so
 			}
@@ -170,10 +171,10 @@ func (c *Client) AddOffsets(ctx context.Context, t Transactional, group string) 
 	return nil
 }
 
-// CommitTransactionOffsets stores offsets that count from the end of the transaction on (TxnOffsetCommit v3, KIP-447). The
-// group refuses them from a member or generation that it does not know any more; it does not take them for a sign of life.
-// The errors of partitions are joined, unless all say the same, which concerns none alone. Then the transaction must be
-// aborted, as ending it would store the others.
+// CommitTransactionOffsets stores offsets that count from the end of the transaction on (TxnOffsetCommit v3, KIP-447).
+// The group refuses them from a member or generation that it does not know any more; it does not take them for a sign
+// of life. The errors of partitions are joined, unless all say the same, which concerns none alone. Then the
+// transaction must be aborted, as ending it would store the others.
 func (c *Client) CommitTransactionOffsets(
 	ctx context.Context, t Transactional, m Member, topic string, offsets map[int32]OffsetAndMetadata,
 ) error {

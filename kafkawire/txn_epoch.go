@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Ending is how the last transaction of a transactional id has ended: the state of the id in DescribeTransactions (KIP-664).
+// Ending is how the last transaction of a transactional id has ended: the state of the id in DescribeTransactions
+// (KIP-664).
 type Ending string
 
 // The endings that say so. Any other state (never used, a transaction under way) decides nothing.
@@ -32,10 +33,11 @@ func (e Ending) Decided() bool { return e == EndCommitted || e == EndAborted }
 // transaction is aborted. It returns how the last transaction before that has ended.
 //
 // A request that is late, or a process that was thought dead, may begin one more transaction after that was asked for.
-// InitProducerId aborts it, which the brokers answer with CONCURRENT_TRANSACTIONS: so after every answer in error the state is
-// asked for again, or EndAgain could commit what was aborted. Once InitProducerId has worked, earlier epochs are refused. If
-// its answer was lost, the state is Empty: that is our own doing, and what was said before stands.
-func (r Retry) BeginEpoch(ctx context.Context, id string, timeout time.Duration) (t Transactional, last Ending, err error) {
+// InitProducerId aborts it, which the brokers answer with CONCURRENT_TRANSACTIONS: so after every answer in error the
+// state is asked for again, or EndAgain could commit what was aborted. Once InitProducerId has worked, earlier epochs
+// are refused. If its answer was lost, the state is Empty: that is our own doing, and what was said before stands.
+func (r Retry) BeginEpoch(ctx context.Context, id string,
+	timeout time.Duration) (t Transactional, last Ending, err error) {
 	err = r.Do(ctx, func(ctx context.Context) error {
 		ending, err := r.ending(ctx, id)
 		if err != nil {
@@ -70,14 +72,14 @@ func (r Retry) ending(ctx context.Context, id string) (ending Ending, err error)
 }
 
 // EndAgain ends what the brokers may have left open of a transaction that they call ended, in the partitions to which
-// transactions of the id write and in the offsets of the group (if one is named). t is the epoch that BeginEpoch has begun, and
-// last what it has returned; with an ending that decides nothing, EndAgain does nothing.
+// transactions of the id write and in the offsets of the group (if one is named). t is the epoch that BeginEpoch has
+// begun, and last what it has returned; with an ending that decides nothing, EndAgain does nothing.
 //
-// A single broker that is killed while it ends a transaction (Kafka 4.3.1) comes back as coordinator before it knows itself as
-// leader again, takes the partitions for deleted, and leaves out the markers by which the transaction ends there: its records
-// would stay invisible, all that follows them, too, and its offsets unstable (error 88). A marker of the same producer id,
-// whatever the epoch, ends what is open. So a transaction without records over all partitions repeats the decision; where
-// nothing is open, it does nothing.
+// A single broker that is killed while it ends a transaction (Kafka 4.3.1) comes back as coordinator before it knows
+// itself as leader again, takes the partitions for deleted, and leaves out the markers by which the transaction ends
+// there: its records would stay invisible, all that follows them, too, and its offsets unstable (error 88). A marker of
+// the same producer id, whatever the epoch, ends what is open. So a transaction without records over all partitions
+// repeats the decision; where nothing is open, it does nothing.
 //
 // It may return before the markers are written. The next InitTransactional or AddPartitions waits for them.
 func (r Retry) EndAgain(
@@ -105,8 +107,8 @@ func (r Retry) EndAgain(
 // youngBroker is how long a broker that has just started may not know a topic yet.
 const youngBroker = time.Second
 
-// addThoseThere adds partitions to a transaction, without those that the brokers refuse while the others exist: of a topic
-// that was deleted nothing is left open, and what may not be written to any more, only an operator can end.
+// addThoseThere adds partitions to a transaction, without those that the brokers refuse while the others exist: of a
+// topic that was deleted nothing is left open, and what may not be written to any more, only an operator can end.
 func (r Retry) addThoseThere(ctx context.Context, t Transactional, partitions map[string][]int32) error {
 	left := map[string][]int32{}
 	for topic, ids := range partitions {
@@ -146,8 +148,9 @@ func notThere(err error) (refused []*PartitionError) {
 	return refused
 }
 
-// DescribeTransactional asks for the state of a transactional id (DescribeTransactions v0), such as Ongoing or CompleteCommit;
-// "" means that it was never used, or not for a long time. Unlike InitTransactional, it fences no producer.
+// DescribeTransactional asks for the state of a transactional id (DescribeTransactions v0), such as Ongoing or
+// CompleteCommit; "" means that it was never used, or not for a long time. Unlike InitTransactional, it fences no
+// producer.
 func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, error) {
 	coordinator, err := c.coordinatorOf(ctx, transactionKey, id)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // Retry repeats calls of a transaction until they have a definite answer: each of them may be repeated as it is.
 type Retry struct {
 	Client *Client
-	// Failed, if set, is told of each failure that is waited out, but for CONCURRENT_TRANSACTIONS, and of how many this call
-	// has had before.
+	// Failed, if set, is told of each failure that is waited out, but for CONCURRENT_TRANSACTIONS, and of how many this
+	// call has had before.
 	Failed func(err error, before int)
 }
 

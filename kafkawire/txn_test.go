@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // A whole transaction with every call of it, twice in one epoch; an aborted one between them leaves nothing.
@@ -39,11 +39,15 @@ func TestTransaction(t *testing.T) {
 	})
 	sequence := int32(0)
 	for i, commit := range []bool{true, false, true} {
-		call("adding partitions", func() error { return c.AddPartitions(deadline(t), txn, map[string][]int32{results: {0, 1}}) })
+		call("adding partitions", func() error {
+			return c.AddPartitions(deadline(t), txn,
+				map[string][]int32{results: {0, 1}})
+		})
 		var batches []*Batch
 		for p := range int32(2) {
 			records := []Record{{Value: fmt.Appendf(nil, "%d/%d", i, p)}, {Value: []byte("more")}}
-			batches = append(batches, &Batch{Topic: results, Partition: p, Bytes: AppendTransactionalBatch(nil, txn.Producer, sequence, records, time.Now())})
+			batches = append(batches, &Batch{Topic: results, Partition: p,
+				Bytes: AppendTransactionalBatch(nil, txn.Producer, sequence, records, time.Now())})
 		}
 		call("producing", func() error {
 			err := c.ProduceTransactional(deadline(t), txn, leaderOf(t, c, results), batches)
@@ -55,7 +59,8 @@ func TestTransaction(t *testing.T) {
 		sequence = NextSequence(sequence, 2)
 		call("adding offsets", func() error { return c.AddOffsets(deadline(t), txn, group) })
 		call("committing offsets", func() error {
-			return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: group, Generation: -1}, requests, map[int32]OffsetAndMetadata{0: {Offset: int64(10 * i)}, 1: {Offset: 7}})
+			return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: group, Generation: -1}, requests,
+				map[int32]OffsetAndMetadata{0: {Offset: int64(10 * i)}, 1: {Offset: 7}})
 		})
 		for range 2 { // the same decision again is answered alike
 			call("ending it", func() error { return c.EndTransaction(deadline(t), txn, commit) })
@@ -90,7 +95,8 @@ func TestAppendTransactionalBatch(t *testing.T) {
 	if err := batch.ReadFrom(b[len(prefix):]); err != nil {
 		t.Fatal(err)
 	}
-	if batch.Attributes != attrTransactional || batch.ProducerID != 5 || batch.ProducerEpoch != 2 || batch.FirstSequence != 9 || string(b[:6]) != "before" {
+	if batch.Attributes != attrTransactional || batch.ProducerID != 5 || batch.ProducerEpoch != 2 ||
+		batch.FirstSequence != 9 || string(b[:6]) != "before" {
 		t.Errorf("%+v", batch)
 	}
 	plain := AppendBatch(nil, ProducerID{ID: 5, Epoch: 2}, 9, []Record{{Value: []byte("x")}}, time.Unix(1, 0))
@@ -101,8 +107,8 @@ func TestAppendTransactionalBatch(t *testing.T) {
 	}
 }
 
-// What the coordinators answer comes out as an error that names the step; a partition that was only not attempted is not the
-// cause, and one without an answer is not taken for done.
+// What the coordinators answer comes out as an error that names the step; a partition that was only not attempted is
+// not the cause, and one without an answer is not taken for done.
 func TestTransactionAnswers(t *testing.T) {
 	t.Parallel()
 	txn := Transactional{ID: "t", Producer: ProducerID{ID: 1}}
@@ -117,27 +123,33 @@ func TestTransactionAnswers(t *testing.T) {
 			func(c *Client) error { _, err := c.InitTransactional(deadline(t), "t", time.Second); return err },
 			kafka.TransactionalIDAuthorizationFailed, "transactional id t"},
 		"partitions": {kmsg.AddPartitionsToTxn, func(r kmsg.Response) {
-			r.(*kmsg.AddPartitionsToTxnResponse).Topics = []kmsg.AddPartitionsToTxnResponseTopic{{Topic: "results", Partitions: []kmsg.AddPartitionsToTxnResponseTopicPartition{
-				{Partition: 0, ErrorCode: 55}, {Partition: 1}, {Partition: 2, ErrorCode: 29}, {Partition: 3, ErrorCode: 55},
-			}}}
+			r.(*kmsg.AddPartitionsToTxnResponse).Topics = []kmsg.AddPartitionsToTxnResponseTopic{{Topic: "results",
+				Partitions: []kmsg.AddPartitionsToTxnResponseTopicPartition{
+					{Partition: 0, ErrorCode: 55}, {Partition: 1}, {Partition: 2, ErrorCode: 29}, {Partition: 3, ErrorCode: 55},
+				}}}
 		}, func(c *Client) error {
 			return c.AddPartitions(deadline(t), txn, map[string][]int32{"results": {0, 1, 2, 3}})
 		},
 			kafka.TopicAuthorizationFailed, "results/2"},
 		"offsets": {kmsg.AddOffsetsToTxn, func(r kmsg.Response) { r.(*kmsg.AddOffsetsToTxnResponse).ErrorCode = 51 },
-			func(c *Client) error { return c.AddOffsets(deadline(t), txn, "g") }, kafka.ConcurrentTransactions, "adding offsets"},
+			func(c *Client) error { return c.AddOffsets(deadline(t), txn, "g") }, kafka.ConcurrentTransactions,
+			"adding offsets"},
 		"one offset": {kmsg.TxnOffsetCommit, func(r kmsg.Response) {
-			r.(*kmsg.TxnOffsetCommitResponse).Topics = []kmsg.TxnOffsetCommitResponseTopic{{Topic: "requests", Partitions: []kmsg.TxnOffsetCommitResponseTopicPartition{
-				{Partition: 0}, {Partition: 1, ErrorCode: 22},
-			}}}
+			r.(*kmsg.TxnOffsetCommitResponse).Topics = []kmsg.TxnOffsetCommitResponseTopic{{Topic: "requests",
+				Partitions: []kmsg.TxnOffsetCommitResponseTopicPartition{
+					{Partition: 0}, {Partition: 1, ErrorCode: 22},
+				}}}
 		}, commitTwo(t, txn), kafka.IllegalGeneration, "partition 1"},
 		"an offset too few": {kmsg.TxnOffsetCommit, func(r kmsg.Response) {
-			r.(*kmsg.TxnOffsetCommitResponse).Topics = []kmsg.TxnOffsetCommitResponseTopic{{Topic: "requests", Partitions: []kmsg.TxnOffsetCommitResponseTopicPartition{{}}}}
+			r.(*kmsg.TxnOffsetCommitResponse).Topics = []kmsg.TxnOffsetCommitResponseTopic{{Topic: "requests",
+				Partitions: []kmsg.TxnOffsetCommitResponseTopicPartition{{}}}}
 		}, commitTwo(t, txn), nil, "1 of 2 partitions"},
 		"end": {kmsg.EndTxn, func(r kmsg.Response) { r.(*kmsg.EndTxnResponse).ErrorCode = 90 },
-			func(c *Client) error { return c.EndTransaction(deadline(t), txn, true) }, kafka.ProducerFenced, "ending a transaction"},
+			func(c *Client) error { return c.EndTransaction(deadline(t), txn, true) }, kafka.ProducerFenced,
+			"ending a transaction"},
 		"a batch too few": {kmsg.Produce, func(r kmsg.Response) {
-			r.(*kmsg.ProduceResponse).Topics = []kmsg.ProduceResponseTopic{{Topic: "results", Partitions: []kmsg.ProduceResponseTopicPartition{{Partition: 3}}}}
+			r.(*kmsg.ProduceResponse).Topics = []kmsg.ProduceResponseTopic{{Topic: "results",
+				Partitions: []kmsg.ProduceResponseTopicPartition{{Partition: 3}}}}
 		}, func(c *Client) error {
 			b := AppendTransactionalBatch(nil, txn.Producer, 0, []Record{{}}, time.Now())
 			return c.ProduceTransactional(deadline(t), txn, leaderOf(t, c, "results"), []*Batch{{Topic: "results", Bytes: b}})
@@ -165,6 +177,7 @@ func TestTransactionAnswers(t *testing.T) {
 
 func commitTwo(t *testing.T, txn Transactional) func(*Client) error {
 	return func(c *Client) error {
-		return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: "g", ID: "m", Generation: 4}, "requests", map[int32]OffsetAndMetadata{0: {Offset: 1}, 1: {Offset: 1}})
+		return c.CommitTransactionOffsets(deadline(t), txn, Member{Group: "g", ID: "m", Generation: 4}, "requests",
+			map[int32]OffsetAndMetadata{0: {Offset: 1}, 1: {Offset: 1}})
 	}
 }

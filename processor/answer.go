@@ -12,8 +12,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// answer asks the CMS until every request of the query is completed. It returns true when the requests that are left in the
-// query have to be asked for one by one.
+// answer asks the CMS until every request of the query is completed. It returns true when the requests that are left in
+// the query have to be asked for one by one.
 func (p *Processor) answer(ctx context.Context, h handling, q *query) (alone bool) {
 	defer p.recover(ctx, h, q)
 	var backoff *cmsclient.Backoff
@@ -75,7 +75,10 @@ func (p *Processor) ask(
 		return cmsclient.Answer{}, time.Time{}, nil
 	}
 	now := time.Now()
-	if slices.ContainsFunc(q.requests, func(req *inflight.Request) bool { rejected, _, _ := p.rejects(req, now); return rejected }) {
+	if slices.ContainsFunc(q.requests, func(req *inflight.Request) bool {
+		rejected, _, _ := p.rejects(req, now)
+		return rejected
+	}) {
 		call.Release() // a dead letter may have to wait for hours, and no other call must wait for this permit meanwhile
 		p.reject(ctx, h, q, now)
 		h.progress.Step(StepAsking)
@@ -103,8 +106,8 @@ func (p *Processor) applyAnswer(ctx context.Context, h handling, q *query, answe
 	}
 }
 
-// applyFailure dead-letters those requests of the query that a failed call decides about, and leaves the others in it. It returns
-// what to do with these.
+// applyFailure dead-letters those requests of the query that a failed call decides about, and leaves the others in it.
+// It returns what to do with these.
 func (p *Processor) applyFailure(ctx context.Context, h handling, q *query, err error, sent time.Time) (next action) {
 	cms, ok := errors.AsType[*cmsclient.Error](err)
 	if !ok {
@@ -149,7 +152,8 @@ func (p *Processor) applyFailure(ctx context.Context, h handling, q *query, err 
 }
 
 // rejects says whether a request may not be asked for (any more), and why. Without a reason it is not owned any more.
-func (p *Processor) rejects(req *inflight.Request, now time.Time) (rejected bool, reason schemas.Reason, detail string) {
+func (p *Processor) rejects(req *inflight.Request,
+	now time.Time) (rejected bool, reason schemas.Reason, detail string) {
 	switch deadline := req.Request.Deadline; {
 	case !req.Owned():
 		return true, "", ""
@@ -163,7 +167,8 @@ func (p *Processor) rejects(req *inflight.Request, now time.Time) (rejected bool
 	return false, "", ""
 }
 
-// reject dead-letters the requests of the query that may not be asked for, and leaves out those that are not owned any more.
+// reject dead-letters the requests of the query that may not be asked for, and leaves out those that are not owned any
+// more.
 func (p *Processor) reject(ctx context.Context, h handling, q *query, now time.Time) {
 	q.filter(func(req *inflight.Request) bool {
 		rejected, reason, detail := p.rejects(req, now)

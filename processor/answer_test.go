@@ -38,7 +38,8 @@ func TestAnswers(t *testing.T) {
 				w.lane(70001).submit(req)
 				r := w.await(1, time.Minute)[0].out.Result
 				sent := w.sent()[0]
-				if r.Outcome != test.outcome || !slices.Equal(r.MissingBalanceCodes, test.missing) || len(r.Balances) != len(test.has) {
+				if r.Outcome != test.outcome || !slices.Equal(r.MissingBalanceCodes, test.missing) ||
+					len(r.Balances) != len(test.has) {
 					t.Errorf("result %+v", r)
 				}
 				for i, b := range r.Balances {
@@ -239,9 +240,11 @@ func TestTheEndLeavesRequestsUncompleted(t *testing.T) {
 		"while the CMS is slow": func(ctx context.Context, _ call) (*http.Response, error) {
 			return nil, takes(ctx, 4*time.Second)
 		},
-		"between attempts": func(context.Context, call) (*http.Response, error) { return reply(503, "", "Retry-After", "60") },
-		"in a cool-down":   func(context.Context, call) (*http.Response, error) { return reply(429, "", "Retry-After", "60") },
-		"while halted":     func(context.Context, call) (*http.Response, error) { return reply(403, "") },
+		"between attempts": func(context.Context, call) (*http.Response, error) {
+			return reply(503, "", "Retry-After", "60")
+		},
+		"in a cool-down": func(context.Context, call) (*http.Response, error) { return reply(429, "", "Retry-After", "60") },
+		"while halted":   func(context.Context, call) (*http.Response, error) { return reply(403, "") },
 	}
 	for name, answer := range tests {
 		t.Run(name, func(t *testing.T) {

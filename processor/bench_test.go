@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // atOnceTransport answers every call with the same balance.

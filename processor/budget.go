@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/rs/zerolog"
+
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // CauseBudget is the cause of waiting while the dead-letter budget is spent; the other causes are cmsclient's.
@@ -24,14 +24,17 @@ type BudgetConfig struct {
 	Window time.Duration
 }
 
-// budgetFloor is from how many dead letters in a window on there can be too many: a share of a few requests says nothing.
+// budgetFloor is from how many dead letters in a window on there can be too many: a share of a few requests says
+// nothing.
 const budgetFloor = 100
 
-// budget stops dead-lettering when too large a share of the latest outcomes would be dead letters. That is a fault upstream or
-// here, not so many faulty requests, and it must not empty the request topic into the dead letters before an operator looks.
+// budget stops dead-lettering when too large a share of the latest outcomes would be dead letters. That is a fault
+// upstream or here, not so many faulty requests, and it must not empty the request topic into the dead letters before
+// an operator looks.
 //
-// Spent, it stays so until an operator resumes. Then it counts from 0 again, and trips again only for another incident: when a whole
-// window has passed since the resuming, and since the last dead letter that was too many, it is armed again.
+// Spent, it stays so until an operator resumes. Then it counts from 0 again, and trips again only for another incident:
+// when a whole window has passed since the resuming, and since the last dead letter that was too many, it is armed
+// again.
 type budget struct {
 	cfg BudgetConfig
 	log zerolog.Logger
@@ -69,8 +72,8 @@ func (b *budget) answer(now time.Time) {
 	b.recent.addResult()
 }
 
-// take counts a dead letter that may be handed in, and returns nil. If it may not, it is not counted: take it again when the
-// channel is closed.
+// take counts a dead letter that may be handed in, and returns nil. If it may not, it is not counted: take it again
+// when the channel is closed.
 func (b *budget) take(now time.Time, reason schemas.Reason) (resumed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -111,7 +114,8 @@ func (b *budget) trip(reason schemas.Reason) {
 // rounded returns a share with three digits: it is for people.
 func rounded(part, whole int) float64 { return math.Round(1000*float64(part)/float64(whole)) / 1000 }
 
-// resume lets dead letters pass again, and starts counting from 0 again. It returns what had spent the budget, or that nothing had.
+// resume lets dead letters pass again, and starts counting from 0 again. It returns what had spent the budget, or that
+// nothing had.
 func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,7 +126,8 @@ func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
 	was = b.why
 	b.log.Info().Str("event", "dead_letter_budget_resumed").Str("by", who).Int("held", b.held).
 		Int64("window_ms", b.cfg.Window.Milliseconds()).
-		Msg("resumed: consumption goes on; the dead-letter budget is armed again after a whole window without too many dead letters")
+		Msg("resumed: consumption goes on; the dead-letter budget is armed again after a whole window without too many " +
+			"dead letters")
 	b.state, b.exceeded, b.held, b.why = grace, now, 0, ""
 	b.recent = newRecent(b.cfg.Window, now)
 	close(b.resumed)
@@ -140,14 +145,14 @@ func (b *budget) advance(now time.Time) {
 	}
 }
 
-// spends reports whether dead letters of that reason spend the budget. What is wrong with the record itself does not: looking
-// sooner would change nothing about it, and a publisher of nonsense could stop all others.
+// spends reports whether dead letters of that reason spend the budget. What is wrong with the record itself does not:
+// looking sooner would change nothing about it, and a publisher of nonsense could stop all others.
 func spends(reason schemas.Reason) bool {
 	return reason != schemas.ReasonInvalidRequest && reason != schemas.ReasonExpired
 }
 
-// leave notes that a dead letter waits no longer, though the channel that take returned for it was not closed. Channels that
-// are not take's change nothing.
+// leave notes that a dead letter waits no longer, though the channel that take returned for it was not closed. Channels
+// that are not take's change nothing.
 func (b *budget) leave(resumed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/schemas"
 )
 
 var budgetEpoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -56,7 +56,8 @@ func (m *budgetModel) tooMany(letters, results int) bool {
 	return letters >= budgetFloor && float64(letters) > m.cfg.Share*float64(letters+results)
 }
 
-// letter holds one call of take against what is known. The budget may forget up to a bucket early, but never remembers more.
+// letter holds one call of take against what is known. The budget may forget up to a bucket early, but never remembers
+// more.
 func (m *budgetModel) letter(b *budget, now time.Time) {
 	refused := b.take(now, schemas.ReasonInvalidRequest) != nil
 	if m.spent {
@@ -86,8 +87,9 @@ func (m *budgetModel) letter(b *budget, now time.Time) {
 	m.note(outcomes{at: now, letters: 1})
 }
 
-// Whatever comes in whatever order: no dead letter passes while the budget is spent, fewer than 100 never spend it, more than
-// the share always do (within a bucket), nothing but resuming ends it, and after that it leaves a window of peace.
+// Whatever comes in whatever order: no dead letter passes while the budget is spent, fewer than 100 never spend it,
+// more than the share always do (within a bucket), nothing but resuming ends it, and after that it leaves a window of
+// peace.
 func TestBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := BudgetConfig{
@@ -132,13 +134,15 @@ func TestBudget(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				s := b.status(now)
-				if s.Spent() != m.spent || (b.waiting() != nil) != m.spent || s.Trips != m.trips || m.spent && s.Held != m.held || !m.spent && s.Held != 0 {
+				if s.Spent() != m.spent || (b.waiting() != nil) != m.spent || s.Trips != m.trips || m.spent && s.Held != m.held ||
+					!m.spent && s.Held != 0 {
 					t.Fatalf("%+v; spent %v, held %d, trips %d", s, m.spent, m.held, m.trips)
 				}
 				least, fewest := m.counts(now, cfg.Window-cfg.Window/buckets)
 				most, results := m.counts(now, cfg.Window)
 				if b.recent.letters < least || b.recent.letters > most || b.recent.results < fewest || b.recent.results > results {
-					t.Fatalf("%d dead letters, %d results; want %d to %d, %d to %d", b.recent.letters, b.recent.results, least, most, fewest, results)
+					t.Fatalf("%d dead letters, %d results; want %d to %d, %d to %d", b.recent.letters, b.recent.results, least, most,
+						fewest, results)
 				}
 				if cfg.Share == 1 && m.trips > 0 {
 					t.Fatal("no limit, and it tripped")
@@ -207,7 +211,8 @@ func TestBudgetSaysWhy(t *testing.T) {
 		}
 		b.take(budgetEpoch, reason)
 	}
-	const why = "100 of 400 requests within 5m0s would be dead letters (contract-not-found 75, expired 25), more than the budget (0.1) " +
+	const why = "100 of 400 requests within 5m0s would be dead letters (contract-not-found 75, expired 25), more than " +
+		"the budget (0.1) " +
 		"allows; find out why with balanceq deadletters list, then go on with balanceq resume"
 	if s := b.status(budgetEpoch); s.Why != why || s.Held != 101 || s.Trips != 1 {
 		t.Errorf("%+v", s)

@@ -11,7 +11,8 @@ import (
 )
 
 // newDeadLetter describes why a request is given up. q may be nil.
-func (p *Processor) newDeadLetter(req *inflight.Request, reason schemas.Reason, detail string, q *query) *schemas.DeadLetter {
+func (p *Processor) newDeadLetter(req *inflight.Request, reason schemas.Reason, detail string,
+	q *query) *schemas.DeadLetter {
 	d := &schemas.DeadLetter{
 		Record: &req.Record, Reason: reason, Detail: detail, RequestID: req.Request.ID,
 		Attempts: req.Attempts, FirstFailure: req.FirstFailure, LastFailure: req.LastFailure,
@@ -48,10 +49,11 @@ func (p *Processor) deadLetter(ctx context.Context, h handling, req *inflight.Re
 	h.complete(ctx, req, out)
 }
 
-// mayDeadLetter waits for the two things that hold dead letters back. It is false when ctx ended, or when the request is
-// not owned any more. It may take until an operator comes, so it holds no worker: good requests of others have their
+// mayDeadLetter waits for the two things that hold dead letters back. It is false when ctx ended, or when the request
+// is not owned any more. It may take until an operator comes, so it holds no worker: good requests of others have their
 // results meanwhile.
-func (p *Processor) mayDeadLetter(ctx context.Context, h handling, req *inflight.Request, reason schemas.Reason) (may bool) {
+func (p *Processor) mayDeadLetter(ctx context.Context, h handling, req *inflight.Request,
+	reason schemas.Reason) (may bool) {
 	changed := p.deadLetterWaits(reason)
 	if changed == nil {
 		return true
@@ -80,7 +82,8 @@ func (p *Processor) awaitDeadLettering(
 	return true
 }
 
-// deadLetterWaits returns nil when a dead letter is to be handed in now. Else the channel is closed when that may have changed:
+// deadLetterWaits returns nil when a dead letter is to be handed in now. Else the channel is closed when that may have
+// changed:
 //
 //   - while the breaker is open the dead-letter topic stays silent, so that a record that is found there is
 //     about that record and not about an outage;
@@ -103,7 +106,8 @@ func (p *Processor) announce(req *inflight.Request, d *schemas.DeadLetter) {
 	if d.Reason == schemas.ReasonInternalError {
 		event = p.log.Error().Str("event", "internal_error")
 	}
-	event.Stringer("record", req.Record.Position).Str("request_id", schemas.Mask(d.RequestID)).Str("reason", string(d.Reason)).
+	event.Stringer("record", req.Record.Position).Str("request_id", schemas.Mask(d.RequestID)).
+		Str("reason", string(d.Reason)).
 		Str("detail", schemas.Mask(d.Detail)).Int("attempts", d.Attempts)
 	if d.CorrelationID != "" {
 		event.Str("correlation_id", d.CorrelationID)

@@ -31,7 +31,8 @@ func TestContractNotFound(t *testing.T) {
 			d := s.out.DeadLetter
 			if s.out.Result != nil || d.Record != &s.req.Record || d.RequestID != s.req.Request.ID || d.Attempts != 1 ||
 				d.HTTPStatus != 404 || d.CMSReasonCode != "CONTRACT_DOES_NOT_EXIST" || d.CorrelationID != w.sent()[0].correlation ||
-				d.CMSCorrelationID != "mc-"+d.CorrelationID || d.FirstFailure.IsZero() || d.LastFailure.IsZero() || d.DecidedAt.IsZero() {
+				d.CMSCorrelationID != "mc-"+d.CorrelationID || d.FirstFailure.IsZero() || d.LastFailure.IsZero() ||
+				d.DecidedAt.IsZero() {
 				t.Errorf("dead letter %+v", d)
 			}
 		}
@@ -51,7 +52,8 @@ func TestSharedCallRejected(t *testing.T) {
 		l.submit(request(7, 1, "A"), request(7, 2, "B", "BAD"), request(7, 3, "C"))
 		completed := w.await(3, time.Minute)
 		wantSummary(t, completed, "1 complete, 2 request-rejected, 3 complete")
-		if d := completed[1].out.DeadLetter; d.HTTPStatus != 400 || d.CMSReasonCode != "INVALID_BALANCE_CODE" || d.Attempts != 2 {
+		if d := completed[1].out.DeadLetter; d.HTTPStatus != 400 || d.CMSReasonCode != "INVALID_BALANCE_CODE" ||
+			d.Attempts != 2 {
 			t.Errorf("dead letter %+v", d)
 		}
 		if n := len(w.sent()); n != 4 {
@@ -71,15 +73,21 @@ func TestAttemptsExhausted(t *testing.T) {
 		failing cms
 		reason  string
 	}{
-		"500":     {func(context.Context, call) (*http.Response, error) { return reply(500, "") }, "attempts-exhausted"},
-		"network": {func(context.Context, call) (*http.Response, error) { return nil, errors.New("reset") }, "attempts-exhausted"},
+		"500": {func(context.Context, call) (*http.Response, error) { return reply(500, "") }, "attempts-exhausted"},
+		"network": {func(context.Context, call) (*http.Response, error) {
+			return nil, errors.New("reset")
+		}, "attempts-exhausted"},
 		"timeout": {func(ctx context.Context, _ call) (*http.Response, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}, "attempts-exhausted"},
-		"no JSON": {func(context.Context, call) (*http.Response, error) { return reply(200, "<html>") }, "unexpected-response"},
+		"no JSON": {func(context.Context, call) (*http.Response, error) {
+			return reply(200, "<html>")
+		}, "unexpected-response"},
 		"refused": {func(context.Context, call) (*http.Response, error) { return reply(403, "") }, "request-rejected"},
-		"no key":  {func(context.Context, call) (*http.Response, error) { return reply(200, "closed") }, "unexpected-response"},
+		"no key": {func(context.Context, call) (*http.Response, error) {
+			return reply(200, "closed")
+		}, "unexpected-response"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +144,8 @@ func TestExpired(t *testing.T) {
 			w.lane(7).submit(late, inTime)
 			completed := w.await(2, time.Minute)
 			wantSummary(t, completed, "1 expired, 2 complete")
-			if d := completed[0].out.DeadLetter; d.Attempts != 0 || d.CorrelationID != "" || !strings.HasPrefix(d.Detail, "deadline: ") {
+			if d := completed[0].out.DeadLetter; d.Attempts != 0 || d.CorrelationID != "" ||
+				!strings.HasPrefix(d.Detail, "deadline: ") {
 				t.Errorf("dead letter %+v", d)
 			}
 			if n := len(w.sent()); n != 1 {
@@ -201,7 +210,8 @@ func TestInvalidRequests(t *testing.T) {
 		w.lane(0).submit(bad(1), bad(2))
 		completed := w.await(2, time.Minute)
 		wantSummary(t, completed, "1 invalid-request, 2 invalid-request")
-		if d := completed[0].out.DeadLetter; d.Detail != "contractId: is missing" || d.RequestID != "r1" || d.Attempts != 0 || d.HTTPStatus != 0 {
+		if d := completed[0].out.DeadLetter; d.Detail != "contractId: is missing" || d.RequestID != "r1" || d.Attempts != 0 ||
+			d.HTTPStatus != 0 {
 			t.Errorf("dead letter %+v", d)
 		}
 		if len(w.sent()) != 0 {
@@ -219,7 +229,8 @@ func TestRefuseCardNumbers(t *testing.T) {
 		completed := w.await(2, time.Minute)
 		slices.SortFunc(completed, func(a, b completion) int { return int(a.req.Record.Offset - b.req.Record.Offset) })
 		wantSummary(t, completed, "1 invalid-request, 2 complete")
-		if d := completed[0].out.DeadLetter; !strings.HasPrefix(d.Detail, "contractId: ") || strings.Contains(d.Detail+w.log(), "4111111111111111") {
+		if d := completed[0].out.DeadLetter; !strings.HasPrefix(d.Detail, "contractId: ") ||
+			strings.Contains(d.Detail+w.log(), "4111111111111111") {
 			t.Errorf("detail %q, log %s", d.Detail, w.log())
 		}
 		if sent := w.sent(); len(sent) != 1 || sent[0].contract != card+1 {
@@ -243,8 +254,10 @@ func TestPublishFailures(t *testing.T) {
 			t.Fatalf("outcome %+v, want both", out)
 		}
 		r := out.Result
-		if r.Outcome != schemas.OutcomeFailed || r.Reason != schemas.ReasonContractNotFound || r.RequestID != "r1" || r.ContractID != 7 ||
-			len(r.Balances) != 0 || !slices.Equal(r.MissingBalanceCodes, req.Request.BalanceCodes) || r.Source != req.Record.Position ||
+		if r.Outcome != schemas.OutcomeFailed || r.Reason != schemas.ReasonContractNotFound || r.RequestID != "r1" ||
+			r.ContractID != 7 ||
+			len(r.Balances) != 0 || !slices.Equal(r.MissingBalanceCodes, req.Request.BalanceCodes) ||
+			r.Source != req.Record.Position ||
 			r.CorrelationID != out.DeadLetter.CorrelationID || !r.RetrievedAt.Equal(out.DeadLetter.DecidedAt) {
 			t.Errorf("result %+v", r)
 		}
@@ -263,7 +276,8 @@ func TestDeadLetterLogLine(t *testing.T) {
 			t.Errorf("dead letter %+v", d)
 		}
 		w.processor.announce(asked, d)
-		for _, part := range []string{`"record":"requests/1/1"`, `"correlation_id":"` + q.CorrelationID + `"`, `"cms_correlation_id":"0.411111******1111"`} {
+		for _, part := range []string{`"record":"requests/1/1"`, `"correlation_id":"` + q.CorrelationID + `"`,
+			`"cms_correlation_id":"0.411111******1111"`} {
 			if !strings.Contains(w.log(), part) {
 				t.Errorf("%s is not in %s", part, w.log())
 			}

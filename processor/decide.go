@@ -18,9 +18,9 @@ const (
 // failure is everything that the verdict on one request depends on.
 type failure struct {
 	class cmsclient.Class
-	// counted is how many failed attempts count against the request, this one included. After the first one, an attempt counts
-	// only when the CMS answered a call that was sent since the request's previous attempt failed: a request that fails while
-	// no call is answered cannot be told from an outage, and no outage may turn into dead letters.
+	// counted is how many failed attempts count against the request, this one included. After the first one, an attempt
+	// counts only when the CMS answered a call that was sent since the request's previous attempt failed: a request that
+	// fails while no call is answered cannot be told from an outage, and no outage may turn into dead letters.
 	counted       int
 	maxAttempts   int
 	breakerClosed bool // after this failure was reported to it

@@ -6,13 +6,13 @@ import (
 	"net/http/httptest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // lane is the simplest one: it is handled once.
@@ -46,7 +46,8 @@ func (s slot) Complete(_ context.Context, out schemas.Outcome) {
 }
 
 func request(id string, contract int64, codes ...string) *inflight.Request {
-	return &inflight.Request{Slot: slot{id: id}, Request: schemas.Request{ID: id, ContractID: contract, BalanceCodes: codes}}
+	return &inflight.Request{Slot: slot{id: id}, Request: schemas.Request{ID: id, ContractID: contract,
+		BalanceCodes: codes}}
 }
 
 // Requests of one contract that wait together share one call. One whose deadline has passed is not asked for.

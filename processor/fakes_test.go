@@ -149,14 +149,16 @@ func balances(c call) (*http.Response, error) {
 func balancesOf(c call, codes []string) (*http.Response, error) {
 	list := make([]string, len(codes))
 	for i, code := range codes {
-		list[i] = fmt.Sprintf(`{"balanceCode":%q,"balanceCurrency":"EUR","balanceId":%d,"balanceValue":1.50}`, code, c.contract)
+		list[i] = fmt.Sprintf(`{"balanceCode":%q,"balanceCurrency":"EUR","balanceId":%d,"balanceValue":1.50}`, code,
+			c.contract)
 	}
 	return reply(200, `{"contractBalances":[`+strings.Join(list, ",")+`]}`, "X-Mc-Correlation-Id", "mc-"+c.correlation)
 }
 
 // refusal is an error body of the CMS itself.
 func refusal(status int, reason string) (*http.Response, error) {
-	return reply(status, `{"Errors":{"Error":[{"Source":"MASTERCARD PROCESSING","ReasonCode":"`+reason+`","Description":"no"}]}}`)
+	return reply(status, `{"Errors":{"Error":[{"Source":"MASTERCARD PROCESSING","ReasonCode":"`+reason+
+		`","Description":"no"}]}}`)
 }
 
 func describe(out schemas.Outcome) string {

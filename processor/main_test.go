@@ -13,12 +13,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -91,8 +91,8 @@ func inWorld(t *testing.T, answer cms, change adjust, test func(*testing.T, *wor
 	})
 }
 
-// checkStamps holds every dead letter of every test against the times at which the breaker was open. (It may open between
-// the decision and the write, so the time of the write says nothing.)
+// checkStamps holds every dead letter of every test against the times at which the breaker was open. (It may open
+// between the decision and the write, so the time of the write says nothing.)
 func (w *world) checkStamps(t *testing.T) {
 	t.Helper()
 	opens := w.opens
@@ -102,7 +102,8 @@ func (w *world) checkStamps(t *testing.T) {
 	for _, s := range w.completed {
 		for _, open := range opens {
 			if d := s.out.DeadLetter; d != nil && d.DecidedAt.After(open[0]) && d.DecidedAt.Before(open[1]) {
-				t.Errorf("%v: %s is dated %v, the breaker was open from %v to %v", s.req.Record.Position, d.Reason, d.DecidedAt, open[0], open[1])
+				t.Errorf("%v: %s is dated %v, the breaker was open from %v to %v", s.req.Record.Position, d.Reason, d.DecidedAt,
+					open[0], open[1])
 			}
 		}
 	}

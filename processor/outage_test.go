@@ -71,7 +71,8 @@ func TestOutages(t *testing.T) {
 	}
 }
 
-// When a key expires, slow answers to calls from before still come in. They prove nothing about the calls refused since.
+// When a key expires, slow answers to calls from before still come in. They prove nothing about the calls refused
+// since.
 func TestOldAnswersDoNotCountAgainstNewRequests(t *testing.T) {
 	tests := map[string]cms{
 		"key expired": func(context.Context, call) (*http.Response, error) { return reply(403, "") },

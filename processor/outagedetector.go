@@ -7,17 +7,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/inflight"
-
-	"github.com/google/uuid"
 )
 
-// outageDetector tells a request that the CMS fails on from a CMS that fails. A failed attempt counts against a request only if
-// the CMS answered a call that was sent since the attempt before: while no call is answered it is an outage, and no outage
-// may turn into dead letters.
+// outageDetector tells a request that the CMS fails on from a CMS that fails. A failed attempt counts against a request
+// only if the CMS answered a call that was sent since the attempt before: while no call is answered it is an outage,
+// and no outage may turn into dead letters.
 //
-// Where there is no other traffic to tell by, Processor.probe makes some: it asks again what the CMS has answered before.
+// Where there is no other traffic to tell by, Processor.probe makes some: it asks again what the CMS has answered
+// before.
 //
 // Times are compared by their monotonic readings, as the time since start: a step of the clock must change no decision.
 type outageDetector struct {
@@ -43,8 +44,8 @@ func isAnswer(c cmsclient.Class) bool {
 }
 
 // answered notes that the CMS answered a call sent at that time. What counts is when it was sent: answers to calls from
-// before an outage, or from before a key expired, may come in long after the first call has failed, and prove nothing about
-// those made since.
+// before an outage, or from before a key expired, may come in long after the first call has failed, and prove nothing
+// about those made since.
 func (d *outageDetector) answered(sent time.Time) {
 	for at := int64(sent.Sub(d.start)); ; {
 		last := d.latest.Load()
@@ -63,8 +64,8 @@ func (d *outageDetector) answered(sent time.Time) {
 // since says whether the CMS has answered a call that was sent after t.
 func (d *outageDetector) since(t time.Time) bool { return d.latest.Load() > int64(t.Sub(d.start)) }
 
-// await waits until the CMS has answered a later call than before, but not for longer than limit. It returns at once if a call
-// sent after t was answered.
+// await waits until the CMS has answered a later call than before, but not for longer than limit. It returns at once if
+// a call sent after t was answered.
 func (d *outageDetector) await(ctx context.Context, t time.Time, limit time.Duration) {
 	news := d.next()
 	// Looked at after next: an answer that came before it closes nothing of this one.
@@ -132,9 +133,9 @@ func (d *outageDetector) other(contract int64) (question, bool) {
 	return question{}, false
 }
 
-// probe sees to it that a contract's failure can count: if no call was answered since then, it asks the CMS a question about
-// another contract that was answered before. Without this, a request that always fails would be held for ever once the
-// window of its partition is full and nothing else is under way. The breaker counts this call like any other.
+// probe sees to it that a contract's failure can count: if no call was answered since then, it asks the CMS a question
+// about another contract that was answered before. Without this, a request that always fails would be held for ever
+// once the window of its partition is full and nothing else is under way. The breaker counts this call like any other.
 //
 // It is false when another probe is under way; that one's call may be from before the failure.
 func (p *Processor) probe(ctx context.Context, contract int64, since time.Time) (done bool) {
@@ -153,7 +154,8 @@ func (p *Processor) probe(ctx context.Context, contract int64, since time.Time) 
 	}
 	defer call.Release()
 	sent := time.Now()
-	_, err = call.Get(ctx, cmsclient.Query{ContractID: q.contract, Codes: []string{q.code}, CorrelationID: uuid.NewString()})
+	_, err = call.Get(ctx, cmsclient.Query{ContractID: q.contract, Codes: []string{q.code},
+		CorrelationID: uuid.NewString()})
 	switch cms, failed := errors.AsType[*cmsclient.Error](err); {
 	case err == nil || failed && isAnswer(cms.Class):
 		d.answered(sent)

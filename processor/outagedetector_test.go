@@ -10,8 +10,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// A partition whose window is full behind a request that always fails goes on only when that request is given up, and there
-// may be no other traffic at all by then.
+// A partition whose window is full behind a request that always fails goes on only when that request is given up, and
+// there may be no other traffic at all by then.
 func TestLoneFailureIsGivenUp(t *testing.T) {
 	const bad, good = 500, 7
 	answer := func(_ context.Context, c call) (*http.Response, error) {
@@ -33,7 +33,8 @@ func TestLoneFailureIsGivenUp(t *testing.T) {
 			asked[c.contract]++
 		}
 		if asked[good] != asked[bad] {
-			t.Errorf("%d calls for the failing contract, %d for the other: one to begin with, and one before each attempt but the first",
+			t.Errorf("%d calls for the failing contract, %d for the other: one to begin with, and one before each attempt but "+
+				"the first",
 				asked[bad], asked[good])
 		}
 	})

@@ -61,8 +61,8 @@ func (w *world) spend(n int) *testLane {
 	return l
 }
 
-// While the budget is spent, for however long, no dead letter is handed in and good requests are answered. Afterwards all of
-// them are, in order.
+// While the budget is spent, for however long, no dead letter is handed in and good requests are answered. Afterwards
+// all of them are, in order.
 func TestBudgetHoldsDeadLetters(t *testing.T) {
 	answer := func(ctx context.Context, c call) (*http.Response, error) {
 		if c.contract == 404 || c.contract == missing {
@@ -95,7 +95,8 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 		default:
 		}
 
-		if was, done := w.processor.Resume("ann@desk 4111111111111111"); !done || !strings.Contains(was, "100 of 100 requests") {
+		if was, done := w.processor.Resume("ann@desk 4111111111111111"); !done ||
+			!strings.Contains(was, "100 of 100 requests") {
 			t.Errorf("resumed %v, was %q", done, was)
 		}
 		<-resumed
@@ -112,7 +113,8 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 		if cause, _ := w.processor.Waiting(); cause != "" {
 			t.Errorf("it waits for %q", cause)
 		}
-		if log := w.log(); strings.Count(log, "consumption pauses") != 1 || !strings.Contains(log, `"by":"ann@desk 411111******1111"`) {
+		if log := w.log(); strings.Count(log, "consumption pauses") != 1 ||
+			!strings.Contains(log, `"by":"ann@desk 411111******1111"`) {
 			t.Error("the log does not say once that it paused, or who resumed")
 		}
 		if _, done := w.processor.Resume("ann"); done {
@@ -138,8 +140,8 @@ func TestBudgetCountsResults(t *testing.T) {
 	})
 }
 
-// A request that is given up before it is asked for keeps no permit: not the only one, and not the probe of a half-open breaker.
-// Nor does one that waits for an operator.
+// A request that is given up before it is asked for keeps no permit: not the only one, and not the probe of a half-open
+// breaker. Nor does one that waits for an operator.
 func TestHeldDeadLettersHoldNoPermit(t *testing.T) {
 	var down atomic.Bool
 	answer := func(ctx context.Context, c call) (*http.Response, error) {
@@ -267,7 +269,10 @@ func TestBudgetAndBreaker(t *testing.T) {
 		}
 		down.Store(false)
 		completed := w.await(301, time.Minute)
-		if !slices.ContainsFunc(completed, func(s completion) bool { return s.req.Record.Offset == 7 && s.out.Result != nil }) {
+		if !slices.ContainsFunc(completed, func(s completion) bool {
+			return s.req.Record.Offset == 7 &&
+				s.out.Result != nil
+		}) {
 			t.Error("the good request has no result")
 		}
 	})

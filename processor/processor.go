@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // Lane is the queue of one contract's requests.
@@ -20,7 +20,8 @@ type Lane interface {
 	// Take offers up to most waiting requests to join, oldest first, until it refuses one. Those that it accepted are the
 	// handler's.
 	Take(most int, join func(*inflight.Request) bool)
-	// StepAside runs wait, which may take hours, and lets another lane have the handler's worker meanwhile. ctx is Handle's.
+	// StepAside runs wait, which may take hours, and lets another lane have the handler's worker meanwhile. ctx is
+	// Handle's.
 	StepAside(ctx context.Context, wait func())
 }
 
@@ -58,7 +59,8 @@ func (p *Processor) CallsSaved() uint64 { return p.saved.Load() }
 func New(cfg Config, cms *cmsclient.Client, log zerolog.Logger) *Processor {
 	cfg.MaxAttempts = max(1, cfg.MaxAttempts)
 	now := time.Now()
-	return &Processor{cfg: cfg, cms: cms, log: log, budget: newBudget(cfg.Budget, log, now), outages: outageDetector{start: now}}
+	return &Processor{cfg: cfg, cms: cms, log: log, budget: newBudget(cfg.Budget, log, now),
+		outages: outageDetector{start: now}}
 }
 
 // Waiting says why there is no point in fetching more: a cause of cmsclient's or CauseBudget, or "". With a cause, the
@@ -75,14 +77,14 @@ func (p *Processor) Waiting() (cause string, changed <-chan struct{}) {
 // Budget returns the state of the dead-letter budget.
 func (p *Processor) Budget() BudgetStatus { return p.budget.status(time.Now()) }
 
-// Resume goes on after the dead-letter budget was spent; who is for the log. It returns what had spent it, as a sentence, or
-// that nothing had.
+// Resume goes on after the dead-letter budget was spent; who is for the log. It returns what had spent it, as a
+// sentence, or that nothing had.
 func (p *Processor) Resume(who string) (was string, resumed bool) {
 	return p.budget.resume(time.Now(), schemas.Mask(who))
 }
 
-// Handle answers some of the requests that wait in a lane. It returns when each one it took is completed, or when ctx ends:
-// then those without an outcome are left as they are, to be read again.
+// Handle answers some of the requests that wait in a lane. It returns when each one it took is completed, or when ctx
+// ends: then those without an outcome are left as they are, to be read again.
 func (p *Processor) Handle(ctx context.Context, lane Lane) {
 	h := p.begin(lane)
 	defer h.progress.End()

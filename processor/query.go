@@ -4,15 +4,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/google/uuid"
 )
 
-// query is one question to the CMS and the requests of the contract that it is for; its Codes are the union of theirs. It may
-// grow until the call is sent, never after: no answer is older than its question.
+// query is one question to the CMS and the requests of the contract that it is for; its Codes are the union of theirs.
+// It may grow until the call is sent, never after: no answer is older than its question.
 type query struct {
 	cmsclient.Query
 	requests []*inflight.Request
@@ -86,7 +86,8 @@ func (q *query) result(req *inflight.Request, answer cmsclient.Answer, shared bo
 	r := &schemas.Result{
 		RequestID: req.Request.ID, ContractID: q.ContractID, Outcome: schemas.OutcomeComplete,
 		Balances: answer.Balances, RetrievedAt: answer.RetrievedAt,
-		CorrelationID: q.CorrelationID, CMSCorrelationID: answer.CMSCorrelationID, Source: req.Record.Position, Log: req.Record.Log,
+		CorrelationID: q.CorrelationID, CMSCorrelationID: answer.CMSCorrelationID, Source: req.Record.Position,
+		Log: req.Record.Log,
 	}
 	if shared {
 		r.Balances = nil

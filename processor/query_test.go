@@ -6,14 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
-
-	"pgregory.net/rapid"
 )
 
-// However requests join and leave: the codes are exactly the union, there are at most 100, and each answer holds its own.
+// However requests join and leave: the codes are exactly the union, there are at most 100, and each answer holds its
+// own.
 func TestQuery(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 6).Draw(t, "limit")
@@ -23,7 +24,8 @@ func TestQuery(t *testing.T) {
 			codes := rapid.SliceOfNDistinct(rapid.IntRange(0, 149), 1, 100, rapid.ID).Draw(t, "codes")
 			req := request(7, offset, names(codes)...)
 			before := slices.Clone(req.Request.BalanceCodes)
-			fits := len(joined) < limit && (len(joined) == 0 || len(union(append(slices.Clone(joined), req))) <= schemas.MaxBalanceCodes)
+			fits := len(joined) < limit && (len(joined) == 0 || len(union(append(slices.Clone(joined),
+				req))) <= schemas.MaxBalanceCodes)
 			if q.join(req) != fits {
 				t.Fatalf("join = %v, want %v", !fits, fits)
 			}

@@ -6,8 +6,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// buckets divide a window. Its oldest bucket is forgotten as a whole, so what is counted is never older than the window, and
-// everything younger than the window less one bucket is.
+// buckets divide a window. Its oldest bucket is forgotten as a whole, so what is counted is never older than the
+// window, and everything younger than the window less one bucket is.
 const buckets = 60
 
 // recent counts the outcomes of a window that moves with the time. It has no lock of its own.

@@ -10,11 +10,13 @@ import (
 	"github.com/balanceq/balanceq/cmsclient"
 )
 
-// refusals tells a request that something on the way to the CMS refuses from one server of many that refuses everything.
+// refusals tells a request that something on the way to the CMS refuses from one server of many that refuses
+// everything.
 //
-// What speaks for the first is that chance does not explain it: a request that was refused n times in a row, where one call
-// in a hundred is refused, is hardly there by chance, and where one in two is, it very well may be. What was given up is
-// remembered, so that the next requests of such a contract do not hold up their partition for as long as the first one did.
+// What speaks for the first is that chance does not explain it: a request that was refused n times in a row, where one
+// call in a hundred is refused, is hardly there by chance, and where one in two is, it very well may be. What was given
+// up is remembered, so that the next requests of such a contract do not hold up their partition for as long as the
+// first one did.
 type refusals struct {
 	answered atomic.Int64 // requests of this period whose first call was answered
 
@@ -29,8 +31,8 @@ type refusals struct {
 
 const (
 	refusalPeriod = 5 * time.Second // the latest one to two of these are looked at
-	// longAgo is as how many calls those before count: few, so that it is noticed soon when every second call is refused from
-	// now on.
+	// longAgo is as how many calls those before count: few, so that it is noticed soon when every second call is refused
+	// from now on.
 	longAgo = 100
 	// maxShare bounds how many attempts are wanted, to some fifty.
 	maxShare = .75
@@ -39,8 +41,9 @@ const (
 	// rememberGiven is how long after its latest dead letter one refusal is enough for a contract's request.
 	rememberGiven = 5 * time.Minute
 	maxGiven      = 10_000
-	// refusalWait is how long a request of such a contract waits for others to be answered, before it asks after one itself.
-	// It is short: the windows of all partitions may be full behind such requests, and then nothing else is under way.
+	// refusalWait is how long a request of such a contract waits for others to be answered, before it asks after one
+	// itself. It is short: the windows of all partitions may be full behind such requests, and then nothing else is under
+	// way.
 	refusalWait = 2 * time.Millisecond
 	// probeWait is how long it waits for the answer to another one's question.
 	probeWait = 100 * time.Millisecond
@@ -62,8 +65,8 @@ func (r *refusals) answer(contract int64, first bool) {
 	}
 }
 
-// refuse notes a refusal, of a request's first call or a later one, and returns the share of first calls that were refused
-// of late. It never is 0.
+// refuse notes a refusal, of a request's first call or a later one, and returns the share of first calls that were
+// refused of late. It never is 0.
 func (r *refusals) refuse(first bool, now time.Time) (share float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +121,8 @@ func (r *refusals) gaveUp(contract int64, now time.Time) bool {
 
 // refused notes a group's call if it was refused, and returns the share of calls that are and whether requests of its
 // contract were given up of late while others, sent since this call, are answered. For that it waits a moment.
-func (p *Processor) refused(ctx context.Context, q *query, class cmsclient.Class, sent time.Time) (share float64, gaveUp bool) {
+func (p *Processor) refused(ctx context.Context, q *query, class cmsclient.Class,
+	sent time.Time) (share float64, gaveUp bool) {
 	if !isRefusal(class) {
 		return 0, false
 	}

@@ -40,8 +40,8 @@ func (w *world) run(n int, contracts, from int64) {
 	}
 }
 
-// One contract in a hundred is refused: its requests become dead letters, the first after its attempts, the others at once, and
-// no other one waits. When the key expires then, all calls stop within a second, and there is no dead letter.
+// One contract in a hundred is refused: its requests become dead letters, the first after its attempts, the others at
+// once, and no other one waits. When the key expires then, all calls stop within a second, and there is no dead letter.
 func TestOneContractInAHundredIsRefused(t *testing.T) {
 	var expired atomic.Bool
 	answer := refusing(func(c call) bool { return c.contract == 13 || expired.Load() })
@@ -111,8 +111,8 @@ func TestHalfOfTheServersRefuse(t *testing.T) {
 	}
 }
 
-// With no other traffic at all, a contract that is refused halts nothing, as long as another one was answered before and still
-// is. When that is refused, too, everything halts at the second refusal.
+// With no other traffic at all, a contract that is refused halts nothing, as long as another one was answered before
+// and still is. When that is refused, too, everything halts at the second refusal.
 func TestRefusedWithNoOtherTraffic(t *testing.T) {
 	var expired atomic.Bool
 	answer := refusing(func(c call) bool { return c.contract == 13 || expired.Load() })
@@ -211,8 +211,8 @@ func TestRefusalShare(t *testing.T) {
 	}
 }
 
-// An outage on a machine whose clock was stepped: an answer from before the step proves nothing about calls made since, however
-// much later on the wall it was sent.
+// An outage on a machine whose clock was stepped: an answer from before the step proves nothing about calls made since,
+// however much later on the wall it was sent.
 func TestOutageDetectorKnowsNoSteps(t *testing.T) {
 	for _, by := range []time.Duration{-time.Hour, time.Hour} {
 		now := time.Now()
@@ -225,7 +225,8 @@ func TestOutageDetectorKnowsNoSteps(t *testing.T) {
 		if req.Counted != 1 {
 			t.Errorf("stepped by %v: %d of 5 failures count, though no call was answered between them", by, req.Counted)
 		}
-		if act, _ := decide(failure{class: cmsclient.Transient, counted: req.Counted, maxAttempts: 5, breakerClosed: true}); act != retry {
+		if act, _ := decide(failure{class: cmsclient.Transient, counted: req.Counted, maxAttempts: 5,
+			breakerClosed: true}); act != retry {
 			t.Errorf("stepped by %v: %v", by, act)
 		}
 		e.answered(stepped.Time(now.Add(7*time.Second), by))

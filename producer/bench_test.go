@@ -6,18 +6,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 type counter struct{ n atomic.Int64 }
 
 func (c *counter) Acknowledged() { c.n.Add(1) }
 
-// BenchmarkWrite is the cost of a result of 300 bytes, from Write to its acknowledgement, the broker's own work included
-// (it throws the records away).
+// BenchmarkWrite is the cost of a result of 300 bytes, from Write to its acknowledgement, the broker's own work
+// included (it throws the records away).
 func BenchmarkWrite(b *testing.B) {
 	cluster := kafkatest.Embedded(b, kfake.NumBrokers(1), kfake.SeedTopics(12, "topic"), kfake.BlackholeProduce())
 	p, _ := start(b, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})

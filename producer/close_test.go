@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 func TestCloseFlushes(t *testing.T) {
@@ -72,7 +72,8 @@ func TestCloseGivesUp(t *testing.T) {
 		t.Fatal("closing again waits for what is not sent any more")
 	}
 	wire.Close()
-	kafkatest.Eventually(t, 3*time.Second, "nothing is left running, though the broker hangs", func() bool { return goroutines() == 0 })
+	kafkatest.Eventually(t, 3*time.Second, "nothing is left running, though the broker hangs",
+		func() bool { return goroutines() == 0 })
 	release()
 	if n := a.total.Load(); n != 0 {
 		t.Errorf("%d acknowledgements", n)

@@ -49,8 +49,9 @@ func capture(tb testing.TB, cluster *kfake.Cluster) func() []sent {
 	}
 }
 
-// holding starts a cluster that keeps produce requests unread, and so unapplied and unanswered, until release is called;
-// node is the broker that does so, allNodes all of them. (kfake's own SleepControl deadlocks when two sleepers wake at once.)
+// holding starts a cluster that keeps produce requests unread, and so unapplied and unanswered, until release is
+// called; node is the broker that does so, allNodes all of them. (kfake's own SleepControl deadlocks when two sleepers
+// wake at once.)
 func holding(tb testing.TB, node int, opts ...kfake.Opt) (cluster *kfake.Cluster, held func() int, release func()) {
 	tb.Helper()
 	gate := make(chan struct{})
@@ -77,8 +78,8 @@ func holding(tb testing.TB, node int, opts ...kfake.Opt) (cluster *kfake.Cluster
 
 const allNodes = -1
 
-// tap wraps a listener: cut decides, after a request of that key was applied, whether its answer is lost together with the
-// connection.
+// tap wraps a listener: cut decides, after a request of that key was applied, whether its answer is lost together with
+// the connection.
 func tap(cut func(key int16) bool) kfake.Opt {
 	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		l, err := net.Listen(network, address)
@@ -100,8 +101,8 @@ func (l tapListener) Accept() (net.Conn, error) {
 	return &tapConn{Conn: conn, tap: l}, nil
 }
 
-// tapConn follows the requests that come in. kfake reads a request's size and its body separately, answers one request of a
-// connection after the other, and writes an answer in one piece.
+// tapConn follows the requests that come in. kfake reads a request's size and its body separately, answers one request
+// of a connection after the other, and writes an answer in one piece.
 type tapConn struct {
 	net.Conn
 	tap tapListener

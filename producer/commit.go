@@ -8,10 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/segmentio/kafka-go"
 )
 
 const (
@@ -29,8 +29,9 @@ const (
 //	end             EndTxn           or abort
 //	resolveInDoubt  OffsetFetch      were outcomes committed whose EndTxn was not answered?
 //
-// It is the protocol of KIP-98 with the group's fencing of KIP-447, in the versions before KIP-890: a request whose answer was
-// lost may arrive late and count for the next transaction of the same epoch. So after every loss there is a new epoch.
+// It is the protocol of KIP-98 with the group's fencing of KIP-447, in the versions before KIP-890: a request whose
+// answer was lost may arrive late and count for the next transaction of the same epoch. So after every loss there is a
+// new epoch.
 //
 // What is refused for good is held and tried again by itself (hold.go); how a batch is sent and in which form is in
 // commit_send.go and commit_form.go; what it means to be fenced is in fencing.go.
@@ -69,7 +70,8 @@ func (c *committer) isStored(partition int32, offset kafkawire.OffsetAndMetadata
 	return known && stored == offset
 }
 
-// transactions makes one of what is not held, and then tries something that is: alone, as what is aborted stays in the logs.
+// transactions makes one of what is not held, and then tries something that is: alone, as what is aborted stays in the
+// logs.
 func (c *committer) transactions(ctx context.Context, member func() kafkawire.Member, asked Offsets) (Offsets, error) {
 	committed := Offsets{}
 	began := time.Now()
@@ -209,8 +211,8 @@ func (c *committer) send(ctx context.Context, queues []*queue, size int) error {
 	return nil
 }
 
-// addOffsets puts the group's offsets into the transaction. The group may be between two generations, or have entered one
-// that the member has not heard of: that passes for a member that stays, so it is waited for.
+// addOffsets puts the group's offsets into the transaction. The group may be between two generations, or have entered
+// one that the member has not heard of: that passes for a member that stays, so it is waited for.
 func (c *committer) addOffsets(ctx context.Context, member func() kafkawire.Member, offsets Offsets) error {
 	err := c.retry().Do(ctx, func(ctx context.Context) error { return c.wire.AddOffsets(ctx, c.txn, c.cfg.Group) })
 	if err != nil {
@@ -232,8 +234,8 @@ func (c *committer) end(ctx context.Context) error {
 	return c.retry().Do(ctx, func(ctx context.Context) error { return c.wire.EndTransaction(ctx, c.txn, true) })
 }
 
-// abort ends a transaction that failed, so that readers need not wait for its timeout. What comes of it does not matter: the
-// next initProducer aborts it as well.
+// abort ends a transaction that failed, so that readers need not wait for its timeout. What comes of it does not
+// matter: the next initProducer aborts it as well.
 func (c *committer) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 	defer cancel()
@@ -243,8 +245,8 @@ func (c *committer) abort(ctx context.Context) {
 	}
 }
 
-// initProducer begins a new epoch of the transactional id: the transaction before is over then, one way or the other, requests
-// that are still on their way are refused, and sequences start at 0.
+// initProducer begins a new epoch of the transactional id: the transaction before is over then, one way or the other,
+// requests that are still on their way are refused, and sequences start at 0.
 func (c *committer) initProducer(ctx context.Context) error {
 	var last kafkawire.Ending
 	var err error
@@ -275,10 +277,10 @@ func (c *committer) endAgain(ctx context.Context, last kafkawire.Ending) error {
 	return c.retry().EndAgain(ctx, c.txn, last, c.cfg.Group, c.layout.partitions())
 }
 
-// resolveInDoubt removes the outcomes that are in the log after all: those below the group's offsets, which were part of the
-// same transaction. Only this instance commits offsets of the partitions that it owns, and where another one does, it has
-// answered them. An offset of a former topic of that name says nothing about them: it can still be stored when the topic was
-// made again.
+// resolveInDoubt removes the outcomes that are in the log after all: those below the group's offsets, which were part
+// of the same transaction. Only this instance commits offsets of the partitions that it owns, and where another one
+// does, it has answered them. An offset of a former topic of that name says nothing about them: it can still be stored
+// when the topic was made again.
 func (c *committer) resolveInDoubt(ctx context.Context) error {
 	clear(c.stored)
 	owned := slices.Collect(maps.Keys(c.outbox.firstOwned())) // the new owners commit the others

@@ -9,13 +9,14 @@ import (
 )
 
 // errMoved says that a result became a dead letter: the transaction begins again, with the partition of that.
-var errMoved = errors.New("a result is larger than its topic takes: its request becomes a dead letter, in the next transaction")
+var errMoved = errors.New(
+	"a result is larger than its topic takes: its request becomes a dead letter, in the next transaction")
 
 // maxCorrupt is how often a batch whose checksum is found to be wrong is encoded again within one epoch.
 const maxCorrupt = 3
 
-// reshape gives the messages of a refused batch another form, in the queue and in the outbox, for the next transaction. It
-// returns false where there is none for any of them.
+// reshape gives the messages of a refused batch another form, in the queue and in the outbox, for the next transaction.
+// It returns false where there is none for any of them.
 func (c *committer) reshape(q *queue, err error) bool {
 	if corrupt(err) {
 		q.failures++ // of this epoch
@@ -33,8 +34,8 @@ func (c *committer) reshape(q *queue, err error) bool {
 	return true
 }
 
-// move makes the one message of a batch one of another topic, if the refusal calls for that, or leaves it out where it need not
-// be written. The transaction cannot go on: it was not told of that topic's partition.
+// move makes the one message of a batch one of another topic, if the refusal calls for that, or leaves it out where it
+// need not be written. The transaction cannot go on: it was not told of that topic's partition.
 func (c *committer) move(q *queue, err error) bool {
 	next, topic, changed := q.reform(&c.outcomes, err)
 	if !changed || topic == q.topic {
@@ -55,8 +56,8 @@ func (c *committer) move(q *queue, err error) bool {
 	return true
 }
 
-// refused says whose outcome the queue's batch of one message is. There is no form left for it; when it is tried again, that is
-// as it was at first, for somebody may have raised a limit.
+// refused says whose outcome the queue's batch of one message is. There is no form left for it; when it is tried again,
+// that is as it was at first, for somebody may have raised a limit.
 func (c *committer) refused(q *queue, err error) error {
 	e := &q.entries[0]
 	var size int

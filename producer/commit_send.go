@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // layout is the partitions of the topics that transactions write to.
@@ -71,9 +71,9 @@ func unsent(queues []*queue) []*queue {
 	return rest
 }
 
-// produce sends one batch of every queue, in one request a leader, as much as a request may hold. Batches that fail stay
-// as they are; the next call sends the same bytes. The error names every partition that was refused, but those that will
-// pass only if there is no other.
+// produce sends one batch of every queue, in one request a leader, as much as a request may hold. Batches that fail
+// stay as they are; the next call sends the same bytes. The error names every partition that was refused, but those
+// that will pass only if there is no other.
 func (c *committer) produce(ctx context.Context, queues []*queue) error {
 	if err := c.refreshLayout(ctx); err != nil {
 		return err
@@ -173,8 +173,8 @@ func (c *committer) sent(q *queue, callErr error) error {
 	return &kafkawire.PartitionError{Topic: q.topic, Partition: q.partition, Err: err}
 }
 
-// refreshLayout reads partitions and leaders of the topics. A topic that it may not read any more, or that is gone, keeps the layout
-// that it had: what is written to it is refused then, and that concerns nothing else.
+// refreshLayout reads partitions and leaders of the topics. A topic that it may not read any more, or that is gone,
+// keeps the layout that it had: what is written to it is refused then, and that concerns nothing else.
 func (c *committer) refreshLayout(ctx context.Context) error {
 	for name, topic := range c.layout {
 		leaders, partitions, err := c.wire.Leaders(ctx, name)

@@ -5,10 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // committer makes transactions of what is pending in the outbox; commit.go is how.
@@ -69,8 +69,9 @@ func (c *committer) retry() kafkawire.Retry {
 	}}
 }
 
-// noteLoss notes an answer that was lost. Its request may come to a broker late and would count for the next transaction of
-// the epoch: an EndTxn would commit half of it, a TxnOffsetCommit would rewind its offsets. So there is none.
+// noteLoss notes an answer that was lost. Its request may come to a broker late and would count for the next
+// transaction of the epoch: an EndTxn would commit half of it, a TxnOffsetCommit would rewind its offsets. So there is
+// none.
 func (c *committer) noteLoss(err error) {
 	if _, answer := errors.AsType[kafka.Error](err); !answer {
 		c.answerLost = true

@@ -11,24 +11,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 var notEnoughReplicas = kerr.NotEnoughReplicas
 
-// What a broker answers to a batch, before applying it or after: each message is in the log once all the same, in order, and
-// what is sent again is sent byte for byte.
+// What a broker answers to a batch, before applying it or after: each message is in the log once all the same, in
+// order, and what is sent again is sent byte for byte.
 func TestAnswersInError(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []*kerr.Error{
-		kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.KafkaStorageError,
+		kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas,
+		kerr.KafkaStorageError,
 		kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, // these two are applied and answered with an error
-		kerr.TopicAuthorizationFailed, kerr.UnknownServerError, kerr.PolicyViolation, // waited out as well: nothing is dropped
+		// waited out as well: nothing is dropped
+		kerr.TopicAuthorizationFailed, kerr.UnknownServerError, kerr.PolicyViolation,
 	} {
 		t.Run(answer.Message, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +141,8 @@ func TestNothingOvertakes(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 200})
-	faults := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Partitions: []int32{1}, Err: kerr.NotEnoughReplicas, Count: -1})
+	faults := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "topic", Partitions: []int32{1},
+		Err: kerr.NotEnoughReplicas, Count: -1})
 	failing, fine := newAcks(), newAcks()
 	for i := range 100 {
 		write(t, p, "topic", 0, fmt.Sprint(i), fine)
@@ -164,7 +167,8 @@ func TestNothingOvertakes(t *testing.T) {
 	}
 	faults.Remove()
 	failing.wait(t, 100)
-	wantLog(t, cluster.ListenAddrs(), "topic", map[int32][]string{0: sequence("", 150), 1: sequence("", 100), 2: sequence("", 50)})
+	wantLog(t, cluster.ListenAddrs(), "topic", map[int32][]string{0: sequence("", 150), 1: sequence("", 100),
+		2: sequence("", 50)})
 	if s := p.Status(); s.Failing != nil {
 		t.Errorf("afterwards it still fails: %v", s.Failing)
 	}
@@ -213,7 +217,8 @@ func TestStatusOfSeveralFailures(t *testing.T) {
 // The broker has forgotten the producer: a new id goes on, from sequence 0, in order.
 func TestProducerStateLost(t *testing.T) {
 	t.Parallel()
-	for _, answer := range []*kerr.Error{kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch, kerr.ProducerFenced} {
+	for _, answer := range []*kerr.Error{kerr.UnknownProducerID, kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch,
+		kerr.ProducerFenced} {
 		t.Run(answer.Message, func(t *testing.T) {
 			t.Parallel()
 			cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
@@ -251,7 +256,8 @@ func TestProducerIDRefused(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress, Count: 3})
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress,
+		Count: 3})
 	a := newAcks()
 	for _, name := range sequence("", 10) {
 		write(t, p, "topic", 0, name, a)
@@ -263,7 +269,8 @@ func TestProducerIDRefused(t *testing.T) {
 	}
 }
 
-// Connections break at random, before a request is applied and after, leaders move, brokers answer in error; many write.
+// Connections break at random, before a request is applied and after, leaders move, brokers answer in error; many
+// write.
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	const partitions, each = 6, 400
@@ -293,10 +300,12 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 		})
 	}
-	errs := []*kerr.Error{kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, kerr.NotEnoughReplicas, kerr.NotLeaderForPartition}
+	errs := []*kerr.Error{kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, kerr.NotEnoughReplicas,
+		kerr.NotLeaderForPartition}
 	for i := 0; a.total.Load() < partitions*each*9/10; i++ {
 		before := a.total.Load()
-		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{rand.Int32N(partitions)}, Err: errs[i%len(errs)]})
+		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{rand.Int32N(partitions)},
+			Err: errs[i%len(errs)]})
 		if err := cluster.MoveTopicPartition("topic", rand.Int32N(partitions), rand.Int32N(3)); err != nil {
 			t.Fatal(err)
 		}

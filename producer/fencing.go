@@ -11,8 +11,8 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// A transactional id that is fenced this often within this time is used by another live instance as well: each fences the other
-// whenever it commits. Once or twice may be a successor that is not known of yet.
+// A transactional id that is fenced this often within this time is used by another live instance as well: each fences
+// the other whenever it commits. Once or twice may be a successor that is not known of yet.
 const (
 	maxFencings    = 5
 	fencingsWithin = time.Minute
@@ -31,8 +31,8 @@ func (f *fencings) add(at time.Time) bool {
 	return len(f.times) >= maxFencings
 }
 
-// explainFencing says what it means that the transaction begun at began was fenced, if it was. After its timeout that was the
-// coordinator, which has given it up; before, another instance that has begun an epoch of the same id.
+// explainFencing says what it means that the transaction begun at began was fenced, if it was. After its timeout that
+// was the coordinator, which has given it up; before, another instance that has begun an epoch of the same id.
 func (c *committer) explainFencing(err error, began time.Time) error {
 	if !kafkawire.Fenced(err) {
 		return err
@@ -50,9 +50,9 @@ func (c *committer) explainFencing(err error, began time.Time) error {
 	return fmt.Errorf("transactional id %s was fenced by another instance: %w", c.cfg.ID, err)
 }
 
-// start is the first initProducer. Another live instance of the same id may fence it meanwhile: between our InitProducerId and
-// the end of endAgain it notices that it is fenced, and begins an epoch in turn. That says no more about the two than it does
-// at a commit, so it is tried again, until it has happened too often.
+// start is the first initProducer. Another live instance of the same id may fence it meanwhile: between our
+// InitProducerId and the end of endAgain it notices that it is fenced, and begins an epoch in turn. That says no more
+// about the two than it does at a commit, so it is tried again, until it has happened too often.
 func (c *committer) start(ctx context.Context) error {
 	for pause := minBackoff; ; pause = min(2*pause, maxPause) {
 		began := time.Now()

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 var epochIsOver = []*kerr.Error{kerr.InvalidProducerEpoch, kerr.ProducerFenced}
@@ -23,13 +23,14 @@ func wantRival(t *testing.T, err error) {
 	if !errors.Is(err, kafkawire.ErrSharedID) || !kafkawire.Fenced(err) {
 		t.Fatalf("told %v", err)
 	}
-	if text := err.Error(); !strings.Contains(text, "give each an instance id, or an instance name") || strings.Contains(text, "\n") {
+	if text := err.Error(); !strings.Contains(text, "give each an instance id, or an instance name") ||
+		strings.Contains(text, "\n") {
 		t.Errorf("told %q", text)
 	}
 }
 
-// Partitions that are answered with an old epoch concern the whole transaction, also where others are refused for a reason of
-// their own: nothing is held, and a rival is told.
+// Partitions that are answered with an old epoch concern the whole transaction, also where others are refused for a
+// reason of their own: nothing is held, and a rival is told.
 func TestRivalsAreToldByPartitions(t *testing.T) {
 	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.AddPartitionsToTxn} {
@@ -38,12 +39,15 @@ func TestRivalsAreToldByPartitions(t *testing.T) {
 				t.Parallel()
 				cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 				b := onEmbedded(t, cluster, nil)
-				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{1}, Err: kerr.TopicAuthorizationFailed, Count: -1})
-				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{0}, Err: answer, Count: -1})
+				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{1},
+					Err: kerr.TopicAuthorizationFailed, Count: -1})
+				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "deadletters", Partitions: []int32{0}, Err: answer,
+					Count: -1})
 				cluster.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: "results", Err: answer, Count: -1})
 				asked := b.everywhere(1, 5)
 				for n := 1; n < maxFencings; n++ {
-					if err := b.commit(asked); !kafkawire.Fenced(err) || errors.Is(err, kafkawire.ErrSharedID) || len(b.committer.holds.list) != 0 ||
+					if err := b.commit(asked); !kafkawire.Fenced(err) || errors.Is(err, kafkawire.ErrSharedID) ||
+						len(b.committer.holds.list) != 0 ||
 						!strings.Contains(err.Error(), "was fenced by another instance") || strings.Contains(err.Error(), "\n") {
 						t.Fatalf("loss %d: told %v; %d are held", n, err, len(b.committer.holds.list))
 					}
@@ -76,7 +80,8 @@ func TestFencedAtTheStart(t *testing.T) {
 
 				fault.Count = -1
 				fenced = cluster.Fault(fault)
-				_, err := NewTransactions(deadline(t), b.committer.cfg, b.outcomes, connect(t, b.brokers, b.outcomes.Topics()...), zerolog.Nop(), b.obs)
+				_, err := NewTransactions(deadline(t), b.committer.cfg, b.outcomes, connect(t, b.brokers, b.outcomes.Topics()...),
+					zerolog.Nop(), b.obs)
 				wantRival(t, err)
 				if n := fenced.Hits(); n != maxFencings {
 					t.Errorf("told after %d losses, want %d", n, maxFencings)
@@ -86,8 +91,8 @@ func TestFencedAtTheStart(t *testing.T) {
 	}
 }
 
-// Two live instances of one name take the transactional id from each other with every commit. One is told soon, and leaves
-// it to the other from then on, also when it is asked to commit for the last time.
+// Two live instances of one name take the transactional id from each other with every commit. One is told soon, and
+// leaves it to the other from then on, also when it is asked to commit for the last time.
 func TestRivalsAreTold(t *testing.T) {
 	t.Parallel()
 	one := onShared(t, "a")

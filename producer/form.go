@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // source is what a message was made of, so that it can be made again in another form: a dead letter, or a result.
@@ -47,12 +47,12 @@ var losses = []schemas.Parts{
 // maxClockAge is how old the time of a refused batch may be for the present time to be worth a try.
 const maxClockAge = 5 * time.Second
 
-// reform returns a refused message in its next form, and the topic of it, which is another one where a result becomes a dead
-// letter; "" says that nothing needs to be written at all. encoded and at tell of the batch that was refused: its bytes and when
-// it was encoded. It returns false when there is no other form.
+// reform returns a refused message in its next form, and the topic of it, which is another one where a result becomes a
+// dead letter; "" says that nothing needs to be written at all. encoded and at tell of the batch that was refused: its
+// bytes and when it was encoded. It returns false when there is no other form.
 //
-// Nothing of it may be in the log: an answer that calls for another form says so of the try that it answers. An earlier try
-// whose answer was lost is recognised by its sequence number, as long as that is sent again.
+// Nothing of it may be in the log: an answer that calls for another form says so of the try that it answers. An earlier
+// try whose answer was lost is recognised by its sequence number, as long as that is sent again.
 func (o *Outcomes) reform(e *entry, topic string, encoded int, at time.Time, err error) (entry, string, bool) {
 	switch {
 	case isTimestamp(err):
@@ -97,8 +97,8 @@ func (o *Outcomes) keyed(e *entry, topic string) (entry, string, bool) {
 	return next, topic, true
 }
 
-// smaller tries what loses least: compressed, it loses nothing. A form that would not be smaller than what was refused is left
-// out, so what comes out of this, refusal by refusal, is the first form that fits.
+// smaller tries what loses least: compressed, it loses nothing. A form that would not be smaller than what was refused
+// is left out, so what comes out of this, refusal by refusal, is the first form that fits.
 func (o *Outcomes) smaller(e *entry, topic string) (entry, string, bool) {
 	next := *e
 	last := 0
@@ -124,8 +124,8 @@ func (o *Outcomes) smaller(e *entry, topic string) (entry, string, bool) {
 	}
 }
 
-// insteadOf returns the dead letter of a request whose result fits nowhere. Where a failure is published twice, the dead letter
-// is written anyhow.
+// insteadOf returns the dead letter of a request whose result fits nowhere. Where a failure is published twice, the
+// dead letter is written anyhow.
 func (o *Outcomes) insteadOf(e *entry) (entry, string, bool) {
 	r := e.result
 	if o.DeadLetters == "" {
@@ -137,8 +137,9 @@ func (o *Outcomes) insteadOf(e *entry) (entry, string, bool) {
 	req := e.req
 	letter := &schemas.DeadLetter{
 		Record: &req.Record, Reason: schemas.ReasonResultTooLarge, RequestID: req.Request.ID,
-		Detail: fmt.Sprintf("the result, of %d bytes, is larger than %s takes (it repeats the key of the request, of %d bytes): "+
-			"raise max.message.bytes of that topic, then replay", e.size, o.Results, len(req.Record.Key)),
+		Detail: fmt.Sprintf(
+			"the result, of %d bytes, is larger than %s takes (it repeats the key of the request, of %d bytes): "+
+				"raise max.message.bytes of that topic, then replay", e.size, o.Results, len(req.Record.Key)),
 		Attempts: max(1, req.Attempts), FirstFailure: req.FirstFailure, LastFailure: req.LastFailure,
 		CorrelationID: r.CorrelationID, CMSCorrelationID: r.CMSCorrelationID, DecidedAt: time.Now(),
 	}

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+	"pgregory.net/rapid"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
-	"pgregory.net/rapid"
 )
 
 // random are bytes that no compression makes much smaller.
@@ -37,7 +37,8 @@ func drawRequest(t *rapid.T) *schemas.Record {
 		}
 		return random(t, n, uint64(n))
 	}
-	rec := &schemas.Record{Position: schemas.Position{Topic: "requests", Partition: 3, Offset: 7}, Key: part("key"), Value: part("value")}
+	rec := &schemas.Record{Position: schemas.Position{Topic: "requests", Partition: 3, Offset: 7}, Key: part("key"),
+		Value: part("value")}
 	for range rapid.IntRange(0, 3).Draw(t, "headers") {
 		rec.Headers = append(rec.Headers, schemas.Header{Key: "h", Value: part("header")})
 	}
@@ -49,14 +50,16 @@ func sizeOf(m schemas.Message) int {
 	return kafkawire.RecordSize(&rec)
 }
 
-// What fits stays as it is; what does not is written with the smallest loss that makes it fit, in a number of tries that ends.
+// What fits stays as it is; what does not is written with the smallest loss that makes it fit, in a number of tries
+// that ends.
 func TestReformLosesLeast(t *testing.T) {
 	t.Parallel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters", Origin: schemas.Origin{Group: "g"}}
 	rapid.Check(t, func(t *rapid.T) {
 		rec := drawRequest(t)
 		limit := rapid.IntRange(200, 40_000).Draw(t, "limit")
-		d := &schemas.DeadLetter{Record: rec, Reason: schemas.ReasonInvalidRequest, Detail: "value: is no JSON", DecidedAt: time.Now()}
+		d := &schemas.DeadLetter{Record: rec, Reason: schemas.ReasonInvalidRequest, Detail: "value: is no JSON",
+			DecidedAt: time.Now()}
 		e := outcomes.letter(&inflight.Request{Record: *rec}, d)
 		whole := e.encodedSize()
 		want, fits := firstFit(e, outcomes.Origin, limit)
@@ -84,7 +87,8 @@ func TestReformLosesLeast(t *testing.T) {
 		if want.without.Any() != (info.Omission != nil) || info.Omission != nil && info.Omission.Parts != want.without.Parts {
 			t.Fatalf("the headers say %+v", info.Omission)
 		}
-		if !want.without.Value && !bytes.Equal(e.message.Value, rec.Value) || !want.without.Key && !bytes.Equal(e.message.Key, rec.Key) {
+		if !want.without.Value && !bytes.Equal(e.message.Value, rec.Value) || !want.without.Key &&
+			!bytes.Equal(e.message.Key, rec.Key) {
 			t.Fatal("what is left is not the request's")
 		}
 		if back := e.asIs(outcomes.Origin); back.encodedSize() != whole || back.size != sizeOf(back.message) {
@@ -110,12 +114,14 @@ func firstFit(e entry, origin schemas.Origin, limit int) (form, bool) {
 	return form{}, false
 }
 
-// A result that fits nowhere is a dead letter of its request; one that only says so of a failure has a dead letter anyhow.
+// A result that fits nowhere is a dead letter of its request; one that only says so of a failure has a dead letter
+// anyhow.
 func TestReformOfAResult(t *testing.T) {
 	t.Parallel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters"}
 	req := &inflight.Request{Attempts: 1, Request: schemas.Request{ID: "r-1"},
-		Record: schemas.Record{Position: schemas.Position{Topic: "requests", Partition: 3, Offset: 7}, Key: bytes.Repeat([]byte("k"), 5000)}}
+		Record: schemas.Record{Position: schemas.Position{Topic: "requests", Partition: 3, Offset: 7},
+			Key: bytes.Repeat([]byte("k"), 5000)}}
 	refuse := func(e entry, topic string) (entry, string, bool) {
 		return outcomes.reform(&e, topic, e.encodedSize(), time.Now(), fmt.Errorf("writing: %w", kafka.MessageSizeTooLarge))
 	}
@@ -126,7 +132,8 @@ func TestReformOfAResult(t *testing.T) {
 	}
 	e, topic, ok = refuse(e, "results")
 	info := schemas.ReadDeadLetter(&schemas.Record{Headers: e.message.Headers})
-	if !ok || topic != "deadletters" || info.Reason != schemas.ReasonResultTooLarge || info.Source != req.Record.Position ||
+	if !ok || topic != "deadletters" || info.Reason != schemas.ReasonResultTooLarge ||
+		info.Source != req.Record.Position ||
 		info.RequestID != "r-1" || info.Omission != nil || !bytes.Equal(e.message.Key, req.Record.Key) {
 		t.Errorf("then in %s: %+v", topic, info)
 	}
@@ -158,7 +165,8 @@ func TestReformByCode(t *testing.T) {
 	if !step(&e, kafka.InvalidRecord, own) || string(e.message.Key) != at.String() || step(&e, kafka.InvalidRecord, own) {
 		t.Errorf("without a key it becomes %+v", e.message)
 	}
-	back := schemas.ReplayMessage(&schemas.Record{Key: e.message.Key, Headers: e.message.Headers, Value: e.message.Value}, "run")
+	back := schemas.ReplayMessage(&schemas.Record{Key: e.message.Key, Headers: e.message.Headers, Value: e.message.Value},
+		"run")
 	if back.Key != nil || string(back.Value) != "x" {
 		t.Errorf("replayed it is %+v", back)
 	}
@@ -186,7 +194,8 @@ func TestReformByCode(t *testing.T) {
 	for _, a := range kafkawire.Answers { // nothing else changes a message
 		e := letter()
 		got := step(&e, a.Code, own)
-		want := kafkawire.TooLarge(a.Code) || errors.Is(a.Code, kafka.InvalidTimestamp) || errors.Is(a.Code, kafka.InvalidRecord)
+		want := kafkawire.TooLarge(a.Code) || errors.Is(a.Code, kafka.InvalidTimestamp) ||
+			errors.Is(a.Code, kafka.InvalidRecord)
 		if got != want {
 			t.Errorf("%s changes the message: %t", a.Name, got)
 		}

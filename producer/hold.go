@@ -8,16 +8,16 @@ import (
 	"maps"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
-	"github.com/segmentio/kafka-go"
 )
 
-// subject is what a refusal of the brokers concerns: all that is written to a partition of an outcome topic, the offset of a
-// partition of requests, or the outcome of one record.
+// subject is what a refusal of the brokers concerns: all that is written to a partition of an outcome topic, the offset
+// of a partition of requests, or the outcome of one record.
 type subject struct {
 	topic     string
 	partition int32
@@ -33,8 +33,8 @@ func (s subject) String() string {
 	return schemas.Position{Topic: s.topic, Partition: s.partition, Offset: s.offset}.String()
 }
 
-// hold is why what was refused stays out of transactions, so that all else is committed. Offsets of requests cannot pass the
-// first one that it concerns.
+// hold is why what was refused stays out of transactions, so that all else is committed. Offsets of requests cannot
+// pass the first one that it concerns.
 type hold struct {
 	err       error
 	transient bool // it may be cured without anybody's help: a partition has no leader, or too few replicas
@@ -76,9 +76,10 @@ type recordError struct {
 func (e *recordError) Error() string { return e.err.Error() }
 func (e *recordError) Unwrap() error { return e.err }
 
-// hold adds holds for what a transaction failed of, if leaving that out can cure it, and returns what to say about it; nil: it
-// cannot. That is a refusal that only an operator can cure; and one that would pass, if it has not until the time was up while
-// other partitions of the same transaction took theirs. With an epoch that is over, no answer says anything about its partition.
+// hold adds holds for what a transaction failed of, if leaving that out can cure it, and returns what to say about it;
+// nil: it cannot. That is a refusal that only an operator can cure; and one that would pass, if it has not until the
+// time was up while other partitions of the same transaction took theirs. With an epoch that is over, no answer says
+// anything about its partition.
 func (c *committer) hold(err error) (held error) {
 	if kafkawire.Fenced(err) {
 		return nil
@@ -112,8 +113,8 @@ func recordLevel(err error) bool {
 	return err != nil && (remedy == kafkawire.Encode || remedy == kafkawire.Reshape)
 }
 
-// lasting says that one partition does not take what is written to it before an operator has done something, or that no form
-// is left that it might take. What concerns the whole of the transaction is no partition's.
+// lasting says that one partition does not take what is written to it before an operator has done something, or that no
+// form is left that it might take. What concerns the whole of the transaction is no partition's.
 func lasting(err error) bool {
 	return recordLevel(err) || kafkawire.PartitionRefused(err)
 }
@@ -201,8 +202,8 @@ func (h *holds) free(partition int32, all []*pending) ([]*pending, *hold) {
 	return all, nil
 }
 
-// dueHold returns the hold whose time to be tried has come first, with the transaction that tries it: the next outcome of one
-// partition that waits for it, alone.
+// dueHold returns the hold whose time to be tried has come first, with the transaction that tries it: the next outcome
+// of one partition that waits for it, alone.
 func (c *committer) dueHold(ctx context.Context, asked Offsets) (next *hold, p portion) {
 	if len(c.holds.list) == 0 || c.refreshLayout(ctx) != nil {
 		return nil, p

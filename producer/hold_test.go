@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // letter is a dead letter of so many bytes, for the record at partition/offset.
@@ -47,8 +47,8 @@ func (b *rig) due() {
 	}
 }
 
-// An outcome that is larger than its topic allows holds up its own partition, from its record on. It is tried alone, now
-// and then: what is aborted stays in the logs.
+// An outcome that is larger than its topic allows holds up its own partition, from its record on. It is tried alone,
+// now and then: what is aborted stays in the logs.
 func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
@@ -61,7 +61,8 @@ func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 	offsets := map[int32]int64{0: 10, 1: 5}
 	refused := func() {
 		t.Helper()
-		if err := b.commit(offsets); !kafkawire.TooLarge(err) || !strings.Contains(err.Error(), "raise max.message.bytes of the topic") ||
+		if err := b.commit(offsets); !kafkawire.TooLarge(err) ||
+			!strings.Contains(err.Error(), "raise max.message.bytes of the topic") ||
 			!strings.Contains(err.Error(), dead) {
 			t.Fatalf("committing: %v", err)
 		}
@@ -114,7 +115,8 @@ func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 func TestOversizedOutcomeOfAnother(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
-	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3), broker.Topic(t, 3, "max.message.bytes=2000"), "a", nil)
+	b := transactions(t, broker.Brokers(), broker.Topic(t, 3), broker.Topic(t, 3),
+		broker.Topic(t, 3, "max.message.bytes=2000"), "a", nil)
 	b.write(0, 0, 5)
 	b.stubborn(0, 5, 5000)
 	later := b.write(0, 6, 4)
@@ -134,10 +136,12 @@ func TestOversizedOutcomeOfAnother(t *testing.T) {
 	if got := b.stored(0)[0]; got != 10 || b.Status().Buffered != 0 {
 		t.Errorf("stored %d, %d bytes left", got, b.Status().Buffered)
 	}
-	kafkatest.Eventually(t, within, "the last ones are seen", func() bool { return slices.Contains(b.outcomesSeen(true), later[3]) })
+	kafkatest.Eventually(t, within, "the last ones are seen",
+		func() bool { return slices.Contains(b.outcomesSeen(true), later[3]) })
 }
 
-// A transaction that fails is followed by the next one after a pause, which grows: what was written is in the logs, aborted.
+// A transaction that fails is followed by the next one after a pause, which grows: what was written is in the logs,
+// aborted.
 func TestFailedTransactionsPause(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
@@ -192,8 +196,8 @@ func TestPlacesAreToldOfTheCommit(t *testing.T) {
 	}
 }
 
-// While one Commit goes on trying, the status says why already; afterwards it does not, nor when there is nothing left to
-// commit.
+// While one Commit goes on trying, the status says why already; afterwards it does not, nor when there is nothing left
+// to commit.
 func TestStatusOfALongCommit(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)

@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // A broker that hangs holds up its own partitions only.
@@ -38,7 +38,8 @@ func TestHungLeader(t *testing.T) {
 	}
 	release()
 	hung.wait(t, 50)
-	wantLog(t, cluster.ListenAddrs(), "topic", map[int32][]string{0: sequence("", 50), 1: sequence("", 50), 2: sequence("", 50)})
+	wantLog(t, cluster.ListenAddrs(), "topic", map[int32][]string{0: sequence("", 50), 1: sequence("", 50),
+		2: sequence("", 50)})
 }
 
 func TestLeadersMove(t *testing.T) {
@@ -132,7 +133,8 @@ func TestPartitionsAdded(t *testing.T) {
 		for range 20 {
 			n++
 			key := fmt.Sprint("key", n)
-			if err := p.Write(deadline(t), topic, Keyed, schemas.Message{Key: []byte(key), Value: []byte(key)}, a.of(key)); err != nil {
+			if err := p.Write(deadline(t), topic, Keyed, schemas.Message{Key: []byte(key), Value: []byte(key)},
+				a.of(key)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/twmb/franz-go/pkg/kfake"
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // step is one thing that happens to a buffer.
@@ -33,8 +33,8 @@ func drawSteps(t *rapid.T) []step {
 	}), 1, 60).Draw(t, "steps")
 }
 
-// Whatever is written, acknowledged and cancelled: messages go in in the order in which they came, a message goes in as soon
-// as there is room for it and for all before it, and the buffer's bound is exceeded by a single message only.
+// Whatever is written, acknowledged and cancelled: messages go in in the order in which they came, a message goes in as
+// soon as there is room for it and for all before it, and the buffer's bound is exceeded by a single message only.
 func TestBufferIsFirstComeFirstServed(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := drawSteps(rt)
@@ -56,7 +56,8 @@ type written struct {
 func simulateBuffer(t *testing.T, steps []step) error {
 	const limit = 400
 	q := newQueue("topic", 0, 1)
-	p := &Producer{cfg: Config{BufferBytes: limit}, topics: map[string]*topic{"topic": {name: "topic", queues: []*queue{q}}}}
+	p := &Producer{cfg: Config{BufferBytes: limit},
+		topics: map[string]*topic{"topic": {name: "topic", queues: []*queue{q}}}}
 	p.empty.L = &p.mu
 	var waiting []written
 	var want []string // in the order in which they should go in

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // makeAgain deletes topics and makes ones of the same names.
@@ -28,14 +28,15 @@ func makeAgain(t *testing.T, brokers []string, partitions int, topics ...string)
 		}
 	}
 	for _, topic := range topics {
-		if _, err := wire.CreateTopic(deadline(t), kafkawire.Topic{Name: topic, Partitions: partitions, ReplicationFactor: 1}); err != nil {
+		if _, err := wire.CreateTopic(deadline(t), kafkawire.Topic{Name: topic, Partitions: partitions,
+			ReplicationFactor: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// A topic of outcomes that is made again while it is written takes what comes after, each once, whatever the sequence numbers
-// of the former one were.
+// A topic of outcomes that is made again while it is written takes what comes after, each once, whatever the sequence
+// numbers of the former one were.
 func TestTopicOfOutcomesMadeAgain(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(2, "topic"), kfake.NumBrokers(1))

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
@@ -123,7 +123,8 @@ func (a acknowledged) Acknowledged() { a.ack.Acknowledged() }
 // wait returns when there are n acknowledgements.
 func (a *acks) wait(tb testing.TB, n int) {
 	tb.Helper()
-	kafkatest.Eventually(tb, within, fmt.Sprintf("%d acknowledgements", n), func() bool { return a.total.Load() >= int64(n) })
+	kafkatest.Eventually(tb, within, fmt.Sprintf("%d acknowledgements", n),
+		func() bool { return a.total.Load() >= int64(n) })
 }
 
 // once fails the test unless each of n messages was acknowledged exactly once.
@@ -168,7 +169,8 @@ func logOf(tb testing.TB, brokers []string, topic string) map[int32][]string {
 	for _, end := range ends {
 		want += int(end)
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		tb.Fatalf("reading %s: %v", topic, err)
 	}
@@ -219,7 +221,8 @@ func goroutines() int {
 		if strings.Contains(stack, "(*tapConn)") { // the broker's side
 			continue
 		}
-		if strings.Contains(stack, "github.com/balanceq/balanceq/producer.(*") || strings.Contains(stack, "segmentio/kafka-go.(*") {
+		if strings.Contains(stack, "github.com/balanceq/balanceq/producer.(*") ||
+			strings.Contains(stack, "segmentio/kafka-go.(*") {
 			n++
 		}
 	}

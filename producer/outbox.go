@@ -12,8 +12,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// outbox holds the outcomes that are pending, each partition's in the order of its offsets, until the committer removes them.
-// It is safe for concurrent use.
+// outbox holds the outcomes that are pending, each partition's in the order of its offsets, until the committer removes
+// them. It is safe for concurrent use.
 type outbox struct {
 	limit int // bytes
 
@@ -54,8 +54,8 @@ func (p *pending) measure() {
 
 func newOutbox(limit int) *outbox { return &outbox{limit: limit, partitions: map[int32][]*pending{}} }
 
-// put adds an outcome when there is room for it and for all that came before it, or when it is exempt. It returns ctx's error
-// if that ends first.
+// put adds an outcome when there is room for it and for all that came before it, or when it is exempt. It returns ctx's
+// error if that ends first.
 func (o *outbox) put(ctx context.Context, p *pending) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,9 +87,10 @@ func (o *outbox) advance() {
 // room requires mu.
 func (o *outbox) room(p *pending) bool { return o.bytes == 0 || o.bytes+p.size <= o.limit }
 
-// exempt requires mu. With the buffer full of outcomes that wait for earlier records, those records' outcomes must get in,
-// or nothing would ever be committed. So a partition's first one does, unless an earlier one is here already: then a commit
-// makes room. That is one outcome a partition beyond the bound. One whose partition was given back takes no room.
+// exempt requires mu. With the buffer full of outcomes that wait for earlier records, those records' outcomes must get
+// in, or nothing would ever be committed. So a partition's first one does, unless an earlier one is here already: then
+// a commit makes room. That is one outcome a partition beyond the bound. One whose partition was given back takes no
+// room.
 func (o *outbox) exempt(p *pending) bool {
 	return !p.req.Owned() || p.req.First() && len(o.prefix(p.Partition, p.Offset)) == 0
 }
@@ -175,8 +176,8 @@ func (o *outbox) firstOwned() map[int32]*pending {
 	return first
 }
 
-// change lets the committer give a pending message another form. It finds it by its topic and request, and returns false if
-// that was given back meanwhile. do must not block.
+// change lets the committer give a pending message another form. It finds it by its topic and request, and returns
+// false if that was given back meanwhile. do must not block.
 func (o *outbox) change(topic string, of *inflight.Request, do func(p *pending, m *addressed)) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -6,14 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/schemas"
-
-	"pgregory.net/rapid"
 )
 
 func outcomeOf(partition int32, offset int64, size int, since time.Time) *pending {
-	return &pending{Position: schemas.Position{Partition: partition, Offset: offset}, req: &inflight.Request{Slot: &slot{offset: offset}}, size: size, since: since}
+	return &pending{Position: schemas.Position{Partition: partition, Offset: offset},
+		req: &inflight.Request{Slot: &slot{offset: offset}}, size: size, since: since}
 }
 
 // However outcomes come in, a partition's are in the order of offsets, and all bytes are counted.
@@ -53,8 +54,9 @@ func TestBacklogIsInOrder(t *testing.T) {
 	})
 }
 
-// A portion takes of each partition a prefix from its first outcome on, no more than the limit unless it is a single outcome,
-// and always something. Portion by portion everything comes out, and what has waited the longest is not passed over.
+// A portion takes of each partition a prefix from its first outcome on, no more than the limit unless it is a single
+// outcome, and always something. Portion by portion everything comes out, and what has waited the longest is not passed
+// over.
 func TestPortions(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

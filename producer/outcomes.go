@@ -18,10 +18,12 @@ type Outcomes struct {
 // Topics are the topics that the Producer has to be made for.
 func (o Outcomes) Topics() []string { return []string{o.Results, o.DeadLetters} }
 
-// Write queues the outcome of one request: its result, its dead letter, or both, and acknowledges the request once for each
-// of them that is in the log. On an error at least one of them was not queued, so the request is not acknowledged in full.
+// Write queues the outcome of one request: its result, its dead letter, or both, and acknowledges the request once for
+// each of them that is in the log. On an error at least one of them was not queued, so the request is not acknowledged
+// in full.
 //
-// A dead letter goes to the partition of its source's number, so that those of one partition stay together and in order.
+// A dead letter goes to the partition of its source's number, so that those of one partition stay together and in
+// order.
 func (o Outcomes) Write(ctx context.Context, req *inflight.Request, out schemas.Outcome) error {
 	if out.DeadLetter != nil {
 		if err := o.Producer.write(ctx, o.DeadLetters, req.Record.Partition, o.letter(req, out.DeadLetter)); err != nil {

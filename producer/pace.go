@@ -2,8 +2,9 @@ package producer
 
 import "time"
 
-// pace sizes what is sent at a time by how long the last ones took: sending is to take about aim, so that a slow line gets
-// pieces that are through before anybody gives up. On a fast one it never matters. It belongs to one sender at a time.
+// pace sizes what is sent at a time by how long the last ones took: sending is to take about aim, so that a slow line
+// gets pieces that are through before anybody gives up. On a fast one it never matters. It belongs to one sender at a
+// time.
 type pace struct {
 	limit int // bytes to send at a time; one message is always sent
 	most  int
@@ -13,7 +14,8 @@ type pace struct {
 const leastPace = 64 << 10
 
 // took learns from size bytes that are through after d. What small sizes take says nothing: it may be the brokers' own
-// time. So only what took too long makes it smaller, and only what could have been larger makes it larger, at most twofold.
+// time. So only what took too long makes it smaller, and only what could have been larger makes it larger, at most
+// twofold.
 func (p *pace) took(size int, d time.Duration) {
 	fits := p.most
 	if d > 0 {

@@ -2,8 +2,8 @@ package producer
 
 import "slices"
 
-// portion is what one transaction is to hold: of each partition the pending outcomes from the first one on, as far as it goes,
-// and the offset behind them.
+// portion is what one transaction is to hold: of each partition the pending outcomes from the first one on, as far as
+// it goes, and the offset behind them.
 type portion struct {
 	offsets  Offsets
 	outcomes []*pending
@@ -19,8 +19,8 @@ type prefix struct {
 	taken     int
 }
 
-// take fills the portion up to limit bytes, from all partitions in turn; the one that has waited longest first, so that a
-// large outcome cannot be passed over for ever. The first outcome is taken whatever its size.
+// take fills the portion up to limit bytes, from all partitions in turn; the one that has waited longest first, so that
+// a large outcome cannot be passed over for ever. The first outcome is taken whatever its size.
 func (p *portion) take(from []*prefix, limit int) {
 	slices.SortFunc(from, func(a, b *prefix) int { return a.outcomes[0].since.Compare(b.outcomes[0].since) })
 	for from = slices.Clone(from); len(from) > 0; {

@@ -7,11 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // Config says where to write and how much memory to use for it.
@@ -93,8 +93,8 @@ type failure struct {
 	err   error
 }
 
-// startTimeout is how long a start may be held up by brokers: one of several that has just died, or a coordinator that is
-// used for the first time.
+// startTimeout is how long a start may be held up by brokers: one of several that has just died, or a coordinator that
+// is used for the first time.
 const startTimeout = 30 * time.Second
 
 // New reads the layout of the topics and starts; it fails when one does not exist.
@@ -102,7 +102,8 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 	if cfg.BatchBytes <= 0 {
 		cfg.BatchBytes = defaultBatchBytes
 	}
-	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{}, failing: map[*queue]failure{},
+	p := &Producer{cfg: cfg, wire: wire, log: log, obs: obs, topics: map[string]*topic{}, senders: map[int32]*sender{},
+		failing: map[*queue]failure{},
 		timeout: produceTimeout}
 	p.empty.L = &p.mu
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -252,8 +253,8 @@ func (p *Producer) Status() Status {
 	return s
 }
 
-// Close waits until everything queued is acknowledged or ctx ends, then stops. What is left is dropped: its records were
-// never acknowledged, so their offsets are not committed and they come again.
+// Close waits until everything queued is acknowledged or ctx ends, then stops. What is left is dropped: its records
+// were never acknowledged, so their offsets are not committed and they come again.
 func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
 	stop := context.AfterFunc(ctx, func() {
@@ -273,7 +274,8 @@ func (p *Producer) Close(ctx context.Context) error {
 	p.cancel()
 	p.wg.Wait()
 	if left > 0 {
-		return fmt.Errorf("closing the producer: %d bytes were not acknowledged in time; their requests will be read again", left)
+		return fmt.Errorf("closing the producer: %d bytes were not acknowledged in time; their requests will be read again",
+			left)
 	}
 	return nil
 }

@@ -9,17 +9,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
-	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// Many writers, several partitions: what one writer wrote to a partition is there in its order, once, and acknowledged once.
+// Many writers, several partitions: what one writer wrote to a partition is there in its order, once, and acknowledged
+// once.
 func TestOrderUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	const writers, partitions, each = 8, 4, 300
@@ -76,7 +77,8 @@ func TestPartitionOfKey(t *testing.T) {
 	t.Parallel()
 	const partitions = 12
 	vectors := map[string]int32{
-		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
+		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536,
+		"a-little-bit-longer-string":                       -1486304829,
 		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107,
 	}
 	broker := kafkatest.Shared(t)
@@ -84,7 +86,8 @@ func TestPartitionOfKey(t *testing.T) {
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}})
 	a := newAcks()
 	for key := range vectors {
-		if err := p.Write(deadline(t), topic, Keyed, schemas.Message{Key: []byte(key), Value: []byte(key)}, a.of(key)); err != nil {
+		if err := p.Write(deadline(t), topic, Keyed, schemas.Message{Key: []byte(key), Value: []byte(key)},
+			a.of(key)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +111,8 @@ func TestMessageIsKept(t *testing.T) {
 	p, _ := start(t, broker.Brokers(), Config{Topics: []string{topic}})
 	a := newAcks()
 	sent := []schemas.Message{
-		{Key: []byte("k"), Value: []byte("v"), Time: time.UnixMilli(1_700_000_000_123), Headers: []schemas.Header{{Key: "a", Value: []byte("1")}, {Key: "a"}, {Key: "", Value: []byte{}}}},
+		{Key: []byte("k"), Value: []byte("v"), Time: time.UnixMilli(1_700_000_000_123),
+			Headers: []schemas.Header{{Key: "a", Value: []byte("1")}, {Key: "a"}, {Key: "", Value: []byte{}}}},
 		{Time: time.UnixMilli(1_600_000_000_000)},
 		{Key: []byte{}, Value: []byte{}, Time: time.UnixMilli(1_750_000_000_000)},
 	}
@@ -119,7 +123,8 @@ func TestMessageIsKept(t *testing.T) {
 	}
 	for i, m := range broker.Read(t, topic, len(sent)) {
 		got := fmt.Sprintf("%q %t %q %t %v", m.Key, m.Key == nil, m.Value, m.Value == nil, m.Time.UnixMilli())
-		want := fmt.Sprintf("%q %t %q %t %v", sent[i].Key, sent[i].Key == nil, sent[i].Value, sent[i].Value == nil, sent[i].Time.UnixMilli())
+		want := fmt.Sprintf("%q %t %q %t %v", sent[i].Key, sent[i].Key == nil, sent[i].Value, sent[i].Value == nil,
+			sent[i].Time.UnixMilli())
 		for _, h := range m.Headers {
 			got += fmt.Sprintf(" %q:%q %t", h.Key, h.Value, h.Value == nil)
 		}
@@ -136,25 +141,31 @@ func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
 	results, deadLetters := broker.Topic(t, 3), broker.Topic(t, 2)
-	o := Outcomes{Results: results, DeadLetters: deadLetters, Origin: schemas.Origin{Group: "g", Instance: "i", Version: "v"}}
+	o := Outcomes{Results: results, DeadLetters: deadLetters,
+		Origin: schemas.Origin{Group: "g", Instance: "i", Version: "v"}}
 	p, _ := start(t, broker.Brokers(), Config{Topics: o.Topics()})
 	o.Producer = p
 	request := func(partition int32, offset int64) *inflight.Request {
 		return &inflight.Request{Record: schemas.Record{
-			Position: schemas.Position{Topic: "requests", Partition: partition, Offset: offset}, Key: []byte("foobar"), Value: []byte("body"),
+			Position: schemas.Position{Topic: "requests", Partition: partition, Offset: offset}, Key: []byte("foobar"),
+			Value: []byte("body"),
 		}}
 	}
 	letter := func(i *inflight.Request) *schemas.DeadLetter {
 		return &schemas.DeadLetter{Record: &i.Record, Reason: schemas.ReasonExpired, RequestID: "r", DecidedAt: time.Now()}
 	}
-	result := &schemas.Result{RequestID: "r", ContractID: 70001, Outcome: schemas.OutcomeFailed, RetrievedAt: time.Now(), Reason: schemas.ReasonExpired}
+	result := &schemas.Result{RequestID: "r", ContractID: 70001, Outcome: schemas.OutcomeFailed, RetrievedAt: time.Now(),
+		Reason: schemas.ReasonExpired}
 	a := newAcks()
 	for name, w := range map[string]struct {
 		req *inflight.Request
 		out func(*inflight.Request) schemas.Outcome
 	}{
 		"result": {request(0, 1), func(*inflight.Request) schemas.Outcome { return schemas.Outcome{Result: result} }},
-		"letter": {request(5, 2), func(i *inflight.Request) schemas.Outcome { return schemas.Outcome{DeadLetter: letter(i)} }},
+		"letter": {request(5, 2), func(i *inflight.Request) schemas.Outcome {
+			return schemas.Outcome{DeadLetter: letter(
+				i)}
+		}},
 		"both": {request(4, 3), func(i *inflight.Request) schemas.Outcome {
 			return schemas.Outcome{Result: result, DeadLetter: letter(i)}
 		}},
@@ -205,7 +216,8 @@ func TestUnknownTopic(t *testing.T) {
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, _ := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	a := newAcks()
-	if err := p.Write(deadline(t), "other", 0, schemas.Message{}, a.of("x")); err == nil || !strings.Contains(err.Error(), "other") {
+	if err := p.Write(deadline(t), "other", 0, schemas.Message{}, a.of("x")); err == nil ||
+		!strings.Contains(err.Error(), "other") {
 		t.Errorf("a topic that the producer was not made for: error %v", err)
 	}
 	write(t, p, "topic", 0, "fine", a)

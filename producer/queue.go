@@ -34,10 +34,11 @@ func recordOf(m *schemas.Message) kafkawire.Record {
 
 // queue is one partition: its messages in order, and the one batch that may be on the wire.
 //
-// In a Producer, its mutex guards the first group of fields, and the second belongs to the sender that has the queue: from
-// busy being set, under the mutex, until it is cleared, under the mutex, by the same sender or by the retry that it has left
-// the queue to. While busy is not set, the mutex guards them all. In a committer there is one transaction at a time, whose
-// goroutine has them all, but while it waits for the request that it has given them to; busy, oldest and heard are not used.
+// In a Producer, its mutex guards the first group of fields, and the second belongs to the sender that has the queue:
+// from busy being set, under the mutex, until it is cleared, under the mutex, by the same sender or by the retry that
+// it has left the queue to. While busy is not set, the mutex guards them all. In a committer there is one transaction
+// at a time, whose goroutine has them all, but while it waits for the request that it has given them to; busy, oldest
+// and heard are not used.
 type queue struct {
 	topic     string
 	partition int32
@@ -68,7 +69,8 @@ func newQueue(topic string, partition int32, limit int) *queue {
 	return &queue{topic: topic, partition: partition, leader: noLeader, limit: limit}
 }
 
-// cut moves as many pending messages as a batch of so many bytes may hold into the batch under way. It requires what guards both groups.
+// cut moves as many pending messages as a batch of so many bytes may hold into the batch under way. It requires what
+// guards both groups.
 func (q *queue) cut(limit int) {
 	limit = min(limit, q.limit)
 	size, n := 0, 0
@@ -105,9 +107,10 @@ func (q *queue) encodeWith(appendBatch appendBatch, now time.Time) {
 	clear(q.records)
 }
 
-// reform gives every message of the batch under way the next form that the refusal calls for; those that have none stay as they
-// are. The batch has the same messages under the same sequence afterwards, so that brokers recognise it if they have it. It
-// returns false when nothing has changed; and a message of another topic where the only one of the batch is to be that instead.
+// reform gives every message of the batch under way the next form that the refusal calls for; those that have none stay
+// as they are. The batch has the same messages under the same sequence afterwards, so that brokers recognise it if they
+// have it. It returns false when nothing has changed; and a message of another topic where the only one of the batch is
+// to be that instead.
 func (q *queue) reform(o *Outcomes, err error) (moved entry, topic string, changed bool) {
 	for i := range q.entries {
 		next, topic, ok := o.reform(&q.entries[i], q.topic, len(q.batch.Bytes), q.encoded, err)

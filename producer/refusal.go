@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/rs/zerolog"
 )
 
-// repeat sends the batch again after a pause, for ever: dropping it would lose records, skipping it would reorder them. What repeating cannot cure is sent in another form. Where there is none, the partition waits for people, alone.
+// repeat sends the batch again after a pause, for ever: dropping it would lose records, skipping it would reorder them.
+// What repeating cannot cure is sent in another form. Where there is none, the partition waits for people, alone.
 // Meanwhile the buffer fills, Write blocks and consumption stands still.
 func (p *Producer) repeat(q *queue, err error) {
 	q.failures++
@@ -18,7 +19,8 @@ func (p *Producer) repeat(q *queue, err error) {
 	held := false
 	switch remedy := kafkawire.RemedyOf(err); {
 	case remedy == kafkawire.Renew:
-		// The batch may be in the log already or not; and there is no way to tell any more. A new id sends it again: repeated beats lost.
+		// The batch may be in the log already or not; and there is no way to tell any more. A new id sends it again: repeated
+		// beats lost.
 		q.hasID = false
 	case remedy == kafkawire.Repeat:
 		q.inDoubt = true
@@ -42,9 +44,10 @@ func (p *Producer) repeat(q *queue, err error) {
 
 // reshape gives the batch under way another form. It returns false when there is none left.
 //
-// Whether a batch is in the log, brokers tell by its sequence numbers. So the same messages under the same numbers are safe in
-// any form: if an earlier try is in the log and its answer was lost, this one is a duplicate. Where the messages become fewer
-// and such a try is possible, the numbers would be another batch's, and brokers would drop it: a new producer id then.
+// Whether a batch is in the log, brokers tell by its sequence numbers. So the same messages under the same numbers are
+// safe in any form: if an earlier try is in the log and its answer was lost, this one is a duplicate. Where the
+// messages become fewer and such a try is possible, the numbers would be another batch's, and brokers would drop it: a
+// new producer id then.
 func (p *Producer) reshape(q *queue, err error) bool {
 	if kafkawire.TooLarge(err) && len(q.entries) > 1 {
 		p.mu.Lock()
@@ -79,7 +82,8 @@ func logMoved(log zerolog.Logger, q *queue, bytes int, err error) {
 		Msg("a result is larger than its topic takes, compressed too: its request becomes a dead letter")
 }
 
-// move hands the one message of the batch on to another topic, or leaves it out where the producer was not made for that.
+// move hands the one message of the batch on to another topic, or leaves it out where the producer was not made for
+// that.
 func (p *Producer) move(q *queue, next entry, topic string, err error) {
 	e := &q.entries[0]
 	logMoved(p.log, q, e.size, err)

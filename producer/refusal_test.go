@@ -7,20 +7,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/inflight"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // deliveries write one outcome after the other, in both ways, and return when all of them are in the log.
-var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, requests string, req []*inflight.Request, out []schemas.Outcome){
-	"at-least-once": func(t *testing.T, brokers []string, o Outcomes, _ string, req []*inflight.Request, out []schemas.Outcome) {
+var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, requests string, req []*inflight.Request,
+	out []schemas.Outcome){
+	"at-least-once": func(t *testing.T, brokers []string, o Outcomes, _ string, req []*inflight.Request,
+		out []schemas.Outcome) {
 		p, _ := start(t, brokers, Config{Topics: o.Topics(), Outcomes: o})
 		o.Producer = p
 		a := newAcks()
@@ -35,7 +37,8 @@ var deliveries = map[string]func(t *testing.T, brokers []string, o Outcomes, req
 			t.Errorf("afterwards: %+v", s)
 		}
 	},
-	"exactly-once": func(t *testing.T, brokers []string, o Outcomes, requests string, req []*inflight.Request, out []schemas.Outcome) {
+	"exactly-once": func(t *testing.T, brokers []string, o Outcomes, requests string, req []*inflight.Request,
+		out []schemas.Outcome) {
 		b := transactions(t, brokers, requests, o.Results, o.DeadLetters, "a", nil)
 		for i := range req {
 			req[i].Slot = &slot{offset: req[i].Record.Offset}
@@ -74,13 +77,15 @@ func TestWhateverComesInComesOut(t *testing.T) {
 			check: func(t *testing.T, rec kafka.Message, info schemas.DeadLetterInfo) {
 				o := info.Omission
 				if rec.Value != nil || string(rec.Key) != "k" || o == nil || o.String() != "value" || o.ValueSize != 9000 ||
-					len(o.ValueSHA256) != 64 || !strings.HasSuffix(info.Detail, "left out, as it is too large for the dead-letter topic: value") {
+					len(o.ValueSHA256) != 64 || !strings.HasSuffix(info.Detail,
+					"left out, as it is too large for the dead-letter topic: value") {
 					t.Errorf("%d bytes of value, %+v, %q", len(rec.Value), o, info.Detail)
 				}
 			}},
 		"a dead letter with a large key": {dead: small, key: random(t, 9000, 2), value: []byte("v"),
 			check: func(t *testing.T, rec kafka.Message, info schemas.DeadLetterInfo) {
-				if o := info.Omission; rec.Key != nil || string(rec.Value) != "v" || o == nil || o.String() != "key" || o.KeySize != 9000 {
+				if o := info.Omission; rec.Key != nil || string(rec.Value) != "v" || o == nil || o.String() != "key" ||
+					o.KeySize != 9000 {
 					t.Errorf("%d bytes of key, %+v", len(rec.Key), o)
 				}
 			}},
@@ -99,7 +104,8 @@ func TestWhateverComesInComesOut(t *testing.T) {
 					t.Errorf("key %q, %+v", rec.Key, info)
 				}
 			}},
-		"a time that is too old": {dead: []string{"message.timestamp.before.max.ms=600000"}, value: []byte("old"), key: []byte("k"),
+		"a time that is too old": {dead: []string{"message.timestamp.before.max.ms=600000"}, value: []byte("old"),
+			key: []byte("k"),
 			check: func(t *testing.T, rec kafka.Message, _ schemas.DeadLetterInfo) {
 				if broker.Kind() != kafkatest.KindEmbedded && time.Since(rec.Time) > within {
 					t.Errorf("written with the time %v", rec.Time)
@@ -113,7 +119,8 @@ func TestWhateverComesInComesOut(t *testing.T) {
 				var req []*inflight.Request
 				var out []schemas.Outcome
 				for i := range int64(4) { // the second one is it; the others are behind and before it
-					rec := &schemas.Record{Position: schemas.Position{Topic: requests, Offset: i}, Key: []byte("k"), Value: fmt.Append(nil, i)}
+					rec := &schemas.Record{Position: schemas.Position{Topic: requests, Offset: i}, Key: []byte("k"),
+						Value: fmt.Append(nil, i)}
 					if i == 1 {
 						rec.Key, rec.Value = c.key, c.value
 					}
@@ -123,7 +130,8 @@ func TestWhateverComesInComesOut(t *testing.T) {
 						d.DecidedAt = time.Now().Add(-time.Hour)
 					}
 					if c.result {
-						r := &schemas.Result{RequestID: "r", ContractID: 1, Outcome: schemas.OutcomeComplete, RetrievedAt: time.Now(), Source: rec.Position}
+						r := &schemas.Result{RequestID: "r", ContractID: 1, Outcome: schemas.OutcomeComplete, RetrievedAt: time.Now(),
+							Source: rec.Position}
 						out = append(out, schemas.Outcome{Result: r})
 						continue
 					}
@@ -154,8 +162,8 @@ func readLetter(rec kafka.Message) schemas.DeadLetterInfo {
 	return schemas.ReadDeadLetter(r)
 }
 
-// Every code that Produce can be answered with, once: the message is written, once, in the end; another partition does not wait
-// for it; and what only people can cure is said with what to do.
+// Every code that Produce can be answered with, once: the message is written, once, in the end; another partition does
+// not wait for it; and what only people can cure is said with what to do.
 func TestEveryAnswerToProduce(t *testing.T) {
 	t.Parallel()
 	for _, a := range kafkawire.Answers {
@@ -163,14 +171,16 @@ func TestEveryAnswerToProduce(t *testing.T) {
 			t.Run(a.Name, func(t *testing.T) {
 				t.Parallel()
 				cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "results", "deadletters"))
-				refusal := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{0}, Err: code, Count: 1})
+				refusal := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{0},
+					Err: code, Count: 1})
 				o := Outcomes{Results: "results", DeadLetters: "deadletters"}
 				p, obs := start(t, cluster.ListenAddrs(), Config{Topics: o.Topics(), Outcomes: o})
 				o.Producer = p
 				held, others := newAcks(), newAcks()
 				letter := func(partition int32, a *acks) {
 					rec := &schemas.Record{Position: schemas.Position{Topic: "requests", Partition: partition}, Value: []byte("v")}
-					out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: rec, Reason: schemas.ReasonExpired, DecidedAt: time.Now()}}
+					out := schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: rec, Reason: schemas.ReasonExpired,
+						DecidedAt: time.Now()}}
 					if err := o.Write(deadline(t), a.with(&inflight.Request{Record: *rec}, "it"), out); err != nil {
 						t.Fatal(err)
 					}
@@ -178,7 +188,8 @@ func TestEveryAnswerToProduce(t *testing.T) {
 				letter(0, held)
 				kafkatest.Eventually(t, within, "it is refused", func() bool { return len(obs.seen()) > 0 })
 				if s := p.Status(); a.Remedy == kafkawire.Operator &&
-					(s.Failing == nil || !strings.Contains(s.Failing.Error(), "deadletters/0") || !strings.Contains(s.Failing.Error(), a.Fix)) {
+					(s.Failing == nil || !strings.Contains(s.Failing.Error(), "deadletters/0") ||
+						!strings.Contains(s.Failing.Error(), a.Fix)) {
 					t.Errorf("the status says %v", s.Failing)
 				}
 				letter(1, others)

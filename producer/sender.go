@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // sender writes to one leader: one request at a time, carrying a batch of every queue that has something to say.
@@ -19,8 +19,8 @@ type sender struct {
 	pace   pace // of its requests; belongs to send
 }
 
-// produceTimeout is how long a request may take; one that is large for its line gets more. A third of it is what the next
-// requests are sized for.
+// produceTimeout is how long a request may take; one that is large for its line gets more. A third of it is what the
+// next requests are sized for.
 const produceTimeout = 15 * time.Second
 
 // schedule hands a queue with something to send to its leader's sender. It requires mu.
@@ -89,8 +89,8 @@ func (p *Producer) produce(s *sender, batches []*kafkawire.Batch, size int) erro
 	return err
 }
 
-// take collects ready queues up to the size of a request, which it returns, and cuts a batch for each that has none under
-// way. One that does not fit any more is the first of the next request.
+// take collects ready queues up to the size of a request, which it returns, and cuts a batch for each that has none
+// under way. One that does not fit any more is the first of the next request.
 func (p *Producer) take(s *sender, into []*queue) ([]*queue, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +115,8 @@ func (p *Producer) take(s *sender, into []*queue) ([]*queue, int) {
 	return into, size
 }
 
-// prepare makes sure that the batch under way is encoded. It fails when no producer id can be had; the queue's Err says why.
+// prepare makes sure that the batch under way is encoded. It fails when no producer id can be had; the queue's Err says
+// why.
 func (p *Producer) prepare(q *queue) bool {
 	if !q.hasID {
 		id, err := p.wire.NewProducerID(p.ctx)
@@ -132,8 +133,8 @@ func (p *Producer) prepare(q *queue) bool {
 	return true
 }
 
-// complete acts on the answer to each queue's batch. callErr is the failure of the whole request: then it is not known what was
-// applied, and everything is sent again as it was.
+// complete acts on the answer to each queue's batch. callErr is the failure of the whole request: then it is not known
+// what was applied, and everything is sent again as it was.
 func (p *Producer) complete(queues []*queue, callErr error) {
 	reset := callErr != nil
 	for _, q := range queues {
@@ -163,7 +164,8 @@ func (p *Producer) acknowledge(q *queue) {
 	}
 	q.sequence = kafkawire.NextSequence(q.sequence, len(q.entries))
 	if q.failures >= reportAfter {
-		p.log.Info().Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures+1).Msg("writing works again")
+		p.log.Info().Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures+1).
+			Msg("writing works again")
 	}
 	q.failures = 0
 	clear(q.entries)
@@ -184,8 +186,8 @@ func (p *Producer) acknowledge(q *queue) {
 	p.schedule(q)
 }
 
-// retryAfter brings the queue back to its (perhaps new) leader's sender after a pause; while there is no leader it keeps
-// looking for one.
+// retryAfter brings the queue back to its (perhaps new) leader's sender after a pause; while there is no leader it
+// keeps looking for one.
 func (p *Producer) retryAfter(q *queue, pause time.Duration) {
 	p.wg.Go(func() {
 		for wait.Sleep(p.ctx, pause) {

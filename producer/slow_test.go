@@ -8,15 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// slowLine lets every connection carry so many bytes a second towards the brokers. What of a request is not through after
-// most is lost with the connection, as whatever a client has not sent is when it gives up; 0: nothing is.
+// slowLine lets every connection carry so many bytes a second towards the brokers. What of a request is not through
+// after most is lost with the connection, as whatever a client has not sent is when it gives up; 0: nothing is.
 func slowLine(rate int, most time.Duration) kfake.Opt {
 	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		l, err := net.Listen(network, address)
@@ -66,8 +66,8 @@ func letterOf(b *rig, partition int32, offset int64, size int) (*inflight.Reques
 	return req, schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, Reason: schemas.ReasonInvalidRequest}}
 }
 
-// More is kept than the line carries within the transaction's timeout, and one outcome of it is larger than what goes into
-// a portion by then: all is committed, in portions, each with its offset.
+// More is kept than the line carries within the transaction's timeout, and one outcome of it is larger than what goes
+// into a portion by then: all is committed, in portions, each with its offset.
 func TestTransactionsOnASlowLine(t *testing.T) {
 	t.Parallel()
 	const timeout, rate, size, each = time.Second, 1 << 20, 32 << 10, 12
@@ -113,7 +113,8 @@ func TestTransactionsOnASlowLine(t *testing.T) {
 		}
 		return last[0] == asked[0] && last[1] == asked[1] && last[2] == asked[2] && last[3] == asked[3]
 	})
-	t.Logf("%d bytes in %d portions after %d failures; the last limit is %d", all, portions, failures, b.committer.pace.limit)
+	t.Logf("%d bytes in %d portions after %d failures; the last limit is %d", all, portions, failures,
+		b.committer.pace.limit)
 	if portions < 2 {
 		t.Error("it was one portion: the test proves nothing")
 	}
@@ -122,7 +123,8 @@ func TestTransactionsOnASlowLine(t *testing.T) {
 	}
 }
 
-// together keeps what is written from being sent until release is called, so that the first request carries all partitions.
+// together keeps what is written from being sent until release is called, so that the first request carries all
+// partitions.
 func together(p *Producer) (release func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,7 +166,8 @@ func TestProducerOnASlowLine(t *testing.T) {
 			t.Errorf("partition %d holds %d values, want %d", partition, len(got[partition]), len(values))
 		}
 	}
-	// Each failure is a request of up to six partitions. Sized once and for all, every request of six would fail: 48 writes.
+	// Each failure is a request of up to six partitions. Sized once and for all, every request of six would fail: 48
+	// writes.
 	if n := len(obs.seen()); n == 0 || n > 24 {
 		t.Errorf("%d writes failed: none proves nothing, many that it has not learnt", n)
 	}

@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // The status names the partition from which nothing is heard, for as long as nothing is.
@@ -31,20 +31,26 @@ func TestStatusTellsOfSilence(t *testing.T) {
 	t.Cleanup(release)
 	before := time.Now()
 	a := newAcks()
-	if err := p.Write(deadline(t), "topic", 1, schemas.Message{Value: []byte("hangs")}, ackFunc(func() { <-hold })); err != nil {
+	if err := p.Write(deadline(t), "topic", 1, schemas.Message{Value: []byte("hangs")},
+		ackFunc(func() { <-hold })); err != nil {
 		t.Fatal(err)
 	}
 	first := p.Status()
-	if first.Oldest.Before(before) || first.Silent.Topic != "topic" || first.Silent.Partition != 1 || !first.Silent.Since.Equal(first.Oldest) {
+	if first.Oldest.Before(before) || first.Silent.Topic != "topic" || first.Silent.Partition != 1 ||
+		!first.Silent.Since.Equal(first.Oldest) {
 		t.Errorf("%+v", first)
 	}
 	for _, name := range sequence("", 20) {
 		write(t, p, "topic", 0, name, a)
 	}
 	a.wait(t, 20)
-	kafkatest.Eventually(t, within, "only the one that hangs is left", func() bool { return p.Status().Silent == first.Silent })
+	kafkatest.Eventually(t, within, "only the one that hangs is left",
+		func() bool { return p.Status().Silent == first.Silent })
 	release()
-	kafkatest.Eventually(t, within, "nothing waits", func() bool { s := p.Status(); return s.Oldest.IsZero() && s.Silent == (Silence{}) })
+	kafkatest.Eventually(t, within, "nothing waits", func() bool {
+		s := p.Status()
+		return s.Oldest.IsZero() && s.Silent == (Silence{})
+	})
 }
 
 // A refusal is something to be heard: what is refused is old, but no partition is silent.

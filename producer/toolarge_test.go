@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
-// A batch of several records over the topic's limit is split; nothing is lost or reordered, and larger batches are not tried
-// again and again.
+// A batch of several records over the topic's limit is split; nothing is lost or reordered, and larger batches are not
+// tried again and again.
 func TestTooLargeBatchIsSplit(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
@@ -40,7 +40,8 @@ func TestTooLargeBatchIsSplit(t *testing.T) {
 	}
 }
 
-// A single message over the limit, of which nothing but its bytes is known, holds its partition up, visibly, until somebody raises the limit.
+// A single message over the limit, of which nothing but its bytes is known, holds its partition up, visibly, until
+// somebody raises the limit.
 func TestTooLargeMessageWaits(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)

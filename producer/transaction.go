@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // TransactionConfig says whose offsets go with the outcomes, and how much memory to use.
@@ -33,22 +33,23 @@ const defaultTransactionTimeout = 10 * time.Second
 type Offsets = map[int32]kafkawire.OffsetAndMetadata
 
 // Transactions writes outcomes and the offsets of their records in one transaction (KIP-98, KIP-447): a reader with
-// isolation.level=read_committed sees each once. Write puts an outcome into the outbox; Commit makes a transaction of those
-// whose records lie below the committed offsets. What lies above waits: committed now, it would be repeated by the next owner
-// of the partition, which reads on from those offsets.
+// isolation.level=read_committed sees each once. Write puts an outcome into the outbox; Commit makes a transaction of
+// those whose records lie below the committed offsets. What lies above waits: committed now, it would be repeated by
+// the next owner of the partition, which reads on from those offsets.
 //
-// When a transaction fails, its outcomes stay in the outbox for the next one. Whether the failed one was committed all the
-// same (the answer was lost) is what the group's offsets say: they were part of it.
+// When a transaction fails, its outcomes stay in the outbox for the next one. Whether the failed one was committed all
+// the same (the answer was lost) is what the group's offsets say: they were part of it.
 type Transactions struct {
 	outcomes  Outcomes // its Producer is not used
 	outbox    *outbox
 	committer *committer
 }
 
-// NewTransactions begins an epoch of the transactional id, which aborts what an earlier process of this instance has left
-// open. It fails when a topic does not exist.
+// NewTransactions begins an epoch of the transactional id, which aborts what an earlier process of this instance has
+// left open. It fails when a topic does not exist.
 func NewTransactions(
-	ctx context.Context, cfg TransactionConfig, outcomes Outcomes, wire *kafkawire.Client, log zerolog.Logger, obs Observer,
+	ctx context.Context, cfg TransactionConfig, outcomes Outcomes, wire *kafkawire.Client, log zerolog.Logger,
+	obs Observer,
 ) (*Transactions, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTransactionTimeout
@@ -57,7 +58,8 @@ func NewTransactions(
 		cfg.BatchBytes = defaultBatchBytes
 	}
 	pending := newOutbox(cfg.BufferBytes)
-	t := &Transactions{outcomes: outcomes, outbox: pending, committer: newCommitter(cfg, outcomes, pending, wire, log, obs)}
+	t := &Transactions{outcomes: outcomes, outbox: pending,
+		committer: newCommitter(cfg, outcomes, pending, wire, log, obs)}
 	if err := firstLook(ctx, log, t.committer.refreshLayout); err != nil {
 		return nil, err
 	}
@@ -75,9 +77,9 @@ func NewTransactions(
 	return t, nil
 }
 
-// Write puts the outcome of one request into the outbox until its offset is committed, and says at once that it is pending.
-// It fails only when ctx ends while the buffer is full; the outcome is not pending then. An outcome whose partition was given
-// back is said to be pending and forgotten: the next owner answers the request.
+// Write puts the outcome of one request into the outbox until its offset is committed, and says at once that it is
+// pending. It fails only when ctx ends while the buffer is full; the outcome is not pending then. An outcome whose
+// partition was given back is said to be pending and forgotten: the next owner answers the request.
 func (t *Transactions) Write(ctx context.Context, req *inflight.Request, out schemas.Outcome) error {
 	p := newPending(req, t.outcomes.address(req, out))
 	if err := t.outbox.put(ctx, p); err != nil {
@@ -89,13 +91,13 @@ func (t *Transactions) Write(ctx context.Context, req *inflight.Request, out sch
 }
 
 // Commit makes the offsets permanent for the group of the member, and with them every outcome of records below them, or
-// neither. It commits as much as one transaction can hold in time, and returns what is permanent now, on an error as well: of
-// a partition an offset below the one asked for if the rest has to go into another transaction, none if its next outcome is
-// held. Offsets that have not moved need no transaction.
+// neither. It commits as much as one transaction can hold in time, and returns what is permanent now, on an error as
+// well: of a partition an offset below the one asked for if the rest has to go into another transaction, none if its
+// next outcome is held. Offsets that have not moved need no transaction.
 //
-// It takes TransactionConfig.Timeout at most, and as long again where something held is tried; before that it pauses where the
-// last one failed: what was written then is in the brokers' logs, aborted. On an error the outcomes stay pending for the next
-// Commit. member is asked again with every try: the generation may change meanwhile.
+// It takes TransactionConfig.Timeout at most, and as long again where something held is tried; before that it pauses
+// where the last one failed: what was written then is in the brokers' logs, aborted. On an error the outcomes stay
+// pending for the next Commit. member is asked again with every try: the generation may change meanwhile.
 func (t *Transactions) Commit(
 	ctx context.Context, member func() kafkawire.Member, asked Offsets,
 ) (committed Offsets, err error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
-// BenchmarkTransaction is one cycle: that many results over 12 partitions, kept, written and committed with their offsets.
-// With a real broker, a cycle that follows at once also waits for the markers of the one before.
+// BenchmarkTransaction is one cycle: that many results over 12 partitions, kept, written and committed with their
+// offsets. With a real broker, a cycle that follows at once also waits for the markers of the one before.
 func BenchmarkTransaction(b *testing.B) {
 	for _, records := range []int64{100, 1000} {
 		b.Run(fmt.Sprint(records), func(b *testing.B) {

@@ -67,8 +67,8 @@ func TestTransactionBufferBlocks(t *testing.T) {
 	}
 }
 
-// A partition's next outcome gets in, or the full buffer would wait for it for ever; with one of its partition before it, a
-// commit can make room, so it waits.
+// A partition's next outcome gets in, or the full buffer would wait for it for ever; with one of its partition before
+// it, a commit can make room, so it waits.
 func TestTransactionBufferLetsTheNextIn(t *testing.T) {
 	t.Parallel()
 	b := tight(t)
@@ -97,7 +97,8 @@ func TestTransactionBufferLetsTheNextIn(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	b.wantSeen([]string{"requests/0/0", "requests/0/9", "requests/0/10", "requests/0/11", "requests/0/12", "requests/0/13"})
+	b.wantSeen([]string{"requests/0/0", "requests/0/9", "requests/0/10", "requests/0/11", "requests/0/12",
+		"requests/0/13"})
 }
 
 // Acknowledging one outcome makes another the next of its partition; that one goes on without anybody's help.
@@ -206,12 +207,14 @@ func TestNoTransactionCoordinator(t *testing.T) {
 	defer cancel()
 	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters"}
 	wire := connect(t, cluster.ListenAddrs())
-	if _, err := NewTransactions(ctx, TransactionConfig{ID: "a"}, outcomes, wire, zerolog.Nop(), &observer{}); err == nil ||
+	if _, err := NewTransactions(ctx, TransactionConfig{ID: "a"}, outcomes, wire, zerolog.Nop(),
+		&observer{}); err == nil ||
 		!strings.Contains(err.Error(), "transaction.state.log.min.isr") {
 		t.Errorf("error %v", err)
 	}
 	outcomes.Results = "no such topic"
-	if _, err := NewTransactions(t.Context(), TransactionConfig{ID: "a"}, outcomes, wire, zerolog.Nop(), &observer{}); err == nil ||
+	if _, err := NewTransactions(t.Context(), TransactionConfig{ID: "a"}, outcomes, wire, zerolog.Nop(),
+		&observer{}); err == nil ||
 		!strings.Contains(err.Error(), "no such topic") {
 		t.Errorf("error %v", err)
 	}

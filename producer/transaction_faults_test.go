@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 var transactionTopics = []kfake.Opt{kfake.SeedTopics(4, "requests", "results", "deadletters")}
@@ -31,15 +31,19 @@ func onEmbedded(t *testing.T, cluster *kfake.Cluster, change func(*TransactionCo
 	return b
 }
 
-// Every request of a transaction, answered in error: what passes is repeated and not noticed; after what does not, nothing
-// is seen, and the next commit carries it, once.
+// Every request of a transaction, answered in error: what passes is repeated and not noticed; after what does not,
+// nothing is seen, and the next commit carries it, once.
 func TestTransactionAnswersInError(t *testing.T) {
 	t.Parallel()
-	keys := []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
-	passing := []*kerr.Error{kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress,
+	keys := []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn,
+		kmsg.TxnOffsetCommit, kmsg.EndTxn}
+	passing := []*kerr.Error{kerr.ConcurrentTransactions, kerr.CoordinatorNotAvailable, kerr.NotCoordinator,
+		kerr.CoordinatorLoadInProgress,
 		kerr.RequestTimedOut, kerr.NotEnoughReplicas}
-	failing := []*kerr.Error{kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.ProducerFenced, kerr.InvalidProducerIDMapping,
-		kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.TransactionalIDAuthorizationFailed, kerr.UnknownServerError, kerr.OutOfOrderSequenceNumber}
+	failing := []*kerr.Error{kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.ProducerFenced,
+		kerr.InvalidProducerIDMapping,
+		kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.TransactionalIDAuthorizationFailed, kerr.UnknownServerError,
+		kerr.OutOfOrderSequenceNumber}
 	for _, key := range keys {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
@@ -75,10 +79,12 @@ func TestTransactionAnswersInError(t *testing.T) {
 	}
 }
 
-// Every code there is, in answer to every request of a transaction, once each: in the end all is committed and seen, once.
+// Every code there is, in answer to every request of a transaction, once each: in the end all is committed and seen,
+// once.
 func TestEveryAnswerInATransaction(t *testing.T) {
 	t.Parallel()
-	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn,
+		kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
 			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
@@ -115,7 +121,8 @@ func TestOneOffsetRefused(t *testing.T) {
 	cluster := kafkatest.Embedded(t, transactionTopics...)
 	b := onEmbedded(t, cluster, nil)
 	names := slices.Concat([]string{"requests/0/0"}, b.write(0, 1, 5), b.write(1, 0, 5), b.write(2, 0, 5))
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Partitions: []int32{1}, Err: kerr.OffsetMetadataTooLarge})
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Partitions: []int32{1},
+		Err: kerr.OffsetMetadataTooLarge})
 	offsets := map[int32]int64{0: 6, 1: 5, 2: 5}
 	if err := b.commit(offsets); err == nil || !strings.Contains(err.Error(), "partition 1") {
 		t.Errorf("error %v", err)
@@ -131,15 +138,16 @@ func TestOneOffsetRefused(t *testing.T) {
 	b.wantSeen(names)
 }
 
-// An answer gets lost after its request was applied, at every step. The same request again is answered alike, and nothing is
-// seen twice. As the first one might still arrive, the next transaction has an epoch of its own.
+// An answer gets lost after its request was applied, at every step. The same request again is answered alike, and
+// nothing is seen twice. As the first one might still arrive, the next transaction has an epoch of its own.
 func TestLostAnswersOfTransactions(t *testing.T) {
 	t.Parallel()
 	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
 			var lose atomic.Int32
-			cluster := kafkatest.Embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(key) && lose.Add(-1) >= 0 }))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics,
+				tap(func(k int16) bool { return k == int16(key) && lose.Add(-1) >= 0 }))...)
 			b := onEmbedded(t, cluster, nil)
 			b.committer.ready = key != kmsg.InitProducerID
 			before := b.committer.txn.Producer
@@ -167,7 +175,8 @@ func TestUnknownEnd(t *testing.T) {
 		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
 			t.Parallel()
 			var silent atomic.Bool
-			cluster := kafkatest.Embedded(t, append(transactionTopics, tap(func(k int16) bool { return k == int16(kmsg.EndTxn) && silent.Load() }))...)
+			cluster := kafkatest.Embedded(t, append(transactionTopics,
+				tap(func(k int16) bool { return k == int16(kmsg.EndTxn) && silent.Load() }))...)
 			cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
 				cluster.KeepControl()
 				if silent.Load() && !applied {
@@ -197,8 +206,8 @@ func TestUnknownEnd(t *testing.T) {
 	}
 }
 
-// However many partitions, a transaction is one produce request to each leader and four requests besides; and none at all
-// if nothing has moved.
+// However many partitions, a transaction is one produce request to each leader and four requests besides; and none at
+// all if nothing has moved.
 func TestTransactionRequests(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(2))...)
@@ -249,8 +258,8 @@ func TestOffsetsAlone(t *testing.T) {
 	}
 }
 
-// Connections break before a request is applied and after, brokers answer in error, the process is replaced: at the end a
-// reader sees each outcome once, and after every restart what the stored offsets say and no more.
+// Connections break before a request is applied and after, brokers answer in error, the process is replaced: at the end
+// a reader sees each outcome once, and after every restart what the stored offsets say and no more.
 func TestTransactionsUnderFire(t *testing.T) {
 	t.Parallel()
 	var faulty atomic.Bool
@@ -266,7 +275,8 @@ func TestTransactionsUnderFire(t *testing.T) {
 	b := onEmbedded(t, cluster, nil)
 	names := []string{"requests/0/0"}
 	stands := map[int32]int64{0: 1, 1: 0, 2: 0, 3: 0}
-	errs := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.NotEnoughReplicas, kerr.InvalidTxnState}
+	errs := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.NotEnoughReplicas,
+		kerr.InvalidTxnState}
 	keys := []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn}
 	failures := 0
 	for round := range 60 {
@@ -279,7 +289,8 @@ func TestTransactionsUnderFire(t *testing.T) {
 		if round%3 == 0 {
 			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{keys[rand.IntN(len(keys))]}, Err: errs[rand.IntN(len(errs))], Count: 1})
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(400))*time.Millisecond) // it may be cut off anywhere
+		// it may be cut off anywhere
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(400))*time.Millisecond)
 		if _, err := b.Commit(ctx, outsider(b.group), at(stands)); err != nil {
 			failures++
 		}
@@ -317,15 +328,16 @@ func below(names []string, offsets map[int32]int64) []string {
 	})
 }
 
-// An end that is not known, and an offset in the group that was committed for a topic of the same name that is no more: it is
-// above all outcomes of the one at hand, and they are not in the log.
+// An end that is not known, and an offset in the group that was committed for a topic of the same name that is no more:
+// it is above all outcomes of the one at hand, and they are not in the log.
 func TestUnknownEndAndAFormerTopic(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, transactionTopics...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Second })
 	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
 	// The transaction fails, and before the next one begins the group has another's offset.
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Err: kerr.InvalidCommitOffsetSize, Count: 1})
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Err: kerr.InvalidCommitOffsetSize,
+		Count: 1})
 	if err := b.commit(map[int32]int64{0: 21}); err == nil {
 		t.Fatal("committed, in spite of the refusal")
 	}
@@ -333,6 +345,7 @@ func TestUnknownEndAndAFormerTopic(t *testing.T) {
 	if err := b.committer.wire.CommitOffsets(t.Context(), outsider(b.group)(), b.requests, former); err != nil {
 		t.Fatal(err)
 	}
-	kafkatest.Eventually(t, within, "it is committed", func() bool { return b.commit(map[int32]int64{0: 21}) == nil && b.stored(0)[0] == 21 })
+	kafkatest.Eventually(t, within, "it is committed",
+		func() bool { return b.commit(map[int32]int64{0: 21}) == nil && b.stored(0)[0] == 21 })
 	b.wantSeen(names)
 }

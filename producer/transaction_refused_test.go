@@ -7,18 +7,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// everywhere keeps an outcome for each of n records of every partition: dead letters of the first two, results of the others.
-// It returns what is asked to be committed.
+// everywhere keeps an outcome for each of n records of every partition: dead letters of the first two, results of the
+// others. It returns what is asked to be committed.
 func (b *rig) everywhere(from, n int64) map[int32]int64 {
 	b.tb.Helper()
 	asked := map[int32]int64{}
@@ -35,8 +35,8 @@ func (b *rig) everywhere(from, n int64) map[int32]int64 {
 	return asked
 }
 
-// What only an operator can cure holds the requests that it concerns. All others are committed, also new ones; status and
-// error name the partition and what the brokers say. When it is cured, everything is committed.
+// What only an operator can cure holds the requests that it concerns. All others are committed, also new ones; status
+// and error name the partition and what the brokers say. When it is cured, everything is committed.
 func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -45,13 +45,17 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 		held  int64 // offset at which partition 1 stands: its next outcome, or its offset, is refused
 		says  string
 	}{
-		{"writing is not allowed", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed}, 1, "deadletters/1"},
+		{"writing is not allowed", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed}, 1,
+			"deadletters/1"},
 		{"a policy", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.PolicyViolation}, 1, "deadletters/1"},
-		{"a name", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.InvalidTopicException}, 1, "deadletters/1"},
-		{"adding is not allowed", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.TopicAuthorizationFailed}, 1, "deadletters/1"},
+		{"a name", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.InvalidTopicException}, 1,
+			"deadletters/1"},
+		{"adding is not allowed", kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Err: kerr.TopicAuthorizationFailed},
+			1, "deadletters/1"},
 		{"a record without a key", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidRecord}, 1, "deadletters/1"},
 		{"a time", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidTimestamp}, 1, "deadletters/1"},
-		{"an offset", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.InvalidCommitOffsetSize}, 1, "partition 1"},
+		{"an offset", kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.InvalidCommitOffsetSize}, 1,
+			"partition 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +100,8 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 				b.due()
 				return b.commit(map[int32]int64{0: 12, 1: 12, 2: 12, 3: 12}) == nil
 			})
-			kafkatest.Eventually(t, within, "they are seen, each once", func() bool { return len(b.outcomesSeen(true)) == 1+4+2*20 })
+			kafkatest.Eventually(t, within, "they are seen, each once",
+				func() bool { return len(b.outcomesSeen(true)) == 1+4+2*20 })
 			if s := b.Status(); s.Failing != nil || s.Buffered != 0 || b.stored(1)[1] != 12 {
 				t.Errorf("afterwards the status is %+v, partition 1 stands at %d", s, b.stored(1)[1])
 			}
@@ -104,8 +109,8 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 	}
 }
 
-// A partition that has no broker for longer than a transaction may last holds its own requests; the others lose the time of
-// one transaction, once.
+// A partition that has no broker for longer than a transaction may last holds its own requests; the others lose the
+// time of one transaction, once.
 func TestUnavailablePartitionIsHeld(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
@@ -185,7 +190,8 @@ func TestOutageHoldsNothing(t *testing.T) {
 	asked := b.everywhere(1, 5)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := b.Commit(ctx, outsider(b.group), at(asked)); !kafkawire.Transient(err) || len(b.committer.holds.list) != 0 {
+	if _, err := b.Commit(ctx, outsider(b.group), at(asked)); !kafkawire.Transient(err) ||
+		len(b.committer.holds.list) != 0 {
 		t.Errorf("%v; held %v", err, b.committer.holds.list)
 	}
 	outage.Remove()

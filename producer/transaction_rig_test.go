@@ -8,15 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/inflight"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // slot is a request's slot that the test moves.
@@ -57,16 +57,19 @@ type rig struct {
 const transactionTimeout = 10 * time.Second
 
 // transactions works with topics that exist, as the instance of that name.
-func transactions(tb testing.TB, brokers []string, requests, results, deadLetters, instance string, change func(*TransactionConfig)) *rig {
+func transactions(tb testing.TB, brokers []string, requests, results, deadLetters, instance string,
+	change func(*TransactionConfig)) *rig {
 	tb.Helper()
 	b := &rig{tb: tb, brokers: brokers, group: groupOf(requests), requests: requests,
 		outcomes: Outcomes{Results: results, DeadLetters: deadLetters}, obs: &observer{}}
-	cfg := TransactionConfig{ID: "balanceq." + b.group + "." + instance, Group: b.group, Topic: requests, BufferBytes: 1 << 20, Timeout: transactionTimeout}
+	cfg := TransactionConfig{ID: "balanceq." + b.group + "." + instance, Group: b.group, Topic: requests,
+		BufferBytes: 1 << 20, Timeout: transactionTimeout}
 	if change != nil {
 		change(&cfg)
 	}
 	var err error
-	b.Transactions, err = NewTransactions(deadline(tb), cfg, b.outcomes, connect(tb, brokers, results, deadLetters), zerolog.Nop(), b.obs)
+	b.Transactions, err = NewTransactions(deadline(tb), cfg, b.outcomes, connect(tb, brokers, results, deadLetters),
+		zerolog.Nop(), b.obs)
 	if err != nil {
 		tb.Fatalf("making the transactions: %v", err)
 	}
@@ -138,8 +141,8 @@ func (b *rig) mustCommit(offsets map[int32]int64) {
 	}
 }
 
-// outcomesSeen reads the results and dead letters as another client sees them: up to the present end, committed ones only or all.
-// A record is named by its ce_id (a result) or its source offset (a dead letter).
+// outcomesSeen reads the results and dead letters as another client sees them: up to the present end, committed ones
+// only or all. A record is named by its ce_id (a result) or its source offset (a dead letter).
 func (b *rig) outcomesSeen(committed bool) []string {
 	b.tb.Helper()
 	var list []string
@@ -248,7 +251,8 @@ func (b *rig) wantSeen(want []string) {
 	b.tb.Helper()
 	want = slices.Sorted(slices.Values(want))
 	var got []string
-	kafkatest.Eventually(b.tb, within, fmt.Sprintf("%d outcomes are seen", len(want)), func() bool { // markers follow the answer
+	// markers follow the answer
+	kafkatest.Eventually(b.tb, within, fmt.Sprintf("%d outcomes are seen", len(want)), func() bool {
 		got = b.outcomesSeen(true)
 		return len(got) >= len(want)
 	})

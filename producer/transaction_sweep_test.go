@@ -7,13 +7,13 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // ending is a transaction that was ended.
@@ -22,8 +22,8 @@ type ending struct {
 	commit     bool
 }
 
-// endings answers what the coordinator is asked of the transactional id with states, one after the other, and returns what
-// is ended from then on.
+// endings answers what the coordinator is asked of the transactional id with states, one after the other, and returns
+// what is ended from then on.
 func endings(cluster *kfake.Cluster, states []string) func() []ending {
 	var mu sync.Mutex
 	var ends []ending
@@ -57,8 +57,8 @@ func endings(cluster *kfake.Cluster, states []string) func() []ending {
 	}
 }
 
-// A new epoch of an id whose last transaction has ended, as far as its coordinator knows, has it end once more, the same
-// way, in all partitions. What the coordinator does not decide is not decided by us.
+// A new epoch of an id whose last transaction has ended, as far as its coordinator knows, has it end once more, the
+// same way, in all partitions. What the coordinator does not decide is not decided by us.
 func TestSweepRepeatsTheDecision(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -85,8 +85,8 @@ func TestSweepRepeatsTheDecision(t *testing.T) {
 	}
 }
 
-// A transaction begins after we have asked how the last one ended, and before we have the id: a new epoch aborts it, so the
-// endAgain must not commit. Where only the answer to InitProducerId was lost, what was said before stands.
+// A transaction begins after we have asked how the last one ended, and before we have the id: a new epoch aborts it, so
+// the endAgain must not commit. Where only the answer to InitProducerId was lost, what was said before stands.
 func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -94,10 +94,13 @@ func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 		answer error // to the first InitProducerId
 		want   []ending
 	}{
-		"it is being aborted":   {[]string{"CompleteCommit", "PrepareAbort", "CompleteAbort"}, kerr.ConcurrentTransactions, []ending{{8, false}}},
-		"it was aborted":        {[]string{"CompleteCommit", "CompleteAbort"}, kerr.ConcurrentTransactions, []ending{{8, false}}},
-		"the answer was lost":   {[]string{"CompleteCommit", "Empty"}, errors.New("cut"), []ending{{8, true}}},
-		"the brokers were busy": {[]string{"CompleteCommit", "CompleteCommit"}, kerr.CoordinatorNotAvailable, []ending{{8, true}}},
+		"it is being aborted": {[]string{"CompleteCommit", "PrepareAbort", "CompleteAbort"}, kerr.ConcurrentTransactions,
+			[]ending{{8, false}}},
+		"it was aborted": {[]string{"CompleteCommit", "CompleteAbort"}, kerr.ConcurrentTransactions,
+			[]ending{{8, false}}},
+		"the answer was lost": {[]string{"CompleteCommit", "Empty"}, errors.New("cut"), []ending{{8, true}}},
+		"the brokers were busy": {[]string{"CompleteCommit", "CompleteCommit"}, kerr.CoordinatorNotAvailable,
+			[]ending{{8, true}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +124,8 @@ func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 	}
 }
 
-// Kafka answers InitProducerId with an open transaction first of all that it is being aborted: BeginEpoch relies on that.
+// Kafka answers InitProducerId with an open transaction first of all that it is being aborted: BeginEpoch relies on
+// that.
 func TestInitProducerSaysWhatItAborts(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
@@ -145,7 +149,8 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 			t.Parallel()
 			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 			b := onEmbedded(t, cluster, nil)
-			refusal := kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "deadletters", Partitions: []int32{0, 1, 2, 3}, Err: answer, Count: -1}
+			refusal := kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn}, Topic: "deadletters",
+				Partitions: []int32{0, 1, 2, 3}, Err: answer, Count: -1}
 			cluster.Fault(refusal)
 			names := append([]string{"requests/0/0"}, b.write(0, 1, 5)...)
 			if err := b.committer.endAgain(deadline(t), kafkawire.EndCommitted); err != nil {
@@ -155,7 +160,8 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 			b.wantSeen(names)
 			refusal.Topic = "results"
 			cluster.Fault(refusal)
-			kafkatest.Eventually(t, within, "with all of them refused it fails", func() bool { // not cut off while it waits for an answer
+			// not cut off while it waits for an answer
+			kafkatest.Eventually(t, within, "with all of them refused it fails", func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*transientTimeout)
 				defer cancel()
 				err := b.committer.endAgain(ctx, kafkawire.EndCommitted)

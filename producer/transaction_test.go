@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Outcomes and offsets come together, and only what lies below the offsets.
@@ -72,7 +72,8 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 	b := onShared(t, "a")
 	names := b.write(0, 0, 20)
 	for _, commit := range []bool{false, true} {
-		if err := b.committer.fill(deadline(t), outsider(b.group), b.committer.gather(at(map[int32]int64{0: 20}))); err != nil {
+		if err := b.committer.fill(deadline(t), outsider(b.group),
+			b.committer.gather(at(map[int32]int64{0: 20}))); err != nil {
 			t.Fatal(err)
 		}
 		kafkatest.Eventually(t, within, "they are in the log", func() bool { return len(b.outcomesSeen(false)) >= 20 })
@@ -97,7 +98,11 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 			}
 			continue
 		}
-		if err := b.committer.retry().Do(deadline(t), func(ctx context.Context) error { return b.committer.wire.EndTransaction(ctx, b.committer.txn, true) }); err != nil {
+		if err := b.committer.retry().
+			Do(deadline(t), func(ctx context.Context) error {
+				return b.committer.wire.EndTransaction(ctx, b.committer.txn,
+					true)
+			}); err != nil {
 			t.Fatal(err)
 		}
 		b.outbox.removeCommitted(at(map[int32]int64{0: 20}))
@@ -108,8 +113,8 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 	}
 }
 
-// A process that was thought dead comes back: nothing of it is seen, and its offsets do not count. When it goes on, it finds
-// out that all is answered.
+// A process that was thought dead comes back: nothing of it is seen, and its offsets do not count. When it goes on, it
+// finds out that all is answered.
 func TestZombieIsFenced(t *testing.T) {
 	t.Parallel()
 	for _, step := range []string{"before", "filled"} {
@@ -117,7 +122,8 @@ func TestZombieIsFenced(t *testing.T) {
 			zombie := onShared(t, "a")
 			names := zombie.write(0, 0, 10)
 			if step == "filled" {
-				if err := zombie.committer.fill(deadline(t), outsider(zombie.group), zombie.committer.gather(at(map[int32]int64{0: 10}))); err != nil {
+				if err := zombie.committer.fill(deadline(t), outsider(zombie.group),
+					zombie.committer.gather(at(map[int32]int64{0: 10}))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -127,7 +133,8 @@ func TestZombieIsFenced(t *testing.T) {
 			}
 			err := zombie.committer.wire.EndTransaction(deadline(t), zombie.committer.txn, true)
 			if step == "before" {
-				err = zombie.committer.fill(deadline(t), outsider(zombie.group), zombie.committer.gather(at(map[int32]int64{0: 10})))
+				err = zombie.committer.fill(deadline(t), outsider(zombie.group),
+					zombie.committer.gather(at(map[int32]int64{0: 10})))
 			}
 			if !kafkawire.Fenced(err) {
 				t.Errorf("the zombie is answered %v", err)
@@ -139,7 +146,8 @@ func TestZombieIsFenced(t *testing.T) {
 			}
 			heir.wantSeen(names[:7])
 			// It is told by Commit, too, in words that help.
-			if _, err := zombie.Commit(deadline(t), outsider(zombie.group), at(map[int32]int64{0: 10})); !kafkawire.Fenced(err) ||
+			if _, err := zombie.Commit(deadline(t), outsider(zombie.group),
+				at(map[int32]int64{0: 10})); !kafkawire.Fenced(err) ||
 				!strings.Contains(err.Error(), "was fenced by another instance") || zombie.Status().Failing == nil {
 				t.Errorf("error %v, status %+v", err, zombie.Status())
 			}
@@ -151,11 +159,13 @@ func TestZombieIsFenced(t *testing.T) {
 	}
 }
 
-// The group refuses what comes from a member or a generation that it does not know any more; then no outcome is seen either.
+// The group refuses what comes from a member or a generation that it does not know any more; then no outcome is seen
+// either.
 func TestGroupRefusesStrangers(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.ConsumerGroup(b.group), kgo.ConsumeTopics(b.requests), kgo.DisableAutoCommit())
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.ConsumerGroup(b.group), kgo.ConsumeTopics(b.requests),
+		kgo.DisableAutoCommit())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +214,15 @@ func TestBrokerRestartInATransaction(t *testing.T) {
 	broker := kafkatest.New(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 2), broker.Topic(t, 1), "a", nil)
 	names := b.write(0, 0, 50)
-	if err := b.committer.fill(deadline(t), outsider(b.group), b.committer.gather(at(map[int32]int64{0: 30}))); err != nil {
+	if err := b.committer.fill(deadline(t), outsider(b.group),
+		b.committer.gather(at(map[int32]int64{0: 30}))); err != nil {
 		t.Fatal(err)
 	}
 	broker.Restart(t, true)
-	err := b.committer.retry().Do(deadline(t), func(ctx context.Context) error { return b.committer.wire.EndTransaction(ctx, b.committer.txn, true) })
+	err := b.committer.retry().Do(deadline(t), func(ctx context.Context) error {
+		return b.committer.wire.EndTransaction(
+			ctx, b.committer.txn, true)
+	})
 	t.Logf("ending it after the restart: %v", err) // Kafka keeps it open; the embedded broker has aborted it
 	b.committer.ready = false
 	kafkatest.Eventually(t, within, "commits work again", func() bool { return b.commit(map[int32]int64{0: 50}) == nil })
@@ -236,11 +250,13 @@ func TestTransactionsKeepOrder(t *testing.T) {
 	}
 }
 
-// A batch over the topic's limit is sent in pieces; a single message over it is said so, and is sent when the limit is raised.
+// A batch over the topic's limit is sent in pieces; a single message over it is said so, and is sent when the limit is
+// raised.
 func TestTransactionTooLarge(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
-	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 1), broker.Topic(t, 1, "max.message.bytes=3000"), "a", nil)
+	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 1),
+		broker.Topic(t, 1, "max.message.bytes=3000"), "a", nil)
 	write := func(offset int64, size int) string {
 		req, _ := b.result(0, offset)
 		req.Record.Value = []byte(strings.Repeat(fmt.Sprint(offset%10), size))
@@ -258,7 +274,8 @@ func TestTransactionTooLarge(t *testing.T) {
 	b.wantSeen(names)
 	b.stubborn(0, 20, 5000)
 	err := b.commit(map[int32]int64{0: 21})
-	if !kafkawire.TooLarge(err) || !strings.Contains(err.Error(), "max.message.bytes") || !strings.Contains(err.Error(), b.outcomes.DeadLetters) {
+	if !kafkawire.TooLarge(err) || !strings.Contains(err.Error(), "max.message.bytes") ||
+		!strings.Contains(err.Error(), b.outcomes.DeadLetters) {
 		t.Errorf("error %v", err)
 	}
 	b.wantSeen(names)

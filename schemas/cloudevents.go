@@ -45,7 +45,8 @@ func (r *requestReader) form(rec *Record) form {
 		case "application/cloudevents-batch+json":
 			r.fail(HeaderContentType, "is a batch of CloudEvents; send one event per record")
 		default:
-			r.fail(HeaderContentType, quote(contentType)+" is not supported; send application/cloudevents+json or application/json")
+			r.fail(HeaderContentType, quote(contentType)+
+				" is not supported; send application/cloudevents+json or application/json")
 		}
 		return formUnreadable
 	}

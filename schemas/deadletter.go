@@ -13,8 +13,9 @@ const (
 	ReasonExpired            Reason = "expired"             // the deadline passed before the call
 	ReasonAttemptsExhausted  Reason = "attempts-exhausted"  // this request keeps failing while the breaker is closed
 	ReasonUnexpectedResponse Reason = "unexpected-response" // undecodable 2xx, or one that no key opens, again and again
-	ReasonResultTooLarge     Reason = "result-too-large"    // the answer is larger than the results topic takes; it was left out
-	ReasonInternalError      Reason = "internal-error"      // a panic while handling it; the stack is in the log
+	// the answer is larger than the results topic takes; it was left out
+	ReasonResultTooLarge Reason = "result-too-large"
+	ReasonInternalError  Reason = "internal-error" // a panic while handling it; the stack is in the log
 )
 
 // Reasons lists the vocabulary in the order of documentation.

@@ -14,25 +14,26 @@ type Origin struct {
 	Version  string // of the program
 }
 
-// deadLetterHeaders are the names that only the newest dead letter may set. HeaderReplayCount is not among them: a replay
-// writes it, and it must survive the next failure, or a record could go round for ever without anyone noticing.
+// deadLetterHeaders are the names that only the newest dead letter may set. HeaderReplayCount is not among them: a
+// replay writes it, and it must survive the next failure, or a record could go round for ever without anyone noticing.
 var deadLetterHeaders = map[string]bool{
 	HeaderErrorsTopic: true, HeaderErrorsPartition: true, HeaderErrorsOffset: true, HeaderErrorsGroup: true,
 	HeaderErrorsDeliveryCount: true, HeaderErrorsMessage: true,
 	HeaderReason: true, HeaderDetail: true, HeaderRequestID: true, HeaderHTTPStatus: true, HeaderCMSReason: true,
-	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true, HeaderCMSCorrelationID: true,
-	HeaderInstance: true, HeaderVersion: true, HeaderSourceTopicID: true, HeaderSourceEpoch: true,
+	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true,
+	HeaderCMSCorrelationID: true,
+	HeaderInstance:         true, HeaderVersion: true, HeaderSourceTopicID: true, HeaderSourceEpoch: true,
 	HeaderOmitted: true, HeaderValueSize: true, HeaderValueSHA256: true, HeaderKeySize: true, HeaderKeySHA256: true,
 	HeaderHeadersCount: true, HeaderOriginalKey: true,
 }
 
 // Message returns the dead letter as a record: the original key, value and headers byte for byte and in order, except
-// headers of an earlier dead-lettering; then our own. Those are text: UTF-8 without control characters, at most MaxDetail
-// bytes, card numbers masked. What is absent has no header.
+// headers of an earlier dead-lettering; then our own. Those are text: UTF-8 without control characters, at most
+// MaxDetail bytes, card numbers masked. What is absent has no header.
 func (d *DeadLetter) Message(origin Origin) Message { return d.MessageWithout(origin, Without{}) }
 
-// MessageWithout is Message in another form. What is left out is stated by headers of its own, and in the detail. Without its
-// headers a request still says how often it was replayed, and where it stood first.
+// MessageWithout is Message in another form. What is left out is stated by headers of its own, and in the detail.
+// Without its headers a request still says how often it was replayed, and where it stood first.
 func (d *DeadLetter) MessageWithout(origin Origin, w Without) Message {
 	rec := d.Record
 	h := make(headerList, 0, len(rec.Headers)+len(deadLetterHeaders))
@@ -114,8 +115,8 @@ func (h *headerList) time(name string, t time.Time) {
 	}
 }
 
-// headerText makes s fit for a text header, and for a terminal: clean, masked, and cut to MaxDetail in this order, because
-// cleaning could join what masking looks at and a cut could hide it.
+// headerText makes s fit for a text header, and for a terminal: clean, masked, and cut to MaxDetail in this order,
+// because cleaning could join what masking looks at and a cut could hide it.
 func headerText(s string) string { return cut(Mask(printable.Text(s)), MaxDetail) }
 
 // cleanText is headerText without masking.
@@ -141,8 +142,9 @@ type DeadLetterInfo struct {
 	KeyWasNull       bool      // the letter's key is not the record's, which has none
 }
 
-// ReadDeadLetter reads the headers of a dead letter, of balanceq or of another writer that knows Kafka's names only (KIP-1191). It is
-// tolerant: what cannot be read counts as absent. All text is cleaned and masked as if we had written it, so it can be shown.
+// ReadDeadLetter reads the headers of a dead letter, of balanceq or of another writer that knows Kafka's names only
+// (KIP-1191). It is tolerant: what cannot be read counts as absent. All text is cleaned and masked as if we had written
+// it, so it can be shown.
 func ReadDeadLetter(rec *Record) DeadLetterInfo {
 	info := DeadLetterInfo{
 		Origin: Origin{

@@ -117,7 +117,8 @@ func readOmission(rec *Record) *Omission {
 	if !o.Any() {
 		return nil
 	}
-	for name, to := range map[string]*int64{HeaderValueSize: &o.ValueSize, HeaderKeySize: &o.KeySize, HeaderHeadersCount: &o.Headers} {
+	for name, to := range map[string]*int64{HeaderValueSize: &o.ValueSize, HeaderKeySize: &o.KeySize,
+		HeaderHeadersCount: &o.Headers} {
 		if n, ok := headerInt(rec, name, 64); ok {
 			*to = n
 		}

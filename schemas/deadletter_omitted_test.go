@@ -14,10 +14,14 @@ import (
 func TestDeadLetterWithout(t *testing.T) {
 	schema := compileSchema(t, "balance-deadletter-headers")
 	rapid.Check(t, func(t *rapid.T) {
-		rec := &Record{Position: position, Key: rapid.SliceOf(rapid.Byte()).Draw(t, "key"), Value: rapid.SliceOf(rapid.Byte()).Draw(t, "value"),
-			Headers: []Header{{Key: "x", Value: []byte("1")}, {Key: HeaderReplayCount, Value: []byte("2")}, {Key: HeaderReplaySource, Value: []byte("t/0/1")}}}
-		w := Without{Parts: Parts{rapid.Bool().Draw(t, "without value"), rapid.Bool().Draw(t, "without headers"), rapid.Bool().Draw(t, "without key")}}
-		d := DeadLetter{Record: rec, Reason: ReasonInvalidRequest, Detail: strings.Repeat("d", rapid.IntRange(0, 2000).Draw(t, "detail"))}
+		rec := &Record{Position: position, Key: rapid.SliceOf(rapid.Byte()).Draw(t, "key"),
+			Value: rapid.SliceOf(rapid.Byte()).Draw(t, "value"),
+			Headers: []Header{{Key: "x", Value: []byte("1")}, {Key: HeaderReplayCount, Value: []byte("2")},
+				{Key: HeaderReplaySource, Value: []byte("t/0/1")}}}
+		w := Without{Parts: Parts{rapid.Bool().Draw(t, "without value"), rapid.Bool().Draw(t, "without headers"),
+			rapid.Bool().Draw(t, "without key")}}
+		d := DeadLetter{Record: rec, Reason: ReasonInvalidRequest,
+			Detail: strings.Repeat("d", rapid.IntRange(0, 2000).Draw(t, "detail"))}
 		m := d.MessageWithout(origin, w)
 		letter := &Record{Position: position, Key: m.Key, Value: m.Value, Headers: m.Headers}
 		info := ReadDeadLetter(letter)
@@ -55,10 +59,12 @@ func TestDeadLetterWithout(t *testing.T) {
 
 // A record that was not read whole has a dead letter without its value and its headers, and that says so.
 func TestDeadLetterOfAnOversizedRecord(t *testing.T) {
-	rec := &Record{Position: position, Key: []byte("k"), Oversized: &Oversized{Why: "it has 9 headers", Size: 100, Headers: 9, Value: 50, SHA256: [32]byte{1}}}
+	rec := &Record{Position: position, Key: []byte("k"),
+		Oversized: &Oversized{Why: "it has 9 headers", Size: 100, Headers: 9, Value: 50, SHA256: [32]byte{1}}}
 	m := (&DeadLetter{Record: rec, Reason: ReasonInvalidRequest}).Message(origin)
 	o := ReadDeadLetter(&Record{Headers: m.Headers}).Omission
-	if o == nil || o.String() != "value,headers" || o.ValueSize != 50 || o.Headers != 9 || !strings.HasPrefix(o.ValueSHA256, "0100") || string(m.Key) != "k" {
+	if o == nil || o.String() != "value,headers" || o.ValueSize != 50 || o.Headers != 9 ||
+		!strings.HasPrefix(o.ValueSHA256, "0100") || string(m.Key) != "k" {
 		t.Errorf("it says %+v, key %q", o, m.Key)
 	}
 }

@@ -24,8 +24,10 @@ func TestDeadLetterExamples(t *testing.T) {
 	tests := map[string]DeadLetter{
 		"contract-not-found": {
 			Record: record(plain), Reason: ReasonContractNotFound, Detail: "the CMS has no contract 70404", RequestID: "r-2",
-			HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Attempts: 1, FirstFailure: failedAt, LastFailure: failedAt,
-			CorrelationID: "0b54f1de-3f5a-4a5e-9d53-6c1f0d2b7a41", CMSCorrelationID: "0.c63e1202.1779961183.8c33327b", DecidedAt: failedAt,
+			HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Attempts: 1, FirstFailure: failedAt,
+			LastFailure:   failedAt,
+			CorrelationID: "0b54f1de-3f5a-4a5e-9d53-6c1f0d2b7a41", CMSCorrelationID: "0.c63e1202.1779961183.8c33327b",
+			DecidedAt: failedAt,
 		},
 		"invalid-request": {
 			Record: &Record{Position: Position{Topic: "balance.requests", Offset: 2}}, Reason: ReasonInvalidRequest,
@@ -66,7 +68,8 @@ func headerMap(headers []Header) map[string]string {
 // The original record stays as it is: null, empty and repeated headers, bytes that are not text, the order.
 func TestDeadLetterKeepsRecord(t *testing.T) {
 	original := []Header{
-		{Key: "a", Value: nil}, {Key: "b", Value: []byte{}}, {Key: "a", Value: []byte{0, 0xff}}, {Key: "", Value: []byte("x")},
+		{Key: "a", Value: nil}, {Key: "b", Value: []byte{}}, {Key: "a", Value: []byte{0, 0xff}},
+		{Key: "", Value: []byte("x")},
 		{Key: "ce_id", Value: []byte("4111111111111111")}, {Key: "balanceq-unknown", Value: []byte("kept")},
 	}
 	rec := &Record{Position: position, Key: nil, Value: []byte("\xff not JSON"), Headers: original}
@@ -86,11 +89,14 @@ func TestDeadLetterKeepsRecord(t *testing.T) {
 	}
 }
 
-// A dead letter that was replayed and failed again has the headers of the last failure only, but still its replay count.
+// A dead letter that was replayed and failed again has the headers of the last failure only, but still its replay
+// count.
 func TestDeadLetterAgain(t *testing.T) {
 	first := DeadLetter{
-		Record: record(plain, "trace", "t-1", HeaderReplayCount, "2"), Reason: ReasonContractNotFound, Detail: "old", RequestID: "old",
-		HTTPStatus: 404, CMSReasonCode: "OLD", Attempts: 9, FirstFailure: failedAt, LastFailure: failedAt, CorrelationID: "old",
+		Record: record(plain, "trace", "t-1", HeaderReplayCount, "2"), Reason: ReasonContractNotFound, Detail: "old",
+		RequestID:  "old",
+		HTTPStatus: 404, CMSReasonCode: "OLD", Attempts: 9, FirstFailure: failedAt, LastFailure: failedAt,
+		CorrelationID:    "old",
 		CMSCorrelationID: "old",
 	}
 	m := first.Message(origin)
@@ -99,7 +105,8 @@ func TestDeadLetterAgain(t *testing.T) {
 		Reason: ReasonExpired,
 	}
 	got := showHeaders(again.Message(Origin{}).Headers)
-	want := "trace=t-1 balanceq-replay-count=2 __dlq.errors.topic=balance.requests __dlq.errors.partition=0 __dlq.errors.offset=9999 " +
+	want := "trace=t-1 balanceq-replay-count=2 __dlq.errors.topic=balance.requests __dlq.errors.partition=0 " +
+		"__dlq.errors.offset=9999 " +
 		"__dlq.errors.delivery.count=1 __dlq.errors.message=expired balanceq-reason=expired balanceq-attempts=0"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -108,14 +115,15 @@ func TestDeadLetterAgain(t *testing.T) {
 
 func TestHeaderText(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
-		"plain":               {"the CMS has no contract 70404", "the CMS has no contract 70404"},
-		"control characters":  {"a\nb\x00c\x1b[31md\u0085e", "a b c [31md e"},
-		"direction override":  {"a\u202eb\u2028c", "a b c"},
-		"invalid UTF-8":       {"a\xffb\xc3", "a\ufffdb\ufffd"},
-		"card number":         {"contract 4111111111111111", "contract 411111******1111"},
-		"long":                {strings.Repeat("x", MaxDetail+1), strings.Repeat("x", MaxDetail)},
-		"cut at a rune":       {strings.Repeat("x", MaxDetail-1) + "é", strings.Repeat("x", MaxDetail-1)},
-		"card over the cut":   {strings.Repeat("x", MaxDetail-12) + "4111111111111111", strings.Repeat("x", MaxDetail-12) + "411111******"},
+		"plain":              {"the CMS has no contract 70404", "the CMS has no contract 70404"},
+		"control characters": {"a\nb\x00c\x1b[31md\u0085e", "a b c [31md e"},
+		"direction override": {"a\u202eb\u2028c", "a b c"},
+		"invalid UTF-8":      {"a\xffb\xc3", "a\ufffdb\ufffd"},
+		"card number":        {"contract 4111111111111111", "contract 411111******1111"},
+		"long":               {strings.Repeat("x", MaxDetail+1), strings.Repeat("x", MaxDetail)},
+		"cut at a rune":      {strings.Repeat("x", MaxDetail-1) + "é", strings.Repeat("x", MaxDetail-1)},
+		"card over the cut": {strings.Repeat("x", MaxDetail-12) + "4111111111111111", strings.Repeat("x", MaxDetail-12) +
+			"411111******"},
 		"emoji":               {"ok 😀", "ok 😀"},
 		"no-break space kept": {"1\u00a0000", "1\u00a0000"},
 	}
@@ -145,13 +153,17 @@ func TestReadDeadLetterOfOthers(t *testing.T) {
 		"no headers": {record("x"), DeadLetterInfo{}},
 		"Kafka's names only": {record("x", HeaderErrorsTopic, "orders", HeaderErrorsPartition, "4", HeaderErrorsOffset, "17",
 			HeaderErrorsGroup, "shares", HeaderErrorsDeliveryCount, "5", HeaderErrorsMessage, "rejected\nby the client"),
-			DeadLetterInfo{Source: Position{Topic: "orders", Partition: 4, Offset: 17}, HasSource: true, Origin: Origin{Group: "shares"},
+			DeadLetterInfo{Source: Position{Topic: "orders", Partition: 4, Offset: 17}, HasSource: true,
+				Origin: Origin{Group: "shares"},
 				Detail: "rejected by the client", Attempts: 5}},
-		"unreadable": {record("x", HeaderErrorsTopic, "orders", HeaderErrorsPartition, "\x00\x00\x00\x04", HeaderErrorsOffset, "-1",
-			HeaderErrorsDeliveryCount, "many", HeaderHTTPStatus, "9999999999", HeaderReplayCount, "x", HeaderFirstFailure, "yesterday",
+		"unreadable": {record("x", HeaderErrorsTopic, "orders", HeaderErrorsPartition, "\x00\x00\x00\x04", HeaderErrorsOffset,
+			"-1",
+			HeaderErrorsDeliveryCount, "many", HeaderHTTPStatus, "9999999999", HeaderReplayCount, "x", HeaderFirstFailure,
+			"yesterday",
 			HeaderReason, "some-new-reason", HeaderDetail, "\xff"),
 			DeadLetterInfo{Reason: "some-new-reason", Detail: "\ufffd"}},
-		"null values": {&Record{Headers: []Header{{Key: HeaderErrorsTopic}, {Key: HeaderReason}, {Key: HeaderAttempts}}}, DeadLetterInfo{}},
+		"null values": {&Record{Headers: []Header{{Key: HeaderErrorsTopic}, {Key: HeaderReason}, {Key: HeaderAttempts}}},
+			DeadLetterInfo{}},
 		"card number": {record("x", HeaderDetail, "4111111111111111"), DeadLetterInfo{Detail: "411111******1111"}},
 	}
 	for name, test := range tests {
@@ -173,13 +185,16 @@ func TestDeadLetterProperty(t *testing.T) {
 		failure := time.UnixMilli(rapid.Int64Range(0, 253402300799999).Draw(t, "ms")).UTC()
 		d := DeadLetter{
 			Record: &Record{
-				Position: Position{Topic: "balance.requests", Partition: rapid.Int32Min(0).Draw(t, "partition"), Offset: rapid.Int64Min(0).Draw(t, "offset")},
-				Value:    []byte(text.Draw(t, "value")),
+				Position: Position{Topic: "balance.requests", Partition: rapid.Int32Min(0).Draw(t, "partition"),
+					Offset: rapid.Int64Min(0).Draw(t, "offset")},
+				Value: []byte(text.Draw(t, "value")),
 			},
-			Reason: rapid.SampledFrom(Reasons).Draw(t, "reason"), Detail: text.Draw(t, "detail"), RequestID: text.Draw(t, "request id"),
+			Reason: rapid.SampledFrom(Reasons).Draw(t, "reason"), Detail: text.Draw(t, "detail"),
+			RequestID:  text.Draw(t, "request id"),
 			HTTPStatus: rapid.SampledFrom([]int{0, 200, 404, 503}).Draw(t, "status"), CMSReasonCode: text.Draw(t, "CMS reason"),
 			Attempts: rapid.IntRange(0, 1e9).Draw(t, "attempts"), FirstFailure: failure, LastFailure: failure,
-			CorrelationID: text.Draw(t, "correlation id"), CMSCorrelationID: text.Draw(t, "CMS correlation id"), DecidedAt: failure,
+			CorrelationID: text.Draw(t, "correlation id"), CMSCorrelationID: text.Draw(t, "CMS correlation id"),
+			DecidedAt: failure,
 		}
 		from := Origin{Group: text.Draw(t, "group"), Instance: text.Draw(t, "instance"), Version: text.Draw(t, "version")}
 		m := d.Message(from)
@@ -198,7 +213,8 @@ func TestDeadLetterProperty(t *testing.T) {
 		}
 		want := DeadLetterInfo{
 			Source: d.Record.Position, HasSource: true,
-			Origin: Origin{Group: headerText(from.Group), Instance: headerText(from.Instance), Version: headerText(from.Version)},
+			Origin: Origin{Group: headerText(from.Group), Instance: headerText(from.Instance),
+				Version: headerText(from.Version)},
 			Reason: d.Reason, Detail: headerText(d.Detail), RequestID: headerText(d.RequestID), HTTPStatus: d.HTTPStatus,
 			CMSReasonCode: headerText(d.CMSReasonCode), Attempts: d.Attempts, FirstFailure: failure, LastFailure: failure,
 			CorrelationID: headerText(d.CorrelationID), CMSCorrelationID: headerText(d.CMSCorrelationID),

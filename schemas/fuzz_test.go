@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Whatever a record holds, decoding does not panic; a refusal is a printable *RequestError that names a field, and the request
-// has a usable id; what is accepted is written and read again as the same request.
+// Whatever a record holds, decoding does not panic; a refusal is a printable *RequestError that names a field, and the
+// request has a usable id; what is accepted is written and read again as the same request.
 func FuzzDecodeRequest(f *testing.F) {
 	for _, folder := range []string{"requests", "requests-invalid"} {
 		for _, text := range examples(f, folder) {

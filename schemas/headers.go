@@ -1,7 +1,7 @@
 package schemas
 
-// Headers of a dead letter. All values are text, UTF-8 and bounded. The first six are Kafka's own names (KIP-1191), so that
-// any tool that knows them can read our dead letters.
+// Headers of a dead letter. All values are text, UTF-8 and bounded. The first six are Kafka's own names (KIP-1191), so
+// that any tool that knows them can read our dead letters.
 const (
 	HeaderErrorsTopic         = "__dlq.errors.topic"
 	HeaderErrorsPartition     = "__dlq.errors.partition"
@@ -28,19 +28,22 @@ const (
 	HeaderVersion          = "balanceq-version"
 
 	// A dead letter that its topic does not take as it is says with these what is different.
-	HeaderOmitted      = "balanceq-omitted"       // what it is written without: value, headers, key, with commas between them
+	// what it is written without: value, headers, key, with commas between them
+	HeaderOmitted      = "balanceq-omitted"
 	HeaderValueSize    = "balanceq-value-size"    // bytes of the value that was left out
 	HeaderValueSHA256  = "balanceq-value-sha256"  // its SHA-256 in hexadecimal
 	HeaderKeySize      = "balanceq-key-size"      // the same of the key
 	HeaderKeySHA256    = "balanceq-key-sha256"    // the same of the key
 	HeaderHeadersCount = "balanceq-headers-count" // how many headers were left out
-	HeaderOriginalKey  = "balanceq-original-key"  // "null": the topic is compacted, so the key is the request's position instead
+	// "null": the topic is compacted, so the key is the request's position instead
+	HeaderOriginalKey = "balanceq-original-key"
 
 	// A replayed request has these, and its next dead letter keeps them.
-	HeaderReplayCount  = "balanceq-replay-count"  // how often it has been replayed
-	HeaderReplayOf     = "balanceq-replay-of"     // topic/partition/offset of the dead letter
-	HeaderReplayRun    = "balanceq-replay-run"    // which run of the tool did it
-	HeaderReplaySource = "balanceq-replay-source" // topic/partition/offset where the request stood first: the id of one that brings none
+	HeaderReplayCount = "balanceq-replay-count" // how often it has been replayed
+	HeaderReplayOf    = "balanceq-replay-of"    // topic/partition/offset of the dead letter
+	HeaderReplayRun   = "balanceq-replay-run"   // which run of the tool did it
+	// topic/partition/offset where the request stood first: the id of one that brings none
+	HeaderReplaySource = "balanceq-replay-source"
 )
 
 // MaxDetail bounds the text headers of a dead letter, in bytes.

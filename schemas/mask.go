@@ -2,8 +2,8 @@ package schemas
 
 import "strconv"
 
-// A contract id has room for a card number (PAN), so a producer's mistake could put one there, and from there into logs and
-// dead letters. Masking keeps what PCI DSS 3.4.1 lets be shown: the first six digits and the last four.
+// A contract id has room for a card number (PAN), so a producer's mistake could put one there, and from there into logs
+// and dead letters. Masking keeps what PCI DSS 3.4.1 lets be shown: the first six digits and the last four.
 const (
 	minCardDigits = 13
 	maxCardDigits = 18 // a contract id has no more; ISO/IEC 7812 numbers can have 19
@@ -11,8 +11,9 @@ const (
 	shownLast     = 4
 )
 
-// Mask replaces the middle digits of every possible card number in s by stars: every run of 13 to 18 ASCII digits, not part
-// of a longer run, whose Luhn check digit is right. The length stays the same. It does not allocate where there is none.
+// Mask replaces the middle digits of every possible card number in s by stars: every run of 13 to 18 ASCII digits, not
+// part of a longer run, whose Luhn check digit is right. The length stays the same. It does not allocate where there is
+// none.
 func Mask(s string) string {
 	var masked []byte
 	for i := 0; i < len(s); {
@@ -51,7 +52,8 @@ func leadingDigits(s string) int {
 	return n
 }
 
-// isCardNumber applies ISO/IEC 7812-1 annex B: from the right, every second digit counts double, as the sum of its digits.
+// isCardNumber applies ISO/IEC 7812-1 annex B: from the right, every second digit counts double, as the sum of its
+// digits.
 func isCardNumber[T string | []byte](digits T) bool {
 	if len(digits) < minCardDigits || len(digits) > maxCardDigits {
 		return false

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A record that was not read whole is no valid request, whatever its headers and value would have been; its position names it.
+// A record that was not read whole is no valid request, whatever its headers and value would have been; its position
+// names it.
 func TestOversizedRequest(t *testing.T) {
 	rec := &Record{Position: Position{Topic: "requests", Partition: 3, Offset: 17}, Key: []byte("k"),
 		Oversized: &Oversized{Why: "it has 5000000 bytes; at most 4194304 are read", Size: 5_000_000, Value: -1, Headers: -1}}

@@ -17,21 +17,23 @@ func (p Position) String() string {
 	return p.Topic + "/" + strconv.Itoa(int(p.Partition)) + "/" + strconv.FormatInt(p.Offset, 10)
 }
 
-// LogID says in which log a position was counted. A topic that was deleted and made again has another id under the same name
-// (KIP-516), and a log that lost its tail writes other records to the same offsets, under a later leader epoch (KIP-101).
+// LogID says in which log a position was counted. A topic that was deleted and made again has another id under the same
+// name (KIP-516), and a log that lost its tail writes other records to the same offsets, under a later leader epoch
+// (KIP-101).
 type LogID struct {
 	TopicID     string // as Kafka prints it; "": not known
 	LeaderEpoch int32  // of the record's batch
 }
 
-// Header is one Kafka record header. A nil Value is a null header value, which differs from an empty one. It has no name of its
-// own as a type, so that it is the same as kafkawire's and headers pass between the two without a copy.
+// Header is one Kafka record header. A nil Value is a null header value, which differs from an empty one. It has no
+// name of its own as a type, so that it is the same as kafkawire's and headers pass between the two without a copy.
 type Header = struct {
 	Key   string
 	Value []byte
 }
 
-// Record is a Kafka record as it was read. Key and Value alias the fetch buffer and must not be changed; nil means null.
+// Record is a Kafka record as it was read. Key and Value alias the fetch buffer and must not be changed; nil means
+// null.
 type Record struct {
 	Position
 	Log     LogID
@@ -43,9 +45,9 @@ type Record struct {
 	Oversized *Oversized
 }
 
-// Oversized stands for what was not read of a record: it is beyond a limit, or cannot be decompressed within the memory that
-// decoding may use. The record's offset and time are known then, and its key if that is no longer than 64 KiB; value and headers
-// are nil. It has no name of its own as a type, so that it is the same in kafkawire.
+// Oversized stands for what was not read of a record: it is beyond a limit, or cannot be decompressed within the memory
+// that decoding may use. The record's offset and time are known then, and its key if that is no longer than 64 KiB;
+// value and headers are nil. It has no name of its own as a type, so that it is the same in kafkawire.
 type Oversized = struct {
 	Why     string   // for people
 	Size    int64    // bytes of the encoded record; -1: not known

@@ -7,9 +7,9 @@ var replayHeaders = map[string]bool{
 	HeaderReplayCount: true, HeaderReplayOf: true, HeaderReplayRun: true, HeaderReplaySource: true,
 }
 
-// ReplayMessage makes the record that puts the request of a dead letter back: its key, value and headers byte for byte and in
-// order, without those of the dead-lettering, and behind them the replay's own. run names the replay. Of a letter with an
-// Omission it would not be the request.
+// ReplayMessage makes the record that puts the request of a dead letter back: its key, value and headers byte for byte
+// and in order, without those of the dead-lettering, and behind them the replay's own. run names the replay. Of a
+// letter with an Omission it would not be the request.
 func ReplayMessage(letter *Record, run string) Message {
 	info := ReadDeadLetter(letter)
 	h := make(headerList, 0, len(letter.Headers))

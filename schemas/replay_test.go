@@ -9,10 +9,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// However often a record fails and is replayed, its key, value and headers come back byte for byte, its id stays the same,
-// and what the rounds add does not pile up.
+// However often a record fails and is replayed, its key, value and headers come back byte for byte, its id stays the
+// same, and what the rounds add does not pile up.
 func TestReplayRoundTrips(t *testing.T) {
-	value := rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOf(rapid.Byte()), rapid.Just([]byte(`{"contractId":1,"balanceCodes":["A"]}`)))
+	value := rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOf(rapid.Byte()),
+		rapid.Just([]byte(`{"contractId":1,"balanceCodes":["A"]}`)))
 	rapid.Check(t, func(t *rapid.T) {
 		rec := &Record{
 			Position: Position{"requests", 3, 17}, Key: value.Draw(t, "key"), Value: value.Draw(t, "value"),
@@ -59,7 +60,8 @@ func TestReplayWithoutSource(t *testing.T) {
 	if len(m.Headers) != 3 {
 		t.Errorf("headers %v", m.Headers)
 	}
-	rec := &Record{Position: Position{"requests", 0, 5}, Value: []byte("{}"), Headers: []Header{{HeaderReplaySource, []byte("a\x1b[1m")}}}
+	rec := &Record{Position: Position{"requests", 0, 5}, Value: []byte("{}"),
+		Headers: []Header{{HeaderReplaySource, []byte("a\x1b[1m")}}}
 	if r, _ := DecodeRequest(rec); r.ID != "requests/0/5" {
 		t.Errorf("id %q", r.ID)
 	}

@@ -15,7 +15,8 @@ const (
 
 // Request is a decoded balance request.
 type Request struct {
-	ID           string    // requestId, else the CloudEvents id, else topic/partition/offset (where it stood first, if it was replayed)
+	// requestId, else the CloudEvents id, else topic/partition/offset (where it stood first, if it was replayed)
+	ID           string
 	ContractID   int64     // MinContractID…MaxContractID
 	BalanceCodes []string  // 1…MaxBalanceCodes, without duplicates, in the order given
 	Deadline     time.Time // zero: none

@@ -20,8 +20,8 @@ const (
 	wantDeadline   = `a string such as "2026-01-31T12:00:00Z", or leave it out`
 )
 
-// RequestError says why a record is not a valid request. Its text is for the team that sent the record: printable, bounded,
-// and without card numbers.
+// RequestError says why a record is not a valid request. Its text is for the team that sent the record: printable,
+// bounded, and without card numbers.
 type RequestError struct {
 	// Field is a member ("contractId", "balanceCodes[3]"), a header ("content-type"), "value": the whole record value, or
 	// "record": all of it.
@@ -36,9 +36,9 @@ func (e *RequestError) Error() string { return e.Field + ": " + e.Problem }
 // structured mode. Unknown members are ignored, but must be sound JSON. requestId and deadline may be null, which means
 // absent. Nothing in the Request aliases the record.
 //
-// The error is a *RequestError: about the text if that is not sound JSON, else about the first thing that is wrong. Even
-// then the Request has an ID: requestId if it could be read, else the CloudEvents id if it is fit to be one, else the
-// record's position, or that which a replayed request had first.
+// The error is a *RequestError: about the text if that is not sound JSON, else about the first thing that is wrong.
+// Even then the Request has an ID: requestId if it could be read, else the CloudEvents id if it is fit to be one, else
+// the record's position, or that which a replayed request had first.
 func DecodeRequest(rec *Record) (Request, error) {
 	var r requestReader
 	r.record(rec)
@@ -57,8 +57,8 @@ func DecodeRequest(rec *Record) (Request, error) {
 	return r.request, nil
 }
 
-// requestReader reads one record. A member with a wrong value does not end the reading, so that the requestId behind it is
-// still found; broken JSON does.
+// requestReader reads one record. A member with a wrong value does not end the reading, so that the requestId behind it
+// is still found; broken JSON does.
 type requestReader struct {
 	*decoder
 	request  Request

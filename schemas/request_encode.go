@@ -7,8 +7,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// AppendJSON appends the request as a record's value, the contract id as a string of digits: many JSON readers would round
-// a number of more than 15 digits. Publishers use it; DecodeRequest reads it back.
+// AppendJSON appends the request as a record's value, the contract id as a string of digits: many JSON readers would
+// round a number of more than 15 digits. Publishers use it; DecodeRequest reads it back.
 func (r *Request) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"contractId":"`...)
 	dst = strconv.AppendInt(dst, r.ContractID, 10)

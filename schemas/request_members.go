@@ -161,7 +161,8 @@ func codeProblem(code []byte) string {
 	case hasControl(code):
 		return "has a control character: " + quote(code) + "; send the code without it"
 	case bytes.IndexByte(code, ',') >= 0:
-		return "has a comma: " + quote(code) + "; commas separate codes on their way to the CMS: send each code as an entry of its own"
+		return "has a comma: " + quote(code) +
+			"; commas separate codes on their way to the CMS: send each code as an entry of its own"
 	}
 	return ""
 }

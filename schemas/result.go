@@ -9,8 +9,8 @@ const (
 	OutcomeFailed   = "failed"   // published only where failures are published too
 )
 
-// Balance is one balance of a contract. Ids and amounts are text with the CMS's exact digits: 22 significant digits do not
-// fit a float. An absent currency or value stays absent; it does not mean zero.
+// Balance is one balance of a contract. Ids and amounts are text with the CMS's exact digits: 22 significant digits do
+// not fit a float. An absent currency or value stays absent; it does not mean zero.
 type Balance struct {
 	Code     string // balanceCode
 	ID       string // balanceId

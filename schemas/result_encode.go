@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// appendTime appends t in UTC with milliseconds, e.g. 2026-01-31T11:59:58.250Z: what a Kafka timestamp holds and every reader
-// of RFC 3339 understands. It is the layout "2006-01-02T15:04:05.000Z07:00"; package time has a fast way for RFC3339 only.
+// appendTime appends t in UTC with milliseconds, e.g. 2026-01-31T11:59:58.250Z: what a Kafka timestamp holds and every
+// reader of RFC 3339 understands. It is the layout "2006-01-02T15:04:05.000Z07:00"; package time has a fast way for
+// RFC3339 only.
 func appendTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	dst = t.AppendFormat(dst, time.RFC3339)
@@ -14,13 +15,13 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(dst[:len(dst)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
-// FormatTime is RFC 3339 in UTC with milliseconds, which is what Kafka has of a time. A time stamp that another writer has
-// set may lie in a year that RFC 3339 does not know; then it has more digits.
+// FormatTime is RFC 3339 in UTC with milliseconds, which is what Kafka has of a time. A time stamp that another writer
+// has set may lie in a year that RFC 3339 does not know; then it has more digits.
 func FormatTime(t time.Time) string { return string(appendTime(nil, t)) }
 
-// AppendJSON appends the result as v1/balance-result.schema.json describes it. Left out are: contractId where it is 0 (the
-// request that failed could not be read), correlationId and cmsCorrelationId where they are empty, an absent currency or value
-// of a balance, and the reason of anything but a failure.
+// AppendJSON appends the result as v1/balance-result.schema.json describes it. Left out are: contractId where it is 0
+// (the request that failed could not be read), correlationId and cmsCorrelationId where they are empty, an absent
+// currency or value of a balance, and the reason of anything but a failure.
 func (r *Result) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"requestId":`...)
 	dst = appendString(dst, r.RequestID)
@@ -74,18 +75,19 @@ var (
 	resultEventType  = []byte(ResultEventType)
 )
 
-// Message returns the result as a record: key is the request's key; where that is null, the key is the contract id in decimal,
-// so that the results of one contract stay in order. The headers make it a CloudEvents event in binary mode:
+// Message returns the result as a record: key is the request's key; where that is null, the key is the contract id in
+// decimal, so that the results of one contract stay in order. The headers make it a CloudEvents event in binary mode:
 //
-//   - ce_id is the request's position and the log in which it was counted, "topic/partition/offset@topic-id.leader-epoch",
-//     without what follows the position where that is not known. A redelivered request gives the same id again, so consumers
-//     can drop what they have seen; a replayed dead letter, or a request at the same position of a topic that was made again,
-//     is another record and gives another id.
+//   - ce_id is the request's position and the log in which it was counted,
+//     "topic/partition/offset@topic-id.leader-epoch", without what follows the position where that is not known. A
+//     redelivered request gives the same id again, so consumers can drop what they have seen; a replayed dead letter,
+//     or a request at the same position of a topic that was made again, is another record and gives another id.
 //   - ce_source is "balanceq/" and the request topic.
 //   - ce_time is RetrievedAt, and so is the record's timestamp.
 func (r *Result) Message(key []byte) Message {
 	// One buffer for the small texts; each is cut with its own capacity, so appending to one cannot touch the next.
-	text := make([]byte, 0, 2*len(r.Source.Topic)+len("//@.")+len(r.Log.TopicID)+len("balanceq/")+len(time.RFC3339Nano)+4*20)
+	text := make([]byte, 0, 2*len(r.Source.Topic)+len("//@.")+len(r.Log.TopicID)+len("balanceq/")+len(
+		time.RFC3339Nano)+4*20)
 	piece := func(from int) []byte { return text[from:len(text):len(text)] }
 
 	text = r.Log.append(r.Source.append(text))

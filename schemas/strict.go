@@ -11,17 +11,17 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/balanceq/balanceq/internal/jsonwalk"
-
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/balanceq/balanceq/internal/jsonwalk"
 )
 
 // errTooDeep ends the reading of a text that is nested deeper than MaxRequestDepth.
 var errTooDeep = errors.New("nested deeper than " + strconv.Itoa(MaxRequestDepth) + " levels")
 
 // decoder reads one JSON text strictly, as RFC 7493 (I-JSON) asks: no duplicate members, no invalid UTF-8, no lone
-// surrogates, nothing after the text; and as deep as MaxRequestDepth, no deeper. encoding/json lets all of that pass, and
-// matches member names without regard to case.
+// surrogates, nothing after the text; and as deep as MaxRequestDepth, no deeper. encoding/json lets all of that pass,
+// and matches member names without regard to case.
 //
 // Its errors are those of jsontext and errTooDeep; they end the reading, and explain puts them into words.
 type decoder struct {
@@ -43,8 +43,8 @@ func openDecoder(text []byte) *decoder {
 	return d
 }
 
-// close gives the decoder back. It lets go of the text, which is often part of a whole fetch; and after a long text it drops
-// the decoder, because jsontext keeps the member names it has seen in buffers that grow with the text.
+// close gives the decoder back. It lets go of the text, which is often part of a whole fetch; and after a long text it
+// drops the decoder, because jsontext keeps the member names it has seen in buffers that grow with the text.
 func (d *decoder) close() {
 	const keep = 64 << 10
 	if d.json.InputOffset() > keep {
@@ -69,7 +69,8 @@ func (d *decoder) scalar() ([]byte, error) {
 
 func (d *decoder) unquote(raw jsontext.Value) []byte { return jsonwalk.Unquote(raw, &d.scratch) }
 
-// members reads an object and calls member after each name; member must read exactly the value. The name is valid until then.
+// members reads an object and calls member after each name; member must read exactly the value. The name is valid until
+// then.
 func (d *decoder) members(member func(name []byte) error) error {
 	return jsonwalk.Members(&d.json, &d.scratch, member)
 }
@@ -139,15 +140,17 @@ func explain(err error) string {
 	return "is not valid JSON at byte " + strconv.FormatInt(syntax.ByteOffset, 10) + ": " + syntax.Err.Error()
 }
 
-// parseTime reads an RFC 3339 time with a zone and returns it in UTC. Package time also takes one-digit hours, a comma before
-// the fraction and zones of a day and more (go.dev/issue/54580), which others would not read the same way: refused here.
+// parseTime reads an RFC 3339 time with a zone and returns it in UTC. Package time also takes one-digit hours, a comma
+// before the fraction and zones of a day and more (go.dev/issue/54580), which others would not read the same way:
+// refused here.
 func parseTime(text []byte) (time.Time, bool) {
 	const digits = "2006-01-02T15:04:05" // and then a fraction or the zone
 	var t time.Time
 	if len(text) <= len(digits) || text[13] != ':' || text[len(digits)] == ',' || t.UnmarshalText(text) != nil {
 		return time.Time{}, false
 	}
-	if zone := text[len(text)-len("+07:00"):]; text[len(text)-1] != 'Z' && (string(zone[1:3]) > "23" || string(zone[4:]) > "59") {
+	if zone := text[len(text)-len("+07:00"):]; text[len(text)-1] != 'Z' &&
+		(string(zone[1:3]) > "23" || string(zone[4:]) > "59") {
 		return time.Time{}, false
 	}
 	return t.UTC(), true
@@ -175,9 +178,9 @@ func kindName(k jsontext.Kind) string {
 // maxQuoted bounds a quotation of the input in an error text, in bytes before quoting.
 const maxQuoted = 64
 
-// quote returns the beginning of text for an error: bounded, printable, and with card numbers masked. Masking comes before
-// the cut, so that the cut cannot make a card number unrecognisable and leave most of its digits; and once more after quoting,
-// where an escape such as \x00 may have added digits in front of others.
+// quote returns the beginning of text for an error: bounded, printable, and with card numbers masked. Masking comes
+// before the cut, so that the cut cannot make a card number unrecognisable and leave most of its digits; and once more
+// after quoting, where an escape such as \x00 may have added digits in front of others.
 func quote(text []byte) string {
 	beginning := string(text[:min(len(text), 4*maxQuoted)])
 	masked := Mask(strings.ToValidUTF8(beginning, "\uFFFD"))

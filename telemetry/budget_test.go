@@ -32,7 +32,8 @@ func TestPauseIsNoStandstill(t *testing.T) {
 		w, _, _ := watch(t, f, StallTimeouts{After: time.Minute, Retry: time.Minute})
 		for contract := range int64(2) {
 			held := f.handlers.Begin(contract)
-			held.Took([]*inflight.Request{{Record: schemas.Record{Position: schemas.Position{Partition: 2, Offset: 5 + contract}}}})
+			held.Took([]*inflight.Request{{Record: schemas.Record{Position: schemas.Position{Partition: 2,
+				Offset: 5 + contract}}}})
 			held.Step(processor.StepAside)
 		}
 		for range 24 * 60 {
@@ -56,7 +57,8 @@ func TestPauseIsNoStandstill(t *testing.T) {
 
 // Nothing is fetched while it is paused, so Kafka is not asked what it has.
 func TestAsksKafkaNothingWhilePaused(t *testing.T) {
-	f := &fakes{budget: paused(1), consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{{Fetched: 1, Room: true}}}}
+	f := &fakes{budget: paused(1), consumer: consumer.Status{Joined: true,
+		Partitions: []consumer.PartitionStatus{{Fetched: 1, Room: true}}}}
 	w, _, _ := watch(t, f, StallTimeouts{After: time.Minute})
 	w.sources.AskKafka = func(context.Context, bool, map[int32]int64) (map[int32]bool, error) {
 		t.Error("asked")
@@ -104,9 +106,10 @@ func TestResume(t *testing.T) {
 		"a long name":        {map[string]string{OperatorHeader: strings.Repeat("a", 129)}, 403},
 		"another site":       {map[string]string{OperatorHeader: "ann", "Origin": "https://evil.example"}, 403},
 		"no site":            {map[string]string{OperatorHeader: "ann", "Origin": "null"}, 403},
-		"a rebound name":     {map[string]string{OperatorHeader: "ann", "Origin": "http://example.com", "Sec-Fetch-Site": "same-origin"}, 403},
-		"a form elsewhere":   {map[string]string{OperatorHeader: "ann", "Sec-Fetch-Site": "cross-site"}, 403},
-		"a typed address":    {map[string]string{OperatorHeader: "ann", "Sec-Fetch-Site": "none"}, 403},
+		"a rebound name": {map[string]string{OperatorHeader: "ann", "Origin": "http://example.com",
+			"Sec-Fetch-Site": "same-origin"}, 403},
+		"a form elsewhere": {map[string]string{OperatorHeader: "ann", "Sec-Fetch-Site": "cross-site"}, 403},
+		"a typed address":  {map[string]string{OperatorHeader: "ann", "Sec-Fetch-Site": "none"}, 403},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -159,14 +162,16 @@ func TestResumeMethods(t *testing.T) {
 		return resp.StatusCode, resp.Header, answer
 	}
 	for _, method := range []string{http.MethodOptions, http.MethodHead, http.MethodPut, http.MethodDelete} {
-		if code, header, _ := ask(method); code != http.StatusMethodNotAllowed || header.Get("Access-Control-Allow-Headers") != "" {
+		if code, header, _ := ask(method); code != http.StatusMethodNotAllowed ||
+			header.Get("Access-Control-Allow-Headers") != "" {
 			t.Errorf("%s: %d %v", method, code, header)
 		}
 	}
 	if len(f.resumers) != 0 {
 		t.Errorf("resumed by %v", f.resumers)
 	}
-	if code, _, answer := ask(http.MethodPost); code != 200 || answer != (Resumption{Instance: "i", Resumed: true, Was: "too many"}) ||
+	if code, _, answer := ask(http.MethodPost); code != 200 ||
+		answer != (Resumption{Instance: "i", Resumed: true, Was: "too many"}) ||
 		!slices.Equal(f.resumers, []string{"ann"}) {
 		t.Errorf("POST: %d %+v, by %v", code, answer, f.resumers)
 	}

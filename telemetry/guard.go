@@ -44,7 +44,8 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if n, err := strconv.ParseInt(r.URL.Query().Get("seconds"), 10, 64); err == nil && n > int64(maxProfile/time.Second) {
-		http.Error(w, fmt.Sprintf("seconds=%d is too long; ask for at most %d", n, int64(maxProfile/time.Second)), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("seconds=%d is too long; ask for at most %d", n, int64(maxProfile/time.Second)),
+			http.StatusBadRequest)
 		return
 	}
 	g.next.ServeHTTP(w, r)

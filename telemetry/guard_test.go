@@ -24,10 +24,13 @@ var (
 
 // Every verb and path, over the wire, by what browsers and tools say about where a request comes from.
 func TestGuard(t *testing.T) {
-	verbs := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	verbs := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete,
 		http.MethodOptions}
-	closed := []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1",
-		"/debug/pprof/trace?seconds=1", "/resume", "/debug/", "/new", "//metrics", "/livez/"} // the mux would redirect some of them
+	closed := []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap",
+		"/debug/pprof/profile?seconds=1",
+		// the mux would redirect some of them
+		"/debug/pprof/trace?seconds=1", "/resume", "/debug/", "/new", "//metrics", "/livez/"}
 	opened := []string{"/livez", "/readyz", "/metrics"}
 	f := &fakes{budget: paused(1)}
 	serve(t, f)
@@ -51,8 +54,9 @@ func TestGuard(t *testing.T) {
 	if len(f.resumers) != 0 {
 		t.Errorf("resumed by %v", f.resumers)
 	}
-	for name, headers := range map[string]map[string]string{"tool": nil, "typed": typed, "link": followed, "configured": configured,
-		"localhost": {"Host": "LOCALHOST:1"}, "IPv6": {"Host": "[::1]:8080"}, "no port": {"Host": "10.1.2.3"}} {
+	for name, headers := range map[string]map[string]string{"tool": nil, "typed": typed, "link": followed,
+		"configured": configured,
+		"localhost":  {"Host": "LOCALHOST:1"}, "IPv6": {"Host": "[::1]:8080"}, "no port": {"Host": "10.1.2.3"}} {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range append(opened, "/debug/pprof/goroutine?debug=2") {
 				if code, body := f.ask(t, http.MethodGet, path, headers); code != 200 && path != "/readyz" {
@@ -75,7 +79,8 @@ func TestGuardRefusals(t *testing.T) {
 	f := &fakes{}
 	serve(t, f)
 	for path, want := range map[string]int{
-		"/debug/pprof/profile?seconds=61": 400, "/debug/pprof/heap?seconds=3600": 400, "/debug/pprof/goroutine?seconds=9223372036854775807": 400,
+		"/debug/pprof/profile?seconds=61": 400, "/debug/pprof/heap?seconds=3600": 400,
+		"/debug/pprof/goroutine?seconds=9223372036854775807": 400,
 	} {
 		if code, body := f.ask(t, http.MethodGet, path, nil); code != want || !strings.Contains(body, "at most 60") {
 			t.Errorf("%s: %d %s", path, code, body)
@@ -90,10 +95,12 @@ func TestGuardRefusals(t *testing.T) {
 func TestHostNames(t *testing.T) {
 	g := newGuard([]string{"balanceq-0", "Name.Example"}, nil)
 	for host, want := range map[string]bool{
-		"127.0.0.1": true, "127.0.0.1:80": true, "[::1]": true, "[fe80::1]:80": true, "localhost": true, "localhost.:80": true,
+		"127.0.0.1": true, "127.0.0.1:80": true, "[::1]": true, "[fe80::1]:80": true, "localhost": true,
+		"localhost.:80":   true,
 		"balanceq-0:8080": true, "name.example": true,
-		"": false, ":8080": false, "balanceq-0.attacker.example": false, "127.0.0.1.attacker.example": false, "localhost.example": false,
-		"0x7f.1": false, "2130706433": false, "127.0.0.1@attacker.example": false, "name.example:8080:1": false,
+		"": false, ":8080": false, "balanceq-0.attacker.example": false, "127.0.0.1.attacker.example": false,
+		"localhost.example": false,
+		"0x7f.1":            false, "2130706433": false, "127.0.0.1@attacker.example": false, "name.example:8080:1": false,
 	} {
 		if got := g.allows(host); got != want {
 			t.Errorf("%q: %v", host, got)

@@ -10,8 +10,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Handlers collects what the processor's handlers report, for the watchdog: its Begin is what processor.Config wants for
-// Progress. It is safe for concurrent use.
+// Handlers collects what the processor's handlers report, for the watchdog: its Begin is what processor.Config wants
+// for Progress. It is safe for concurrent use.
 type Handlers struct {
 	mu   sync.Mutex
 	busy map[*handler]struct{}

@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
-
-	"pgregory.net/rapid"
 )
 
 const (
@@ -55,9 +55,13 @@ func TestStandstills(t *testing.T) {
 		after  time.Duration
 		cause  string // of waiting, when not stuck
 	}{
-		"nothing to do":       {idle, "", 0, ""},
-		"no member":           {func(m *moment) { idle(m); m.consumer.Joined = false }, StageGroup, testAfter, ""},
-		"no member, no Kafka": {func(m *moment) { idle(m); m.consumer.Joined = false; m.kafka = errors.New("refused") }, "", 0, CauseKafka},
+		"nothing to do": {idle, "", 0, ""},
+		"no member":     {func(m *moment) { idle(m); m.consumer.Joined = false }, StageGroup, testAfter, ""},
+		"no member, no Kafka": {func(m *moment) {
+			idle(m)
+			m.consumer.Joined = false
+			m.kafka = errors.New("refused")
+		}, "", 0, CauseKafka},
 
 		"the start is not known": {func(m *moment) {
 			idle(m)
@@ -71,25 +75,39 @@ func TestStandstills(t *testing.T) {
 			m.consumer.Starting = []consumer.StartStatus{{Partition: 4, Tries: 3}}
 		}, StageGroup, testAfter, ""},
 
-		"not fetched":                    {func(m *moment) { idle(m); m.there = map[int32]bool{3: true} }, StageFetch, testAfter, ""},
+		"not fetched": {func(m *moment) {
+			idle(m)
+			m.there = map[int32]bool{3: true}
+		}, StageFetch, testAfter, ""},
 		"not fetched, another partition": {func(m *moment) { idle(m); m.there = map[int32]bool{4: true} }, "", 0, ""},
 		"not fetched, breaker open": {func(m *moment) {
 			idle(m)
 			m.there = map[int32]bool{3: true}
 			m.cms.Cause = cmsclient.CauseBreaker
 		}, "", 0, "breaker"},
-		"not fetched, draining": {func(m *moment) { idle(m); m.there, m.consumer.Partitions[0].Draining = map[int32]bool{3: true}, true }, "", 0, ""},
+		"not fetched, draining": {func(m *moment) {
+			idle(m)
+			m.there, m.consumer.Partitions[0].Draining = map[int32]bool{3: true}, true
+		}, "", 0, ""},
 
 		"not dispatched": {func(m *moment) { idle(m); m.consumer.Partitions[0].Room = false }, StageDispatch, testAfter, ""},
 		"not dispatched, draining": {func(m *moment) {
 			idle(m)
 			m.consumer.Partitions[0].Room, m.consumer.Partitions[0].Draining = false, true
 		}, "", 0, ""},
-		"the window is full": {func(m *moment) { calling(m); m.consumer.Partitions[0].Room, m.cms.Cause = false, "halted" }, "", 0, "halted"},
+		"the window is full": {func(m *moment) {
+			calling(m)
+			m.consumer.Partitions[0].Room, m.cms.Cause = false, "halted"
+		}, "", 0, "halted"},
 
-		"no worker":                            {func(m *moment) { m.consumer.Partitions[0].Waits = true }, StageDispatch, testAfter, ""},
-		"no worker though the breaker is open": {func(m *moment) { m.consumer.Partitions[0].Waits, m.cms.Cause = true, "breaker" }, StageDispatch, testAfter, ""},
-		"no worker is free":                    {func(m *moment) { m.consumer.Partitions[0].Waits, m.consumer.WorkerFree = true, false }, "", 0, CauseBackoff},
+		"no worker": {func(m *moment) { m.consumer.Partitions[0].Waits = true }, StageDispatch,
+			testAfter, ""},
+		"no worker though the breaker is open": {func(m *moment) {
+			m.consumer.Partitions[0].Waits, m.cms.Cause = true,
+				"breaker"
+		}, StageDispatch, testAfter, ""},
+		"no worker is free": {func(m *moment) { m.consumer.Partitions[0].Waits, m.consumer.WorkerFree = true, false }, "", 0,
+			CauseBackoff},
 		"there are no workers": {func(m *moment) {
 			m.consumer.Partitions[0].Waits, m.consumer.WorkerFree, m.consumer.InFlight = true, false, 0
 		}, StageDispatch, testAfter, ""},
@@ -103,16 +121,23 @@ func TestStandstills(t *testing.T) {
 			m.handlers = []handling{{contract: 70, sign: epoch}}
 		}, StageCall, testAfter, ""},
 
-		"a call that never ends":            {func(m *moment) { calling(m); m.cms.InFlight = 1 }, StageCall, testAfter, ""},
-		"a half-open probe that never ends": {func(m *moment) { calling(m); m.cms.InFlight, m.cms.Cause = 1, "breaker" }, StageCall, testAfter, ""},
-		"a handler that never asks":         {func(m *moment) { m.handlers = []handling{handlerAt(processor.StepWaiting, 0)} }, StageCall, testAfter, ""},
-		"a handler that asks no more":       {calling, StageCall, testAfter + testRetry, ""},
-		"breaker open":                      {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseBreaker }, "", 0, "breaker"},
-		"throttled":                         {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseThrottled }, "", 0, "throttled"},
-		"halted":                            {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseHalted }, "", 0, "halted"},
-		"quota":                             {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseQuota }, "", 0, "quota"},
-		"retry share":                       {func(m *moment) { calling(m); m.cms.Queued, m.cms.QueuedRetries = 1, 1 }, "", 0, CauseRetries},
-		"the rate":                          {func(m *moment) { calling(m); m.cms.Queued = 1 }, "", 0, CauseLimit},
+		"a call that never ends": {func(m *moment) { calling(m); m.cms.InFlight = 1 }, StageCall, testAfter, ""},
+		"a half-open probe that never ends": {func(m *moment) {
+			calling(m)
+			m.cms.InFlight, m.cms.Cause = 1, "breaker"
+		}, StageCall, testAfter, ""},
+		"a handler that never asks": {func(m *moment) { m.handlers = []handling{handlerAt(processor.StepWaiting, 0)} },
+			StageCall, testAfter, ""},
+		"a handler that asks no more": {calling, StageCall, testAfter + testRetry, ""},
+		"breaker open": {func(m *moment) {
+			calling(m)
+			m.cms.Cause = cmsclient.CauseBreaker
+		}, "", 0, "breaker"},
+		"throttled":   {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseThrottled }, "", 0, "throttled"},
+		"halted":      {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseHalted }, "", 0, "halted"},
+		"quota":       {func(m *moment) { calling(m); m.cms.Cause = cmsclient.CauseQuota }, "", 0, "quota"},
+		"retry share": {func(m *moment) { calling(m); m.cms.Queued, m.cms.QueuedRetries = 1, 1 }, "", 0, CauseRetries},
+		"the rate":    {func(m *moment) { calling(m); m.cms.Queued = 1 }, "", 0, CauseLimit},
 		"one waits for leave, the other is gone": {func(m *moment) {
 			m.handlers = []handling{{contract: 71, sign: epoch}, handlerAt(processor.StepAsking, 0)}
 			m.cms.Queued = 1
@@ -124,9 +149,18 @@ func TestStandstills(t *testing.T) {
 
 		"a dead letter is held":      {func(m *moment) { parked(m); m.budget = paused(1) }, "", 0, processor.CauseBudget},
 		"an invalid request is held": {func(m *moment) { parked(m); m.budget = paused(1) }, "", 0, processor.CauseBudget},
-		"held, and the CMS fails":    {func(m *moment) { parked(m); m.budget, m.cms.Cause = paused(1), "breaker" }, "", 0, "breaker"},
-		"held, and Kafka fails":      {func(m *moment) { parked(m); m.budget, m.producer.Failing = paused(1), errors.New("no leader") }, "", 0, processor.CauseBudget},
-		"held, the window is full":   {func(m *moment) { parked(m); m.budget, m.consumer.Partitions[0].Room = paused(1), false }, "", 0, processor.CauseBudget},
+		"held, and the CMS fails": {func(m *moment) {
+			parked(m)
+			m.budget, m.cms.Cause = paused(1), "breaker"
+		}, "", 0, "breaker"},
+		"held, and Kafka fails": {func(m *moment) {
+			parked(m)
+			m.budget, m.producer.Failing = paused(1), errors.New("no leader")
+		}, "", 0, processor.CauseBudget},
+		"held, the window is full": {func(m *moment) {
+			parked(m)
+			m.budget, m.consumer.Partitions[0].Room = paused(1), false
+		}, "", 0, processor.CauseBudget},
 		"not fetched, paused": {func(m *moment) {
 			idle(m)
 			m.there, m.budget = map[int32]bool{3: true}, paused(0)
@@ -144,32 +178,41 @@ func TestStandstills(t *testing.T) {
 			m.cms.InFlight, m.budget = 1, paused(1)
 		}, StageCall, testAfter, ""},
 		"one is held, the outcome of another is not taken": {func(m *moment) {
-			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, step: processor.StepCompleting, sign: epoch}}
+			m.handlers = []handling{handlerAt(processor.StepAside, 0),
+				{contract: 71, step: processor.StepCompleting, sign: epoch}}
 			m.budget = paused(1)
 		}, StageWrite, testAfter, ""},
 		"held, and nothing keeps it back": {parked, StageCall, testAfter + testRetry, ""},
 		"held, and handlers beside it hang": {func(m *moment) {
-			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, step: processor.StepAsking, sign: epoch}, {contract: 72, step: processor.StepAsking, sign: epoch}}
+			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, step: processor.StepAsking, sign: epoch},
+				{contract: 72, step: processor.StepAsking, sign: epoch}}
 			m.budget = paused(5)
 		}, StageCall, testAfter + testRetry, ""},
-		"held while the breaker is open":  {func(m *moment) { parked(m); m.cms.Cause = cmsclient.CauseBreaker }, "", 0, "breaker"},
+		"held while the breaker is open": {func(m *moment) {
+			parked(m)
+			m.cms.Cause = cmsclient.CauseBreaker
+		}, "", 0, "breaker"},
 		"no acknowledgement while paused": {func(m *moment) { m.budget = paused(0) }, StageWrite, testAfter, ""},
 
-		"no acknowledgement":           {func(*moment) {}, StageWrite, testAfter, ""},
-		"no acknowledgement, but busy": {func(m *moment) { m.producer.Oldest = m.at.Add(-time.Second) }, StageWrite, testAfter, ""},
-		"long queue":                   {func(m *moment) { m.producer.Oldest, m.producer.Silent.Since = epoch, m.at.Add(-time.Second) }, "", 0, CauseBackoff},
-		"writing fails":                {func(m *moment) { m.producer.Failing = errors.New("no leader") }, "", 0, CauseKafka},
+		"no acknowledgement": {func(*moment) {}, StageWrite, testAfter, ""},
+		"no acknowledgement, but busy": {func(m *moment) { m.producer.Oldest = m.at.Add(-time.Second) }, StageWrite,
+			testAfter, ""},
+		"long queue": {func(m *moment) { m.producer.Oldest, m.producer.Silent.Since = epoch, m.at.Add(-time.Second) }, "",
+			0, CauseBackoff},
+		"writing fails": {func(m *moment) { m.producer.Failing = errors.New("no leader") }, "", 0, CauseKafka},
 		"silent brokers": {func(m *moment) {
 			m.producer.Oldest, m.producer.Silent = epoch, producer.Silence{Topic: "r", Since: epoch}
 		}, StageWrite, testAfter, ""},
-		"outcomes are not taken": {func(m *moment) { m.handlers = []handling{handlerAt(processor.StepCompleting, 0)} }, StageWrite, testAfter, ""},
+		"outcomes are not taken": {func(m *moment) { m.handlers = []handling{handlerAt(processor.StepCompleting, 0)} },
+			StageWrite, testAfter, ""},
 		"outcomes are not taken, writing fails": {func(m *moment) {
 			m.handlers, m.producer.Failing = []handling{handlerAt(processor.StepCompleting, 0)}, errors.New("no leader")
 		}, "", 0, CauseKafka},
 
 		"outcomes are not taken before an earlier one": {func(m *moment) {
 			m.producer.Ordered, m.cms.Cause = true, "breaker"
-			m.handlers = []handling{handlerAt(processor.StepAsking, 0), {contract: 71, step: processor.StepCompleting, sign: epoch, taken: []schemas.Position{{Partition: 3, Offset: 8}}}}
+			m.handlers = []handling{handlerAt(processor.StepAsking, 0),
+				{contract: 71, step: processor.StepCompleting, sign: epoch, taken: []schemas.Position{{Partition: 3, Offset: 8}}}}
 		}, "", 0, "breaker"},
 		"the earliest outcome is not taken": {func(m *moment) {
 			m.producer.Ordered, m.handlers = true, []handling{handlerAt(processor.StepCompleting, 0)}
@@ -181,7 +224,10 @@ func TestStandstills(t *testing.T) {
 			idle(m)
 			m.consumer.Partitions[0].Committed, m.producer.Ordered, m.producer.Failing = 5, true, errors.New("refused")
 		}, "", 0, CauseKafka},
-		"commits are refused": {func(m *moment) { idle(m); m.consumer.Partitions[0].Committed, m.commits = 5, errors.New("refused") }, "", 0, CauseKafka},
+		"commits are refused": {func(m *moment) {
+			idle(m)
+			m.consumer.Partitions[0].Committed, m.commits = 5, errors.New("refused")
+		}, "", 0, CauseKafka},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -215,13 +261,22 @@ func TestStandstills(t *testing.T) {
 // Whatever moves is not stuck, however slowly.
 func TestProgressIsNoStandstill(t *testing.T) {
 	progress := map[string]func(m *moment, n int64){
-		"fetched":      func(m *moment, n int64) { m.there = map[int32]bool{3: true}; m.consumer.Partitions[0].Fetched = n },
-		"dispatched":   func(m *moment, n int64) { m.consumer.Partitions[0].Room, m.consumer.Partitions[0].Fetched = false, n },
-		"taken":        func(m *moment, n int64) { m.consumer.Partitions[0].Waits, m.consumer.Partitions[0].Oldest = true, n },
+		"fetched": func(m *moment, n int64) { m.there = map[int32]bool{3: true}; m.consumer.Partitions[0].Fetched = n },
+		"dispatched": func(m *moment, n int64) {
+			m.consumer.Partitions[0].Room, m.consumer.Partitions[0].Fetched = false,
+				n
+		},
+		"taken": func(m *moment, n int64) {
+			m.consumer.Partitions[0].Waits, m.consumer.Partitions[0].Oldest = true,
+				n
+		},
 		"called":       func(m *moment, n int64) { m.cms.InFlight, m.ended = 1, int64(n) },
 		"acknowledged": func(m *moment, n int64) { m.consumer.Partitions[0].Oldest = n },
 		"written":      func(m *moment, _ int64) { m.producer.Silent.Since = m.at.Add(-time.Minute) },
-		"committed":    func(m *moment, n int64) { m.consumer.Partitions[0].Next, m.consumer.Partitions[0].Committed = n+1, n },
+		"committed": func(m *moment, n int64) {
+			m.consumer.Partitions[0].Next, m.consumer.Partitions[0].Committed = n+1,
+				n
+		},
 		"asked": func(m *moment, _ int64) {
 			m.handlers = []handling{{contract: 1, step: processor.StepAsking, sign: m.at}}
 		},

@@ -4,14 +4,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-	"github.com/rs/zerolog"
 )
 
 // Metrics counts what happens. It is the observer of the consumer, the producer and the CMS client, and it logs what an
@@ -60,7 +60,8 @@ func NewMetrics(reg prometheus.Registerer, log zerolog.Logger) *Metrics {
 	m := &Metrics{
 		log: log,
 		records: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_records_total",
-			Help: "Requests whose outcome is written (with exactly-once: committed), by outcome (complete, partial, dead-letter) " +
+			Help: "Requests whose outcome is written (with exactly-once: committed), by outcome (complete, partial, " +
+				"dead-letter) " +
 				"and the dead letter's reason."}, []string{"outcome", "reason"}),
 		calls: map[string]callMetrics{},
 		transitions: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_breaker_transitions_total",

@@ -13,39 +13,46 @@ import (
 	"strings"
 	"time"
 
-	"github.com/balanceq/balanceq/cmsclient"
-	"github.com/balanceq/balanceq/consumer"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/consumer"
 )
 
 // Health is what /readyz says. Waiting for the CMS or an operator is ready: a restart could not fix it.
 type Health struct {
-	Ready         bool                   `json:"ready"`
-	Why           string                 `json:"why,omitempty"`     // why not ready
-	Waiting       string                 `json:"waiting,omitempty"` // State.Waiting: what requests wait for
-	Halted        string                 `json:"halted,omitempty"`  // what to fix
-	Paused        string                 `json:"paused,omitempty"`  // what has spent the dead-letter budget, and how to go on
-	Breaker       cmsclient.BreakerState `json:"breaker"`
-	Failing       string                 `json:"failing,omitempty"` // while the breaker is not closed: how the CMS fails, and since when
-	CoolDownUntil *time.Time             `json:"coolDownUntil,omitempty"`
-	KeysFailing   string                 `json:"keysFailing,omitempty"` // whose files cannot be used, while the keys before them are in force
-	WritesFailing string                 `json:"writesFailing,omitempty"`
-	KafkaFailing  string                 `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
-	NotStarted    string                 `json:"notStarted,omitempty"`   // which granted partitions have not begun, and why
-	Corrupt       string                 `json:"corrupt,omitempty"`      // partitions that stand still because a batch cannot be read, and how to go on
-	Transaction   string                 `json:"transaction,omitempty"`  // open for long, hiding requests behind it: where, and how to end it
-	Partitions    int                    `json:"partitions"`
-	InFlight      int                    `json:"inFlight"`
-	Lag           int64                  `json:"lag"`
+	Ready   bool   `json:"ready"`
+	Why     string `json:"why,omitempty"`     // why not ready
+	Waiting string `json:"waiting,omitempty"` // State.Waiting: what requests wait for
+	Halted  string `json:"halted,omitempty"`  // what to fix
+	// what has spent the dead-letter budget, and how to go on
+	Paused  string                 `json:"paused,omitempty"`
+	Breaker cmsclient.BreakerState `json:"breaker"`
+	// while the breaker is not closed: how the CMS fails, and since when
+	Failing       string     `json:"failing,omitempty"`
+	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
+	// whose files cannot be used, while the keys before them are in force
+	KeysFailing   string `json:"keysFailing,omitempty"`
+	WritesFailing string `json:"writesFailing,omitempty"`
+	KafkaFailing  string `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
+	// which granted partitions have not begun, and why
+	NotStarted string `json:"notStarted,omitempty"`
+	// partitions that stand still because a batch cannot be read, and how to go on
+	Corrupt string `json:"corrupt,omitempty"`
+	// open for long, hiding requests behind it: where, and how to end it
+	Transaction string `json:"transaction,omitempty"`
+	Partitions  int    `json:"partitions"`
+	InFlight    int    `json:"inFlight"`
+	Lag         int64  `json:"lag"`
 }
 
 // health reads the snapshots.
 func (s Sources) health(v State) Health {
 	c, cms, p := s.Consumer(), s.CMS(), s.Producer()
 	h := Health{
-		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Paused: s.Budget().Why, Breaker: cms.Breaker, Failing: cms.Failing,
+		Ready: c.Joined && v.Stuck == nil, Waiting: v.Waiting, Halted: cms.HaltedError, Paused: s.Budget().Why,
+		Breaker: cms.Breaker, Failing: cms.Failing,
 		NotStarted: notStarted(c.Starting), Partitions: len(c.Partitions), InFlight: c.InFlight,
 	}
 	switch {
@@ -74,10 +81,11 @@ func (s Sources) health(v State) Health {
 	for _, part := range c.Partitions {
 		h.Lag += part.Lag()
 		if part.HeldUp.Long(time.Now()) {
-			open = append(open, fmt.Sprintf("partition %d: a publisher's transaction, open since %s, hides %d offsets from %d on; "+
-				"it ends by its transaction.timeout.ms as a rule; to abort one that hangs for longer: %s", part.Partition,
-				part.HeldUp.Since.UTC().Format(time.RFC3339), part.End-part.HeldUp.From, part.HeldUp.From,
-				part.HeldUp.Abort))
+			open = append(open,
+				fmt.Sprintf("partition %d: a publisher's transaction, open since %s, hides %d offsets from %d on; "+
+					"it ends by its transaction.timeout.ms as a rule; to abort one that hangs for longer: %s", part.Partition,
+					part.HeldUp.Since.UTC().Format(time.RFC3339), part.End-part.HeldUp.From, part.HeldUp.From,
+					part.HeldUp.Abort))
 		}
 		if broken := part.Corrupt; broken != nil {
 			if h.Corrupt != "" {

@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +52,9 @@ func (f *fakes) sources() Sources {
 		CMS:      func() cmsclient.Status { return f.cms },
 		Budget:   func() processor.BudgetStatus { return f.budget },
 		Keys:     func() []Key { return f.keys }, CallsSaved: func() uint64 { return f.saved },
-		Handlers: f.handlers, AskKafka: func(context.Context, bool, map[int32]int64) (map[int32]bool, error) { return f.there, f.kafka },
+		Handlers: f.handlers, AskKafka: func(context.Context, bool, map[int32]int64) (map[int32]bool, error) {
+			return f.there, f.kafka
+		},
 	}
 }
 
@@ -103,7 +105,8 @@ func serve(t *testing.T, f *fakes) (m *Metrics, log *bytes.Buffer, get func(path
 }
 
 func TestReadyz(t *testing.T) {
-	joined := consumer.Status{Joined: true, InFlight: 3, Partitions: []consumer.PartitionStatus{{Next: 5, End: 9}, {Next: 7, End: 7}}}
+	joined := consumer.Status{Joined: true, InFlight: 3,
+		Partitions: []consumer.PartitionStatus{{Next: 5, End: 9}, {Next: 7, End: 7}}}
 	tests := map[string]struct {
 		fakes fakes
 		code  int
@@ -112,26 +115,38 @@ func TestReadyz(t *testing.T) {
 		"joined": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
 			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Partitions: 2, InFlight: 3, Lag: 4}},
 		"not joined": {fakes{cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 503,
-			Health{Why: "not a member of the consumer group at the moment", Waiting: "rebalance", Breaker: cmsclient.BreakerClosed}},
+			Health{Why: "not a member of the consumer group at the moment", Waiting: "rebalance",
+				Breaker: cmsclient.BreakerClosed}},
 		"partitions have not started": {fakes{consumer: consumer.Status{Joined: true, Starting: []consumer.StartStatus{
-			{Partition: 0, Since: epoch, Reason: "no leader"}, {Partition: 3, Since: epoch}, {Partition: 4, Since: epoch, Reason: "no leader"},
+			{Partition: 0, Since: epoch, Reason: "no leader"}, {Partition: 3, Since: epoch},
+			{Partition: 4, Since: epoch, Reason: "no leader"},
 		}}, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
-			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Waiting: "start", NotStarted: "partition 0, 4 since 2026-01-02T03:04:05Z: no leader; " +
-				"partition 3 since 2026-01-02T03:04:05Z: the brokers are being asked where to start"}},
-		"nothing has started": {fakes{consumer: consumer.Status{Starting: []consumer.StartStatus{{Partition: 1, Since: epoch}}},
+			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Waiting: "start",
+				NotStarted: "partition 0, 4 since 2026-01-02T03:04:05Z: no leader; " +
+					"partition 3 since 2026-01-02T03:04:05Z: the brokers are being asked where to start"}},
+		"nothing has started": {fakes{consumer: consumer.Status{Starting: []consumer.StartStatus{{Partition: 1,
+			Since: epoch}}},
 			cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 503,
 			Health{Breaker: cmsclient.BreakerClosed, Waiting: "start", Why: "it is not known yet where the partitions start",
 				NotStarted: "partition 1 since 2026-01-02T03:04:05Z: the brokers are being asked where to start"}},
-		"waiting for the CMS is ready": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerOpen, Cause: cmsclient.CauseBreaker}}, 200,
+		"waiting for the CMS is ready": {fakes{consumer: joined,
+			cms: cmsclient.Status{Breaker: cmsclient.BreakerOpen, Cause: cmsclient.CauseBreaker}}, 200,
 			Health{Ready: true, Waiting: "breaker", Breaker: cmsclient.BreakerOpen, Partitions: 2, InFlight: 3, Lag: 4}},
-		"halted": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed, Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
-			Health{Ready: true, Waiting: "halted", Halted: "check the keys", Breaker: cmsclient.BreakerClosed, Partitions: 2, InFlight: 3, Lag: 4}},
-		"writes fail": {fakes{consumer: joined, producer: producer.Status{Failing: errors.New("no leader"), Since: 3 * time.Second}, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
-			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Waiting: "kafka", WritesFailing: "for 3s: no leader", KafkaFailing: "writing fails: no leader",
+		"halted": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed,
+			Cause: cmsclient.CauseHalted, HaltedError: "check the keys"}}, 200,
+			Health{Ready: true, Waiting: "halted", Halted: "check the keys", Breaker: cmsclient.BreakerClosed, Partitions: 2,
+				InFlight: 3, Lag: 4}},
+		"writes fail": {fakes{consumer: joined, producer: producer.Status{Failing: errors.New("no leader"),
+			Since: 3 * time.Second}, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
+			Health{Ready: true, Breaker: cmsclient.BreakerClosed, Waiting: "kafka", WritesFailing: "for 3s: no leader",
+				KafkaFailing: "writing fails: no leader",
+				Partitions:   2, InFlight: 3, Lag: 4}},
+		"paused is ready": {fakes{consumer: joined, budget: paused(3),
+			cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
+			Health{Ready: true, Waiting: "dead-letter-budget", Paused: "too many", Breaker: cmsclient.BreakerClosed,
 				Partitions: 2, InFlight: 3, Lag: 4}},
-		"paused is ready": {fakes{consumer: joined, budget: paused(3), cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}}, 200,
-			Health{Ready: true, Waiting: "dead-letter-budget", Paused: "too many", Breaker: cmsclient.BreakerClosed, Partitions: 2, InFlight: 3, Lag: 4}},
-		"a key fails": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed}, keys: []Key{{Failing: errors.New("no key")}}}, 200,
+		"a key fails": {fakes{consumer: joined, cms: cmsclient.Status{Breaker: cmsclient.BreakerClosed},
+			keys: []Key{{Failing: errors.New("no key")}}}, 200,
 			Health{Ready: true, Breaker: cmsclient.BreakerClosed, KeysFailing: "no key", Partitions: 2, InFlight: 3, Lag: 4}},
 	}
 	for name, test := range tests {
@@ -154,15 +169,19 @@ func TestReadyz(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	f := &fakes{
-		consumer: consumer.Status{Joined: true, InFlight: 2, PartitionChanges: 21, LastCommit: time.Now(), Partitions: []consumer.PartitionStatus{
-			{Partition: 4, Next: 10, End: 25, Open: 3, Moved: time.Now().Add(-time.Minute)}, {Partition: 5, Moved: time.Now().Add(-time.Minute)},
-		}},
+		consumer: consumer.Status{Joined: true, InFlight: 2, PartitionChanges: 21, LastCommit: time.Now(),
+			Partitions: []consumer.PartitionStatus{
+				{Partition: 4, Next: 10, End: 25, Open: 3, Moved: time.Now().Add(-time.Minute)},
+				{Partition: 5, Moved: time.Now().Add(-time.Minute)},
+			}},
 		producer: producer.Status{Buffered: 77},
 		cms: cmsclient.Status{
-			Breaker: cmsclient.BreakerHalfOpen, Cause: cmsclient.CauseBreaker, Queued: 6, InFlight: 1, Limit: 200, Retries: 11, Hedges: 12,
+			Breaker: cmsclient.BreakerHalfOpen, Cause: cmsclient.CauseBreaker, Queued: 6, InFlight: 1, Limit: 200, Retries: 11,
+			Hedges: 12,
 		},
 		saved: 13,
-		keys:  []Key{{Name: "signing", Expires: time.Now().Add(36*time.Hour + time.Minute)}, {Name: "decryption", Failing: errors.New("no key")}},
+		keys: []Key{{Name: "signing", Expires: time.Now().Add(36*time.Hour + time.Minute)},
+			{Name: "decryption", Failing: errors.New("no key")}},
 	}
 	m, _, get := serve(t, f)
 	m.Answered(schemas.OutcomeComplete, "")
@@ -208,7 +227,8 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("missing: %s", line)
 		}
 	}
-	if !strings.Contains(text, `balanceq_key_expiry_days{key="signing"} 1.5`) || strings.Contains(text, `balanceq_key_expiry_days{key="decryption"}`) {
+	if !strings.Contains(text, `balanceq_key_expiry_days{key="signing"} 1.5`) ||
+		strings.Contains(text, `balanceq_key_expiry_days{key="decryption"}`) {
 		t.Error("the days to expiry are not those of the one key that has an end")
 	}
 	if !strings.Contains(text, `balanceq_partition_stalled_seconds{partition="4"} 6`) {
@@ -236,14 +256,16 @@ func TestListenTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = first.listener.Close() }()
-	if _, err := Listen(first.Addr(), nil, prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil); err == nil || !strings.Contains(err.Error(), "serving metrics and probes") {
+	if _, err := Listen(first.Addr(), nil, prometheus.NewRegistry(), (&fakes{}).sources(), nil, nil); err == nil ||
+		!strings.Contains(err.Error(), "serving metrics and probes") {
 		t.Errorf("a taken address: %v", err)
 	}
 }
 
 func TestLogger(t *testing.T) {
 	var out bytes.Buffer
-	for format, want := range map[string]string{"json": `"message":"hello"`, "auto": `"message":"hello"`, "text": "INF hello"} {
+	for format, want := range map[string]string{"json": `"message":"hello"`, "auto": `"message":"hello"`,
+		"text": "INF hello"} {
 		out.Reset()
 		log, err := NewLogger(&out, "info", format)
 		if err != nil {

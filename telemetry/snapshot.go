@@ -6,12 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/producer"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sources give snapshots of the running parts.
@@ -55,24 +55,34 @@ var gaugeTexts = []struct {
 	{"balanceq_key_failing", "1 while a key's file cannot be used and the key before it is in force.", []string{"key"}},
 	{"balanceq_in_flight", "Requests being handled.", nil},
 	{"balanceq_cms_in_flight", "Calls to the CMS under way.", nil},
-	{"balanceq_waiting", "Requests that wait for leave to call the CMS, by cause, an empty cause being a limit (in flight, rate); " +
-		"with dead-letter-budget, dead letters that wait to be written.", []string{"cause"}},
-	{"balanceq_dead_letter_budget_spent", "1 while consumption pauses because of too many dead letters, until an operator resumes.", nil},
+	{"balanceq_waiting",
+		"Requests that wait for leave to call the CMS, by cause, an empty cause being a limit (in flight, rate); " +
+			"with dead-letter-budget, dead letters that wait to be written.", []string{"cause"}},
+	{"balanceq_dead_letter_budget_spent",
+		"1 while consumption pauses because of too many dead letters, until an operator resumes.", nil},
 	{"balanceq_dead_letter_budget_spent_total", "Times that the dead-letter budget was spent.", nil},
-	{"balanceq_dead_letter_share", "Share of dead letters, but for invalid and expired requests, among the outcomes of the budget's window.", nil},
+	{"balanceq_dead_letter_share",
+		"Share of dead letters, but for invalid and expired requests, among the outcomes of the budget's window.", nil},
 	{"balanceq_lanes_ready", "Contracts with waiting requests for which no worker is free.", nil},
-	{"balanceq_contract_partition_changes_total", "Requests whose contract's request before them came from another partition, at least: " +
-		"their order is not kept.", nil},
-	{"balanceq_partition_lag", "Offsets of a partition that are not finished, up to the high watermark.", []string{"partition"}},
-	{"balanceq_partition_held_up", "1 while a publisher's transaction, open for 10 s or more, hides records of a partition.", []string{"partition"}},
-	{"balanceq_partition_open", "Requests of a partition that were started and are not behind the commit offset.", []string{"partition"}},
+	{"balanceq_contract_partition_changes_total",
+		"Requests whose contract's request before them came from another partition, at least: " +
+			"their order is not kept.", nil},
+	{"balanceq_partition_lag", "Offsets of a partition that are not finished, up to the high watermark.",
+		[]string{"partition"}},
+	{"balanceq_partition_held_up",
+		"1 while a publisher's transaction, open for 10 s or more, hides records of a partition.", []string{"partition"}},
+	{"balanceq_partition_open", "Requests of a partition that were started and are not behind the commit offset.",
+		[]string{"partition"}},
 	{"balanceq_partition_stalled_seconds", "Time since a partition with open requests last moved.", []string{"partition"}},
-	{"balanceq_partition_corrupt", "1 while a partition stands still because a batch of it cannot be read.", []string{"partition"}},
+	{"balanceq_partition_corrupt", "1 while a partition stands still because a batch of it cannot be read.",
+		[]string{"partition"}},
 	{"balanceq_commit_age_seconds", "Time since the last offset commit that worked.", nil},
 	{"balanceq_breaker_state", "1 for the state that the circuit breaker is in.", []string{"state"}},
 	{"balanceq_halted", "1 while the CMS refuses this service.", nil},
-	{"balanceq_producer_buffered_bytes", "Bytes of results and dead letters waiting to be acknowledged (with exactly-once: committed).", nil},
-	{"balanceq_write_failing_seconds", "How long the oldest failing write (with exactly-once: transaction) has been failing.", nil},
+	{"balanceq_producer_buffered_bytes",
+		"Bytes of results and dead letters waiting to be acknowledged (with exactly-once: committed).", nil},
+	{"balanceq_write_failing_seconds",
+		"How long the oldest failing write (with exactly-once: transaction) has been failing.", nil},
 	{"balanceq_joined", "1 while the instance is a member of the consumer group.", nil},
 }
 
@@ -128,7 +138,8 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set("balanceq_cms_hedges_total", float64(cms.Hedges))
 	set("balanceq_cms_calls_saved_total", float64(g.sources.CallsSaved()))
 	waiting := map[string]int{
-		"": 0, cmsclient.CauseBreaker: 0, cmsclient.CauseThrottled: 0, cmsclient.CauseHalted: 0, cmsclient.CauseQuota: 0, CauseRetries: 0,
+		"": 0, cmsclient.CauseBreaker: 0, cmsclient.CauseThrottled: 0, cmsclient.CauseHalted: 0, cmsclient.CauseQuota: 0,
+		CauseRetries:          0,
 		processor.CauseBudget: budget.Held,
 	}
 	if waiting[cms.Cause] = cms.Queued; cms.Cause == "" {

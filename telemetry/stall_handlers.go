@@ -5,11 +5,11 @@ import "github.com/balanceq/balanceq/processor"
 // confirmation is the part of the time without progress for which a handler is checked; before that it is only slow.
 const confirmation = 4
 
-// handlerChecks are about handlers that have shown no sign of life for too long. One that asks again may have had to wait
-// for as long as the CMS told it to. One that waits for leave to call may have to wait for any time, but then the CMS
-// client knows of it: as long as it knows of as many as are silent, nothing is wrong. Those that have not asked yet are
-// certainly among them. One that has stepped aside waits for something that keeps dead letters back, or for as long as
-// the CMS asked for.
+// handlerChecks are about handlers that have shown no sign of life for too long. One that asks again may have had to
+// wait for as long as the CMS told it to. One that waits for leave to call may have to wait for any time, but then the
+// CMS client knows of it: as long as it knows of as many as are silent, nothing is wrong. Those that have not asked yet
+// are certainly among them. One that has stepped aside waits for something that keeps dead letters back, or for as long
+// as the CMS asked for.
 func (h *history) handlerChecks(m *moment) []stallCheck {
 	var silent, all []stallCheck
 	fresh := 0

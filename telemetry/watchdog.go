@@ -34,7 +34,8 @@ type Watchdog struct {
 }
 
 // NewWatchdog registers the metric; Run makes it watch. metrics must be the observer of those that sources are of.
-func NewWatchdog(timeouts StallTimeouts, reg prometheus.Registerer, metrics *Metrics, sources Sources, log zerolog.Logger) (*Watchdog, error) {
+func NewWatchdog(timeouts StallTimeouts, reg prometheus.Registerer, metrics *Metrics, sources Sources,
+	log zerolog.Logger) (*Watchdog, error) {
 	w := &Watchdog{
 		sources: sources, metrics: metrics, log: log, after: timeouts.After,
 		desc: prometheus.NewDesc("balanceq_stuck",
@@ -78,8 +79,9 @@ func (w *Watchdog) State() State {
 // look requires mu.
 func (w *Watchdog) look(at time.Time) *moment {
 	m := &moment{
-		at: at, consumer: w.sources.Consumer(), producer: w.sources.Producer(), cms: w.sources.CMS(), budget: w.sources.Budget(),
-		ended: w.metrics.ended.Load(), handlers: w.sources.Handlers.snapshot(), kafka: w.kafka, there: w.there,
+		at: at, consumer: w.sources.Consumer(), producer: w.sources.Producer(), cms: w.sources.CMS(),
+		budget: w.sources.Budget(),
+		ended:  w.metrics.ended.Load(), handlers: w.sources.Handlers.snapshot(), kafka: w.kafka, there: w.there,
 	}
 	// Commits that failed and then do not come back at all are no excuse for ever.
 	if r := w.metrics.refused.Load(); r != nil && at.Sub(r.at) < w.after {
@@ -94,7 +96,8 @@ func (w *Watchdog) say(v State) {
 		w.log.Info().Str("event", "pipeline_moves").Msg("not stuck any more: the pipeline moves, or has a reason to wait")
 		return
 	}
-	event := w.log.Error().Str("event", "pipeline_stuck").Str("stage", string(s.Stage)).Str("reason", s.Reason).Time("since", s.Since)
+	event := w.log.Error().Str("event", "pipeline_stuck").Str("stage", string(s.Stage)).Str("reason", s.Reason).
+		Time("since", s.Since)
 	if s.Partition != nil {
 		event = event.Int32("partition", *s.Partition).Int64("offset", *s.Offset)
 	}
@@ -142,6 +145,7 @@ func (w *Watchdog) Describe(ch chan<- *prometheus.Desc) { ch <- w.desc }
 func (w *Watchdog) Collect(ch chan<- prometheus.Metric) {
 	v := w.State()
 	for _, stage := range Stages {
-		ch <- prometheus.MustNewConstMetric(w.desc, prometheus.GaugeValue, number(v.Stuck != nil && v.Stuck.Stage == stage), string(stage))
+		ch <- prometheus.MustNewConstMetric(w.desc, prometheus.GaugeValue, number(v.Stuck != nil && v.Stuck.Stage == stage),
+			string(stage))
 	}
 }

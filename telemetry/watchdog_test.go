@@ -11,12 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 )
 
 // watch makes a watchdog over the snapshots.
@@ -50,7 +50,8 @@ func TestWatchdogTellsOnce(t *testing.T) {
 		<-time.After(5 * time.Minute)
 		stop()
 		<-done
-		for _, want := range []string{`"level":"error","event":"pipeline_stuck","stage":"write","reason":"the oldest request`, `"partition":2,"offset":5`, goroutines} {
+		for _, want := range []string{`"level":"error","event":"pipeline_stuck","stage":"write","reason":"the oldest request`,
+			`"partition":2,"offset":5`, goroutines} {
 			if strings.Count(log.String(), want) != 1 {
 				t.Errorf("%q is not once in %s", want, log)
 			}
@@ -65,7 +66,8 @@ func TestWatchdogTellsOnce(t *testing.T) {
 // Refused commits excuse what is not committed as long as they come back.
 func TestRefusedCommitsExcuse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{{Next: 5, Committed: 4, Room: true}}}}
+		f := &fakes{consumer: consumer.Status{Joined: true,
+			Partitions: []consumer.PartitionStatus{{Next: 5, Committed: 4, Room: true}}}}
 		w, m, _ := watch(t, f, StallTimeouts{After: time.Minute})
 		for range 100 {
 			m.Committed(time.Millisecond, errors.New("not now"))
@@ -92,7 +94,8 @@ func TestAsksKafkaOnlyWhenIdle(t *testing.T) {
 	}
 	var asked []question
 	f := &fakes{consumer: consumer.Status{Joined: true, Partitions: []consumer.PartitionStatus{
-		{Partition: 0, Fetched: 1, Room: true}, {Partition: 1, Fetched: 1}, {Partition: 2, Fetched: 1, Room: true, Draining: true}, {Partition: 3, Room: true},
+		{Partition: 0, Fetched: 1, Room: true}, {Partition: 1, Fetched: 1},
+		{Partition: 2, Fetched: 1, Room: true, Draining: true}, {Partition: 3, Room: true},
 	}}}
 	w, _, _ := watch(t, f, StallTimeouts{After: time.Minute})
 	w.sources.AskKafka = func(_ context.Context, group bool, from map[int32]int64) (map[int32]bool, error) {
@@ -104,7 +107,8 @@ func TestAsksKafkaOnlyWhenIdle(t *testing.T) {
 		asked = nil
 		f.consumer.Partitions[3].Fetched++ // it moves all the time
 		w.askKafka(t.Context())
-		if len(asked) != len(want) || len(want) > 0 && (asked[0].group != want[0].group || !maps.Equal(asked[0].from, want[0].from)) {
+		if len(asked) != len(want) || len(want) > 0 &&
+			(asked[0].group != want[0].group || !maps.Equal(asked[0].from, want[0].from)) {
 			t.Errorf("asked %v, want %v", asked, want)
 		}
 	}
@@ -138,7 +142,8 @@ func TestLivez(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if code != 503 || got["stage"] != "commit" || !strings.Contains(got["reason"].(string), "not committed") || got["partition"] != 0.0 ||
+	if code != 503 || got["stage"] != "commit" || !strings.Contains(got["reason"].(string), "not committed") ||
+		got["partition"] != 0.0 ||
 		got["offset"] != 0.0 || got["goroutines"] != goroutines || got["since"] == nil {
 		t.Errorf("%d %s", code, body)
 	}

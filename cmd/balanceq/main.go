@@ -9,13 +9,14 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/balanceq/balanceq/internal/cli"
-
 	_ "golang.org/x/crypto/x509roots/fallback" // certificate authorities for the image, which holds only the program
+
+	"github.com/balanceq/balanceq/internal/cli"
 )
 
 func main() {
-	log.SetOutput(io.Discard) // net/http writes there what servers sent, which may be our secrets; run shows the rest of it
+	// net/http writes there what servers sent, which may be our secrets; run shows the rest of it
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal drains; a second one ends the program at once
 	os.Exit(cli.Execute(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))

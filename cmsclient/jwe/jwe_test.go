@@ -102,10 +102,11 @@ func TestEnvelopes(t *testing.T) {
 	v := vectors(t)[0]
 	token := v.JWE
 	for name, body := range map[string]string{
-		"default field":      `{"encryptedData":"` + token + `"}`,
-		"other field":        `{"encryptedValue":"` + token + `"}`,
-		"blanks":             " {\r\n\t\"encryptedData\" : \"" + token + "\" } \n",
-		"among others":       `{"a":{"encryptedData":1},"b":[{"encryptedData":"x"}],"encryptedData":"` + token + `","c":null}`,
+		"default field": `{"encryptedData":"` + token + `"}`,
+		"other field":   `{"encryptedValue":"` + token + `"}`,
+		"blanks":        " {\r\n\t\"encryptedData\" : \"" + token + "\" } \n",
+		"among others": `{"a":{"encryptedData":1},"b":[{"encryptedData":"x"}],"encryptedData":"` + token +
+			`","c":null}`,
 		"no string first":    `{"encryptedData":null,"encryptedValue":"` + token + `"}`,
 		"the first of two":   `{"encryptedValue":"` + token + `","encryptedData":"rubbish"}`,
 		"escaped characters": `{"encryptedData":"\u0065` + token[1:] + `"}`,

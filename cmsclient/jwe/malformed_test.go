@@ -42,41 +42,43 @@ func TestMalformed(t *testing.T) {
 	}
 	zip := &jose.EncrypterOptions{Compression: jose.DEFLATE}
 	bomb := encrypted(t, jose.RSA_OAEP_256, jose.A256GCM, strings.Repeat("0", 4<<20), zip)
-	critical := encrypted(t, jose.RSA_OAEP_256, jose.A256GCM, "x", (&jose.EncrypterOptions{}).WithHeader("crit", []string{"exp"}))
+	critical := encrypted(t, jose.RSA_OAEP_256, jose.A256GCM, "x", (&jose.EncrypterOptions{}).
+		WithHeader("crit", []string{"exp"}))
 	for name, c := range map[string]struct{ token, message string }{
-		"empty":                  {"", "empty"},
-		"a word":                 {"hello", "five parts"},
-		"four parts":             {strings.Join(parts[:4], "."), "five parts"},
-		"six parts":              {token + ".x", "five parts"},
-		"dots":                   {"....", ""},
-		"no Base64":              {"!" + token, "illegal base64"},
-		"padded Base64":          {parts[0] + "=." + strings.Join(parts[1:], "."), "illegal base64"},
-		"header no JSON":         {withHeader(token, "{"), ""},
-		"header a list":          {withHeader(token, "[]"), ""},
-		"header empty":           {withHeader(token, "{}"), "alg"},
-		"alg twice":              {withHeader(token, `{"alg":"RSA-OAEP-256","alg":"RSA-OAEP-256","enc":"A256GCM"}`), ""},
-		"alg none":               {withHeader(token, `{"alg":"none","enc":"A256GCM"}`), "unexpected key algorithm"},
-		"alg dir":                {withHeader(token, `{"alg":"dir","enc":"A256GCM"}`), "unexpected key algorithm"},
-		"alg RSA-OAEP":           {by(jose.RSA_OAEP, jose.A256GCM), "unexpected key algorithm"},
-		"alg RSA1_5":             {by(jose.RSA1_5, jose.A256GCM), "unexpected key algorithm"},
-		"enc A256CBC-HS512":      {by(jose.RSA_OAEP_256, jose.A256CBC_HS512), "unexpected content encryption"},
-		"enc missing":            {withHeader(token, `{"alg":"RSA-OAEP-256"}`), "enc"},
-		"compressed":             {bomb, "zip"},
-		"zip that is no string":  {withHeader(token, `{"alg":"RSA-OAEP-256","enc":"A256GCM","zip":7}`), "zip"},
-		"critical extension":     {critical, "crit"},
-		"header changed":         {withHeader(token, `{"alg":"RSA-OAEP-256","enc":"A256GCM"}`), "cryptographic"},
-		"other enc":              {withHeader(token, `{"alg":"RSA-OAEP-256","enc":"A128GCM"}`), "cryptographic"},
-		"key changed":            {changed(1), "cryptographic"},
-		"key missing":            {without(1), "cryptographic"},
-		"IV changed":             {changed(2), "cryptographic"},
-		"IV missing":             {without(2), "cryptographic"},
-		"ciphertext changed":     {changed(3), "cryptographic"},
-		"ciphertext missing":     {without(3), "cryptographic"},
-		"tag changed":            {changed(4), "cryptographic"},
-		"tag cut":                {token[:len(token)-8], "cryptographic"},
-		"tag missing":            {without(4), "cryptographic"},
-		"deeply nested header":   {withHeader(token, `{"a":`+strings.Repeat("[", 1<<20)), "longer than"},
-		"long algorithm quoted":  {withHeader(token, `{"alg":"`+strings.Repeat("A", 4000)+`","enc":"A256GCM"}`), "unexpected key"},
+		"empty":                 {"", "empty"},
+		"a word":                {"hello", "five parts"},
+		"four parts":            {strings.Join(parts[:4], "."), "five parts"},
+		"six parts":             {token + ".x", "five parts"},
+		"dots":                  {"....", ""},
+		"no Base64":             {"!" + token, "illegal base64"},
+		"padded Base64":         {parts[0] + "=." + strings.Join(parts[1:], "."), "illegal base64"},
+		"header no JSON":        {withHeader(token, "{"), ""},
+		"header a list":         {withHeader(token, "[]"), ""},
+		"header empty":          {withHeader(token, "{}"), "alg"},
+		"alg twice":             {withHeader(token, `{"alg":"RSA-OAEP-256","alg":"RSA-OAEP-256","enc":"A256GCM"}`), ""},
+		"alg none":              {withHeader(token, `{"alg":"none","enc":"A256GCM"}`), "unexpected key algorithm"},
+		"alg dir":               {withHeader(token, `{"alg":"dir","enc":"A256GCM"}`), "unexpected key algorithm"},
+		"alg RSA-OAEP":          {by(jose.RSA_OAEP, jose.A256GCM), "unexpected key algorithm"},
+		"alg RSA1_5":            {by(jose.RSA1_5, jose.A256GCM), "unexpected key algorithm"},
+		"enc A256CBC-HS512":     {by(jose.RSA_OAEP_256, jose.A256CBC_HS512), "unexpected content encryption"},
+		"enc missing":           {withHeader(token, `{"alg":"RSA-OAEP-256"}`), "enc"},
+		"compressed":            {bomb, "zip"},
+		"zip that is no string": {withHeader(token, `{"alg":"RSA-OAEP-256","enc":"A256GCM","zip":7}`), "zip"},
+		"critical extension":    {critical, "crit"},
+		"header changed":        {withHeader(token, `{"alg":"RSA-OAEP-256","enc":"A256GCM"}`), "cryptographic"},
+		"other enc":             {withHeader(token, `{"alg":"RSA-OAEP-256","enc":"A128GCM"}`), "cryptographic"},
+		"key changed":           {changed(1), "cryptographic"},
+		"key missing":           {without(1), "cryptographic"},
+		"IV changed":            {changed(2), "cryptographic"},
+		"IV missing":            {without(2), "cryptographic"},
+		"ciphertext changed":    {changed(3), "cryptographic"},
+		"ciphertext missing":    {without(3), "cryptographic"},
+		"tag changed":           {changed(4), "cryptographic"},
+		"tag cut":               {token[:len(token)-8], "cryptographic"},
+		"tag missing":           {without(4), "cryptographic"},
+		"deeply nested header":  {withHeader(token, `{"a":`+strings.Repeat("[", 1<<20)), "longer than"},
+		"long algorithm quoted": {withHeader(token, `{"alg":"`+strings.Repeat("A", 4000)+`","enc":"A256GCM"}`),
+			"unexpected key"},
 		"control chars in alg":   {withHeader(token, `{"alg":"\u0007\u202e\n","enc":"A256GCM"}`), "unexpected key algorithm"},
 		"CBC without ciphertext": {withHeader(without(3), `{"alg":"RSA-OAEP-256","enc":"A128CBC-HS256"}`), "cryptographic"},
 	} {
@@ -111,12 +113,14 @@ func TestKeys(t *testing.T) {
 		token   string
 		message string
 	}{
-		"no keys":         {nil, named, "there is no key"},
-		"another key":     {[]*rsa.PrivateKey{other()}, named, keyID(&own().PublicKey)},
-		"no kid":          {[]*rsa.PrivateKey{other()}, unnamed, "kid: none"},
-		"hostile kid":     {[]*rsa.PrivateKey{other()}, withHeader(named, hostile), `\n\x1b[2J`},
-		"kid a number":    {[]*rsa.PrivateKey{other()}, withHeader(named, `{"kid":7,"alg":"RSA-OAEP-256","enc":"A256GCM"}`), ""},
-		"key of 4096 bit": {[]*rsa.PrivateKey{other()}, strings.Replace(unnamed, ".", "."+strings.Repeat("A", 344), 1), "no key opens"},
+		"no keys":     {nil, named, "there is no key"},
+		"another key": {[]*rsa.PrivateKey{other()}, named, keyID(&own().PublicKey)},
+		"no kid":      {[]*rsa.PrivateKey{other()}, unnamed, "kid: none"},
+		"hostile kid": {[]*rsa.PrivateKey{other()}, withHeader(named, hostile), `\n\x1b[2J`},
+		"kid a number": {[]*rsa.PrivateKey{other()}, withHeader(named, `{"kid":7,"alg":"RSA-OAEP-256","enc":"A256GCM"}`),
+			""},
+		"key of 4096 bit": {[]*rsa.PrivateKey{other()}, strings.Replace(unnamed, ".", "."+strings.Repeat("A", 344), 1),
+			"no key opens"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := with(c.keys...).Decrypt(envelope(c.token))
@@ -143,7 +147,8 @@ func FuzzDecrypt(f *testing.F) {
 	}
 	f.Add([]byte(`{"encryptedValue":"e30.e30.e30.e30.e30"}`))
 	f.Add([]byte(`{"a":1,"encryptedData":null}`))
-	f.Add(envelope(withHeader(vectors(f)[0].JWE, `{"alg":"RSA-OAEP-256","enc":"A256GCM","x5c":["AA"],"jwk":{"kty":"RSA"},"p2c":1}`)))
+	f.Add(envelope(withHeader(vectors(f)[0].JWE,
+		`{"alg":"RSA-OAEP-256","enc":"A256GCM","x5c":["AA"],"jwk":{"kty":"RSA"},"p2c":1}`)))
 	d := with(other(), own())
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)

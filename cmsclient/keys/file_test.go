@@ -179,7 +179,8 @@ func TestRefreshTellsFilesApart(t *testing.T) {
 		write(t, a, []byte(text[:next]))
 		write(t, b, []byte(text[next:]))
 		changed, err := f.Refresh()
-		if want := fmt.Sprintf("%q", []string{text[:next], text[next:]}); err != nil || f.Value() != want || changed != (cut != next) {
+		if want := fmt.Sprintf("%q", []string{text[:next], text[next:]}); err != nil || f.Value() != want ||
+			changed != (cut != next) {
 			rt.Fatalf("%v, %v, %s; want %s", changed, err, f.Value(), want)
 		}
 	})

@@ -132,14 +132,16 @@ func unreadable(err error) error {
 // newKey pairs the key with its own certificate: in a chain it need not be the first one.
 func newKey(private any, certs []*x509.Certificate) (Key, error) {
 	if private == nil {
-		return Key{}, &FileError{What: "the file holds no private key", Fix: "give the key, with its certificate if it has one"}
+		return Key{}, &FileError{What: "the file holds no private key",
+			Fix: "give the key, with its certificate if it has one"}
 	}
 	key, ok := private.(*rsa.PrivateKey)
 	if !ok {
 		return Key{}, errNotRSA
 	}
 	if bits := key.N.BitLen(); bits < minBits {
-		return Key{}, &FileError{What: fmt.Sprintf("the RSA key has %d bits", bits), Fix: fmt.Sprintf("give one of at least %d", minBits)}
+		return Key{}, &FileError{What: fmt.Sprintf("the RSA key has %d bits", bits),
+			Fix: fmt.Sprintf("give one of at least %d", minBits)}
 	}
 	for _, cert := range certs {
 		if key.PublicKey.Equal(cert.PublicKey) {
@@ -147,7 +149,8 @@ func newKey(private any, certs []*x509.Certificate) (Key, error) {
 		}
 	}
 	if len(certs) > 0 {
-		return Key{}, &FileError{What: "the certificate belongs to another key", Fix: "give the certificate of this key, or none"}
+		return Key{}, &FileError{What: "the certificate belongs to another key",
+			Fix: "give the certificate of this key, or none"}
 	}
 	return Key{Private: key}, nil
 }

@@ -34,7 +34,8 @@ func TestParse(t *testing.T) {
 		"PEM, certificate first":       {join(certificate(own), key1), "", true},
 		"PEM, chain first":             {join(certificate(other), certificate(own), key1), "", true},
 		"PEM with text and other kind": {join([]byte("Bag Attributes\n"), block("X509 CRL", []byte("x")), key8), "", false},
-		"PEM, CRLF":                    {[]byte(strings.ReplaceAll(string(join(key8, certificate(own))), "\n", "\r\n")), "", true},
+		"PEM, CRLF": {[]byte(strings.ReplaceAll(string(join(key8, certificate(own))), "\n", "\r\n")), "",
+			true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -95,7 +95,8 @@ func verifyWire(t failer, wire []byte, scheme string, key *rsa.PublicKey, method
 func wireBaseString(r *http.Request, scheme string, fields map[string]string) string {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	host := strings.ToLower(r.Host)
-	if name, port, ok := strings.Cut(host, ":"); ok && (scheme == "https" && port == "443" || scheme == "http" && port == "80") {
+	if name, port, ok := strings.Cut(host, ":"); ok &&
+		(scheme == "https" && port == "443" || scheme == "http" && port == "80") {
 		host = name
 	}
 	values := map[string][]string{}

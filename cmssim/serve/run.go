@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/balanceq/balanceq/cmssim"
-
 	"github.com/spf13/cobra"
+
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // Exit codes, the same in all programs of balanceq.

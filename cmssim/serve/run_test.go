@@ -110,7 +110,8 @@ func TestExitCodes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := Run(t.Context(), c.args, &stdout, &stderr); code != c.code || !strings.Contains(stderr.String(), c.message) {
+			if code := Run(t.Context(), c.args, &stdout, &stderr); code != c.code ||
+				!strings.Contains(stderr.String(), c.message) {
 				t.Errorf("exit code %d, said %q", code, stderr.String())
 			}
 		})

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/balanceq/balanceq/cmssim"
-
 	"github.com/spf13/pflag"
+
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // security is what the flags say about signatures, encryption and TLS: names of files, which apply reads.
@@ -25,15 +25,21 @@ type security struct {
 }
 
 func (s *security) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&s.verifyConsumerKey, "verify-consumer-key", "", "check signatures (OAuth 1.0a): `key` that calls have to name")
-	flags.StringVar(&s.verifyKeyFile, "verify-key-file", "", "PEM `file` with the public key or certificate of the signing key")
+	flags.StringVar(&s.verifyConsumerKey, "verify-consumer-key", "",
+		"check signatures (OAuth 1.0a): `key` that calls have to name")
+	flags.StringVar(&s.verifyKeyFile, "verify-key-file", "",
+		"PEM `file` with the public key or certificate of the signing key")
 	flags.DurationVar(&s.verifyMaxSkew, "verify-max-skew", 5*time.Minute, "most that a signature's timestamp may be off")
-	flags.StringVar(&s.encryptKeyFile, "encrypt-key-file", "", "encrypt answers (JWE) for the public key or certificate in `file`")
+	flags.StringVar(&s.encryptKeyFile, "encrypt-key-file", "",
+		"encrypt answers (JWE) for the public key or certificate in `file`")
 	flags.StringVar(&s.encryptField, "encrypt-field", "encryptedData", "`name` of the member that holds the JWE")
-	flags.BoolVar(&s.encryptErrors, "encrypt-errors", false, "encrypt errors of the CMS too; the gateway's are always plain")
-	flags.StringVar(&s.tlsCertFile, "tls-cert-file", "", "serve https with the certificate, and its chain, in this PEM `file`")
+	flags.BoolVar(&s.encryptErrors, "encrypt-errors", false,
+		"encrypt errors of the CMS too; the gateway's are always plain")
+	flags.StringVar(&s.tlsCertFile, "tls-cert-file", "",
+		"serve https with the certificate, and its chain, in this PEM `file`")
 	flags.StringVar(&s.tlsKeyFile, "tls-key-file", "", "PEM `file` with the private key of --tls-cert-file")
-	flags.StringVar(&s.clientCAFile, "tls-client-ca-file", "", "demand client certificates of the authorities in this PEM `file`")
+	flags.StringVar(&s.clientCAFile, "tls-client-ca-file", "",
+		"demand client certificates of the authorities in this PEM `file`")
 }
 
 // together reports the first flag that says nothing without another one.

@@ -176,7 +176,8 @@ func TestRunSecured(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	}()
-	said := regexp.MustCompile(`cms\.url to (https://\S+) and try: curl --insecure --cert \S+ --key \S+ -d`).FindStringSubmatch(line)
+	said := regexp.MustCompile(`cms\.url to (https://\S+) and try: curl --insecure --cert \S+ --key \S+ -d`).
+		FindStringSubmatch(line)
 	if said == nil {
 		t.Fatalf("printed %q", line)
 	}
@@ -184,7 +185,8 @@ func TestRunSecured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{RootCAs: x509.NewCertPool(), Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{RootCAs: x509.NewCertPool(), Certificates: []tls.Certificate{certificate},
+		MinVersion: tls.VersionTLS12}
 	config.RootCAs.AddCert(certificate.Leaf)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 	response, err := client.Get(said[1] + "/contracts/70001/balances?balance_codes=AVAILABLE")
@@ -194,7 +196,8 @@ func TestRunSecured(t *testing.T) {
 	defer func() { _ = response.Body.Close() }()
 	body, _ := io.ReadAll(response.Body)
 	date, _ := http.ParseTime(response.Header.Get("Date"))
-	if response.StatusCode != 400 || !bytes.Contains(body, []byte("INVALID_AUTH_HEADER")) || time.Until(date) < 59*time.Minute {
+	if response.StatusCode != 400 || !bytes.Contains(body, []byte("INVALID_AUTH_HEADER")) ||
+		time.Until(date) < 59*time.Minute {
 		t.Errorf("without a signature: %d %s at %v", response.StatusCode, body, date)
 	}
 	config.Certificates = nil
@@ -209,18 +212,21 @@ func TestRunEncrypted(t *testing.T) {
 	line, stop := started(t, "--listen", "127.0.0.1:0", "--encrypt-key-file", f.cert, "--encrypt-field", "sealed")
 	defer stop()
 	url := regexp.MustCompile(`http://\S+core`).FindString(line)
-	if status, body := get(t, http.MethodGet, url+"/contracts/70001/balances?balance_codes=AVAILABLE", ""); status != 200 ||
+	if status, body := get(t, http.MethodGet, url+"/contracts/70001/balances?balance_codes=AVAILABLE",
+		""); status != 200 ||
 		!strings.HasPrefix(body, `{"sealed":"ey`) {
 		t.Errorf("got %d %s", status, body)
 	}
 	const unknown = "/contracts/404/balances?balance_codes=AVAILABLE"
-	if status, body := get(t, http.MethodGet, url+unknown, ""); status != 404 || !strings.Contains(body, "CONTRACT_DOES_NOT_EXIST") {
+	if status, body := get(t, http.MethodGet, url+unknown, ""); status != 404 ||
+		!strings.Contains(body, "CONTRACT_DOES_NOT_EXIST") {
 		t.Errorf("got %d %s", status, body)
 	}
 	line, stopOther := started(t, "--listen", "127.0.0.1:0", "--encrypt-key-file", f.cert, "--encrypt-errors")
 	defer stopOther()
 	url = regexp.MustCompile(`http://\S+core`).FindString(line)
-	if status, body := get(t, http.MethodGet, url+unknown, ""); status != 404 || !strings.HasPrefix(body, `{"encryptedData":"ey`) {
+	if status, body := get(t, http.MethodGet, url+unknown, ""); status != 404 ||
+		!strings.HasPrefix(body, `{"encryptedData":"ey`) {
 		t.Errorf("errors too: %d %s", status, body)
 	}
 }

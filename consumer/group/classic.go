@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // ClassicConfig says which group to join, and as which member.

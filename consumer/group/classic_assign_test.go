@@ -7,9 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 func peer(id string, owned ...int32) kafkawire.Peer {
@@ -53,28 +53,36 @@ func TestAssign(t *testing.T) {
 		want    map[string][]int32
 		moving  int
 	}{
-		"one takes all":              {[]kafkawire.Peer{peer("a")}, 3, map[string][]int32{"a": {0, 1, 2}}, 0},
-		"fresh ones share":           {[]kafkawire.Peer{peer("b"), peer("a")}, 3, map[string][]int32{"a": {0, 1}, "b": {2}}, 0},
+		"one takes all": {[]kafkawire.Peer{peer("a")}, 3, map[string][]int32{"a": {0, 1, 2}}, 0},
+		"fresh ones share": {[]kafkawire.Peer{peer("b"), peer("a")}, 3, map[string][]int32{"a": {0, 1}, "b": {2}},
+			0},
 		"more members than there is": {[]kafkawire.Peer{peer("a"), peer("b")}, 1, map[string][]int32{"a": {0}, "b": nil}, 0},
-		"what moves is pending":      {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("b")}, 4, map[string][]int32{"a": {0, 1}, "b": nil}, 2},
+		"what moves is pending": {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("b")}, 4,
+			map[string][]int32{"a": {0, 1}, "b": nil}, 2},
 		"what was given back is assigned": {[]kafkawire.Peer{peer("a", 0, 1), peer("b")}, 4,
 			map[string][]int32{"a": {0, 1}, "b": {2, 3}}, 0},
 		"the same while it drains": {[]kafkawire.Peer{peer("a", 0, 1, 2, 3), peer("c"), peer("b")}, 4,
 			map[string][]int32{"a": {0, 1}, "b": nil, "c": nil}, 2},
-		"who has more keeps more": {[]kafkawire.Peer{peer("a", 0), peer("b", 1, 2)}, 3, map[string][]int32{"a": {0}, "b": {1, 2}}, 0},
+		"who has more keeps more": {[]kafkawire.Peer{peer("a", 0), peer("b", 1, 2)}, 3,
+			map[string][]int32{"a": {0}, "b": {1, 2}}, 0},
 		"the dead one's are assigned": {[]kafkawire.Peer{peer("a", 0, 1), peer("c", 4, 5)}, 6,
 			map[string][]int32{"a": {0, 1, 2}, "c": {3, 4, 5}}, 0},
 		"what is free is spread over who waits": {[]kafkawire.Peer{peer("a", 0, 2, 4, 5), peer("b"), peer("c")}, 6,
 			map[string][]int32{"a": {0, 2}, "b": {1}, "c": {3}}, 2},
-		"owned twice is given to neither":  {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 1, 2)}, 3, map[string][]int32{"a": {0}, "b": {2}}, 1},
-		"owned although there is none":     {[]kafkawire.Peer{peer("a", -1, 0, 7), peer("b", 1<<31-1)}, 2, map[string][]int32{"a": {0}, "b": {1}}, 0},
-		"owned twice by the same":          {[]kafkawire.Peer{peer("a", 0, 0)}, 1, map[string][]int32{"a": {0}}, 0},
-		"who leaves has what it still has": {[]kafkawire.Peer{peer("a", 0, 1, 2), gone}, 6, map[string][]int32{"a": {0, 1, 2}, "b": nil}, 3},
-		"static members keep their order":  {[]kafkawire.Peer{static("z", "1"), static("y", "2")}, 3, map[string][]int32{"z": {0, 1}, "y": {2}}, 0},
+		"owned twice is given to neither": {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 1, 2)}, 3,
+			map[string][]int32{"a": {0}, "b": {2}}, 1},
+		"owned although there is none": {[]kafkawire.Peer{peer("a", -1, 0, 7), peer("b", 1<<31-1)}, 2,
+			map[string][]int32{"a": {0}, "b": {1}}, 0},
+		"owned twice by the same": {[]kafkawire.Peer{peer("a", 0, 0)}, 1, map[string][]int32{"a": {0}}, 0},
+		"who leaves has what it still has": {[]kafkawire.Peer{peer("a", 0, 1, 2), gone}, 6,
+			map[string][]int32{"a": {0, 1, 2}, "b": nil}, 3},
+		"static members keep their order": {[]kafkawire.Peer{static("z", "1"), static("y", "2")}, 3,
+			map[string][]int32{"z": {0, 1}, "y": {2}}, 0},
 		"no member":                        {nil, 3, map[string][]int32{}, 3},
 		"a topic without partitions":       {[]kafkawire.Peer{peer("a")}, 0, map[string][]int32{"a": nil}, 0},
 		"fewer partitions than there were": {[]kafkawire.Peer{peer("a", 0, 1, 2, 3)}, 2, map[string][]int32{"a": {0, 1}}, 0},
-		"more partitions than there were":  {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 2)}, 5, map[string][]int32{"a": {0, 1, 3}, "b": {2, 4}}, 0},
+		"more partitions than there were": {[]kafkawire.Peer{peer("a", 0, 1), peer("b", 2)}, 5,
+			map[string][]int32{"a": {0, 1, 3}, "b": {2, 4}}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, moving := shares(tc.members, tc.n)
@@ -89,7 +97,8 @@ func TestAssign(t *testing.T) {
 func TestAssignUnknownTopic(t *testing.T) {
 	t.Parallel()
 	all, _ := assign([]kafkawire.Peer{peer("a", 0, 1), peer("b", 2, 3)}, map[string]int32{})
-	if got, want := assignedTo(all), map[string][]int32{"a": {0, 1}, "b": {2, 3}}; !maps.EqualFunc(got, want, slices.Equal) {
+	if got, want := assignedTo(all), map[string][]int32{"a": {0, 1}, "b": {2, 3}}; !maps.EqualFunc(got, want,
+		slices.Equal) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	_, counts := assign([]kafkawire.Peer{peer("a")}, map[string]int32{})
@@ -205,7 +214,10 @@ func TestAssignProperties(t *testing.T) {
 			rt.Fatalf("%d stay where they are, %d could", kept, most)
 		}
 		// The order in which members come changes nothing.
-		rand.New(rand.NewPCG(uint64(n), 1)).Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+		rand.New(rand.NewPCG(uint64(n), 1)).Shuffle(len(members), func(i, j int) {
+			members[i], members[j] = members[j],
+				members[i]
+		})
 		if again, _ := shares(members, n); !maps.EqualFunc(shared, again, slices.Equal) {
 			rt.Fatalf("%v, and in another order %v", shared, again)
 		}

@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // classicMember takes part in the group, on one goroutine: join, sync, heartbeats until it is time to join again.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"pgregory.net/rapid"
+
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"pgregory.net/rapid"
 )
 
 // simulation is a group without a broker: real holdings, the real assignor, and drains that last until the test ends

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // stranger is a member without a member's manners.
@@ -41,7 +41,8 @@ func TestClassicLeaderDies(t *testing.T) {
 		t.Fatal(joined, err)
 	}
 	req.Generation = joined.Generation
-	a := startMemberOf(t, classic, settings(c), l, "a", func(cfg *memberOptions, _ *testOwner) { cfg.RebalanceTimeout = 2 * brief })
+	a := startMemberOf(t, classic, settings(c), l, "a",
+		func(cfg *memberOptions, _ *testOwner) { cfg.RebalanceTimeout = 2 * brief })
 	eventually(t, "a wants to join", func() bool { return members(c) == 2 })
 	if joined, err = wire.JoinGroup(t.Context(), req); err != nil || !joined.Leader || len(joined.Members) != 2 {
 		t.Fatal(joined, err)

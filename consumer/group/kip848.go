@@ -5,12 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/wait"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/internal/wait"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // KIP848 is membership by the consumer group protocol of Kafka 4 (group.protocol=consumer in Kafka's own clients),

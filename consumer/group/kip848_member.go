@@ -7,11 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/wait"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/internal/wait"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // kip848Member takes part in the group, on one goroutine: one heartbeat after another.

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // corpse is a static member that has died without a word, with all partitions in its name.
@@ -46,7 +46,8 @@ func TestKIP848FencesPrevious(t *testing.T) {
 	if took := time.Since(began); took > timeout/2 { // the session is 45 s
 		t.Errorf("it took %v", took)
 	}
-	if err := s.admin.CommitMemberOffsets(t.Context(), dead.Member, s.topic, at(0, 0)); !errors.Is(err, kafka.UnknownMemberId) {
+	if err := s.admin.CommitMemberOffsets(t.Context(), dead.Member, s.topic, at(0, 0)); !errors.Is(err,
+		kafka.UnknownMemberId) {
 		t.Errorf("commit of the dead one: %v", err)
 	}
 	_, err := s.admin.ConsumerHeartbeat(t.Context(), kafkawire.ConsumerHeartbeat{GroupMember: dead})
@@ -65,7 +66,8 @@ func TestKIP848TopicMadeAgain(t *testing.T) {
 	a := s.member(t, "a", "", false)
 	eventually(t, "a has all", a.has(2))
 	lease := a.Lease()
-	if _, err := s.admin.API().DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{s.topic}}); err != nil {
+	if _, err := s.admin.API().
+		DeleteTopics(t.Context(), &kafka.DeleteTopicsRequest{Topics: []string{s.topic}}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the topic is back", func() bool {

@@ -4,10 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }

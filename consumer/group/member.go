@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/rs/zerolog"
 )
 
 // Config says which group to join, and as which member.

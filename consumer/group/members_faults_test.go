@@ -5,12 +5,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // control answers requests of one kind until off is called.
@@ -117,7 +117,8 @@ func TestCoordinatorFails(t *testing.T) {
 		c := memberBroker(t, 2)
 		a := startMemberOf(t, k, settings(c), kafkatest.NewLedger(), "a", nil)
 		eventually(t, "a has all", a.has(2))
-		for _, code := range []kafka.Error{kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup} {
+		for _, code := range []kafka.Error{kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable,
+			kafka.NotCoordinatorForGroup} {
 			eventually(t, "a heartbeat was refused", refuse(c, k.beat, code))
 			if err := a.Lease().Commit(t.Context(), at(0, 4)); err != nil { // renews the session
 				t.Error(err)
@@ -144,7 +145,8 @@ func TestJoinIsRefused(t *testing.T) {
 		codes []kafka.Error
 	}{
 		{classic, kmsg.JoinGroup, []kafka.Error{
-			kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup, kafka.GroupAuthorizationFailed, kafka.UnknownMemberId,
+			kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup, kafka.GroupAuthorizationFailed,
+			kafka.UnknownMemberId,
 		}},
 		{kip848, kmsg.ConsumerGroupHeartbeat, []kafka.Error{
 			kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup, kafka.GroupIdNotFound, kafka.UnknownMemberId,

@@ -86,7 +86,8 @@ func (f *fire) step() {
 		name := fmt.Sprint(f.made) // static: a dynamic one whose answer is lost leaves a ghost for a session
 		change := func(o *memberOptions, owner *testOwner) {
 			o.InstanceID, o.LeaveOnStop, o.session = name, true, timeout/2
-			o.RebalanceTimeout = timeout / 4 // kfake waits for one member too many after one has left while it waited in SyncGroup
+			// kfake waits for one member too many after one has left while it waited in SyncGroup
+			o.RebalanceTimeout = timeout / 4
 			owner.Drain = func([]int32) { <-time.After(time.Duration(f.roll(50)) * time.Millisecond) }
 		}
 		f.running = append(f.running, startMemberOf(f.t, f.kind, settings(f.cluster), f.ledger, name, change))
@@ -127,10 +128,12 @@ func TestMembersUnderFire(t *testing.T) {
 		t.Logf("seed %d", seed)
 		f := &fire{t: t, kind: k, ledger: kafkatest.NewLedger(), dice: rand.New(rand.NewPCG(seed, 0))}
 		var burning atomic.Bool
-		f.cluster = memberBroker(t, partitions, kfake.BrokerConfigs(map[string]string{"group.consumer.session.timeout.ms": "10000"}),
+		f.cluster = memberBroker(t, partitions,
+			kfake.BrokerConfigs(map[string]string{"group.consumer.session.timeout.ms": "10000"}),
 			lossy(func(key kmsg.Key, _ []byte) bool {
 				switch key {
-				case kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.LeaveGroup, kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe:
+				case kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.LeaveGroup, kmsg.ConsumerGroupHeartbeat,
+					kmsg.ConsumerGroupDescribe:
 					return burning.Load() && f.roll(6) == 0
 				}
 				return false

@@ -37,7 +37,8 @@ func TestProtocolIsChangedWhileRunning(t *testing.T) {
 					}
 					*r = start(k, (*r).Name, slot)
 					eventually(t, (*r).Name+" is back as "+k.name, both(a, b))
-					if _, after := other.Calls(); instances[0] != "" && (after != before || !slices.Equal(s.ledger.Of(other.Name), kept)) {
+					if _, after := other.Calls(); instances[0] != "" &&
+						(after != before || !slices.Equal(s.ledger.Of(other.Name), kept)) {
 						t.Errorf("%s gave back %v", other.Name, other.Released()[before:])
 					}
 				}

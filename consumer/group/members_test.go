@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // Who joins gets its share from those who have more, and what stays is never touched; who leaves hands over.
@@ -196,7 +196,8 @@ func TestStaticRestartInAHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := s.member(t, "a", "9", true)
-	eventually(t, "all partitions are with a member", func() bool { return leader.has(2)() && again.has(1)() && c.has(1)() })
+	eventually(t, "all partitions are with a member",
+		func() bool { return leader.has(2)() && again.has(1)() && c.has(1)() })
 }
 
 // Two instances under one name: the second fences the first, which ends with an error that says so, and can commit

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // joiner is what both kinds of membership are.
@@ -82,7 +82,8 @@ func testMember() memberOptions {
 
 // startMemberOf runs a member until the test ends.
 func startMemberOf(
-	t *testing.T, k kind, brokers kafkawire.Settings, l *kafkatest.Ledger, name string, change func(*memberOptions, *testOwner),
+	t *testing.T, k kind, brokers kafkawire.Settings, l *kafkatest.Ledger, name string,
+	change func(*memberOptions, *testOwner),
 ) *memberRig {
 	t.Helper()
 	o := testMember()

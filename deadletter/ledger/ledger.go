@@ -9,13 +9,13 @@ import (
 	"math"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // NewRunID names a run of replays, or the decision to skip: ids sort by time, and no two are the same.
@@ -50,8 +50,8 @@ type Change struct {
 // headerEntry marks entries in the ledger's topic: its value is Entry.Run.
 const headerEntry = schemas.HeaderReplayRun
 
-// Encode makes the entry's record. Its key is the letter's position, so that a compacted ledger has the last entry of each
-// letter.
+// Encode makes the entry's record. Its key is the letter's position, so that a compacted ledger has the last entry of
+// each letter.
 func (e *Entry) Encode() (kafkawire.Record, error) {
 	value, err := json.Marshal(e, jsontext.AllowInvalidUTF8(true)) // written as U+FFFD
 	if err != nil {

@@ -5,16 +5,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Skip is an operator's decision that a group goes on behind a batch of the request topic that cannot be read. It stands in the
-// ledger, where the instance that holds the partition finds it: no other client may commit for it.
+// Skip is an operator's decision that a group goes on behind a batch of the request topic that cannot be read. It
+// stands in the ledger, where the instance that holds the partition finds it: no other client may commit for it.
 type Skip struct {
 	Run       string    `json:"run"` // names the decision
 	Time      time.Time `json:"time"`
@@ -107,7 +107,8 @@ func produce(ctx context.Context, wire *kafkawire.Client, ledger string, bytes [
 	return nil
 }
 
-// Skips reads the skips of one group from the ledger, as they come. It implements consumer.Skips for one caller at a time.
+// Skips reads the skips of one group from the ledger, as they come. It implements consumer.Skips for one caller at a
+// time.
 type Skips struct {
 	Wire         *kafkawire.Client // for this alone
 	Group, Topic string

@@ -10,7 +10,8 @@ import (
 
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
-// A skip that is recorded is found by its group, for its topic as it is now and for the offsets that it covers; it is no replay.
+// A skip that is recorded is found by its group, for its topic as it is now and for the offsets that it covers; it is
+// no replay.
 func TestSkips(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
@@ -21,7 +22,8 @@ func TestSkips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	skip := Skip{Run: "r", Time: time.Now(), By: "ann@host", Group: "g", Topic: requests, TopicID: id.String(), Partition: 1, From: 10, To: 13, Why: "why"}
+	skip := Skip{Run: "r", Time: time.Now(), By: "ann@host", Group: "g", Topic: requests, TopicID: id.String(),
+		Partition: 1, From: 10, To: 13, Why: "why"}
 	earlier := skip
 	earlier.TopicID = "another" // the topic has been made again since
 	for _, s := range []Skip{earlier, skip} {
@@ -48,10 +50,14 @@ func TestSkips(t *testing.T) {
 	}
 	var seen []*Skip
 	l := Reader{Client: wire, Topic: topic, Skipped: func(s *Skip) { seen = append(seen, s) }}
-	if err := l.Read(t.Context(), func(e *Entry) error { t.Errorf("an entry: %+v", e); return nil }); err != nil || len(seen) != 2 || l.Foreign != 0 {
+	if err := l.Read(t.Context(), func(e *Entry) error {
+		t.Errorf("an entry: %+v", e)
+		return nil
+	}); err != nil || len(seen) != 2 || l.Foreign != 0 {
 		t.Errorf("%d skips, %d foreign records, %v", len(seen), l.Foreign, err)
 	}
-	if s := seen[len(seen)-1]; s.Time.UnixMilli() != skip.Time.UnixMilli() || s.Why != "why" || s.From != 10 || s.To != 13 {
+	if s := seen[len(seen)-1]; s.Time.UnixMilli() != skip.Time.UnixMilli() || s.Why != "why" || s.From != 10 ||
+		s.To != 13 {
 		t.Errorf("it reads %+v", s)
 	}
 }

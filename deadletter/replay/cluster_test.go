@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/deadletter"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // cluster is a broker of the test's own whose faults the test controls.
@@ -108,7 +108,8 @@ func (c cluster) cut(key kmsg.Key, lose func() bool) {
 	})
 }
 
-// tap loses the answers to requests of a key after they were applied, together with their connection, as long as lose says so.
+// tap loses the answers to requests of a key after they were applied, together with their connection, as long as lose
+// says so.
 func tap(lose func(key kmsg.Key) bool) kfake.Opt {
 	return kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		l, err := net.Listen(network, address)

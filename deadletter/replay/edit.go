@@ -12,8 +12,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Edit replaces the request that is put back. It fails with what is wrong about it if it is not valid. A key that is the
-// contract's id follows the contract, and with it the partition.
+// Edit replaces the request that is put back. It fails with what is wrong about it if it is not valid. A key that is
+// the contract's id follows the contract, and with it the partition.
 func (a *Candidate) Edit(value []byte) error {
 	was, _ := a.Letter.Request() // often what is to be fixed
 	edited := a.Letter.Original()

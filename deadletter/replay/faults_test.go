@@ -12,16 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/deadletter"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// steps are the requests of a replay. The first ones are made when it fences the one before, the others in each transaction.
+// steps are the requests of a replay. The first ones are made when it fences the one before, the others in each
+// transaction.
 var steps = []struct {
 	key   kmsg.Key
 	topic string // "": any
@@ -40,11 +40,12 @@ func (b *topics) shortTimeouts(name string) *Run {
 	return r
 }
 
-// Every request of a replay, answered in error: what passes is not noticed. After what does not, nothing has been replayed
-// that the ledger does not have, and the next run goes on.
+// Every request of a replay, answered in error: what passes is not noticed. After what does not, nothing has been
+// replayed that the ledger does not have, and the next run goes on.
 func TestReplayAnswersInError(t *testing.T) {
 	t.Parallel()
-	passing := []*kerr.Error{kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.RequestTimedOut,
+	passing := []*kerr.Error{kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress,
+		kerr.RequestTimedOut,
 		kerr.ConcurrentTransactions, kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.NotEnoughReplicas,
 		kerr.NotLeaderForPartition}
 	failing := map[*kerr.Error]string{ // as kafka-go calls them
@@ -101,8 +102,8 @@ func TestReplayAnswersInError(t *testing.T) {
 	}
 }
 
-// An answer is lost after its request was applied, or the request itself, at every step: the run goes on, replays each letter
-// once, and knows where it stands.
+// An answer is lost after its request was applied, or the request itself, at every step: the run goes on, replays each
+// letter once, and knows where it stands.
 func TestReplayLosses(t *testing.T) {
 	t.Parallel()
 	for _, step := range steps {
@@ -163,7 +164,8 @@ func TestReplayUnknownEnd(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			replayed, err := r.Put(ctx, prepare(r, letters[:10]))
-			if err == nil || len(replayed) > 0 || !strings.Contains(err.Error(), "whether the last 10 were replayed, the history will say") {
+			if err == nil || len(replayed) > 0 || !strings.Contains(err.Error(),
+				"whether the last 10 were replayed, the history will say") {
 				t.Errorf("%d replayed, error %v", len(replayed), err)
 			}
 			silent.Store(false)

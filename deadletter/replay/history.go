@@ -38,8 +38,8 @@ func (f *HistoryFilter) Passes(e *ledger.Entry) bool {
 // maxRuns bounds the memory of a History: whatever writes to the ledger may name another run with each entry.
 const maxRuns = 10_000
 
-// History says what became of what was replayed. First Add all entries of the ledger; then tell it of all results and dead
-// letters since First, in any order, as often as they come.
+// History says what became of what was replayed. First Add all entries of the ledger; then tell it of all results and
+// dead letters since First, in any order, as often as they come.
 type History struct {
 	Requests string // topic
 	Filter   HistoryFilter
@@ -140,8 +140,8 @@ func (h *History) concerns(at schemas.Position) bool {
 	return at.Topic == h.Requests && h.replayed.Has(at.Partition, at.Offset)
 }
 
-// Result takes a record of the results topic. One that says that the request failed is no answer, and one that cannot be
-// read is none either.
+// Result takes a record of the results topic. One that says that the request failed is no answer, and one that cannot
+// be read is none either.
 func (h *History) Result(rec *schemas.Record) {
 	if at, told := h.eventPosition(rec); told && !h.concerns(at) {
 		return // as most are: they need no decoding
@@ -160,7 +160,8 @@ func (h *History) eventPosition(rec *schemas.Record) (schemas.Position, bool) {
 	right, _, _ = strings.Cut(right, "@") // behind it: in which log the position was counted
 	partition, err := strconv.ParseInt(left, 10, 32)
 	offset, err2 := strconv.ParseInt(right, 10, 64)
-	return schemas.Position{Topic: h.Requests, Partition: int32(partition), Offset: offset}, known && err == nil && err2 == nil
+	return schemas.Position{Topic: h.Requests, Partition: int32(partition), Offset: offset}, known && err == nil &&
+		err2 == nil
 }
 
 // Letter takes a record of the dead-letter topic.
@@ -182,8 +183,8 @@ func (h *History) Outcome(e *ledger.Entry) Outcome {
 	return Open
 }
 
-// Runs returns the runs in the order in which the ledger has them, so the newest last. A request that two of them name, since
-// its topic was made again in between, counts for both.
+// Runs returns the runs in the order in which the ledger has them, so the newest last. A request that two of them name,
+// since its topic was made again in between, counts for both.
 func (h *History) Runs() []Summary {
 	var all []Summary
 	for _, r := range h.runs {

@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/schemas"
-
-	"pgregory.net/rapid"
 )
 
-// Whatever runs there are, and in whatever order and however often outcomes are told: each request counts once, and a dead
-// letter outweighs a result.
+// Whatever runs there are, and in whatever order and however often outcomes are told: each request counts once, and a
+// dead letter outweighs a result.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -23,7 +23,8 @@ func TestHistory(t *testing.T) {
 		place := rapid.Custom(func(t *rapid.T) schemas.Position {
 			topic := rapid.SampledFrom([]string{"requests", "others"}).Draw(t, "topic")
 			return schemas.Position{
-				Topic: topic, Partition: rapid.Int32Range(0, 2).Draw(t, "partition"), Offset: rapid.Int64Range(0, 200).Draw(t, "offset"),
+				Topic: topic, Partition: rapid.Int32Range(0, 2).Draw(t, "partition"), Offset: rapid.Int64Range(0, 200).
+					Draw(t, "offset"),
 			}
 		})
 		reasons := []schemas.Reason{schemas.ReasonExpired, schemas.ReasonInternalError, "", "unheard of"}
@@ -87,7 +88,8 @@ func wantHistory(t *rapid.T, h *History, entries []ledger.Entry, outcomes map[sc
 	var got []string
 	for _, r := range h.Runs() {
 		got = append(got, r.ID)
-		if r.Answered != counts[r.ID+"answered"] || r.DeadAgain != counts[r.ID+"dead-letter"] || r.Open() != counts[r.ID+"open"] {
+		if r.Answered != counts[r.ID+"answered"] || r.DeadAgain != counts[r.ID+"dead-letter"] ||
+			r.Open() != counts[r.ID+"open"] {
 			t.Fatalf("run %s: %+v, %d open, want %v", r.ID, r, r.Open(), counts)
 		}
 		for _, reason := range append(schemas.Reasons, "") {
@@ -96,8 +98,10 @@ func wantHistory(t *rapid.T, h *History, entries []ledger.Entry, outcomes map[sc
 			}
 		}
 	}
-	if !slices.Equal(got, order) || h.Replayed() != int64(len(entries)) || h.Entries != h.Replayed() || !h.First.Equal(first) {
-		t.Fatalf("runs %v, want %v; %d replayed since %v, want %d since %v", got, order, h.Replayed(), h.First, len(entries), first)
+	if !slices.Equal(got, order) || h.Replayed() != int64(len(entries)) || h.Entries != h.Replayed() ||
+		!h.First.Equal(first) {
+		t.Fatalf("runs %v, want %v; %d replayed since %v, want %d since %v", got, order, h.Replayed(), h.First, len(entries),
+			first)
 	}
 }
 
@@ -140,8 +144,9 @@ func TestHistoryResult(t *testing.T) {
 	}
 	record := func(offset int64, outcome string) *schemas.Record {
 		r := schemas.Result{
-			RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c", RetrievedAt: noon,
-			Source: at(offset),
+			RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c",
+			RetrievedAt: noon,
+			Source:      at(offset),
 		}
 		m := r.Message(nil)
 		return &schemas.Record{Key: m.Key, Value: m.Value, Headers: m.Headers}
@@ -199,15 +204,18 @@ func TestHistoryIsBounded(t *testing.T) {
 	h := History{Requests: "requests"}
 	long := strings.Repeat("x", 2*schemas.MaxDetail)
 	for i := range maxRuns + 7 {
-		h.Add(&ledger.Entry{Run: fmt.Sprint(i, long), By: long, Filter: long, Request: schemas.Position{Topic: "requests", Offset: int64(i)}})
+		h.Add(&ledger.Entry{Run: fmt.Sprint(i, long), By: long, Filter: long,
+			Request: schemas.Position{Topic: "requests", Offset: int64(i)}})
 	}
 	h.Answered(schemas.Position{Topic: "requests", Offset: maxRuns + 3})
 	runs := h.Runs()
 	others := runs[len(runs)-1]
-	if len(runs) != maxRuns+1 || others.ID != "" || others.Replayed != 7 || others.Answered != 1 || h.Replayed() != maxRuns+7 {
+	if len(runs) != maxRuns+1 || others.ID != "" || others.Replayed != 7 || others.Answered != 1 ||
+		h.Replayed() != maxRuns+7 {
 		t.Errorf("%d runs, the others are %d of %d", len(runs), others.Replayed, h.Replayed())
 	}
-	if r := runs[0]; len(r.ID) != schemas.MaxDetail || len(r.By) != schemas.MaxDetail || len(r.Filter) != schemas.MaxDetail {
+	if r := runs[0]; len(r.ID) != schemas.MaxDetail || len(r.By) != schemas.MaxDetail ||
+		len(r.Filter) != schemas.MaxDetail {
 		t.Errorf("%d, %d and %d bytes are kept", len(r.ID), len(r.By), len(r.Filter))
 	}
 }

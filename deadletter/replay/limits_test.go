@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/deadletter"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/deadletter"
+	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // recreate replaces a topic by an empty one of the same name.
@@ -49,7 +49,8 @@ func TestReplayHalves(t *testing.T) {
 	}
 }
 
-// A letter that is too large is named. What of its chunk stands before it was put back and is told; what stands behind was not.
+// A letter that is too large is named. What of its chunk stands before it was put back and is told; what stands behind
+// was not.
 func TestReplayTooLarge(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 40)
@@ -85,7 +86,8 @@ func TestReplayWithoutItsPartition(t *testing.T) {
 	b, c, _ := onCluster(t, 0)
 	var letters []*deadletter.Letter
 	for i, source := range []string{"7", "", "2147483647", "x", "-1", "2"} {
-		rec := &schemas.Record{Position: schemas.Position{Topic: "letters", Offset: int64(i)}, Key: []byte("key"), Value: []byte("v")}
+		rec := &schemas.Record{Position: schemas.Position{Topic: "letters", Offset: int64(i)}, Key: []byte("key"),
+			Value: []byte("v")}
 		for _, h := range [][2]string{
 			{schemas.HeaderErrorsTopic, "requests"}, {schemas.HeaderErrorsPartition, source}, {schemas.HeaderErrorsOffset, "1"},
 		} {
@@ -118,7 +120,8 @@ func TestReplayLedgerPartitions(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 20)
 	b.recreate(c, "ledger", 3, nil)
-	entry := kafka.Message{Value: []byte("broken"), Headers: []kafka.Header{{Key: schemas.HeaderReplayRun, Value: []byte("x")}}}
+	entry := kafka.Message{Value: []byte("broken"),
+		Headers: []kafka.Header{{Key: schemas.HeaderReplayRun, Value: []byte("x")}}}
 	c.ProduceTo(t, "ledger", 1, entry)
 	c.ProduceTo(t, "ledger", 2, entry)
 	b.mustPut(b.shortTimeouts("one"), letters, 6, 20)
@@ -190,13 +193,14 @@ func TestReplayCancelled(t *testing.T) {
 	b.check(c, letters)
 }
 
-// A transaction that another program has left open in the ledger's topic hides what stands behind it. Then no run can know what
-// has been replayed.
+// A transaction that another program has left open in the ledger's topic hides what stands behind it. Then no run can
+// know what has been replayed.
 func TestReplayHiddenLedger(t *testing.T) {
 	t.Parallel()
 	b, c, letters := onCluster(t, 30)
 	b.mustPut(b.shortTimeouts("one"), letters[:10], 10, 10)
-	stranger, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.TransactionalID("stranger"), kgo.DefaultProduceTopic("ledger"))
+	stranger, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...), kgo.TransactionalID("stranger"),
+		kgo.DefaultProduceTopic("ledger"))
 	if err != nil {
 		t.Fatal(err)
 	}

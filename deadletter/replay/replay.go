@@ -25,9 +25,9 @@ type Config struct {
 
 // Run puts the requests of dead letters back, each exactly once, whatever is killed and however many runs there are.
 //
-// Requests and ledger entries go out in one transaction. All runs share one transactional id, so that a run that begins fences
-// the one before it and ends its open transaction; then the ledger says what has been replayed. After an error the same is done
-// again: whether a transaction was committed whose answer was lost is what the ledger says.
+// Requests and ledger entries go out in one transaction. All runs share one transactional id, so that a run that begins
+// fences the one before it and ends its open transaction; then the ledger says what has been replayed. After an error
+// the same is done again: whether a transaction was committed whose answer was lost is what the ledger says.
 type Run struct {
 	cfg        Config
 	wire       *kafkawire.Client
@@ -77,8 +77,9 @@ const (
 var ErrFenced = errors.New("another replay has begun and has fenced this one")
 
 // errHidden says that the ledger has more than could be read.
-var errHidden = errors.New("the transaction of another program is open in the topic and hides what was replayed, or something else " +
-	"writes to it; try again in a minute, and if it stays so, find and end that transaction with kafka-transactions.sh")
+var errHidden = errors.New(
+	"the transaction of another program is open in the topic and hides what was replayed, or something else " +
+		"writes to it; try again in a minute, and if it stays so, find and end that transaction with kafka-transactions.sh")
 
 // maxHidden is how often a ledger is read again that has grown meanwhile.
 const maxHidden = 5
@@ -139,7 +140,8 @@ func (r *Run) fence(ctx context.Context) error {
 		if !e.About(r.cfg.Letters, r.topicID) {
 			return nil
 		}
-		if e.Run == r.cfg.Run && !r.Replayed.Has(e.Letter.Partition, e.Letter.Offset) { // those of other runs are not this caller's
+		// those of other runs are not this caller's
+		if e.Run == r.cfg.Run && !r.Replayed.Has(e.Letter.Partition, e.Letter.Offset) {
 			r.own[e.Letter] = e.Request
 		}
 		r.Replayed.Add(e.Letter.Partition, e.Letter.Offset)
@@ -160,11 +162,11 @@ func (r *Run) Prepare(l *deadletter.Letter) *Candidate {
 // Size is about what its message takes, in bytes.
 func (a *Candidate) Size() int { return messageSize(a.Message) }
 
-// Put puts letters back in one transaction, in their order, and sets where their requests stand now. Those that were replayed
-// already, by another run, are left out of what it returns. Errors that pass are waited out until ctx ends; once begun, a
-// transaction is not interrupted. With an error it returns those that were put back all the same: where the topics take only
-// smaller transactions, those before a letter that does not fit at all, which the error names, but none behind it. Where only
-// the ledger knows of more, the error says so.
+// Put puts letters back in one transaction, in their order, and sets where their requests stand now. Those that were
+// replayed already, by another run, are left out of what it returns. Errors that pass are waited out until ctx ends;
+// once begun, a transaction is not interrupted. With an error it returns those that were put back all the same: where
+// the topics take only smaller transactions, those before a letter that does not fit at all, which the error names, but
+// none behind it. Where only the ledger knows of more, the error says so.
 func (r *Run) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error) {
 	for hidden := 1; ; {
 		if !r.ready {

@@ -9,13 +9,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // topics are the topics of one test.
@@ -60,7 +60,8 @@ func (b *topics) fill(broker broker, n int) []*deadletter.Letter {
 		p := int32(i % 3)
 		d := schemas.DeadLetter{Reason: schemas.ReasonExpired, DecidedAt: noon, Record: &schemas.Record{
 			Position: schemas.Position{Topic: b.cfg.Requests, Partition: p, Offset: int64(i)},
-			Key:      []byte("k" + strconv.Itoa(i%7)), Value: fmt.Append(nil, i), Headers: []schemas.Header{{Key: "trace", Value: []byte{0, 255}}},
+			Key:      []byte("k" + strconv.Itoa(i%7)), Value: fmt.Append(nil, i),
+			Headers: []schemas.Header{{Key: "trace", Value: []byte{0, 255}}},
 		}}
 		m := d.Message(schemas.Origin{})
 		msg := kafka.Message{Key: m.Key, Value: m.Value}
@@ -104,7 +105,8 @@ func put(ctx context.Context, r *Run, letters []*deadletter.Letter, size int) (r
 // check compares the request topic and the ledger, as read-committed readers see them, with the letters.
 func (b *topics) check(broker broker, letters []*deadletter.Letter) {
 	b.Helper()
-	if shared, is := broker.(*kafkatest.Broker); is { // a coordinator answers before the marks of the end are in all partitions
+	// a coordinator answers before the marks of the end are in all partitions
+	if shared, is := broker.(*kafkatest.Broker); is {
 		shared.Read(b.T, b.cfg.Requests, len(letters))
 		shared.Read(b.T, b.cfg.Ledger, len(letters))
 	}
@@ -120,7 +122,8 @@ func (b *topics) check(broker broker, letters []*deadletter.Letter) {
 			b.Errorf("%s stands in partition %d after %d", m.Value, m.Partition, last[m.Partition])
 		}
 		last[m.Partition] = n
-		if h := m.Headers; len(h) != 5 || h[0].Key != "trace" || string(h[0].Value) != "\x00\xff" || string(h[1].Value) != "1" || string(m.Key) != "k"+strconv.Itoa(n%7) {
+		if h := m.Headers; len(h) != 5 || h[0].Key != "trace" || string(h[0].Value) != "\x00\xff" ||
+			string(h[1].Value) != "1" || string(m.Key) != "k"+strconv.Itoa(n%7) {
 			b.Errorf("%s came back with key %s and headers %v", m.Value, m.Key, h)
 		}
 	}
@@ -238,9 +241,11 @@ func TestReplayTrustsNoBrokenLedger(t *testing.T) {
 	if err != nil || r.ledger.Foreign != 1 {
 		t.Fatalf("%+v, error %v", r.ledger, err)
 	}
-	for _, value := range []string{"", "{", `{"run":"x"}`, `{"run":"x","run":"y","letter":{"topic":"t"}}`, `{"letter":{"topic":"t"}}`} {
+	for _, value := range []string{"", "{", `{"run":"x"}`, `{"run":"x","run":"y","letter":{"topic":"t"}}`,
+		`{"letter":{"topic":"t"}}`} {
 		b.cfg.Ledger = broker.Topic(t, 1)
-		broker.Produce(t, b.cfg.Ledger, kafka.Message{Value: []byte(value), Headers: []kafka.Header{{Key: schemas.HeaderReplayRun, Value: []byte("x")}}})
+		broker.Produce(t, b.cfg.Ledger, kafka.Message{Value: []byte(value),
+			Headers: []kafka.Header{{Key: schemas.HeaderReplayRun, Value: []byte("x")}}})
 		if _, err := b.run(t.Context(), "two"); err == nil || !errors.Is(err, ledger.ErrUnreadable) {
 			t.Errorf("%q: error %v", value, err)
 		}

@@ -22,10 +22,11 @@ func TestRules(t *testing.T) {
 		letter *deadletter.Letter
 		want   Obstacle
 	}{
-		"free":                 {letter(7, "{}"), ""},
-		"no letter":            {deadletter.Read(&schemas.Record{Value: []byte("{}")}), NotADeadLetter},
-		"of another topic":     {of(func(d *schemas.DeadLetter) { d.Record.Topic = "orders" }), OtherTopic},
-		"of noPosition":        {deadletter.Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsMessage, Value: []byte("x")}}}), ""},
+		"free":             {letter(7, "{}"), ""},
+		"no letter":        {deadletter.Read(&schemas.Record{Value: []byte("{}")}), NotADeadLetter},
+		"of another topic": {of(func(d *schemas.DeadLetter) { d.Record.Topic = "orders" }), OtherTopic},
+		"of noPosition": {deadletter.Read(&schemas.Record{Headers: []schemas.Header{{Key: schemas.HeaderErrorsMessage,
+			Value: []byte("x")}}}), ""},
 		"replayed":             {letter(8, "{}"), AlreadyReplayed},
 		"twice":                {of(replayed("2")), ""},
 		"three times":          {of(replayed("3")), ReplayLimit},

@@ -10,8 +10,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// initProducer begins a new producer epoch of the transactional id, and ends what a transaction before may have left open in some partitions:
-// all that stands behind it there would stay hidden.
+// initProducer begins a new producer epoch of the transactional id, and ends what a transaction before may have left
+// open in some partitions: all that stands behind it there would stay hidden.
 func (r *Run) initProducer(ctx context.Context) error {
 	id := "balanceq-replay." + r.cfg.Ledger
 	var last kafkawire.Ending
@@ -33,8 +33,8 @@ func (r *Run) initProducer(ctx context.Context) error {
 	})
 }
 
-// transact puts letters and their ledger entries into one transaction. On an error the next one fences first, which ends this
-// one.
+// transact puts letters and their ledger entries into one transaction. On an error the next one fences first, which
+// ends this one.
 func (r *Run) transact(ctx context.Context, chunk []*Candidate) error {
 	ctx, cancel := context.WithTimeout(ctx, transactionTimeout)
 	defer cancel()
@@ -46,8 +46,8 @@ func (r *Run) transact(ctx context.Context, chunk []*Candidate) error {
 		}
 		r.end += int64(len(chunk)) + 1 // the mark of the end
 	} else if !kafkawire.Fenced(err) {
-		// So that readers need not wait for the next one, and to hear who has the id: a partition's leader may call its transaction
-		// invalid before it knows of the new epoch.
+		// So that readers need not wait for the next one, and to hear who has the id: a partition's leader may call its
+		// transaction invalid before it knows of the new epoch.
 		if ended := r.wire.EndTransaction(ctx, r.txn, false); kafkawire.Fenced(ended) {
 			err = ended
 		}
@@ -67,7 +67,8 @@ func (r *Run) fill(ctx context.Context, chunk []*Candidate) error {
 	for p, letters := range byPartition {
 		touched[r.cfg.Requests] = append(touched[r.cfg.Requests], p)
 		for _, a := range letters {
-			records[p] = append(records[p], kafkawire.Record{Key: a.Message.Key, Value: a.Message.Value, Headers: a.Message.Headers})
+			records[p] = append(records[p], kafkawire.Record{Key: a.Message.Key, Value: a.Message.Value,
+				Headers: a.Message.Headers})
 		}
 	}
 	err := r.retry.DoIf(ctx, transactionTimeout, kafkawire.ConcurrentTransactions, func(ctx context.Context) error {
@@ -91,7 +92,8 @@ func (r *Run) fill(ctx context.Context, chunk []*Candidate) error {
 	}
 	first, err = r.produce(ctx, r.cfg.Ledger, map[int32][]kafkawire.Record{ledger.Partition: entries})
 	if err == nil && first[ledger.Partition] != r.end {
-		err = fmt.Errorf("the ledger %s goes on at offset %d, not at %d: %w", r.cfg.Ledger, first[ledger.Partition], r.end, errHidden)
+		err = fmt.Errorf("the ledger %s goes on at offset %d, not at %d: %w", r.cfg.Ledger, first[ledger.Partition], r.end,
+			errHidden)
 	}
 	return err
 }
@@ -110,7 +112,8 @@ func (r *Run) partitionOf(a *Candidate) int32 {
 }
 
 // produce writes one batch a partition, leader by leader, and returns the offset of the first record of each.
-func (r *Run) produce(ctx context.Context, topic string, records map[int32][]kafkawire.Record) (map[int32]int64, error) {
+func (r *Run) produce(ctx context.Context, topic string,
+	records map[int32][]kafkawire.Record) (map[int32]int64, error) {
 	leaders, _, err := r.wire.Leaders(ctx, topic)
 	if err != nil {
 		return nil, err

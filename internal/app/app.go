@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
 	"github.com/balanceq/balanceq/deadletter/ledger"
@@ -13,10 +17,6 @@ import (
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/schemas"
 	"github.com/balanceq/balanceq/telemetry"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/rs/zerolog"
 )
 
 // App is one instance of balanceq.
@@ -38,10 +38,11 @@ type App struct {
 	server   *telemetry.Server // nil: http.listen is off
 }
 
-// New connects to Kafka and builds the pipeline, which has not joined the group yet: the consumer hands what it reads to the
-// processor, which asks the CMS, and what the processor decides to the delivery. preflight.Run should have passed. An App
-// that is not run must be closed.
-func New(ctx context.Context, cfg config.Config, version string, log zerolog.Logger, with Overrides) (_ *App, err error) {
+// New connects to Kafka and builds the pipeline, which has not joined the group yet: the consumer hands what it reads
+// to the processor, which asks the CMS, and what the processor decides to the delivery. preflight.Run should have
+// passed. An App that is not run must be closed.
+func New(ctx context.Context, cfg config.Config, version string, log zerolog.Logger,
+	with Overrides) (_ *App, err error) {
 	a := &App{cfg: cfg, log: log, registry: prometheus.NewRegistry(), handlers: telemetry.NewHandlers()}
 	defer func() {
 		if err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/balanceq/balanceq/telemetry"
 )
 
-// Overrides change parts of an App before it is built of them; the zero value changes none. They are for tests, which break
-// a part, and for the demo, which watches one.
+// Overrides change parts of an App before it is built of them; the zero value changes none. They are for tests, which
+// break a part, and for the demo, which watches one.
 type Overrides struct {
 	CMS      func(*cmsclient.Config)        // its transport, its authentication
 	Observer cmsclient.Observer             // of the CMS client, besides the metrics; nil: none

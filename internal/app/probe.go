@@ -14,8 +14,8 @@ import (
 // longestRetryAfter is the most that cmsclient lets the CMS ask a request to wait.
 const longestRetryAfter = 5 * time.Minute
 
-// stallTimeouts says how long what may be silent. Between two attempts at a request lie the rest of a call, its back-off, and
-// the call that finds out whether the CMS works at all.
+// stallTimeouts says how long what may be silent. Between two attempts at a request lie the rest of a call, its
+// back-off, and the call that finds out whether the CMS works at all.
 func stallTimeouts(cfg config.Config) telemetry.StallTimeouts {
 	call := cfg.CMS.Timeout + cfg.CMS.HedgeAfter
 	return telemetry.StallTimeouts{After: cfg.Watchdog.After, Retry: 2*call + cfg.CMS.Backoff.Max + longestRetryAfter}
@@ -28,8 +28,8 @@ const (
 	partitionBytes = 64 << 10
 )
 
-// KafkaProbe tells the watchdog whether Kafka works, and what it has. Wire should be a client of its own, so that it does
-// not wait behind what is watched.
+// KafkaProbe tells the watchdog whether Kafka works, and what it has. Wire should be a client of its own, so that it
+// does not wait behind what is watched.
 type KafkaProbe struct {
 	Wire         *kafkawire.Client
 	Group, Topic string

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Run works until ctx ends or something fails that cannot be waited out, and stops in the order in which records flow: the
-// consumer drains, commits and leaves; then the producer writes what is left; the HTTP server is the last, so that the end
-// can still be scraped.
+// Run works until ctx ends or something fails that cannot be waited out, and stops in the order in which records flow:
+// the consumer drains, commits and leaves; then the producer writes what is left; the HTTP server is the last, so that
+// the end can still be scraped.
 func (a *App) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -53,8 +53,8 @@ func waitFor(wg *sync.WaitGroup, atMost time.Duration) {
 	}
 }
 
-// consume runs the consumer, and after the order to stop waits for it no longer than the shutdown budget: a broker that is
-// gone must not keep the process from ending. What was not committed then is read again.
+// consume runs the consumer, and after the order to stop waits for it no longer than the shutdown budget: a broker that
+// is gone must not keep the process from ending. What was not committed then is read again.
 func (a *App) consume(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() { done <- a.consumer.Run(ctx) }()
@@ -70,12 +70,14 @@ func (a *App) consume(ctx context.Context) error {
 	case err := <-done:
 		return err
 	case <-budget.C:
-		return fmt.Errorf("stopping: not drained and out of the group within shutdown.timeout (%v); what is unfinished will be read again",
+		return fmt.Errorf(
+			"stopping: not drained and out of the group within shutdown.timeout (%v); what is unfinished will be read again",
 			a.cfg.Shutdown.Timeout)
 	}
 }
 
-// flushTimeout is what is kept of the shutdown budget for writes that the drain has left behind, and for the HTTP server.
+// flushTimeout is what is kept of the shutdown budget for writes that the drain has left behind, and for the HTTP
+// server.
 const flushTimeout = 2 * time.Second
 
 // Close releases everything; it is safe after Run and after a failed New.

@@ -20,9 +20,10 @@ func memberConfig(cfg config.Config) group.Config {
 func processorConfig(cfg config.Config, progress func(int64) processor.Progress) processor.Config {
 	return processor.Config{
 		MaxAttempts: cfg.CMS.MaxAttempts, BackoffInitial: cfg.CMS.Backoff.Initial, BackoffMax: cfg.CMS.Backoff.Max,
-		Coalesce: cfg.CMS.Coalesce, PublishFailures: cfg.Results.PublishFailures, RefuseCardNumbers: cfg.Requests.RefuseCardNumbers,
-		Progress: progress,
-		Budget:   processor.BudgetConfig{Share: cfg.DeadLetters.Budget, Window: cfg.DeadLetters.BudgetWindow},
+		Coalesce: cfg.CMS.Coalesce, PublishFailures: cfg.Results.PublishFailures,
+		RefuseCardNumbers: cfg.Requests.RefuseCardNumbers,
+		Progress:          progress,
+		Budget:            processor.BudgetConfig{Share: cfg.DeadLetters.Budget, Window: cfg.DeadLetters.BudgetWindow},
 	}
 }
 

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/config"
-
-	"github.com/spf13/cobra"
 )
 
 func configCommand(e *command.Env) *cobra.Command {

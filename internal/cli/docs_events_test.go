@@ -53,7 +53,8 @@ func TestEventsOfTheSource(t *testing.T) {
 		switch want, listed := level[line.event]; {
 		case line.event == "" && line.level == "info":
 		case line.event == "":
-			t.Errorf("%s: a line at %s without an event: add .Str(\"event\", …) and list it in telemetry.Events", line.at, line.level)
+			t.Errorf("%s: a line at %s without an event: add .Str(\"event\", …) and list it in telemetry.Events", line.at,
+				line.level)
 		case !listed:
 			t.Errorf("%s: telemetry.Events does not list %s", line.at, line.event)
 		case want != line.level && line.level != "varies":

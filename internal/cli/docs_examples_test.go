@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/spf13/pflag"
+
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/spf13/pflag"
 )
 
 // block is a fenced block of code; mark is the HTML comment on the line before it.
@@ -100,7 +100,8 @@ func TestDocsExamples(t *testing.T) {
 			}
 		}
 	}
-	for _, mark := range []string{readme + " config", readme + " schema: balance-request", readme + " schema: balance-result",
+	for _, mark := range []string{readme + " config", readme + " schema: balance-request", readme +
+		" schema: balance-result",
 		contracts + " schema: balance-request", contracts + " schema: balance-result",
 		contracts + " schema: balance-deadletter-headers", contracts + " event", operating + " config"} {
 		if seen[mark] == 0 {

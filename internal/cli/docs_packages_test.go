@@ -23,7 +23,8 @@ func TestDocsPackages(t *testing.T) {
 			return err
 		}
 		dir := path.Dir(name)
-		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(moduleRoot, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(moduleRoot, name), nil,
+			parser.PackageClauseOnly|parser.ParseComments)
 		if err != nil {
 			return err
 		}

@@ -78,7 +78,8 @@ func TestDocsRunbookStates(t *testing.T) {
 // Members of /readyz that are named exist.
 func TestDocsRunbookReadyz(t *testing.T) {
 	all := strings.Join(sources(t, "telemetry"), "\n")
-	for _, m := range regexp.MustCompile("`([a-zA-Z]+)`(?: and `([a-zA-Z]+)`)? in `/readyz`").FindAllStringSubmatch(readDoc(t, runbook), -1) {
+	for _, m := range regexp.MustCompile("`([a-zA-Z]+)`(?: and `([a-zA-Z]+)`)? in `/readyz`").
+		FindAllStringSubmatch(readDoc(t, runbook), -1) {
 		for _, member := range m[1:] {
 			if member != "" && !regexp.MustCompile("`json:\""+member+`\b`).MatchString(all) {
 				t.Errorf("%s: /readyz has no member %s", runbook, member)

@@ -163,7 +163,8 @@ func TestDocsMakeTargets(t *testing.T) {
 // Tests, files and folders that are named exist.
 func TestDocsNames(t *testing.T) {
 	tests := definedTests(t)
-	file := regexp.MustCompile("`(?:go run )?(?:\\./)?((?:[a-z][\\w.-]*/)+[\\w.-]+\\.(?:go|json|yaml|yml)|(?:cmd|internal|tools|docs|consumer|cmsclient)/[\\w./-]+)\\b")
+	file := regexp.MustCompile(
+		"`(?:go run )?(?:\\./)?((?:[a-z][\\w.-]*/)+[\\w.-]+\\.(?:go|json|yaml|yml)|(?:cmd|internal|tools|docs|consumer|cmsclient)/[\\w./-]+)\\b")
 	for page, text := range pages(t) {
 		if page == changelog {
 			continue

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/request"
@@ -14,8 +16,6 @@ import (
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/doctor"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/spf13/cobra"
 )
 
 // doctorOptions are the flags of doctor.
@@ -48,7 +48,8 @@ Exit code 0: run can work, warnings apart. 1: something failed. 2: wrong usage.`
 			return diagnose(cmd.Context(), e.Out, subject, o.format == term.JSON)
 		},
 	})
-	cmd.Flags().StringVar(&o.contract, "contract", "70001", "`id` of the contract to ask about; the default is the sandbox's")
+	cmd.Flags().StringVar(&o.contract, "contract", "70001",
+		"`id` of the contract to ask about; the default is the sandbox's")
 	cmd.Flags().StringSliceVar(&o.codes, "codes", []string{"AVAILABLE"}, "balance `codes` to ask for")
 	cmd.Flags().BoolVar(&o.noCall, "no-call", false, "leave out the call for a balance")
 	cmd.Flags().StringVar(&o.format, "format", term.Text, "how to show the checks, `text|json`")

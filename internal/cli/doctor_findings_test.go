@@ -13,7 +13,8 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
-// Whatever is wrong is told apart, with what to do about it; what builds on it is left out, and everything else is checked.
+// Whatever is wrong is told apart, with what to do about it; what builds on it is left out, and everything else is
+// checked.
 func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)
@@ -43,7 +44,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		"password in the proxy": {set: []string{"cms.proxy", "http://joe:" + saslPassword + "@127.0.0.1:1"},
 			check: "configuration", status: "fail", detail: []string{"cms.proxy"}, fix: []string{"HTTPS_PROXY"}, skips: 13},
 		"a pair": {set: []string{"cms.timeout", "30s", "cms.breaker.window", "10s", "shutdown.timeout", "60s"},
-			check: "configuration", status: "fail", detail: []string{"cms.breaker.window"}, fix: []string{"cms.timeout"}, skips: 13},
+			check: "configuration", status: "fail", detail: []string{"cms.breaker.window"}, fix: []string{"cms.timeout"},
+			skips: 13},
 		"warning": {set: []string{"shutdown.timeout", "1s"}, check: "configuration", status: "warn",
 			detail: []string{"keys set", "\nshutdown.timeout: 1s is below cms.timeout"}, fix: []string{"raise it"}},
 
@@ -57,8 +59,9 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		"rubbish": {set: []string{"cms.auth.key-file", w.files.at("rubbish.p12")}, check: "signing key", status: "fail",
 			detail: []string{"rubbish.p12: this is no key file"}, fix: []string{"PKCS#12", "cms.auth.key-file"}, skips: 1},
 		"wrong password": {env: "BALANCEQ_CMS_AUTH_KEY_PASSWORD=" + otherPassword, check: "signing key", status: "fail",
-			detail: []string{"signing.p12: the password does not open"}, fix: []string{"check the password", "cms.auth.key-password"},
-			skips: 1},
+			detail: []string{"signing.p12: the password does not open"},
+			fix:    []string{"check the password", "cms.auth.key-password"},
+			skips:  1},
 		"not RSA": {set: []string{"cms.auth.key-file", w.files.at("ec.pem")}, check: "signing key", status: "fail",
 			detail: []string{"not an RSA key"}, fix: []string{"RSA key of at least 2048 bits"}, skips: 1},
 		"key expired": {set: []string{"cms.auth.key-file", w.files.at("expired.p12")}, check: "signing key", status: "fail",
@@ -68,7 +71,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			detail: []string{"certificate expires ", "(in 12 days)"}, fix: []string{"create a new key"}},
 		"expiry unknown": {set: []string{"cms.auth.key-file", w.files.at("bare.pem")}, check: "signing key", status: "warn",
 			detail: []string{"bare.pem: RSA 2048", "it is not known when it expires"}, fix: []string{"cms.auth.key-expires"}},
-		"expired by the setting": {set: []string{"cms.auth.key-file", w.files.at("bare.pem"), "cms.auth.key-expires", "2020-02-29"},
+		"expired by the setting": {set: []string{"cms.auth.key-file", w.files.at("bare.pem"), "cms.auth.key-expires",
+			"2020-02-29"},
 			check: "signing key", status: "fail", detail: []string{"key expired 2020-02-29"}, fix: []string{"create a new key"},
 			skips: 1},
 		"another's key": {set: []string{"cms.auth.key-file", w.files.at("stranger.p12")}, check: "balance", status: "fail",
@@ -105,7 +109,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			detail: []string{unused, "refused"}, fix: []string{"kafka.brokers"}, skips: 4},
 		"no topics": {set: []string{"topics.results", "not-there", "topics.deadletters", "nor-there"},
 			check: "topics", status: "fail",
-			detail: []string{"topic not-there does not exist", "\ntopic nor-there"}, fix: []string{"balanceq topics create"}, skips: 1},
+			detail: []string{"topic not-there does not exist", "\ntopic nor-there"}, fix: []string{"balanceq topics create"},
+			skips: 1},
 		"topic too small": {set: []string{"topics.deadletters", w.topics.Broker.Topic(t, 1, "max.message.bytes=1000000")},
 			check: "topics", status: "warn", detail: []string{"would not fit"}, fix: []string{"max.message.bytes"}},
 
@@ -127,8 +132,10 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			fix: []string{"the host of cms.url"}, skips: 2},
 		"server expired": {sim: func(s *cmssim.Config) { s.TLS.Certificates = []tls.Certificate{w.files.stale} },
 			check: "TLS", status: "fail", detail: []string{"expired"}, fix: []string{"clock", "renew"}, skips: 2},
-		"no client certificate": {set: []string{"cms.tls.cert-file", "", "cms.tls.key-file", ""}, check: "TLS", status: "fail",
-			detail: []string{"asks for a client certificate, and none is set"}, fix: []string{"set cms.tls.cert-file"}, skips: 2},
+		"no client certificate": {set: []string{"cms.tls.cert-file", "", "cms.tls.key-file", ""}, check: "TLS",
+			status: "fail",
+			detail: []string{"asks for a client certificate, and none is set"}, fix: []string{"set cms.tls.cert-file"},
+			skips: 2},
 		"unknown client certificate": {set: []string{"cms.tls.cert-file", w.files.at("client-unknown.pem"),
 			"cms.tls.key-file", w.files.at("client-unknown-key.pem")}, check: "TLS", status: "fail",
 			detail: []string{"client certificate is refused"}, fix: []string{"cms.tls.cert-file"}, skips: 2},
@@ -140,7 +147,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		"proxy refuses": {set: []string{"cms.proxy", "http://" + plain}, check: "TLS", status: "fail",
 			detail: []string{"by way of proxy 127.0.0.1: Not Found"}, fix: []string{"proxy"}, skips: 2},
 
-		"clock a little ahead": {sim: func(s *cmssim.Config) { s.ClockOffset = -20 * time.Second }, check: "clock", status: "warn",
+		"clock a little ahead": {sim: func(s *cmssim.Config) { s.ClockOffset = -20 * time.Second }, check: "clock",
+			status: "warn",
 			detail: []string{"ahead of the CMS"}, fix: []string{"NTP"}},
 		"clock behind": {sim: func(s *cmssim.Config) { s.ClockOffset = 2 * time.Minute }, check: "clock", status: "fail",
 			detail: []string{"behind the CMS: signatures may be refused"}, fix: []string{"NTP"}},
@@ -151,7 +159,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			detail: []string{"the CMS itself answers", "404 CONTRACT_DOES_NOT_EXIST"}},
 		"rejected": {fault: &cmssim.Fault{Status: 400, Source: "MASTERCARD PROCESSING", ReasonCode: "REQUEST_VALIDATION"},
 			check: "balance", status: "ok", detail: []string{"the CMS itself answers", "400 REQUEST_VALIDATION"}},
-		"operation disabled": {fault: &cmssim.Fault{Status: 403, Source: "MASTERCARD PROCESSING", ReasonCode: "OPERATION_DENIED"},
+		"operation disabled": {fault: &cmssim.Fault{Status: 403, Source: "MASTERCARD PROCESSING",
+			ReasonCode: "OPERATION_DENIED"},
 			check: "balance", status: "fail", detail: []string{"403 OPERATION_DENIED"}, fix: []string{"getContractBalances"}},
 		"CMS fails": {fault: &cmssim.Fault{Status: 503}, check: "balance", status: "fail",
 			detail: []string{"503", "X-MC-Correlation-ID 0."}, fix: []string{"try again", "correlation ids"}},

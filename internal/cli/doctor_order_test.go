@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/kafkatest"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A publisher of Java's and one of librdkafka's: doctor sees in the topic that they take different partitions.
@@ -28,7 +28,8 @@ func TestDoctorSeesTwoPartitioners(t *testing.T) {
 		value := []byte(`{"contractId":"` + key + `","balanceCodes":["AVAILABLE"]}`)
 		java := &kgo.Record{Topic: c.Requests, Key: []byte(key), Value: value}
 		java.Partition = int32(murmur.Partition(java, 3))
-		librdkafka := &kgo.Record{Topic: c.Requests, Key: []byte(key), Value: value, Partition: int32(crc32.ChecksumIEEE([]byte(key)) % 3)}
+		librdkafka := &kgo.Record{Topic: c.Requests, Key: []byte(key), Value: value,
+			Partition: int32(crc32.ChecksumIEEE([]byte(key)) % 3)}
 		records = append(records, java, librdkafka)
 	}
 	if err := cl.ProduceSync(t.Context(), records[:1]...).FirstErr(); err != nil {
@@ -44,6 +45,7 @@ func TestDoctorSeesTwoPartitioners(t *testing.T) {
 	if got.Status != "warn" {
 		t.Errorf("two publishers: %+v", got)
 	}
-	clitest.WantText(t, "the detail", got.Detail, "60 requests of 30 contracts", "stand in several partitions by one key", "where murmur2", "CRC32")
+	clitest.WantText(t, "the detail", got.Detail, "60 requests of 30 contracts", "stand in several partitions by one key",
+		"where murmur2", "CRC32")
 	clitest.WantText(t, "the fix", got.Fix, "partitioner=murmur2_random")
 }

@@ -29,8 +29,8 @@ const (
 	saslPassword  = "brokers-only-3"
 )
 
-// clinic is a world in which everything is as it should be: a CMS that checks signatures, encrypts its answers and speaks TLS
-// with client certificates, all keys for it, and a cluster with the topics. Each test spoils one thing.
+// clinic is a world in which everything is as it should be: a CMS that checks signatures, encrypts its answers and
+// speaks TLS with client certificates, all keys for it, and a cluster with the topics. Each test spoils one thing.
 type clinic struct {
 	*clitest.Shell
 	sim   *cmssim.Server

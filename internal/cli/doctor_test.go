@@ -13,7 +13,8 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
-var allChecks = []string{"configuration", "signing key", "decryption keys", "client certificate", "Kafka", "brokers", "topics", "order", "group",
+var allChecks = []string{"configuration", "signing key", "decryption keys", "client certificate", "Kafka", "brokers",
+	"topics", "order", "group",
 	"DNS", "TCP", "TLS", "clock", "balance"}
 
 // Where all is well, doctor says so of everything, and makes one call.
@@ -65,7 +66,8 @@ func TestDoctorFindsNothing(t *testing.T) {
 		lines[len(lines)-1] != "nothing failed" || strings.Contains(text.out, "balance  ") {
 		t.Errorf("exit code %d\n%s%s", text.code, text.out, text.err)
 	}
-	clitest.WantText(t, "the text", text.out, "ok    configuration        15 keys set", "\nok    clock                within a second")
+	clitest.WantText(t, "the text", text.out, "ok    configuration        15 keys set",
+		"\nok    clock                within a second")
 	if all := c.sim.Simulator().CallsByContract(); len(all) != 1 || all[71234] != 1 {
 		t.Errorf("calls by contract %v", all)
 	}
@@ -121,7 +123,8 @@ func TestDoctorThroughProxy(t *testing.T) {
 	}
 	c.set("cms.tls.ca-file", "")
 	e = c.asJSON()
-	if got := e.find(t, "TLS"); e.code != command.ExitFailed || got.Status != "fail" || !strings.Contains(got.Detail, "unknown authority") {
+	if got := e.find(t, "TLS"); e.code != command.ExitFailed || got.Status != "fail" ||
+		!strings.Contains(got.Detail, "unknown authority") {
 		t.Errorf("exit code %d, %+v", e.code, got)
 	}
 }
@@ -160,7 +163,8 @@ func TestDoctorIsInterrupted(t *testing.T) {
 	defer cancel()
 	ended := make(chan *examination, 1)
 	go func() { ended <- c.examine(ctx, "--cms.timeout=1m", "--cms.breaker.window=2m") }()
-	kafkatest.Eventually(t, time.Minute, "the call is made", func() bool { return c.sim.Simulator().CallsByContract()[70001] == 1 })
+	kafkatest.Eventually(t, time.Minute, "the call is made",
+		func() bool { return c.sim.Simulator().CallsByContract()[70001] == 1 })
 	cancel()
 	e := <-ended
 	if e.code != command.ExitFailed || strings.Contains(e.out, "FAIL") ||
@@ -170,9 +174,9 @@ func TestDoctorIsInterrupted(t *testing.T) {
 	clitest.WantText(t, "the error", e.err, "interrupted")
 }
 
-// The gateway repeats what was signed, with the consumer key and the address; the brokers' and the keys' passwords are in
-// use; a proxy sees the login. None of it may come out, in neither format. (Every other run of doctor in these tests is
-// looked at in the same way, by examine.)
+// The gateway repeats what was signed, with the consumer key and the address; the brokers' and the keys' passwords are
+// in use; a proxy sees the login. None of it may come out, in neither format. (Every other run of doctor in these tests
+// is looked at in the same way, by examine.)
 func TestDoctorKeepsSecrets(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what doctor finds and prints")
 	w := newWard(t)

@@ -6,8 +6,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// libraries passes on what libraries write to the standard log, up to the first quote: net/http quotes there what a server
-// sent without having been asked, which may be what we had sent to it.
+// libraries passes on what libraries write to the standard log, up to the first quote: net/http quotes there what a
+// server sent without having been asked, which may be what we had sent to it.
 type libraries struct{ log zerolog.Logger }
 
 // Write implements io.Writer.

@@ -7,11 +7,11 @@ import (
 	"io"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/printable"
-
-	"github.com/spf13/cobra"
 )
 
 func resumeCommand(e *command.Env) *cobra.Command {
@@ -70,7 +70,8 @@ func resume(ctx context.Context, out io.Writer, urls []string) error {
 		}
 	}
 	if len(failed) > 0 {
-		failed = append(failed, errors.New("is each running, with its http.listen at that address? name others with --service http://host:port"))
+		failed = append(failed,
+			errors.New("is each running, with its http.listen at that address? name others with --service http://host:port"))
 	}
 	return errors.Join(failed...)
 }

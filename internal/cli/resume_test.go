@@ -11,7 +11,10 @@ import (
 
 // resumable is an instance that answers with body.
 func resumable(t *testing.T, body string) (url string) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = w.Write([]byte(body))
+	}))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -25,13 +28,15 @@ func TestResumeCommand(t *testing.T) {
 		code int
 		want []string
 	}{
-		"one":         {[]string{"--service", paused}, 0, []string{"i [2J1 (" + paused + "): resumed; 100 of 100"}},
-		"by listen":   {[]string{"--http.listen", strings.TrimPrefix(calm, "http://")}, 0, []string{"i2 (" + calm + "): nothing to do; it was not paused"}},
-		"one is gone": {[]string{"--service", gone + "," + paused}, 1, []string{"resumed", gone + " cannot be reached", "--service http://host:port"}},
-		"off":         {[]string{"--http.listen=off"}, 2, []string{"http.listen is off", "--service"}},
-		"no address":  {[]string{"--service=http://"}, 2, []string{"--service"}},
-		"no time":     {[]string{"--timeout=0s"}, 2, []string{"--timeout"}},
-		"arguments":   {[]string{"now"}, 2, []string{"unexpected argument"}},
+		"one": {[]string{"--service", paused}, 0, []string{"i [2J1 (" + paused + "): resumed; 100 of 100"}},
+		"by listen": {[]string{"--http.listen", strings.TrimPrefix(calm, "http://")}, 0,
+			[]string{"i2 (" + calm + "): nothing to do; it was not paused"}},
+		"one is gone": {[]string{"--service", gone + "," + paused}, 1,
+			[]string{"resumed", gone + " cannot be reached", "--service http://host:port"}},
+		"off":        {[]string{"--http.listen=off"}, 2, []string{"http.listen is off", "--service"}},
+		"no address": {[]string{"--service=http://"}, 2, []string{"--service"}},
+		"no time":    {[]string{"--timeout=0s"}, 2, []string{"--timeout"}},
+		"arguments":  {[]string{"now"}, 2, []string{"unexpected argument"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

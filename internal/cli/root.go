@@ -1,6 +1,7 @@
-// Package cli is the program balanceq: its root command, and the commands that have no package of their own. Commands with
-// much to them are in packages below: request, results, deadletters. They share command (how a command begins and ends), term
-// (what they print with), answers (results and dead letters as they come) and instances (running instances over HTTP).
+// Package cli is the program balanceq: its root command, and the commands that have no package of their own. Commands
+// with much to them are in packages below: request, results, deadletters. They share command (how a command begins and
+// ends), term (what they print with), answers (results and dead letters as they come) and instances (running instances
+// over HTTP).
 package cli
 
 import (
@@ -8,12 +9,12 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/deadletters"
 	"github.com/balanceq/balanceq/internal/cli/request"
 	"github.com/balanceq/balanceq/internal/cli/results"
-
-	"github.com/spf13/cobra"
 )
 
 // Execute runs the program and returns its exit code.

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/preflight"
-
-	"github.com/spf13/cobra"
 )
 
 func runCommand(e *command.Env) *cobra.Command {
@@ -42,8 +42,8 @@ func run(ctx context.Context, c *command.Call) error {
 	return s.Run(ctx)
 }
 
-// gcPercent trades memory for time: the live heap is some 20 to 35 MB whatever the backlog, and collecting it less often
-// saves up to a tenth of the CPU.
+// gcPercent trades memory for time: the live heap is some 20 to 35 MB whatever the backlog, and collecting it less
+// often saves up to a tenth of the CPU.
 const gcPercent = 150
 
 // tuneGC leaves the setting alone where GOGC is set.

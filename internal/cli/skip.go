@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
@@ -14,8 +16,6 @@ import (
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
-
-	"github.com/spf13/cobra"
 )
 
 // skipOptions are the flags of skip.
@@ -70,7 +70,8 @@ func skip(ctx context.Context, c *command.Call, o *skipOptions) error {
 	if err != nil {
 		return err
 	}
-	at := fmt.Sprintf("offsets %d to %d of %s/%d (%s)", gap.From, gap.To-1, topic, o.partition, term.Count(gap.To-gap.From, "offset"))
+	at := fmt.Sprintf("offsets %d to %d of %s/%d (%s)", gap.From, gap.To-1, topic, o.partition,
+		term.Count(gap.To-gap.From, "offset"))
 	if !o.execute {
 		_, err := fmt.Fprintf(c.Out,
 			"%s cannot be read: %s\nto let group %s go on behind them, at %d: add --execute\n",

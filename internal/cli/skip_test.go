@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // A batch whose head does not say where it ends is skipped up to the next one that can be read, and no further.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/connect"
@@ -15,8 +17,6 @@ import (
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
-
-	"github.com/spf13/cobra"
 )
 
 func topicsCommand(e *command.Env) *cobra.Command {
@@ -38,7 +38,8 @@ are left as they are. topics.replays gets one partition and keeps its records fo
 		}
 		return createTopics(ctx, c, partitions, replication)
 	})
-	cmd.Flags().IntVar(&partitions, "partitions", 12, "partitions of each topic except topics.replays; they bound the number of instances")
+	cmd.Flags().IntVar(&partitions, "partitions", 12,
+		"partitions of each topic except topics.replays; they bound the number of instances")
 	cmd.Flags().IntVar(&replication, "replication", -1, "copies of each partition; -1 takes the cluster's default")
 	return cmd
 }
@@ -79,8 +80,8 @@ func createTopics(ctx context.Context, c *command.Call, partitions, replication 
 	return nil
 }
 
-// commonConfigs are what every topic gets whatever the cluster's defaults are: no record goes because of another one's key, and
-// with three replicas or more a write is on two.
+// commonConfigs are what every topic gets whatever the cluster's defaults are: no record goes because of another one's
+// key, and with three replicas or more a write is on two.
 func commonConfigs(ctx context.Context, client *kafkawire.Client, replication int) (map[string]string, error) {
 	const byDefault = "default.replication.factor"
 	configs := map[string]string{"cleanup.policy": "delete"}

@@ -66,8 +66,8 @@ func checkSlot(s string) *fault {
 
 func checkTopic(s string) *fault { return checkKafkaName(s, "a topic's name") }
 
-// checkKafkaName applies Kafka's rule for topics and group.instance.id (org.apache.kafka.common.internals.Topic): 1 to 249
-// of a-z A-Z 0-9 . _ -, and neither "." nor "..".
+// checkKafkaName applies Kafka's rule for topics and group.instance.id (org.apache.kafka.common.internals.Topic): 1 to
+// 249 of a-z A-Z 0-9 . _ -, and neither "." nor "..".
 func checkKafkaName(s, what string) *fault {
 	legal := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)
@@ -102,7 +102,8 @@ func checkBrokers(brokers []string) *fault {
 func checkHosts(hosts []string) *fault {
 	for _, h := range hosts {
 		if strings.ContainsAny(h, "/:@*[] ") {
-			return &fault{fmt.Sprintf("%q is not a host's name", h), "write for example balanceq-0.balanceq.svc, without scheme and port"}
+			return &fault{fmt.Sprintf("%q is not a host's name", h),
+				"write for example balanceq-0.balanceq.svc, without scheme and port"}
 		}
 	}
 	return nil

@@ -32,7 +32,8 @@ func TestEverySecretHasAFile(t *testing.T) {
 		}
 
 		for text, source := range map[string]struct{ file, environ []string }{
-			fmt.Sprintf("%s: is given, and so is %s; unset one of them (%s, %s)", k.name, fileKey.name, k.env(), fileKey.env()): {
+			fmt.Sprintf("%s: is given, and so is %s; unset one of them (%s, %s)", k.name, fileKey.name, k.env(),
+				fileKey.env()): {
 				environ: []string{k.env() + "=hunter2", fileKey.env() + "=" + secretFile}},
 			fmt.Sprintf("%s: is a secret and has no place in this file; set %s or %s", k.name, k.env(), fileKey.name): {
 				file: []string{"--config=" + write(t, k.name+": hunter2\n")}},
@@ -95,7 +96,8 @@ func TestDates(t *testing.T) {
 			t.Errorf("%q: %v and %v", text, c.CMS.Auth.KeyExpires, c.CMS.Decryption.KeyExpires)
 		}
 	}
-	for _, text := range []string{"2027-02-29", "2027-3-31", "31.03.2027", "2027-03-31T00:00:00Z", " 2027-03-31", "never"} {
+	for _, text := range []string{"2027-02-29", "2027-3-31", "31.03.2027", "2027-03-31T00:00:00Z", " 2027-03-31",
+		"never"} {
 		want := fmt.Sprintf("cms.auth.key-expires: %q is not a date (YYYY-MM-DD); write for example 2027-03-31"+
 			" (--cms.auth.key-expires)", text)
 		if _, err := Load(parse(t, "--cms.auth.key-expires="+text), nil); err == nil || err.Error() != want {
@@ -113,7 +115,8 @@ func TestProxy(t *testing.T) {
 	const (
 		like = "; write for example http://proxy.example.com:3128"
 		path = "contains a path; remove what follows the port"
-		user = "contains a user or password; for a proxy with a password set the variable HTTPS_PROXY, and let the environment choose"
+		user = "contains a user or password; for a proxy with a password set the variable HTTPS_PROXY, and let the " +
+			"environment choose"
 	)
 	tests := map[string]string{
 		"environment": "", "off": "", "http://proxy:3128": "", "https://proxy.example.com:443": "",
@@ -150,7 +153,8 @@ func TestProxy(t *testing.T) {
 	}
 
 	rapid.Check(t, func(t *rapid.T) {
-		s := rapid.StringMatching(`(https?://)?(u?:?hunter2@)?[a-z.:0-9%\[\]-]{0,8}(:[0-9]{0,6})?[/?#]?(hunter2)?`).Draw(t, "proxy")
+		s := rapid.StringMatching(`(https?://)?(u?:?hunter2@)?[a-z.:0-9%\[\]-]{0,8}(:[0-9]{0,6})?[/?#]?(hunter2)?`).
+			Draw(t, "proxy")
 		switch f := checkProxy(s); {
 		case f != nil && strings.Contains(f.what+f.fix, "hunter2"):
 			t.Errorf("%q: the message repeats it: %v", s, f)
@@ -164,7 +168,8 @@ func TestProxy(t *testing.T) {
 
 // A limit that only has its default gives way, and says to which key; one that was given never does.
 func TestDefaultsGiveWay(t *testing.T) {
-	const least, open, cool, back = "cms.min-in-flight", "cms.breaker.max-open-time", "cms.max-cool-down", "cms.backoff.max"
+	const least, open, cool, back = "cms.min-in-flight", "cms.breaker.max-open-time", "cms.max-cool-down",
+		"cms.backoff.max"
 	tests := map[string]struct {
 		args    []string
 		key     string
@@ -172,9 +177,10 @@ func TestDefaultsGiveWay(t *testing.T) {
 		origin  string
 		problem string
 	}{
-		"below the minimum":   {[]string{"--cms.max-in-flight=4"}, least, "4", "cms.max-in-flight", ""},
-		"the minimum":         {[]string{"--cms.max-in-flight=8"}, least, "8", "default", ""},
-		"minimum given":       {[]string{"--cms.min-in-flight=3", "--cms.max-in-flight=4"}, least, "3", "--cms.min-in-flight", ""},
+		"below the minimum": {[]string{"--cms.max-in-flight=4"}, least, "4", "cms.max-in-flight", ""},
+		"the minimum":       {[]string{"--cms.max-in-flight=8"}, least, "8", "default", ""},
+		"minimum given": {[]string{"--cms.min-in-flight=3", "--cms.max-in-flight=4"}, least, "3", "--cms.min-in-flight",
+			""},
 		"open longer":         {[]string{"--cms.breaker.open-time=4s"}, open, "4s", "cms.breaker.open-time", ""},
 		"open shorter":        {[]string{"--cms.breaker.open-time=500ms"}, open, "3s", "default", ""},
 		"cooling down longer": {[]string{"--cms.cool-down=2m"}, cool, "2m", "cms.cool-down", ""},
@@ -184,7 +190,8 @@ func TestDefaultsGiveWay(t *testing.T) {
 		"a slow CMS":          {[]string{"--cms.timeout=30m"}, watchdogKey, "1h", "cms.timeout", ""},
 		"watchdog given":      {[]string{"--watchdog.after=61s"}, watchdogKey, "1m1s", "--watchdog.after", ""},
 		"watchdog too early": {args: []string{"--watchdog.after=1m"}, problem: "watchdog.after: 1m is not above " +
-			"kafka.rebalance-timeout (1m), which may take that long with nothing wrong; raise it or lower the other (--watchdog.after)"},
+			"kafka.rebalance-timeout (1m), which may take that long with nothing wrong; raise it or lower the other " +
+			"(--watchdog.after)"},
 		"watchdog at once": {args: []string{"--watchdog.after=29s"},
 			problem: "watchdog.after: 29s is too little; set at least 30s (--watchdog.after)"},
 		"minimum above the default": {args: []string{"--cms.min-in-flight=300"}, problem: "cms.min-in-flight: 300 is above " +
@@ -201,7 +208,8 @@ func TestDefaultsGiveWay(t *testing.T) {
 		// No default gives way to nonsense: one message is enough.
 		"too little": {args: []string{"--cms.max-in-flight=0"},
 			problem: "cms.max-in-flight: 0 is too little; set at least 1 (--cms.max-in-flight)"},
-		"too much": {args: []string{"--cms.cool-down=2h"}, problem: "cms.cool-down: 2h is too much; set at most 1h (--cms.cool-down)"},
+		"too much": {args: []string{"--cms.cool-down=2h"},
+			problem: "cms.cool-down: 2h is too much; set at most 1h (--cms.cool-down)"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -215,7 +223,8 @@ func TestDefaultsGiveWay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, origin := lookup(tt.key).bind(&loaded.Config).String(), loaded.Origin(tt.key); got != tt.want || origin != tt.origin {
+			if got, origin := lookup(tt.key).bind(&loaded.Config).String(), loaded.Origin(tt.key); got != tt.want ||
+				origin != tt.origin {
 				t.Errorf("%s is %s from %s, want %s from %s", tt.key, got, origin, tt.want, tt.origin)
 			}
 		})
@@ -230,9 +239,10 @@ func TestCMSWarnings(t *testing.T) {
 		opens   = "BALANCEQ_CMS_DECRYPTION_KEY_FILES=/run/mek.p12"
 
 		overHTTP = "cms.url: balances travel unencrypted over http; use https (BALANCEQ_CMS_URL)"
-		unsigned = "cms.auth.method: is none, but Mastercard's gateway refuses unsigned calls; set it to oauth1 (BALANCEQ_CMS_URL)"
-		unused   = "cms.auth.method: is none, so consumer key and signing key have no effect; set it to oauth1"
-		shape    = `cms.auth.consumer-key: is not of the usual shape (48 characters, "!", 48 characters); ` +
+		unsigned = "cms.auth.method: is none, but Mastercard's gateway refuses unsigned calls; set it to oauth1 " +
+			"(BALANCEQ_CMS_URL)"
+		unused = "cms.auth.method: is none, so consumer key and signing key have no effect; set it to oauth1"
+		shape  = `cms.auth.consumer-key: is not of the usual shape (48 characters, "!", 48 characters); ` +
 			"copy it again from Mastercard Developers (BALANCEQ_CMS_AUTH_CONSUMER_KEY)"
 		closed = "cms.decryption.key-files: is empty, but answers may be encrypted; " +
 			"name the file of the Mastercard Encryption Key (BALANCEQ_CMS_URL)"
@@ -242,20 +252,22 @@ func TestCMSWarnings(t *testing.T) {
 		environ []string
 		want    []string
 	}{
-		"signed, opened":        {[]string{sandbox, method, keyFile, opens, variable(goodKey)}, nil},
-		"unsigned":              {[]string{sandbox}, []string{unsigned}},
-		"unsigned, over http":   {[]string{"BALANCEQ_CMS_URL=http://x.mastercard.com"}, []string{overHTTP, unsigned}},
-		"another's host":        {[]string{"BALANCEQ_CMS_URL=https://notmastercard.com"}, nil},
-		"named like it":         {[]string{"BALANCEQ_CMS_URL=https://api.mastercard.com.example.com"}, nil},
-		"in the path":           {[]string{"BALANCEQ_CMS_URL=https://example.com/.mastercard.com"}, nil},
-		"consumer key unused":   {[]string{variable(goodKey)}, []string{unused}},
-		"signing key unused":    {[]string{keyFile}, []string{unused}},
-		"password unused":       {[]string{"BALANCEQ_CMS_AUTH_KEY_PASSWORD=p"}, []string{unused}},
-		"expiry alone":          {[]string{"BALANCEQ_CMS_AUTH_KEY_EXPIRES=2027-01-01"}, nil},
-		"closed":                {[]string{sandbox, method, keyFile, variable(goodKey)}, []string{closed}},
-		"closed elsewhere":      {[]string{"BALANCEQ_CMS_URL=https://cms.example.com", method, keyFile, variable(goodKey)}, nil},
-		"signed, no URL":        {[]string{method, keyFile, variable(goodKey)}, nil},
-		"signed to a simulator": {[]string{"BALANCEQ_CMS_URL=http://127.0.0.1:8090", method, keyFile, variable(goodKey)}, nil},
+		"signed, opened":      {[]string{sandbox, method, keyFile, opens, variable(goodKey)}, nil},
+		"unsigned":            {[]string{sandbox}, []string{unsigned}},
+		"unsigned, over http": {[]string{"BALANCEQ_CMS_URL=http://x.mastercard.com"}, []string{overHTTP, unsigned}},
+		"another's host":      {[]string{"BALANCEQ_CMS_URL=https://notmastercard.com"}, nil},
+		"named like it":       {[]string{"BALANCEQ_CMS_URL=https://api.mastercard.com.example.com"}, nil},
+		"in the path":         {[]string{"BALANCEQ_CMS_URL=https://example.com/.mastercard.com"}, nil},
+		"consumer key unused": {[]string{variable(goodKey)}, []string{unused}},
+		"signing key unused":  {[]string{keyFile}, []string{unused}},
+		"password unused":     {[]string{"BALANCEQ_CMS_AUTH_KEY_PASSWORD=p"}, []string{unused}},
+		"expiry alone":        {[]string{"BALANCEQ_CMS_AUTH_KEY_EXPIRES=2027-01-01"}, nil},
+		"closed":              {[]string{sandbox, method, keyFile, variable(goodKey)}, []string{closed}},
+		"closed elsewhere": {[]string{"BALANCEQ_CMS_URL=https://cms.example.com", method, keyFile, variable(goodKey)},
+			nil},
+		"signed, no URL": {[]string{method, keyFile, variable(goodKey)}, nil},
+		"signed to a simulator": {[]string{"BALANCEQ_CMS_URL=http://127.0.0.1:8090", method, keyFile, variable(goodKey)},
+			nil},
 		"signed over http": {[]string{"BALANCEQ_CMS_URL=http://cms.example.com", method, keyFile, variable(goodKey)},
 			[]string{overHTTP,
 				"cms.auth.method: over http anybody on the way can read the consumer key and change the answers to signed calls;" +
@@ -279,12 +291,14 @@ func TestCMSWarnings(t *testing.T) {
 
 // What is given is what somebody has written: not the limits that gave way to it.
 func TestGiven(t *testing.T) {
-	loaded := load(t, parse(t, "--cms.timeout=8s"), "BALANCEQ_KAFKA_SASL_MECHANISM=plain", "BALANCEQ_KAFKA_SASL_USERNAME=u",
+	loaded := load(t, parse(t, "--cms.timeout=8s"), "BALANCEQ_KAFKA_SASL_MECHANISM=plain",
+		"BALANCEQ_KAFKA_SASL_USERNAME=u",
 		"BALANCEQ_KAFKA_SASL_PASSWORD_FILE="+write(t, "hunter2"))
 	want := map[string]string{
 		"cms.timeout": "--cms.timeout", "kafka.sasl.mechanism": "BALANCEQ_KAFKA_SASL_MECHANISM",
-		"kafka.sasl.username": "BALANCEQ_KAFKA_SASL_USERNAME", "kafka.sasl.password-file": "BALANCEQ_KAFKA_SASL_PASSWORD_FILE",
-		"kafka.sasl.password": "kafka.sasl.password-file",
+		"kafka.sasl.username":      "BALANCEQ_KAFKA_SASL_USERNAME",
+		"kafka.sasl.password-file": "BALANCEQ_KAFKA_SASL_PASSWORD_FILE",
+		"kafka.sasl.password":      "kafka.sasl.password-file",
 	}
 	if got := loaded.Given(); !maps.Equal(got, want) {
 		t.Errorf("got %v", got)

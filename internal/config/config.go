@@ -6,7 +6,8 @@ import (
 	"github.com/balanceq/balanceq/cmsclient"
 )
 
-// Config holds every setting. Load fills it; the table (keys.go) says what each field means, its default and its limits.
+// Config holds every setting. Load fills it; the table (keys.go) says what each field means, its default and its
+// limits.
 type Config struct {
 	Kafka       Kafka
 	Topics      Topics
@@ -210,8 +211,8 @@ const (
 	LogFormatText = "text"
 )
 
-// Default returns the configuration that no flag, variable or file has touched. Its Instance is empty: Load fills in the
-// host name.
+// Default returns the configuration that no flag, variable or file has touched. Its Instance is empty: Load fills in
+// the host name.
 func Default() Config {
 	var c Config
 	for i := range keys {

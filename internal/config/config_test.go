@@ -136,7 +136,8 @@ func TestSecretIsRedacted(t *testing.T) {
 		}
 	}
 	type wrapper struct{ inner Config } // fmt cannot call methods in here
-	holders := []any{c.Kafka.SASL.Password, &c.Kafka.SASL.Password, c.Kafka.SASL, c.CMS.Auth, c, &c, wrapper{c}, &wrapper{c},
+	holders := []any{c.Kafka.SASL.Password, &c.Kafka.SASL.Password, c.Kafka.SASL, c.CMS.Auth, c, &c, wrapper{c},
+		&wrapper{c},
 		[]Config{c}}
 
 	// Each verb in its forms, and what encoders make of it. In bytes and in hex, too.
@@ -198,7 +199,8 @@ func TestFlagErrors(t *testing.T) {
 		"like nothing":  {"--zzzzzzzzzzzzzz", "--zzzzzzzzzzzzzz: unknown flag; --help shows them all"},
 		"without value": {"--kafka.group", "--kafka.group: needs a value; write for example --kafka.group=balanceq-staging"},
 		"shorthand":     {"-x", "-x: unknown flag; write two dashes before a name, for example --cms.url"},
-		"one dash":      {"-kafka.sasl.password=hunter2", "-k: unknown flag; write two dashes before a name, for example --cms.url"},
+		"one dash": {"-kafka.sasl.password=hunter2",
+			"-k: unknown flag; write two dashes before a name, for example --cms.url"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +218,8 @@ func TestFlagErrors(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	c := load(t, parse(t, "--kafka.brokers=a:1", "--kafka.brokers", "b:2,c:3", "--cms.coalesce=false", "--kafka.tls.enabled",
+	c := load(t, parse(t, "--kafka.brokers=a:1", "--kafka.brokers", "b:2,c:3", "--cms.coalesce=false",
+		"--kafka.tls.enabled",
 		"--kafka.group=first", "--kafka.group=second")).Config
 	if got := strings.Join(c.Kafka.Brokers, " "); got != "a:1 b:2 c:3" {
 		t.Errorf("brokers: %s", got)

@@ -1,7 +1,7 @@
 package config
 
-// Protocol is the group protocol that this instance joins by: GroupClassic or GroupConsumer. offered says that the brokers
-// offer the latter.
+// Protocol is the group protocol that this instance joins by: GroupClassic or GroupConsumer. offered says that the
+// brokers offer the latter.
 func (k Kafka) Protocol(offered bool) string {
 	switch {
 	case k.GroupProtocol != GroupAuto:

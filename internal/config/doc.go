@@ -1,7 +1,7 @@
 // Package config is the one home of balanceq's settings.
 //
-// Every key is one row of the table in keys.go and keys_*.go. From that row come the key of the YAML file, the flag, the
-// environment variable, the default, the help text, the checks, what `config print` shows and the reference in the
+// Every key is one row of the table in keys.go and keys_*.go. From that row come the key of the YAML file, the flag,
+// the environment variable, the default, the help text, the checks, what `config print` shows and the reference in the
 // documentation:
 //
 //	kafka.brokers   in the file (nested, or with dots)

@@ -2,7 +2,8 @@ package config
 
 import "github.com/balanceq/balanceq/cmsclient"
 
-// cmsKeys are the rows of cms. What is a setting of the client has its default and its limits there: cmsclient.Settings.
+// cmsKeys are the rows of cms. What is a setting of the client has its default and its limits there:
+// cmsclient.Settings.
 var cmsKeys = withDefaults(Config{CMS: CMS{Settings: cmsclient.DefaultSettings()}}, []key{
 	{name: "cms.url", defNote: "none; run needs one", example: "https://sandbox.api.mastercard.com/global-processing/core",
 		help: "Base URL of the CMS; /contracts/… is appended to it",

@@ -11,7 +11,8 @@ var kafkaKeys = []key{
 		help: "Consumer group; instances of one group share the partitions",
 		bind: func(c *Config) value { return text{&c.Kafka.Group, checkName} }},
 	{name: "kafka.start", def: StartEarliest, example: StartLatest,
-		help: "Where a group begins that has committed nothing in the topic: earliest, latest, a time (RFC 3339) or an age such as 6h; " +
+		help: "Where a group begins that has committed nothing in the topic: earliest, latest, a time (RFC 3339) or an age " +
+			"such as 6h; " +
 			"partitions that are added later begin at their beginning",
 		bind: func(c *Config) value { return start{&c.Kafka.Start} }},
 	{name: "kafka.client-id", def: "balanceq", example: "balanceq-eu",
@@ -25,12 +26,14 @@ var kafkaKeys = []key{
 		help: "Time an instance has to finish its work and rejoin the group in a rebalance",
 		bind: func(c *Config) value { return duration{&c.Kafka.RebalanceTimeout, 7 * time.Second, longest} }},
 	{name: "kafka.group-protocol", def: GroupClassic, example: GroupAuto,
-		help: "How the group shares out partitions: classic; consumer (KIP-848); auto takes consumer where the brokers offer it",
+		help: "How the group shares out partitions: classic; consumer (KIP-848); auto takes consumer where the brokers " +
+			"offer it",
 		bind: func(c *Config) value {
 			return choice{&c.Kafka.GroupProtocol, []string{GroupAuto, GroupClassic, GroupConsumer}}
 		}},
 	{name: "kafka.instance-id", defNote: "none", example: "balanceq-0",
-		help: "Stable slot of this instance (group.instance.id): an instance that comes back under it gets its partitions back at once",
+		help: "Stable slot of this instance (group.instance.id): an instance that comes back under it gets its partitions " +
+			"back at once",
 		bind: func(c *Config) value { return text{&c.Kafka.InstanceID, checkSlot} }},
 	{name: "kafka.leave-on-stop", def: "false", example: "true",
 		help: "Give up the slot of kafka.instance-id when stopping, for an instance that does not come back",
@@ -76,6 +79,7 @@ var kafkaKeys = []key{
 		help: "Topic the dead letters are written to",
 		bind: func(c *Config) value { return text{&c.Topics.DeadLetters, checkTopic} }},
 	{name: "topics.replays", def: "balance.replays", example: "staging.balance.replays",
-		help: "Topic that records which dead letters were replayed, so that none is replayed twice, and what balanceq skip has decided",
+		help: "Topic that records which dead letters were replayed, so that none is replayed twice, and what balanceq skip " +
+			"has decided",
 		bind: func(c *Config) value { return text{&c.Topics.Replays, checkTopic} }},
 }

@@ -8,7 +8,8 @@ var serviceKeys = []key{
 		help: "Time between commits of offsets; a crash repeats at most about this much",
 		bind: func(c *Config) value { return duration{&c.Consumer.CommitInterval, shortest, time.Minute} }},
 	{name: "consumer.run-ahead", def: "1024", example: "4096",
-		help: "Records started beyond the committed offsets, over all partitions; each partition has an equal share, and may always have 16, which come on top",
+		help: "Records started beyond the committed offsets, over all partitions; each partition has an equal share, and " +
+			"may always have 16, which come on top",
 		bind: func(c *Config) value { return count{&c.Consumer.RunAhead, 1, 1_000_000, "records"} }},
 	{name: "consumer.fetch-bytes", def: "128KiB", example: "1MiB",
 		help: "Bytes to fetch at once, per partition",
@@ -34,7 +35,8 @@ var serviceKeys = []key{
 		bind: func(c *Config) value { return boolean{&c.Requests.RefuseCardNumbers} }},
 
 	{name: "deadletters.budget", def: "0.5", example: "0.1",
-		help: "Share of the requests in a window that may become dead letters before reading pauses, if those are 100 or more; 1 for no limit; invalid and expired ones do not count",
+		help: "Share of the requests in a window that may become dead letters before reading pauses, if those are 100 or " +
+			"more; 1 for no limit; invalid and expired ones do not count",
 		bind: func(c *Config) value { return ratio{&c.DeadLetters.Budget, 1} }},
 	{name: "deadletters.budget-window", def: "5m", example: "1h",
 		help: "Length of that window",
@@ -44,7 +46,8 @@ var serviceKeys = []key{
 		help: "Where to serve /metrics, /livez, /readyz and /debug/pprof/, host:port; \"off\" switches them off",
 		bind: func(c *Config) value { return address{&c.HTTP.Listen} }},
 	{name: "http.allowed-hosts", defNote: "none", example: "balanceq-0.balanceq.svc",
-		help: "Names by which profiles and balanceq resume may ask for this instance, besides IP addresses, localhost and the host name",
+		help: "Names by which profiles and balanceq resume may ask for this instance, besides IP addresses, localhost and " +
+			"the host name",
 		bind: func(c *Config) value { return list{&c.HTTP.AllowedHosts, checkHosts} }},
 
 	{name: "watchdog.after", def: "2m", example: "5m",

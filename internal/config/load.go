@@ -8,9 +8,9 @@ import (
 	"os"
 	"slices"
 
-	"github.com/balanceq/balanceq/internal/finding"
-
 	"github.com/spf13/pflag"
+
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // originDefault is the origin of a key that nothing has set.
@@ -25,8 +25,9 @@ type Loaded struct {
 	origins map[string]string // by key
 }
 
-// Origin says where a key's value came from: "--kafka.group", "BALANCEQ_KAFKA_GROUP", "balanceq.yaml:3", for a secret the
-// key of its file, for a default that gave way the key it gave way to, or "default". It is empty for a key that does not exist.
+// Origin says where a key's value came from: "--kafka.group", "BALANCEQ_KAFKA_GROUP", "balanceq.yaml:3", for a secret
+// the key of its file, for a default that gave way the key it gave way to, or "default". It is empty for a key that
+// does not exist.
 func (l *Loaded) Origin(name string) string {
 	if origin, ok := l.origins[name]; ok {
 		return origin
@@ -37,18 +38,18 @@ func (l *Loaded) Origin(name string) string {
 	return originDefault
 }
 
-// Given returns the keys that are not at their default, with where they came from; a limit that gave way to another key is
-// not one of them, and a secret that came from a file has the key of that file as its origin.
+// Given returns the keys that are not at their default, with where they came from; a limit that gave way to another key
+// is not one of them, and a secret that came from a file has the key of that file as its origin.
 func (l *Loaded) Given() map[string]string {
 	given := maps.Clone(l.origins)
 	maps.DeleteFunc(given, func(name, origin string) bool { return lookup(origin) != nil && !lookup(name).secret() })
 	return given
 }
 
-// Load puts the configuration together from the defaults, the file that --config or BALANCEQ_CONFIG names, the variables
-// in environ (NAME=value, as from os.Environ) and the flags of fs (after Register and Parse; nil: none), each winning
-// over the ones before it. The error joins everything that is wrong in any of them; see Config.Validate for what is checked.
-// Whether there is a CMS to call is only checked by Config.ValidateRun.
+// Load puts the configuration together from the defaults, the file that --config or BALANCEQ_CONFIG names, the
+// variables in environ (NAME=value, as from os.Environ) and the flags of fs (after Register and Parse; nil: none), each
+// winning over the ones before it. The error joins everything that is wrong in any of them; see Config.Validate for
+// what is checked. Whether there is a CMS to call is only checked by Config.ValidateRun.
 func Load(fs *pflag.FlagSet, environ []string) (*Loaded, error) {
 	l := &loader{Loaded: Loaded{Config: Default(), origins: map[string]string{}}}
 	variables := environment(environ)
@@ -205,7 +206,8 @@ func (l *loader) uncross() {
 			l.origins[s.yields] = given
 		}
 	}
-	if cms := &l.Config.CMS; l.Origin(windowKey) == originDefault && cms.Timeout <= longest/2 && cms.Breaker.Window < 2*cms.Timeout {
+	if cms := &l.Config.CMS; l.Origin(windowKey) == originDefault && cms.Timeout <= longest/2 &&
+		cms.Breaker.Window < 2*cms.Timeout {
 		cms.Breaker.Window = 2 * cms.Timeout
 		l.origins[windowKey] = "cms.timeout"
 	}

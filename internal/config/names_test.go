@@ -16,11 +16,13 @@ import (
 const moduleRoot = "../.."
 
 // libraries are the packages that others may use without the program, and so without its keys.
-var libraries = []string{"cmsclient", "cmssim", "consumer", "deadletter", "inflight", "kafkawire", "processor", "producer",
+var libraries = []string{"cmsclient", "cmssim", "consumer", "deadletter", "inflight", "kafkawire", "processor",
+	"producer",
 	"schemas", "telemetry"}
 
 // dotted is what may be a key: a section, a dot and a name, and nothing that makes it part of another word.
-var dotted = regexp.MustCompile(`(?:^|[^\w./])((?:` + strings.Join(sections(), "|") + `)\.[a-z][a-z-]*(?:\.[a-z][a-z-]*)*)`)
+var dotted = regexp.MustCompile(`(?:^|[^\w./])((?:` + strings.Join(sections(), "|") +
+	`)\.[a-z][a-z-]*(?:\.[a-z][a-z-]*)*)`)
 
 // noKeys are other words with a dot: files of examples, Kafka's scripts.
 var noKeys = []string{"deadletters.ndjson", "deadletters.csv", "requests.csv", "topics.sh"}
@@ -73,8 +75,8 @@ func TestKeysThatAreNamedExist(t *testing.T) {
 	}
 }
 
-// documents are what operators read, by path. ARCHITECTURE and the decision records name the parts of the source instead, and
-// another test holds those.
+// documents are what operators read, by path. ARCHITECTURE and the decision records name the parts of the source
+// instead, and another test holds those.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	paths := []string{filepath.Join(moduleRoot, "README.md")}
@@ -114,7 +116,8 @@ func eachText(t *testing.T, folder string, f func(at token.Position, text string
 		if strings.HasPrefix(path, "cmssim/serve/") && folder == "cmssim" { // the simulator as a program
 			return nil
 		}
-		file, err := parser.ParseFile(fset, filepath.Join(moduleRoot, path), nil, parser.ParseComments|parser.SkipObjectResolution)
+		file, err := parser.ParseFile(fset, filepath.Join(moduleRoot, path), nil,
+			parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,8 @@ func Example() string {
 	return b.String()
 }
 
-// writeYAML writes a configuration file in the order of the table. comment returns what to write above and beside a key.
+// writeYAML writes a configuration file in the order of the table. comment returns what to write above and beside a
+// key.
 func writeYAML(w io.Writer, c *Config, comment func(*key) (above, beside string)) error {
 	var b strings.Builder
 	var open []string // the sections around the previous line

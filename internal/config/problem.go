@@ -7,9 +7,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/balanceq/balanceq/internal/finding"
-
 	"github.com/agnivade/levenshtein"
+
+	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // fault is what is wrong with a value, and what to do about it.

@@ -8,9 +8,10 @@ import (
 // Reference returns the documentation of all keys in Markdown: a table for each section.
 func Reference() string {
 	var b strings.Builder
-	b.WriteString("Every key is a line of the YAML file (`--config`), a flag and an environment variable: `kafka.group`, " +
-		"`--kafka.group`, `" + envName("kafka.group") + "`. " +
-		"A flag wins over the environment, the environment over the file, the file over the default.\n")
+	b.WriteString(
+		"Every key is a line of the YAML file (`--config`), a flag and an environment variable: `kafka.group`, " +
+			"`--kafka.group`, `" + envName("kafka.group") + "`. " +
+			"A flag wins over the environment, the environment over the file, the file over the default.\n")
 
 	previous := "-" // not a section
 	for i := range keys {

@@ -53,7 +53,8 @@ func (c *Config) kafkaPairs() (problems []problem) {
 	report := func(what, fix string, names ...string) { problems = append(problems, wrong(what, fix, names...)) }
 
 	if session, rebalance := c.Kafka.SessionTimeout, c.Kafka.RebalanceTimeout; session >= rebalance {
-		report(fmt.Sprintf("%s is not below kafka.rebalance-timeout (%s)", formatDuration(session), formatDuration(rebalance)),
+		report(fmt.Sprintf("%s is not below kafka.rebalance-timeout (%s)", formatDuration(session),
+			formatDuration(rebalance)),
 			"lower it or raise the other", "kafka.session-timeout", "kafka.rebalance-timeout")
 	}
 	if sasl := c.Kafka.SASL; sasl.Mechanism != SASLNone {
@@ -135,7 +136,8 @@ const watchdogKey = "watchdog.after"
 func (c *Config) slowest() (name string, d time.Duration) {
 	name, d = "kafka.rebalance-timeout", c.Kafka.RebalanceTimeout
 	for other, may := range map[string]time.Duration{
-		"cms.timeout": c.CMS.Timeout, "cms.backoff.max": c.CMS.Backoff.Max, "consumer.commit-interval": c.Consumer.CommitInterval,
+		"cms.timeout": c.CMS.Timeout, "cms.backoff.max": c.CMS.Backoff.Max,
+		"consumer.commit-interval": c.Consumer.CommitInterval,
 	} {
 		if may > d || may == d && other < name {
 			name, d = other, may

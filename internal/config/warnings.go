@@ -72,7 +72,8 @@ func (c *Config) kafkaWarnings() (warnings []problem) {
 		warn("is none, so the user and password have no effect", "set it to the brokers' mechanism", "kafka.sasl.mechanism")
 	}
 	if sasl.Mechanism == SASLPlain && !tls.Enabled && slices.ContainsFunc(c.Kafka.Brokers, isRemote) {
-		warn("plain sends the password unencrypted", "set kafka.tls.enabled to true", "kafka.sasl.mechanism", "kafka.tls.enabled")
+		warn("plain sends the password unencrypted", "set kafka.tls.enabled to true", "kafka.sasl.mechanism",
+			"kafka.tls.enabled")
 	}
 	if c.Kafka.LeaveOnStop && c.Kafka.InstanceID == "" {
 		warn("has no effect without kafka.instance-id: such an instance always leaves", "set that too, or neither",

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/cmsclient/jwe"
 	"github.com/balanceq/balanceq/cmsclient/keys"
@@ -16,8 +18,6 @@ import (
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/telemetry"
-
-	"github.com/rs/zerolog"
 )
 
 // ExpiryWarning is how long before its end a key is worth a warning every day.
@@ -164,8 +164,8 @@ func numbered(i int, err error) error {
 	return &e
 }
 
-// keysExpire returns when the last of the keys does: while one is being exchanged there are two. What their certificates say
-// wins over the setting.
+// keysExpire returns when the last of the keys does: while one is being exchanged there are two. What their
+// certificates say wins over the setting.
 func keysExpire(all []keys.Key, otherwise time.Time) time.Time {
 	var last time.Time
 	for _, k := range all {
@@ -201,9 +201,10 @@ func (c *Credentials) tlsConfig(cfg config.TLSFiles) (*tls.Config, error) {
 	if cfg.CertFile == "" {
 		return out, nil
 	}
-	pair, err := keys.Open("cms.tls.cert-file, cms.tls.key-file", []string{cfg.CertFile, cfg.KeyFile}, func(contents [][]byte) (tls.Certificate, error) {
-		return tls.X509KeyPair(contents[0], contents[1])
-	})
+	pair, err := keys.Open("cms.tls.cert-file, cms.tls.key-file", []string{cfg.CertFile, cfg.KeyFile},
+		func(contents [][]byte) (tls.Certificate, error) {
+			return tls.X509KeyPair(contents[0], contents[1])
+		})
 	if err != nil {
 		return nil, err
 	}

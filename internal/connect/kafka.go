@@ -37,8 +37,8 @@ func kafkaInParts(err error) error {
 	}}}
 }
 
-// Start is kafka.start as ListOffsets takes it: kafkawire.Earliest, kafkawire.Latest, or milliseconds since 1970. An age
-// counts from now.
+// Start is kafka.start as ListOffsets takes it: kafkawire.Earliest, kafkawire.Latest, or milliseconds since 1970. An
+// age counts from now.
 func Start(text string, now time.Time) int64 {
 	switch text {
 	case config.StartEarliest:

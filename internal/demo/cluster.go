@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/app"
 	"github.com/balanceq/balanceq/internal/config"
@@ -16,13 +19,10 @@ import (
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/telemetry"
-
-	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// cluster is everything that the demo runs in its own process: a broker with its data in a temporary folder, the simulator,
-// and the service. All of it listens on the loopback interface only.
+// cluster is everything that the demo runs in its own process: a broker with its data in a temporary folder, the
+// simulator, and the service. All of it listens on the loopback interface only.
 type cluster struct {
 	dir      string
 	logFile  *os.File
@@ -59,7 +59,8 @@ func openCluster(ctx context.Context) (*cluster, error) {
 	if s.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(filepath.Join(s.dir, "kafka"))); err != nil {
 		return s, fmt.Errorf("starting the embedded broker: %w", err)
 	}
-	if s.sim, err = cmssim.Listen("127.0.0.1:0", cmssim.Config{Latency: simLatency, Jitter: simJitter, Seed: 1}); err != nil {
+	if s.sim, err = cmssim.Listen("127.0.0.1:0", cmssim.Config{Latency: simLatency, Jitter: simJitter,
+		Seed: 1}); err != nil {
 		return s, err
 	}
 	s.cfg = settingsFor(s.kafka.ListenAddrs(), s.sim.URL())
@@ -72,8 +73,8 @@ func openCluster(ctx context.Context) (*cluster, error) {
 	return s, s.startService(ctx)
 }
 
-// settingsFor are the defaults but for what would make the demo slow: a breaker that opens and probes within seconds, and
-// so few calls at a time that the backlog takes a moment to drain.
+// settingsFor are the defaults but for what would make the demo slow: a breaker that opens and probes within seconds,
+// and so few calls at a time that the backlog takes a moment to drain.
 func settingsFor(brokers []string, cmsURL string) config.Config {
 	cfg := config.Default()
 	cfg.Instance = "demo"
@@ -104,7 +105,8 @@ func (s *cluster) openFolder() error {
 func (s *cluster) createTopics(ctx context.Context) error {
 	client := kafkawire.NewClient(s.settings)
 	defer client.Close()
-	large := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*preflight.OutcomeHeadroom)} // for the largest request
+	// for the largest request
+	large := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*preflight.OutcomeHeadroom)}
 	for _, t := range []kafkawire.Topic{
 		{Name: s.cfg.Topics.Requests},
 		{Name: s.cfg.Topics.Results, Configs: large},

@@ -65,8 +65,8 @@ func perform(ctx context.Context, out io.Writer, v view, keep bool) (err error) 
 	return nil
 }
 
-// run plays the story before the view and checks the ledger. The service is stopped before that, unless it is to be kept:
-// what it might still write in its last moments has to be in the ledger.
+// run plays the story before the view and checks the ledger. The service is stopped before that, unless it is to be
+// kept: what it might still write in its last moments has to be in the ledger.
 func (d *demo) run(ctx context.Context, v view, keep bool) (*report, error) {
 	running, end := context.WithCancel(ctx)
 	var processes sync.WaitGroup

@@ -60,7 +60,8 @@ func serviceLog(temp string) string {
 	return strings.Join(lines, "")
 }
 
-var balanceLine = regexp.MustCompile(`(?m)^The ledger balances: (\d+) requests, (\d+) answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker was open \(open for [1-9]\d*\.\d s\)$`)
+var balanceLine = regexp.MustCompile(
+	`(?m)^The ledger balances: (\d+) requests, (\d+) answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker was open \(open for [1-9]\d*\.\d s\)$`)
 
 // The whole demo, as a program whose output is no terminal.
 func TestDemo(t *testing.T) {
@@ -78,7 +79,8 @@ func TestDemo(t *testing.T) {
 			t.Errorf("act %s is not announced", p.name)
 		}
 	}
-	for _, want := range []string{"breaker open", "calls pause", "attempts-exhausted", "expired", "invalid-request", "contract-not-found"} {
+	for _, want := range []string{"breaker open", "calls pause", "attempts-exhausted", "expired", "invalid-request",
+		"contract-not-found"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the output lacks %q", want)
 		}

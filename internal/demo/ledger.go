@@ -48,7 +48,8 @@ type ledger struct {
 }
 
 // blur is taken off both ends of a span: the observer hears of a change a moment after it, and a dead letter's time is
-// read a moment after its decision and cut to milliseconds. Against the seconds that the breaker stays open it is nothing.
+// read a moment after its decision and cut to milliseconds. Against the seconds that the breaker stays open it is
+// nothing.
 const blur = 25 * time.Millisecond
 
 // report is what the checks found.
@@ -142,8 +143,8 @@ func (b ledger) checkOutcomes(r *report) {
 	r.take(o, requests, answers)
 }
 
-// describe makes answers to a request comparable: what it is, and under which id it came. Of a malformed request the id may be
-// what cannot be read.
+// describe makes answers to a request comparable: what it is, and under which id it came. Of a malformed request the id
+// may be what cannot be read.
 func (q request) describe(a answer, id string) string {
 	if q.kind == malformed {
 		id = ""
@@ -195,7 +196,8 @@ func (r *report) take(o *oracle.Oracle[schemas.Position], requests map[schemas.P
 	}
 	for _, d := range f.Disorder {
 		a := answers[d.Outcome.Ref]
-		r.complain(&r.disorder, "out of order: %s answers %s of contract %s after %s", a.at, a.source, d.Outcome.Stream, d.After.Of)
+		r.complain(&r.disorder, "out of order: %s answers %s of contract %s after %s", a.at, a.source, d.Outcome.Stream,
+			d.After.Of)
 	}
 }
 
@@ -211,7 +213,8 @@ func (b ledger) checkOpen(r *report) {
 		r.openFor += s.to.Sub(s.from)
 	}
 	if r.openFor == 0 {
-		r.problems = append(r.problems, "the breaker never opened: the outage went unnoticed, so the demo shows nothing about it")
+		r.problems = append(r.problems,
+			"the breaker never opened: the outage went unnoticed, so the demo shows nothing about it")
 	}
 	for _, a := range b.deadLetters {
 		for _, s := range b.open {

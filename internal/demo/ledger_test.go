@@ -43,7 +43,8 @@ func TestLedgerBalances(t *testing.T) {
 	}
 	var out bytes.Buffer
 	printSummary(&out, r)
-	want := "The ledger balances: 7 requests, 7 answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker was open (open for 6.0 s)\n"
+	want := "The ledger balances: 7 requests, 7 answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker " +
+		"was open (open for 6.0 s)\n"
 	if !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "WRONG") {
 		t.Errorf("summary:\n%s", &out)
 	}
@@ -76,7 +77,8 @@ func TestLedgerDoesNotBalance(t *testing.T) {
 		},
 		"result and dead letter": {
 			func(b *ledger) {
-				b.deadLetters = append(b.deadLetters, answer{source: requestAt(0), id: "demo-a", reason: schemas.ReasonExpired, time: noon.Add(-time.Hour)})
+				b.deadLetters = append(b.deadLetters, answer{source: requestAt(0), id: "demo-a", reason: schemas.ReasonExpired,
+					time: noon.Add(-time.Hour)})
 			},
 			func(r *report) int { return r.repeated }, "has 2 answers: [complete expired]",
 		},
@@ -106,7 +108,8 @@ func TestLedgerDoesNotBalance(t *testing.T) {
 		},
 		"wrong reason": {
 			func(b *ledger) { b.deadLetters[0].reason = schemas.ReasonRequestRejected },
-			func(r *report) int { return r.wrong }, "demo-c (no contract) at requests/1/2 is answered by request-rejected, not contract-not-found",
+			func(r *report) int { return r.wrong },
+			"demo-c (no contract) at requests/1/2 is answered by request-rejected, not contract-not-found",
 		},
 		"wrong outcome": {
 			func(b *ledger) { b.results[0].outcome = schemas.OutcomePartial },
@@ -114,7 +117,8 @@ func TestLedgerDoesNotBalance(t *testing.T) {
 		},
 		"dead letter for a good one": {
 			func(b *ledger) {
-				b.deadLetters = append(b.deadLetters, answer{source: requestAt(0), id: "demo-a", reason: schemas.ReasonAttemptsExhausted, time: noon.Add(-time.Hour)})
+				b.deadLetters = append(b.deadLetters, answer{source: requestAt(0), id: "demo-a",
+					reason: schemas.ReasonAttemptsExhausted, time: noon.Add(-time.Hour)})
 				b.results = b.results[1:]
 			},
 			func(r *report) int { return r.wrong }, "is answered by attempts-exhausted, not complete",
@@ -158,8 +162,9 @@ func TestLedgerThatProvesNothing(t *testing.T) {
 		spoil func(*ledger)
 		want  string
 	}{
-		"a request is missing from the topic": {func(b *ledger) { b.published++ }, "acknowledged 8 requests, but the topic holds 7"},
-		"the breaker never opened":            {func(b *ledger) { b.open = nil }, "the breaker never opened"},
+		"a request is missing from the topic": {func(b *ledger) { b.published++ },
+			"acknowledged 8 requests, but the topic holds 7"},
+		"the breaker never opened": {func(b *ledger) { b.open = nil }, "the breaker never opened"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +179,8 @@ func TestLedgerThatProvesNothing(t *testing.T) {
 
 // Dead letters before, between and after the open times are right, and so are those within a blur of a change.
 func TestDeadLettersBesideTheOpenTimes(t *testing.T) {
-	for _, at := range []time.Duration{-time.Hour, 0, blur, 4*time.Second - blur, 4500 * time.Millisecond, 5 * time.Second, 7 * time.Second, time.Hour} {
+	for _, at := range []time.Duration{-time.Hour, 0, blur, 4*time.Second - blur, 4500 * time.Millisecond, 5 * time.Second,
+		7 * time.Second, time.Hour} {
 		b := goodLedger()
 		for i := range b.deadLetters {
 			b.deadLetters[i].time = noon.Add(at)

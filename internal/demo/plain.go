@@ -43,7 +43,8 @@ func plainLine(s snapshot) string {
 	}
 	return fmt.Sprintf("%4.0fs  requests %5d %4.0f/s  calls %5d %4.0f/s  results %5d %4.0f/s  ",
 		s.elapsed.Seconds(), s.requests, s.requestRate, s.calls, s.callRate, s.results, s.resultRate) +
-		fmt.Sprintf("dead letters %4d  lag %4d  p50 %s p99 %s  breaker %s", s.deadLetters, s.lag, short(s.p50), short(s.p99), state)
+		fmt.Sprintf("dead letters %4d  lag %4d  p50 %s p99 %s  breaker %s", s.deadLetters, s.lag, short(s.p50), short(s.p99),
+			state)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

@@ -1,6 +1,6 @@
 // Package demo is the program balanceq-demo: it starts an embedded broker, the CMS simulator and the service in its own
-// process, sends traffic through an outage of the CMS, shows what happens, and ends by checking from the topics that every
-// request was answered once.
+// process, sends traffic through an outage of the CMS, shows what happens, and ends by checking from the topics that
+// every request was answered once.
 package demo
 
 import (

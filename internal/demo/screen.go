@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/lipgloss"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/charmbracelet/lipgloss"
 )
 
 // painter draws snapshots. It uses the terminal's own sixteen colours, which its user has made readable.

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/lipgloss"
+
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/charmbracelet/lipgloss"
 )
 
 // busy is a snapshot with long numbers everywhere.
@@ -103,7 +103,8 @@ func TestPlainLine(t *testing.T) {
 	s := busy(1)
 	s.breaker, s.coolDown = cmsclient.BreakerClosed, 1500*time.Millisecond
 	got := plainLine(s)
-	for _, want := range []string{"13s", "requests 12345", "results  9876", "dead letters 1234", "lag 2345", "p50 1.2 s p99 56.0 s", "breaker closed, calls pause 1.5 s"} {
+	for _, want := range []string{"13s", "requests 12345", "results  9876", "dead letters 1234", "lag 2345",
+		"p50 1.2 s p99 56.0 s", "breaker closed, calls pause 1.5 s"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q lacks %q", got, want)
 		}
@@ -116,13 +117,15 @@ func TestProgress(t *testing.T) {
 		b.asked(request{id: string(rune('a' + i)), kind: k}, noon)
 	}
 	b.answered(answer{id: "a", outcome: schemas.OutcomeComplete}, noon.Add(20*time.Millisecond))
-	b.answered(answer{id: "a", outcome: schemas.OutcomeComplete}, noon.Add(30*time.Millisecond)) // twice: counted, not waited for
+	// twice: counted, not waited for
+	b.answered(answer{id: "a", outcome: schemas.OutcomeComplete}, noon.Add(30*time.Millisecond))
 	b.answered(answer{id: "b", reason: schemas.ReasonAttemptsExhausted}, noon.Add(time.Second))
 	if b.lag() != 1 || b.waiting(failing) != 0 || b.waiting(good) != 1 {
 		t.Errorf("waiting: %d, failing %d, good %d", b.lag(), b.waiting(failing), b.waiting(good))
 	}
 	c := b.counts(noon.Add(time.Second))
-	if c.requests != 3 || c.lag != 1 || c.results != 2 || c.deadLetters != 1 || c.p50 != 20*time.Millisecond || c.p99 != c.p50 {
+	if c.requests != 3 || c.lag != 1 || c.results != 2 || c.deadLetters != 1 || c.p50 != 20*time.Millisecond ||
+		c.p99 != c.p50 {
 		t.Errorf("%+v", c)
 	}
 	if c := b.counts(noon.Add(latencyWindow + time.Second)); c.p50 != 0 || c.results != 2 {

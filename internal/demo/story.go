@@ -20,7 +20,8 @@ type phase struct {
 const (
 	rate      = 300 // requests a second
 	drainRate = 20  // while the last failing requests use up their attempts
-	// The trickle may take trickleLimit, and what is open then drainLimit more. The ledger calls lost what has no answer then.
+	// The trickle may take trickleLimit, and what is open then drainLimit more. The ledger calls lost what has no answer
+	// then.
 	trickleLimit = 30 * time.Second
 	drainLimit   = 8 * time.Second
 	outageTime   = 6 * time.Second
@@ -108,8 +109,9 @@ func (d *demo) play(ctx context.Context) error {
 	return d.drain(ctx)
 }
 
-// drain ends the traffic and waits for the last answers. A request that fails uses up its attempts only while others are
-// answered (else it could not be told from an outage), so a little good traffic goes on until the failing ones are done.
+// drain ends the traffic and waits for the last answers. A request that fails uses up its attempts only while others
+// are answered (else it could not be told from an outage), so a little good traffic goes on until the failing ones are
+// done.
 func (d *demo) drain(ctx context.Context) error {
 	d.begin(actDrain)
 	err := d.cluster.wait(ctx, trickleLimit, func() bool { return d.progress.waiting(failing) == 0 })

@@ -10,7 +10,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// printSummary writes the ledger: one row a kind, what is wrong, and the verdict. A failing writer is the reader's loss only.
+// printSummary writes the ledger: one row a kind, what is wrong, and the verdict. A failing writer is the reader's loss
+// only.
 func printSummary(out io.Writer, r *report) {
 	_, _ = fmt.Fprintln(out, "\nWhat the topics say, read from start to end:")
 	_, _ = fmt.Fprintln(out)
@@ -23,7 +24,8 @@ func printSummary(out io.Writer, r *report) {
 		if row.wrong > 0 {
 			verdict = fmt.Sprintf("WRONG: %d", row.wrong)
 		}
-		_, _ = fmt.Fprintf(w, "  %s\t%9d\t%7d\t%s\t%s\n", k, row.published, row.results, deadLetterText(row.deadLetters), verdict)
+		_, _ = fmt.Fprintf(w, "  %s\t%9d\t%7d\t%s\t%s\n", k, row.published, row.results, deadLetterText(row.deadLetters),
+			verdict)
 		total.published += row.published
 		total.results += row.results
 		for reason, n := range row.deadLetters {
@@ -48,7 +50,8 @@ func printSummary(out io.Writer, r *report) {
 }
 
 func (r *report) tally() string {
-	return fmt.Sprintf("%d requests, %d answered once, %d lost, %d repeated, %d dead-lettered while the breaker was open (open for %s)",
+	return fmt.Sprintf(
+		"%d requests, %d answered once, %d lost, %d repeated, %d dead-lettered while the breaker was open (open for %s)",
 		r.requests, r.once, r.lost, r.repeated, r.whileOpen, seconds(r.openFor))
 }
 

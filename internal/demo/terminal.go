@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// terminalView redraws one screen in place. It is no terminal application: it reads no keys and leaves the terminal's modes
-// alone, so that Ctrl-C works as everywhere and nothing is left behind.
+// terminalView redraws one screen in place. It is no terminal application: it reads no keys and leaves the terminal's
+// modes alone, so that Ctrl-C works as everywhere and nothing is left behind.
 type terminalView struct {
 	out   *os.File
 	paint painter

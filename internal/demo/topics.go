@@ -24,8 +24,8 @@ func header(r *schemas.Record, name string) string {
 	return string(value)
 }
 
-// readRequest understands a record of the requests topic. The contract is that of the key, which malformed requests have,
-// too.
+// readRequest understands a record of the requests topic. The contract is that of the key, which malformed requests
+// have, too.
 func readRequest(r *schemas.Record) request {
 	q := request{at: r.Position, id: header(r, headerID), kind: kind(header(r, headerKind))}
 	if _, err := fmt.Sscan(string(r.Key), &q.contract); err != nil {
@@ -52,8 +52,10 @@ func readDeadLetter(r *schemas.Record) (answer, error) {
 	return answer{at: r.Position, source: info.Source, id: header(r, headerID), reason: info.Reason, time: r.Time}, nil
 }
 
-// follow adds answers to the progress as they come, until ctx ends. What cannot be read is left to the checks to complain of.
-func follow(ctx context.Context, settings kafkawire.Settings, topic string, read func(*schemas.Record) (answer, error), b *progress) error {
+// follow adds answers to the progress as they come, until ctx ends. What cannot be read is left to the checks to
+// complain of.
+func follow(ctx context.Context, settings kafkawire.Settings, topic string, read func(*schemas.Record) (answer, error),
+	b *progress) error {
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()
 	err := tail.Reader{Client: client, Topic: topic, From: kafkawire.Earliest}.Read(ctx,

@@ -24,15 +24,18 @@ func TestReadAnswers(t *testing.T) {
 	d := schemas.DeadLetter{Record: asked, Reason: schemas.ReasonExpired, RequestID: q.id, DecidedAt: noon}
 	m := d.Message(schemas.Origin{Group: "g"})
 	dead, err := readDeadLetter(&schemas.Record{Value: m.Value, Headers: m.Headers, Time: m.Time})
-	if err != nil || dead.source != asked.Position || dead.id != q.id || dead.reason != schemas.ReasonExpired || !dead.time.Equal(noon) {
+	if err != nil || dead.source != asked.Position || dead.id != q.id || dead.reason != schemas.ReasonExpired ||
+		!dead.time.Equal(noon) {
 		t.Errorf("%+v, %v", dead, err)
 	}
 	r := schemas.Result{
-		RequestID: q.id, ContractID: q.contract, Outcome: schemas.OutcomePartial, RetrievedAt: noon, CorrelationID: "c", Source: asked.Position,
+		RequestID: q.id, ContractID: q.contract, Outcome: schemas.OutcomePartial, RetrievedAt: noon, CorrelationID: "c",
+		Source: asked.Position,
 	}
 	m = r.Message(asked.Key)
 	result, err := readResult(&schemas.Record{Value: m.Value, Headers: m.Headers})
-	if err != nil || result.source != asked.Position || result.id != q.id || result.outcome != schemas.OutcomePartial || result.reason != "" {
+	if err != nil || result.source != asked.Position || result.id != q.id || result.outcome != schemas.OutcomePartial ||
+		result.reason != "" {
 		t.Errorf("%+v, %v", result, err)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
 )
 
 // kind says what a request is meant to provoke.
@@ -161,10 +161,12 @@ const (
 	maxLag = fullBar
 )
 
-func newTraffic(ctx context.Context, settings kafkawire.Settings, topic string, b *progress, log zerolog.Logger) (*traffic, error) {
+func newTraffic(ctx context.Context, settings kafkawire.Settings, topic string, b *progress,
+	log zerolog.Logger) (*traffic, error) {
 	t := &traffic{topic: topic, wire: kafkawire.NewClient(settings, topic), progress: b}
 	var err error
-	t.producer, err = producer.New(ctx, producer.Config{Topics: []string{topic}, BufferBytes: trafficBuffer}, t.wire, log, t)
+	t.producer, err = producer.New(ctx, producer.Config{Topics: []string{topic}, BufferBytes: trafficBuffer}, t.wire, log,
+		t)
 	if err != nil {
 		t.wire.Close()
 		return nil, fmt.Errorf("preparing the traffic: %w", err)

@@ -15,8 +15,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// checkBalance asks the CMS as run does, with the same code and settings. It passes when the CMS itself answers, be it that
-// there is no such contract.
+// checkBalance asks the CMS as run does, with the same code and settings. It passes when the CMS itself answers, be it
+// that there is no such contract.
 func checkBalance(ctx context.Context, cfg config.Config, version string, q cmsclient.Query) []finding.Finding {
 	settings, _, err := connect.CMS(cfg, version)
 	if err != nil {
@@ -38,7 +38,8 @@ func checkBalance(ctx context.Context, cfg config.Config, version string, q cmsc
 	took := time.Since(began)
 
 	if err == nil {
-		return ok(fmt.Sprintf("%d of %d balances of contract %s\n%s", len(answer.Balances), len(q.Codes), schemas.MaskID(q.ContractID),
+		return ok(fmt.Sprintf("%d of %d balances of contract %s\n%s", len(answer.Balances), len(q.Codes),
+			schemas.MaskID(q.ContractID),
 			trace(took, q.CorrelationID, answer.CMSCorrelationID)))
 	}
 	refused, ok := errors.AsType[*cmsclient.Error](err)
@@ -69,5 +70,6 @@ func explainRefusal(e *cmsclient.Error, trace string) []finding.Finding {
 
 // trace is what the CMS's operator needs to find the call: both sides' correlation ids.
 func trace(took time.Duration, sent, received string) string {
-	return fmt.Sprintf("in %s, Correlation-Id %s, X-MC-Correlation-ID %s", milliseconds(took), sent, cmp.Or(received, "none"))
+	return fmt.Sprintf("in %s, Correlation-Id %s, X-MC-Correlation-ID %s", milliseconds(took), sent,
+		cmp.Or(received, "none"))
 }

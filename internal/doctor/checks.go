@@ -75,7 +75,8 @@ func Checks(s Subject) []Check {
 	}
 	if cfg.Delivery == config.DeliveryExactlyOnce {
 		after := slices.IndexFunc(checks, func(c Check) bool { return c.Name == group })
-		checks = slices.Insert(checks, after+1, Check{transactions, []string{brokers}, online(fromRun(preflight.CheckTransactions))})
+		checks = slices.Insert(checks, after+1, Check{transactions, []string{brokers},
+			online(fromRun(preflight.CheckTransactions))})
 	}
 	if s.Query != nil {
 		checks = append(checks, Check{balance, []string{tlsHandshake, signingKey, decryptionKeys},

@@ -29,7 +29,8 @@ func checkClock(ctx context.Context, cfg config.Config) []finding.Finding {
 }
 
 // skew returns by how much the local clock is certainly ahead of the clock that wrote date (negative: behind) at some
-// moment between sent and answered. Date has whole seconds, cut off: what it means lies in the second that begins with it.
+// moment between sent and answered. Date has whole seconds, cut off: what it means lies in the second that begins with
+// it.
 func skew(sent, answered, date time.Time) time.Duration {
 	if ahead := sent.Sub(date.Add(time.Second)); ahead > 0 {
 		return ahead

@@ -1,5 +1,5 @@
-// Package doctor checks everything that `balanceq run` needs, one thing after the other, and says what to do about what it
-// finds. It changes nothing, takes part in no group, and calls the CMS like a request of run does, at most once.
+// Package doctor checks everything that `balanceq run` needs, one thing after the other, and says what to do about what
+// it finds. It changes nothing, takes part in no group, and calls the CMS like a request of run does, at most once.
 //
 //	configuration ─┬─ signing key ──────────────────────────────────┐
 //	               ├─ decryption keys ──────────────────────────────┤
@@ -41,7 +41,8 @@ type Check struct {
 	Run   func(context.Context) []finding.Finding
 }
 
-// Result is what a check found, in one. Detail and Fix may have several lines; Fix is empty where there is nothing to do.
+// Result is what a check found, in one. Detail and Fix may have several lines; Fix is empty where there is nothing to
+// do.
 type Result struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
@@ -49,8 +50,8 @@ type Result struct {
 	Fix    string `json:"fix"`
 }
 
-// Run makes the checks in their order and yields each result as soon as it is known. It ends early when ctx does; the check
-// that was under way yields nothing then.
+// Run makes the checks in their order and yields each result as soon as it is known. It ends early when ctx does; the
+// check that was under way yields nothing then.
 func Run(ctx context.Context, checks []Check) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		passed := map[string]bool{}

@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
-
-	"github.com/rs/zerolog"
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
@@ -39,7 +38,8 @@ func TestRun(t *testing.T) {
 	for r := range Run(t.Context(), checks) {
 		got = append(got, r.Name+" "+string(r.Status)+" "+r.Detail)
 	}
-	want := []string{"a ok a looked", "b warn b looked", "c fail c looked", "d skip needs c", "e skip needs d", "f ok f looked"}
+	want := []string{"a ok a looked", "b warn b looked", "c fail c looked", "d skip needs c", "e skip needs d",
+		"f ok f looked"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -180,8 +180,8 @@ func TestCheckExpiry(t *testing.T) {
 	}
 }
 
-// Whatever the clocks and the network do, skew never accuses a clock that is right, never claims more than there is, and
-// sees all of it but a second and the time that the answer took.
+// Whatever the clocks and the network do, skew never accuses a clock that is right, never claims more than there is,
+// and sees all of it but a second and the time that the answer took.
 func TestSkewIsCertain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		duration := func(name string, least, most time.Duration) time.Duration {

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/rs/zerolog"
 )
 
-// checkKafka asks the cluster once, about any topic: unlike at the start of run, a cluster that cannot be reached is not
-// waited for, and its error is shown as it is.
+// checkKafka asks the cluster once, about any topic: unlike at the start of run, a cluster that cannot be reached is
+// not waited for, and its error is shown as it is.
 func checkKafka(ctx context.Context, cfg config.Config) []finding.Finding {
 	settings, err := connect.Kafka(cfg)
 	if err != nil {

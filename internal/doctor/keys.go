@@ -42,14 +42,15 @@ func checkDecryptionKeys(cfg config.Config) []finding.Finding {
 	}
 	if len(expired) < len(findings) { // while a key is being exchanged, the old one may expire
 		for _, i := range expired {
-			findings[i].Severity, findings[i].Fix = finding.Warn, "remove it from "+name+" once nothing is encrypted with it any more"
+			findings[i].Severity, findings[i].Fix = finding.Warn, "remove it from "+name+
+				" once nothing is encrypted with it any more"
 		}
 	}
 	return findings
 }
 
-// checkKeyFile looks at one private key and returns when it expires, as far as known: zero also where it cannot be read. The
-// section of the configuration is where its password and expiry stand.
+// checkKeyFile looks at one private key and returns when it expires, as far as known: zero also where it cannot be
+// read. The section of the configuration is where its password and expiry stand.
 func checkKeyFile(section, name, file string, password config.Secret, expires time.Time) (finding.Finding, time.Time) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -71,10 +72,12 @@ func checkKeyFile(section, name, file string, password config.Secret, expires ti
 	case !expires.IsZero():
 		detail += "key"
 	default:
-		return finding.Finding{Severity: finding.Warn, What: detail + "it is not known when it expires: its file holds no certificate",
+		return finding.Finding{Severity: finding.Warn, What: detail +
+			"it is not known when it expires: its file holds no certificate",
 			Fix: fmt.Sprintf("set %s.key-expires to the date that the project's page shows", section)}, expires
 	}
-	return checkExpiry(detail, expires, fmt.Sprintf("create a new key in the project, and set %s to its file", name)), expires
+	return checkExpiry(detail, expires, fmt.Sprintf("create a new key in the project, and set %s to its file", name)),
+		expires
 }
 
 func checkClientCertificate(cfg config.Config) []finding.Finding {

@@ -20,8 +20,8 @@ import (
 
 const proxyPassword = "tunnel-of-love-5"
 
-// A proxy of the environment may have a login, which must not come out. net/http reads the environment once in a process, so
-// the test runs itself again in one of its own.
+// A proxy of the environment may have a login, which must not come out. net/http reads the environment once in a
+// process, so the test runs itself again in one of its own.
 func TestProxyOfTheEnvironment(t *testing.T) {
 	if address := os.Getenv("BALANCEQ_TEST_PROXY"); address != "" {
 		checkThroughProxy(t, address)
@@ -38,7 +38,8 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	address := proxy.Listener.Addr().String()
 	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyOfTheEnvironment$", "-test.v")
 	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); !strings.HasSuffix(strings.ToUpper(name), "_PROXY") && name != "REQUEST_METHOD" {
+		if name, _, _ := strings.Cut(v, "="); !strings.HasSuffix(strings.ToUpper(name), "_PROXY") &&
+			name != "REQUEST_METHOD" {
 			again.Env = append(again.Env, v)
 		}
 	}
@@ -80,8 +81,10 @@ func TestFirstHop(t *testing.T) {
 		{"http://cms.example/core", "off", connect.Hop{Host: "cms.example", Port: "80", Proxy: false}},
 		{"https://[::1]:8443", "off", connect.Hop{Host: "::1", Port: "8443", Proxy: false}},
 		{"https://cms.example/core", "http://proxy.example:80", connect.Hop{Host: "proxy.example", Port: "80", Proxy: true}},
-		{"http://cms.example/core", "https://proxy.example:443", connect.Hop{Host: "proxy.example", Port: "443", Proxy: true}},
-		{"https://127.0.0.1:1/core", "http://proxy.example:3128", connect.Hop{Host: "proxy.example", Port: "3128", Proxy: true}},
+		{"http://cms.example/core", "https://proxy.example:443",
+			connect.Hop{Host: "proxy.example", Port: "443", Proxy: true}},
+		{"https://127.0.0.1:1/core", "http://proxy.example:3128",
+			connect.Hop{Host: "proxy.example", Port: "3128", Proxy: true}},
 	} {
 		cfg := config.Default()
 		cfg.CMS.URL, cfg.CMS.Proxy = tt.url, tt.proxy
@@ -94,7 +97,10 @@ func TestFirstHop(t *testing.T) {
 // An answer without a date, and one that is none, are no reason to accuse the clock.
 func TestClockWithoutDate(t *testing.T) {
 	for _, date := range [][]string{nil, {"yesterday"}} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header()["Date"] = date }))
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request) {
+			w.Header()["Date"] = date
+		}))
 		cfg := config.Default()
 		cfg.CMS.URL, cfg.CMS.Proxy = server.URL, config.ProxyOff
 		if got := summary("", checkClock(t.Context(), cfg)); got.Status != Warn || !strings.Contains(got.Detail, "no date") {
@@ -104,8 +110,8 @@ func TestClockWithoutDate(t *testing.T) {
 	}
 }
 
-// Which of its two signs of a refused client certificate comes first, the alert or the reset, is up to chance; without the
-// server's having asked for a certificate neither is one.
+// Which of its two signs of a refused client certificate comes first, the alert or the reset, is up to chance; without
+// the server's having asked for a certificate neither is one.
 func TestTLSFailure(t *testing.T) {
 	none, own := config.TLSFiles{}, config.TLSFiles{CertFile: "c.pem", KeyFile: "k.pem"}
 	alert := fmt.Errorf("reading: %w", &net.OpError{Op: "remote error", Err: tls.AlertError(116)})

@@ -33,7 +33,8 @@ func checkOrder(ctx context.Context, cfg config.Config) []finding.Finding {
 	defer client.Close()
 	s, err := sampleRequests(ctx, client, cfg.Topics.Requests)
 	if err != nil && s.requests == 0 {
-		return warn(fmt.Sprintf("the last requests of %s could not be read: %v", cfg.Topics.Requests, err), preflight.KafkaFix(err))
+		return warn(fmt.Sprintf("the last requests of %s could not be read: %v", cfg.Topics.Requests, err),
+			preflight.KafkaFix(err))
 	}
 	return s.describe(cfg.Topics.Requests)
 }
@@ -90,7 +91,8 @@ func newPlacement(partitions int) *placement {
 
 // add takes a record of a partition. Records that are no requests say nothing about order.
 func (s *placement) add(partition int32, rec *kafkawire.Record) {
-	request, err := schemas.DecodeRequest(&schemas.Record{Key: rec.Key, Value: rec.Value, Headers: rec.Headers, Time: rec.Time})
+	request, err := schemas.DecodeRequest(&schemas.Record{Key: rec.Key, Value: rec.Value, Headers: rec.Headers,
+		Time: rec.Time})
 	if err != nil {
 		return
 	}
@@ -119,8 +121,8 @@ func (s *placement) add(partition int32, rec *kafkawire.Record) {
 	places[key][partition] = true
 }
 
-// describe tells contracts whose requests have one key and several partitions, which is a mistake, from those whose keys differ or
-// are absent, which publishers may mean.
+// describe tells contracts whose requests have one key and several partitions, which is a mistake, from those whose
+// keys differ or are absent, which publishers may mean.
 func (s *placement) describe(topic string) []finding.Finding {
 	var mixed, differing []int64
 	for contract, places := range s.contracts {
@@ -139,17 +141,20 @@ func (s *placement) describe(topic string) []finding.Finding {
 	}
 	seen := fmt.Sprintf("%d requests of %d contracts in %s", s.requests, len(s.contracts), topic)
 	if len(differing) > 0 {
-		seen += fmt.Sprintf("; %d contracts, for example %s, stand in several partitions because their requests have different keys or "+
-			"none: their order is not kept", len(differing), s.example(differing))
+		seen += fmt.Sprintf(
+			"; %d contracts, for example %s, stand in several partitions because their requests have different keys or "+
+				"none: their order is not kept", len(differing), s.example(differing))
 	}
 	if len(mixed) == 0 {
 		return ok(seen)
 	}
 	share := func(n int) string { return strconv.Itoa(100*n/s.keyed) + " %" }
-	return warn(fmt.Sprintf("%s\n%d contracts, for example %s, stand in several partitions by one key, so their order is not kept; "+
-		"of the keys %s are where murmur2 puts them, %s where CRC32 does (librdkafka: Python, Node, kcat)",
-		seen, len(mixed), s.example(mixed), share(s.murmur2), share(s.crc32)),
-		"let all publishers pick partitions by murmur2: partitioner=murmur2_random for librdkafka, see Order in docs/guarantees.md; "+
+	return warn(
+		fmt.Sprintf("%s\n%d contracts, for example %s, stand in several partitions by one key, so their order is not kept; "+
+			"of the keys %s are where murmur2 puts them, %s where CRC32 does (librdkafka: Python, Node, kcat)",
+			seen, len(mixed), s.example(mixed), share(s.murmur2), share(s.crc32)),
+		"let all publishers pick partitions by murmur2: partitioner=murmur2_random for librdkafka, see Order in "+
+			"docs/guarantees.md; "+
 			"if partitions were just added, this is over when the older requests are")
 }
 

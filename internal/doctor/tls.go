@@ -43,7 +43,8 @@ func meet(ctx context.Context, cfg config.Config) (meeting, error) {
 		Protocols: &protocols, MaxResponseHeaderBytes: 64 << 10,
 	}
 	defer transport.CloseIdleConnections()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { m.sent = time.Now() }})
+	ctx = httptrace.WithClientTrace(ctx,
+		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { m.sent = time.Now() }})
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.CMS.URL, nil)
 	if err != nil {
 		return m, errors.New("the address of the CMS is not a URL")
@@ -104,7 +105,8 @@ func checkTLS(ctx context.Context, cfg config.Config) []finding.Finding {
 // tlsFailure says why there was no answer over TLS. asked: the server asked for a client certificate.
 func tlsFailure(err error, asked bool, files config.TLSFiles) []finding.Finding {
 	if unverified, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fail(fmt.Sprintf("%s: %v", describeChain(unverified.UnverifiedCertificates), unverified.Err), trustFix(unverified.Err))
+		return fail(fmt.Sprintf("%s: %v", describeChain(unverified.UnverifiedCertificates), unverified.Err),
+			trustFix(unverified.Err))
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return fail("the other end does not speak TLS", "check cms.url: whether it is http://, and its port")
@@ -121,8 +123,8 @@ func tlsFailure(err error, asked bool, files config.TLSFiles) []finding.Finding 
 		"whether it lets this host through, wants a login, or ends TLS by itself")
 }
 
-// refusedByPeer reports whether the other end ended the handshake. Its alert that says so is lost when the request is already
-// on its way: the close then is a reset.
+// refusedByPeer reports whether the other end ended the handshake. Its alert that says so is lost when the request is
+// already on its way: the close then is a reset.
 func refusedByPeer(err error) bool {
 	alert, ok := errors.AsType[*net.OpError](err)
 	return ok && alert.Op == "remote error" ||
@@ -145,6 +147,7 @@ func trustFix(err error) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "check this machine's clock; if it is right, the owner of that host has to renew the certificate"
 	}
-	return "set cms.tls.ca-file to the authority that issued it, if that is one of yours (a proxy that opens TLS has one); " +
+	return "set cms.tls.ca-file to the authority that issued it, if that is one of yours (a proxy that opens TLS has " +
+		"one); " +
 		"else check cms.url"
 }

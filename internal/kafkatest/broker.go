@@ -17,8 +17,8 @@ import (
 // opTimeout bounds what a helper does before it fails the test with what it saw last. It outlasts a broker's restart.
 const opTimeout = 60 * time.Second
 
-// Broker is a Kafka broker (or, where it is external, a cluster). Its methods may be called from parallel tests, but for
-// those that stop it.
+// Broker is a Kafka broker (or, where it is external, a cluster). Its methods may be called from parallel tests, but
+// for those that stop it.
 type Broker struct {
 	kind  string
 	image string
@@ -129,8 +129,8 @@ func (b *Broker) Restart(tb testing.TB, kill bool) {
 	b.Start(tb)
 }
 
-// Stop ends the broker process: cleanly, or with SIGKILL. The embedded broker always stops cleanly. Where the broker cannot
-// be stopped (CanRestart), the test is skipped.
+// Stop ends the broker process: cleanly, or with SIGKILL. The embedded broker always stops cleanly. Where the broker
+// cannot be stopped (CanRestart), the test is skipped.
 func (b *Broker) Stop(tb testing.TB, kill bool) {
 	tb.Helper()
 	if !b.CanRestart() {

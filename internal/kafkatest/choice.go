@@ -37,8 +37,8 @@ type choice struct {
 	reason  string   // embedded: why it is not a container
 }
 
-// choose applies the order of the package comment. An error means that the run must not go on: the environment is wrong or
-// a container is required and cannot be had.
+// choose applies the order of the package comment. An error means that the run must not go on: the environment is wrong
+// or a container is required and cannot be had.
 func choose(ctx context.Context, getenv func(string) string) (choice, error) {
 	if list := getenv(envBrokers); list != "" {
 		brokers, err := parseBrokers(list)
@@ -118,15 +118,15 @@ func Describe(ctx context.Context) (kind, text string, err error) {
 
 const loopback = "127.0.0.1"
 
-// Brokers keep their port over a restart, so it lies below the range from which systems take ephemeral ports (32768 and up
-// on Linux): no outgoing connection can occupy it while the broker is down.
+// Brokers keep their port over a restart, so it lies below the range from which systems take ephemeral ports (32768 and
+// up on Linux): no outgoing connection can occupy it while the broker is down.
 const (
 	minPort = 20000
 	maxPort = 32767
 )
 
-// FreePort returns a free port of the loopback interface, below those that systems give to outgoing connections: it stays free
-// while a broker is down. Test packages run side by side, so it may be gone when it is used.
+// FreePort returns a free port of the loopback interface, below those that systems give to outgoing connections: it
+// stays free while a broker is down. Test packages run side by side, so it may be gone when it is used.
 func FreePort() (int, error) {
 	for range 100 {
 		port := minPort + rand.IntN(maxPort-minPort+1)

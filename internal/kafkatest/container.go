@@ -36,8 +36,9 @@ type Engine struct {
 // closeIdle closes the client's idle connections, which would count as leaked goroutines. The client stays usable.
 func closeIdle(cl io.Closer) { _ = cl.Close() }
 
-// FindEngine looks where testcontainers looks: DOCKER_HOST, the default sockets, ~/.testcontainers.properties. It differs in
-// one thing: a DOCKER_HOST that does not answer is the end of the search, as it is for docker's own commands.
+// FindEngine looks where testcontainers looks: DOCKER_HOST, the default sockets, ~/.testcontainers.properties. It
+// differs in one thing: a DOCKER_HOST that does not answer is the end of the search, as it is for docker's own
+// commands.
 func FindEngine(ctx context.Context) (*Engine, error) {
 	if _, set := os.LookupEnv("TESTCONTAINERS_RYUK_DISABLED"); !set {
 		if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // read once, at first use

@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// Embedded starts an in-process cluster (kfake) that belongs to one test, which decides over its answers (ControlKey, Fault).
-// It ends with the test. It needs no Main, and the version of brokers elsewhere is nothing to it: see OnlyOnce.
+// Embedded starts an in-process cluster (kfake) that belongs to one test, which decides over its answers (ControlKey,
+// Fault). It ends with the test. It needs no Main, and the version of brokers elsewhere is nothing to it: see OnlyOnce.
 func Embedded(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	tb.Helper()
 	needsBroker(tb)

@@ -19,8 +19,8 @@ const (
 // attemptTimeout bounds one look, so that a broker that does not answer costs one and not all of them.
 const attemptTimeout = 10 * time.Second
 
-// Eventually waits until cond is true, and fails the test with "what" if that takes longer than within. It calls cond on
-// the test's own goroutine, at least once, and again and again with short pauses.
+// Eventually waits until cond is true, and fails the test with "what" if that takes longer than within. It calls cond
+// on the test's own goroutine, at least once, and again and again with short pauses.
 func Eventually(tb testing.TB, within time.Duration, what string, cond func() bool) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), within)

@@ -15,8 +15,8 @@ type Ledger struct {
 	faults []string
 }
 
-// tenure is a partition that is with a member. Once its lease is lost, the member has been told that the group goes on without
-// it: the next owner need not wait for its drain.
+// tenure is a partition that is with a member. Once its lease is lost, the member has been told that the group goes on
+// without it: the next owner need not wait for its drain.
 type tenure struct {
 	name string
 	lost <-chan struct{}

@@ -25,8 +25,8 @@ func Leaks(options ...goleak.Option) Option {
 	return func(s *settings) { s.leaks = append(s.leaks, options...) }
 }
 
-// Main runs the tests of a package with one shared broker, stops everything that was started, fails the run if goroutines
-// leaked, and exits the process. It is the whole of a TestMain.
+// Main runs the tests of a package with one shared broker, stops everything that was started, fails the run if
+// goroutines leaked, and exits the process. It is the whole of a TestMain.
 func Main(m *testing.M, options ...Option) {
 	var s settings
 	for _, option := range options {
@@ -42,7 +42,8 @@ func Main(m *testing.M, options ...Option) {
 	os.Exit(code)
 }
 
-// Run is Main without the check for leaks and without the exit, for a TestMain with more to do. It returns the exit code.
+// Run is Main without the check for leaks and without the exit, for a TestMain with more to do. It returns the exit
+// code.
 func Run(m *testing.M) int {
 	chosen, err := choose(context.Background(), os.Getenv)
 	if err != nil {
@@ -69,9 +70,9 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// setParallel says how many tests run side by side, unless the command line or TestMain has said so: most of them wait, for
-// brokers and for timers, and not for a core. A broker in a container wants cores of its own,
-// and so does the race detector.
+// setParallel says how many tests run side by side, unless the command line or TestMain has said so: most of them wait,
+// for brokers and for timers, and not for a core. A broker in a container wants cores of its own, and so does the race
+// detector.
 func setParallel(kind string) error {
 	flag.Parse()
 	chosen := false
@@ -98,8 +99,8 @@ type session struct {
 	err    error
 }
 
-// Shared returns the package's broker and starts it if this is the first call. With go test -short it skips the test. It
-// panics, which ends the run, where TestMain did not call Main or Run, and where the chosen broker does not start.
+// Shared returns the package's broker and starts it if this is the first call. With go test -short it skips the test.
+// It panics, which ends the run, where TestMain did not call Main or Run, and where the chosen broker does not start.
 func Shared(tb testing.TB) *Broker {
 	tb.Helper()
 	needsBroker(tb)
@@ -121,8 +122,8 @@ func Shared(tb testing.TB) *Broker {
 	return s.broker
 }
 
-// Undisturbed is Shared for tests of groups: an embedded broker is one of the test's own, since kfake begins a new epoch of
-// every group when any topic is made.
+// Undisturbed is Shared for tests of groups: an embedded broker is one of the test's own, since kfake begins a new
+// epoch of every group when any topic is made.
 func Undisturbed(tb testing.TB) *Broker {
 	tb.Helper()
 	if shared := Shared(tb); shared.Kind() != KindEmbedded {
@@ -131,8 +132,9 @@ func Undisturbed(tb testing.TB) *Broker {
 	return New(tb)
 }
 
-// New starts a broker that belongs to one test, which may stop, restart or pause it; it is removed when the test ends. The
-// test is skipped with go test -short, and where BALANCEQ_TEST_BROKERS names a cluster, which has no brokers to give away.
+// New starts a broker that belongs to one test, which may stop, restart or pause it; it is removed when the test ends.
+// The test is skipped with go test -short, and where BALANCEQ_TEST_BROKERS names a cluster, which has no brokers to
+// give away.
 func New(tb testing.TB) *Broker {
 	tb.Helper()
 	needsBroker(tb)

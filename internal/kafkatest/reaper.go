@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// A test process can end without running another line of its own: a panic, the -timeout of go test, Ctrl-C, kill -9. Its
-// containers would then stay. So the process starts a second one, the reaper, from the same executable, and tells it over a
-// pipe which containers exist. The pipe closes when the test process ends, however it ends; the reaper then removes, by id,
-// those that are left, and ends too.
+// A test process can end without running another line of its own: a panic, the -timeout of go test, Ctrl-C, kill -9.
+// Its containers would then stay. So the process starts a second one, the reaper, from the same executable, and tells
+// it over a pipe which containers exist. The pipe closes when the test process ends, however it ends; the reaper then
+// removes, by id, those that are left, and ends too.
 
 // reaperEnv in the environment makes a test executable the reaper of its parent.
 const reaperEnv = "BALANCEQ_KAFKATEST_REAPER"
@@ -42,7 +42,8 @@ func init() {
 	os.Exit(0)
 }
 
-// reap reads lines "+id" and "-id" until the end, and removes what was added and not dropped. There is no one left to report to.
+// reap reads lines "+id" and "-id" until the end, and removes what was added and not dropped. There is no one left to
+// report to.
 func reap(lines io.Reader, remove func(id string) error) {
 	left := map[string]bool{}
 	for scanner := bufio.NewScanner(lines); scanner.Scan(); {

@@ -16,8 +16,8 @@ import (
 )
 
 // Produce writes the messages (Key, Value, Headers and Time; a zero Time is now) in their order, acknowledged by all
-// replicas and retried without duplicates. The partition follows from the key as in Kafka's own clients, without a key it
-// is any: a message's Partition counts only in ProduceTo. It returns the messages with the positions they got.
+// replicas and retried without duplicates. The partition follows from the key as in Kafka's own clients, without a key
+// it is any: a message's Partition counts only in ProduceTo. It returns the messages with the positions they got.
 func (b *Broker) Produce(tb testing.TB, topic string, msgs ...kafka.Message) []kafka.Message {
 	tb.Helper()
 	written, err := b.produce(records(topic, 0, msgs), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
@@ -37,9 +37,9 @@ func (b *Broker) ProduceTo(tb testing.TB, topic string, partition int32, msgs ..
 	return written
 }
 
-// ProduceTransaction is Produce within one transaction of its own, which it commits or aborts. It returns when the outcome
-// is visible, that is when the last stable offset has passed the messages; so no other transaction may be open on their
-// partitions.
+// ProduceTransaction is Produce within one transaction of its own, which it commits or aborts. It returns when the
+// outcome is visible, that is when the last stable offset has passed the messages; so no other transaction may be open
+// on their partitions.
 func (b *Broker) ProduceTransaction(tb testing.TB, topic string, msgs []kafka.Message, commit bool) []kafka.Message {
 	tb.Helper()
 	recs := records(topic, 0, msgs)
@@ -63,8 +63,8 @@ func (b *Broker) ProduceTransaction(tb testing.TB, topic string, msgs []kafka.Me
 	return messages(recs)
 }
 
-// awaitStable waits until the last stable offset is beyond the records: a coordinator answers EndTxn before it has written
-// the markers.
+// awaitStable waits until the last stable offset is beyond the records: a coordinator answers EndTxn before it has
+// written the markers.
 func (b *Broker) awaitStable(ctx context.Context, topic string, recs []*kgo.Record) error {
 	return poll(ctx, func(ctx context.Context) error {
 		return b.with(func(cl *kgo.Client) error {
@@ -108,10 +108,10 @@ func producerOpts(recs []*kgo.Record) []kgo.Opt {
 	}
 }
 
-// Read returns the topic's records, of all partitions from their start, ordered by partition and offset, as soon as there
-// are n of them. Where there are more than n by then, it returns them too, so that a test sees what should not be there. It
-// fails the test with what it got if there are fewer after 60 s. Isolation is read_committed: neither control records nor
-// records of aborted or open transactions appear.
+// Read returns the topic's records, of all partitions from their start, ordered by partition and offset, as soon as
+// there are n of them. Where there are more than n by then, it returns them too, so that a test sees what should not be
+// there. It fails the test with what it got if there are fewer after 60 s. Isolation is read_committed: neither control
+// records nor records of aborted or open transactions appear.
 func (b *Broker) Read(tb testing.TB, topic string, n int) []kafka.Message {
 	tb.Helper()
 	got, err := b.read(topic, n)

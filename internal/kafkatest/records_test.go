@@ -48,7 +48,8 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatalf("got %d records", len(got))
 	}
 	for i, m := range got {
-		if m.Topic != topic || m.Partition != 2 || m.Offset != int64(i) || written[i].Offset != m.Offset || !m.Time.Equal(at) {
+		if m.Topic != topic || m.Partition != 2 || m.Offset != int64(i) || written[i].Offset != m.Offset ||
+			!m.Time.Equal(at) {
 			t.Errorf("record %d is at %s/%d/%d, %v", i, m.Topic, m.Partition, m.Offset, m.Time)
 		}
 		if !sameBytes(m.Key, want[i].Key) || !sameBytes(m.Value, want[i].Value) {

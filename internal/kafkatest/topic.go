@@ -26,8 +26,8 @@ const (
 const deleteTimeout = 5 * time.Second
 
 // Topic creates a topic for this test, with a name made of the test's name and a random part, and returns when every
-// partition has a leader that answers. Configs are topic settings, "key=value". The topic is deleted when the test ends, and not
-// before: records that bear an old time are kept, whatever the broker's retention.
+// partition has a leader that answers. Configs are topic settings, "key=value". The topic is deleted when the test
+// ends, and not before: records that bear an old time are kept, whatever the broker's retention.
 func (b *Broker) Topic(tb testing.TB, partitions int, configs ...string) string {
 	tb.Helper()
 	topic := uniqueName(tb.Name())
@@ -61,8 +61,8 @@ func (b *Broker) Topic(tb testing.TB, partitions int, configs ...string) string 
 	return topic
 }
 
-// EndOffsets returns, per partition, the offset that the next record will get (the high watermark; records of open and of
-// aborted transactions and control records count).
+// EndOffsets returns, per partition, the offset that the next record will get (the high watermark; records of open and
+// of aborted transactions and control records count).
 func (b *Broker) EndOffsets(tb testing.TB, topic string) map[int32]int64 {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
@@ -214,8 +214,8 @@ func listOffsets(ctx context.Context, cl *kgo.Client, topic string, at int64, is
 	return offsets, nil
 }
 
-// uniqueName turns a test's name into a name that Kafka takes (at most 249 of [a-zA-Z0-9._-]) and no other test has. '.' and
-// '_' are left out: Kafka's metrics cannot tell them apart and it warns.
+// uniqueName turns a test's name into a name that Kafka takes (at most 249 of [a-zA-Z0-9._-]) and no other test has.
+// '.' and '_' are left out: Kafka's metrics cannot tell them apart and it warns.
 func uniqueName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {

@@ -21,7 +21,8 @@ func honest(t *rapid.T) story {
 	waiting := map[string][]Request[int]{}
 	streams := rapid.IntRange(1, 4).Draw(t, "streams")
 	for id := range rapid.IntRange(2, 60).Draw(t, "requests") {
-		q := Request[int]{ID: id, Seq: int64(10 * id), Want: rapid.SampledFrom([]string{"", "complete", "expired"}).Draw(t, "want")}
+		q := Request[int]{ID: id, Seq: int64(10 * id), Want: rapid.SampledFrom([]string{"", "complete", "expired"}).
+			Draw(t, "want")}
 		stream := fmt.Sprint(rapid.IntRange(0, streams-1).Draw(t, "stream"))
 		s.requests, waiting[stream] = append(s.requests, q), append(waiting[stream], q)
 	}
@@ -176,7 +177,8 @@ func TestVerdicts(t *testing.T) {
 	got := []Verdict{
 		o.Outcome(Outcome[string]{Of: "b"}), o.Outcome(Outcome[string]{Of: "a"}), o.Outcome(Outcome[string]{Of: "a"}),
 	}
-	if want := []Verdict{Unknown, First, Repeated}; !slices.Equal(got, want) || o.Outcomes("a") != 2 || o.Outcomes("b") != 0 {
+	if want := []Verdict{Unknown, First, Repeated}; !slices.Equal(got, want) || o.Outcomes("a") != 2 ||
+		o.Outcomes("b") != 0 {
 		t.Errorf("verdicts %v, want %v; %d and %d outcomes", got, want, o.Outcomes("a"), o.Outcomes("b"))
 	}
 }

@@ -18,7 +18,8 @@ func lacksACL(k config.Kafka, operation, kind, name string) finding.Finding {
 	}
 	return finding.Finding{Severity: finding.Fail,
 		What: fmt.Sprintf("the brokers do not allow %s the operation %s on %s %s", who, operation, kind, name),
-		Fix: fmt.Sprintf("add the ACL: kafka-acls.sh --bootstrap-server %s --add --allow-principal '%s' --operation %s --%s %s",
+		Fix: fmt.Sprintf(
+			"add the ACL: kafka-acls.sh --bootstrap-server %s --add --allow-principal '%s' --operation %s --%s %s",
 			k.Brokers[0], who, operation, kind, name),
 	}
 }

@@ -6,16 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
-
-	"github.com/rs/zerolog"
 )
 
-// CheckBrokers is the check whether every broker takes the requests of this configuration, in the versions that are sent: a
-// broker cuts the connection at those that it does not know, and says nothing.
+// CheckBrokers is the check whether every broker takes the requests of this configuration, in the versions that are
+// sent: a broker cuts the connection at those that it does not know, and says nothing.
 func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
 	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
 		var uses []inspect.Use
@@ -84,8 +84,9 @@ func refuses(b inspect.Broker) finding.Finding {
 	if tooNew {
 		fix = "use a newer release of balanceq, or older brokers: docs/COMPATIBILITY.md says which ones it is tested with"
 	}
-	return finding.Finding{Severity: finding.Fail, Fix: fix, What: fmt.Sprintf("broker %d at %s does not take the requests of this release: %s",
-		b.ID, b.Address, strings.Join(texts, ", "))}
+	return finding.Finding{Severity: finding.Fail, Fix: fix,
+		What: fmt.Sprintf("broker %d at %s does not take the requests of this release: %s",
+			b.ID, b.Address, strings.Join(texts, ", "))}
 }
 
 // count is a number of things: "1 broker", "2 brokers".

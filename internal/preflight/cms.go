@@ -10,8 +10,8 @@ import (
 	"github.com/balanceq/balanceq/internal/finding"
 )
 
-// checkCMS tries the CMS's address, or that of the proxy on the way there. A CMS that is down is no reason not to start:
-// the breaker waits for it.
+// checkCMS tries the CMS's address, or that of the proxy on the way there. A CMS that is down is no reason not to
+// start: the breaker waits for it.
 func checkCMS(ctx context.Context, cfg config.Config) []finding.Finding {
 	hop, err := connect.FirstHop(cfg.CMS)
 	if err != nil {

@@ -8,20 +8,21 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
-
-	"github.com/rs/zerolog"
 )
 
 // configMigration says whether a group may have members of both protocols. With disabled, it may not; with downgrade,
 // members of the classic one may join the others; with upgrade and bidirectional, anybody may (tried on Kafka 4.3.1).
 const configMigration = "group.consumer.migration.policy"
 
-// CheckGroup is the check who is in the group, and whether the brokers would let this instance in besides. It does not join.
+// CheckGroup is the check who is in the group, and whether the brokers would let this instance in besides. It does not
+// join.
 func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
 	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
 		offered, err := client.OffersConsumerProtocol(ctx)
@@ -60,14 +61,15 @@ func present(g inspect.Group) string {
 	return fmt.Sprintf("%s in it as %s", count(len(g.Clients), "member"), kind)
 }
 
-// obstacles are what speaks against joining a group with these members by the protocol. policy is configMigration, "" where
-// it is not known.
+// obstacles are what speaks against joining a group with these members by the protocol. policy is configMigration, ""
+// where it is not known.
 func obstacles(k config.Kafka, protocol string, g inspect.Group, policy string) []finding.Finding {
 	if len(g.Clients) == 0 {
 		return nil
 	}
 	closed := func(why, fix string) []finding.Finding {
-		return []finding.Finding{{Severity: finding.Fail, Passing: true, // members that have crashed are gone when their session is over
+		// members that have crashed are gone when their session is over
+		return []finding.Finding{{Severity: finding.Fail, Passing: true,
 			What: fmt.Sprintf("group %s is held by %s, client id %s: %s",
 				k.Group, count(len(g.Clients), "member"), clients(g.Clients), why),
 			Fix: "stop them first" + fix + ", or set another kafka.group"}}
@@ -76,16 +78,20 @@ func obstacles(k config.Kafka, protocol string, g inspect.Group, policy string) 
 	case !g.Consumer && g.Type != inspect.ClassicType:
 		return closed(fmt.Sprintf("they use it for something else (protocol type %s)", g.Type), "")
 	case !g.Consumer && protocol == config.GroupClassic && g.Strategy != "" && g.Strategy != group.Strategy:
-		return closed(fmt.Sprintf("they share out partitions by %s and this instance by %s, and the brokers let no two strategies into a group",
-			g.Strategy, group.Strategy), " (all of them: old and new cannot take turns one by one)")
+		return closed(
+			fmt.Sprintf(
+				"they share out partitions by %s and this instance by %s, and the brokers let no two strategies into a group",
+				g.Strategy, group.Strategy), " (all of them: old and new cannot take turns one by one)")
 	case !g.Consumer && protocol == config.GroupConsumer && (policy == "disabled" || policy == "downgrade"),
 		g.Consumer && protocol == config.GroupClassic && policy == "disabled":
 		theirs := config.GroupClassic
 		if g.Consumer {
 			theirs = config.GroupConsumer
 		}
-		return closed(fmt.Sprintf("they speak the %s protocol and this instance the %s one, and the brokers do not let both into a group (%s=%s)",
-			theirs, protocol, configMigration, policy),
+		return closed(
+			fmt.Sprintf(
+				"they speak the %s protocol and this instance the %s one, and the brokers do not let both into a group (%s=%s)",
+				theirs, protocol, configMigration, policy),
 			fmt.Sprintf(", or set kafka.group-protocol to %s, or %s to bidirectional", theirs, configMigration))
 	case g.Strategy == group.Strategy:
 		return nil

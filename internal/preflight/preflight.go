@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/rs/zerolog"
 )
 
 // Check is one thing to look at in the cluster. It finds something at any rate: what it saw, where nothing is wrong. It
@@ -27,8 +27,8 @@ const (
 	dialTimeout  = 3 * time.Second
 )
 
-// Run checks brokers, topics, group, transactions and the CMS's address before the service joins the group. Warnings are
-// logged; the error, a *finding.Error, is everything that would prevent it from working.
+// Run checks brokers, topics, group, transactions and the CMS's address before the service joins the group. Warnings
+// are logged; the error, a *finding.Error, is everything that would prevent it from working.
 func Run(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 	found, err := CheckBrokers(ctx, cfg, log)
 	if err != nil {
@@ -124,7 +124,8 @@ func askKafka(
 // Unasked is the finding that the cluster could not be asked for something.
 func Unasked(k config.Kafka, err error) error {
 	return &finding.Error{Err: err, Findings: []finding.Finding{{
-		What: fmt.Sprintf("asking Kafka at %s: %v", strings.Join(k.Brokers, ","), err), Fix: KafkaFix(err), Severity: finding.Fail,
+		What: fmt.Sprintf("asking Kafka at %s: %v", strings.Join(k.Brokers, ","), err), Fix: KafkaFix(err),
+		Severity: finding.Fail,
 	}}}
 }
 

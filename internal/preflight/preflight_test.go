@@ -10,14 +10,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
-
-	"github.com/rs/zerolog"
-	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -69,10 +69,11 @@ func TestObstacles(t *testing.T) {
 		policy   string
 		want     []expected
 	}{
-		"no member":            {config.GroupClassic, inspect.Group{}, "", nil},
-		"all have left":        {config.GroupClassic, classic(""), "", nil},
-		"instances":            {config.GroupClassic, classic(group.Strategy, "us", "eu"), "", nil},
-		"another strategy":     {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional", []expected{held}},
+		"no member":     {config.GroupClassic, inspect.Group{}, "", nil},
+		"all have left": {config.GroupClassic, classic(""), "", nil},
+		"instances":     {config.GroupClassic, classic(group.Strategy, "us", "eu"), "", nil},
+		"another strategy": {config.GroupClassic, classic("range", "app", "us", "app"), "bidirectional",
+			[]expected{held}},
 		"not known yet":        {config.GroupClassic, classic("", "us"), "", nil},
 		"consumer members":     {config.GroupClassic, members("us"), "downgrade", nil},
 		"consumer strangers":   {config.GroupClassic, members("us", "app"), "", []expected{strangers}},
@@ -105,8 +106,10 @@ func TestTransactionLimits(t *testing.T) {
 	configs := map[string]string{configMaxTransaction: "60000", configStateReplicas: "3", configStateInSync: "2"}
 	inSync := expected{passing: true, problem: []string{configStateInSync + " is 2, and there is only 1 broker"},
 		fix: []string{configStateInSync}}
-	replicas := expected{passing: true, problem: []string{configStateReplicas + " is 3"}, fix: []string{configStateReplicas}}
-	tooLong := expected{fatal: true, problem: []string{"kafka.transaction-timeout: is 1m1s", "1m0s at most", configMaxTransaction},
+	replicas := expected{passing: true, problem: []string{configStateReplicas + " is 3"},
+		fix: []string{configStateReplicas}}
+	tooLong := expected{fatal: true, problem: []string{"kafka.transaction-timeout: is 1m1s", "1m0s at most",
+		configMaxTransaction},
 		fix: []string{"lower kafka.transaction-timeout"}}
 	tests := map[string]struct {
 		timeout     time.Duration
@@ -133,7 +136,8 @@ func TestTransactionLimits(t *testing.T) {
 
 func TestRefusing(t *testing.T) {
 	refusal := func(key kmsg.Key, version int16, from inspect.Release, lowest, highest int16) inspect.Refusal {
-		return inspect.Refusal{API: inspect.API{Key: key, Version: version, Kafka: from}, Known: true, Min: lowest, Max: highest}
+		return inspect.Refusal{API: inspect.API{Key: key, Version: version, Kafka: from}, Known: true, Min: lowest,
+			Max: highest}
 	}
 	old := []inspect.Refusal{
 		refusal(kmsg.OffsetFetch, 7, inspect.Release{Major: 2, Minor: 5}, 0, 6),
@@ -171,7 +175,8 @@ func TestLacksACL(t *testing.T) {
 	}
 }
 
-// What may pass is waited for, which is logged once; what does not pass is reported in the end, and a signal ends the waiting.
+// What may pass is waited for, which is logged once; what does not pass is reported in the end, and a signal ends the
+// waiting.
 func TestRepeat(t *testing.T) {
 	held := []finding.Finding{{What: "a warning", Severity: finding.Warn},
 		{What: "held by others", Fix: "stop them", Severity: finding.Fail, Passing: true}}
@@ -231,7 +236,8 @@ func TestUnaskedStaysInParts(t *testing.T) {
 	broken := errors.New("the broker says: no; not now; ask again: later")
 	err := Unasked(config.Kafka{Brokers: []string{"k1:9092", "k2:9092"}}, broken)
 	found := finding.Of(err)
-	if len(found) != 1 || found[0].What != "asking Kafka at k1:9092,k2:9092: "+broken.Error() || found[0].Fix != KafkaFix(broken) {
+	if len(found) != 1 || found[0].What != "asking Kafka at k1:9092,k2:9092: "+broken.Error() ||
+		found[0].Fix != KafkaFix(broken) {
 		t.Errorf("got %+v", found)
 	}
 	if !errors.Is(err, broken) {

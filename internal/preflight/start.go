@@ -12,8 +12,8 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// firstStart tells what a group that has committed nothing in the request topic is about to do with the requests in it: a
-// mistyped kafka.group would answer, or skip, all of them without a word. It says nothing where the brokers do not
+// firstStart tells what a group that has committed nothing in the request topic is about to do with the requests in it:
+// a mistyped kafka.group would answer, or skip, all of them without a word. It says nothing where the brokers do not
 // tell; the checks of topics and group say why.
 func firstStart(ctx context.Context, client *kafkawire.Client, cfg config.Config) []finding.Finding {
 	topic := cfg.Topics.Requests
@@ -63,6 +63,7 @@ func describeFirstStart(k config.Kafka, topic string, answered, skipped int64) [
 		Key: "kafka.group", Severity: finding.Warn,
 		What: fmt.Sprintf("%s has committed nothing in topic %s, which holds requests: with kafka.start=%s, %s",
 			k.Group, topic, k.Start, strings.Join(becomes, ", ")),
-		Fix: "if that is not what you want, correct kafka.group, or set kafka.start to earliest, latest, a time or an age; it counts for the first start only",
+		Fix: "if that is not what you want, correct kafka.group, or set kafka.start to earliest, latest, a time or an age; " +
+			"it counts for the first start only",
 	}}
 }

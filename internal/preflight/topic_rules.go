@@ -28,24 +28,26 @@ const (
 	configUnclean     = "unclean.leader.election.enable"
 )
 
-var topicConfigs = []string{configCleanup, configCompression, configMaxMessage, configMinInSync, configRetention, configSegment,
+var topicConfigs = []string{configCleanup, configCompression, configMaxMessage, configMinInSync, configRetention,
+	configSegment,
 	configTimeType, configTimeBefore, configTimeAfter, configTimeApart, configUnclean}
 
 // What the rules hold settings against.
 const (
-	// OutcomeHeadroom is how much larger than its request an outcome may become: a dead letter by its headers, a result, which
-	// repeats the key, by its balances.
+	// OutcomeHeadroom is how much larger than its request an outcome may become: a dead letter by its headers, a result,
+	// which repeats the key, by its balances.
 	OutcomeHeadroom = 64 << 10
 
 	leastRetention = 24 * time.Hour     // an outage, and the night before somebody looks
 	leastKept      = 3 * 24 * time.Hour // dead letters over a weekend
-	leastLate      = 24 * time.Hour     // an outcome has the time at which it was decided, and waits while Kafka cannot be written to
-	leastEarly     = time.Minute        // by which this machine's clock may be ahead of the brokers'
+	// an outcome has the time at which it was decided, and waits while Kafka cannot be written to
+	leastLate  = 24 * time.Hour
+	leastEarly = time.Minute // by which this machine's clock may be ahead of the brokers'
 )
 
-// topicRules check the settings of the topics that could be read, by name. They are warnings where the service can do its
-// work in spite of them, and failures where every write would be refused. A setting that a broker does not have or show is
-// passed over.
+// topicRules check the settings of the topics that could be read, by name. They are warnings where the service can do
+// its work in spite of them, and failures where every write would be refused. A setting that a broker does not have or
+// show is passed over.
 type topicRules struct {
 	cfg    config.Config
 	topics map[string]kafkawire.Topic
@@ -64,9 +66,11 @@ func checkTopicSettings(cfg config.Config, topics map[string]kafkawire.Topic) []
 
 // set adds a finding that another value of a topic's setting fixes.
 func (r *topicRules) set(severity finding.Severity, topic, setting, value, problem string, args ...any) {
-	r.found = append(r.found, finding.Finding{Severity: severity, What: fmt.Sprintf("topic %s: ", topic) + fmt.Sprintf(problem, args...),
-		Fix: fmt.Sprintf("set %s of %s to %s: kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
-			"--add-config %s=%s", setting, topic, value, r.cfg.Kafka.Brokers[0], topic, setting, value)})
+	r.found = append(r.found, finding.Finding{Severity: severity,
+		What: fmt.Sprintf("topic %s: ", topic) + fmt.Sprintf(problem, args...),
+		Fix: fmt.Sprintf(
+			"set %s of %s to %s: kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
+				"--add-config %s=%s", setting, topic, value, r.cfg.Kafka.Brokers[0], topic, setting, value)})
 }
 
 // number is the value of a setting of a topic.
@@ -79,7 +83,8 @@ func (r *topicRules) number(topic, setting string) (int64, bool) {
 func (r *topicRules) cleanup() {
 	t := r.cfg.Topics
 	for _, c := range []struct{ topic, lost string }{
-		{t.Requests, "requests without a key cannot be published, and those of a key are removed unread when another one follows"},
+		{t.Requests,
+			"requests without a key cannot be published, and those of a key are removed unread when another one follows"},
 		{t.Results, "results are removed when another one of the same key follows, and what has no key cannot be written"},
 		{t.DeadLetters, "dead letters of requests without a key cannot be written, " +
 			"and others are removed when another one of the same key follows"},
@@ -106,7 +111,8 @@ func (r *topicRules) retention() {
 	} {
 		policy, known := r.topics[c.topic].Configs[configCleanup]
 		ms, ok := r.number(c.topic, configRetention)
-		if !ok || ms < 0 || known && !strings.Contains(policy, "delete") || ms >= c.least.Milliseconds() && c.topic != t.Replays {
+		if !ok || ms < 0 || known && !strings.Contains(policy, "delete") || ms >= c.least.Milliseconds() &&
+			c.topic != t.Replays {
 			continue
 		}
 		value := strconv.FormatInt(c.least.Milliseconds(), 10)
@@ -137,8 +143,8 @@ func (r *topicRules) sizes() {
 	}
 }
 
-// limit is how many bytes a message of a topic may have, and the setting that says so; 0: not known. Brokers do not write what
-// is longer than a segment either.
+// limit is how many bytes a message of a topic may have, and the setting that says so; 0: not known. Brokers do not
+// write what is longer than a segment either.
 func (r *topicRules) limit(topic string) (bytes int64, setting string) {
 	bytes, ok := r.number(topic, configMaxMessage)
 	if segment, known := r.number(topic, configSegment); known && (!ok || segment < bytes) {
@@ -147,8 +153,8 @@ func (r *topicRules) limit(topic string) (bytes int64, setting string) {
 	return bytes, configMaxMessage
 }
 
-// times wants outcomes to be taken after an outage of Kafka, and by brokers whose clocks are behind this one. Where brokers put their
-// own time in, they do not compare.
+// times wants outcomes to be taken after an outage of Kafka, and by brokers whose clocks are behind this one. Where
+// brokers put their own time in, they do not compare.
 func (r *topicRules) times() {
 	for _, topic := range []string{r.cfg.Topics.Results, r.cfg.Topics.DeadLetters} {
 		if r.topics[topic].Configs[configTimeType] == "LogAppendTime" {
@@ -171,11 +177,13 @@ func (r *topicRules) times() {
 
 // replicas wants what is written to be on two brokers where there are three, to stay there, and to be writable at all.
 func (r *topicRules) replicas() {
-	for _, topic := range []string{r.cfg.Topics.Requests, r.cfg.Topics.Results, r.cfg.Topics.DeadLetters, r.cfg.Topics.Replays} {
+	for _, topic := range []string{r.cfg.Topics.Requests, r.cfg.Topics.Results, r.cfg.Topics.DeadLetters,
+		r.cfg.Topics.Replays} {
 		n, ok := r.number(topic, configMinInSync)
 		replicas := r.topics[topic].ReplicationFactor
 		if r.topics[topic].Configs[configUnclean] == "true" && replicas > 1 {
-			r.set(finding.Warn, topic, configUnclean, "false", "%s=true: a replica that lacks the last records may become the leader, and they are lost",
+			r.set(finding.Warn, topic, configUnclean, "false",
+				"%s=true: a replica that lacks the last records may become the leader, and they are lost",
 				configUnclean)
 		}
 		written := topic == r.cfg.Topics.Results || topic == r.cfg.Topics.DeadLetters

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
-
-	"github.com/rs/zerolog"
 )
 
 // CheckTopics is the check of the topics that run uses, and of that of replays where there is one.
@@ -61,7 +61,8 @@ func CheckTopics(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]
 	})
 }
 
-// NoTopic is the finding that the brokers know no topic of that name. They say the same of one that a client may not describe.
+// NoTopic is the finding that the brokers know no topic of that name. They say the same of one that a client may not
+// describe.
 func NoTopic(k config.Kafka, name string) finding.Finding {
 	lacks := lacksACL(k, "Describe", "topic", name)
 	return finding.Finding{Severity: finding.Fail,

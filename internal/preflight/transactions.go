@@ -7,12 +7,12 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
-
-	"github.com/rs/zerolog"
 )
 
 // The brokers' names of what transactions depend on.
@@ -22,8 +22,8 @@ const (
 	configStateInSync    = "transaction.state.log.min.isr"
 )
 
-// CheckTransactions is the check whether this instance can use its transactional id; with at-least-once there is nothing to
-// look at. It fences no other instance.
+// CheckTransactions is the check whether this instance can use its transactional id; with at-least-once there is
+// nothing to look at. It fences no other instance.
 func CheckTransactions(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
 	if cfg.Delivery != config.DeliveryExactlyOnce {
 		return nil, nil
@@ -51,10 +51,12 @@ func CheckTransactions(ctx context.Context, cfg config.Config, log zerolog.Logge
 }
 
 // transactionLimits compares what the brokers say about themselves; what they do not say is not known. The log of the
-// transactions' states once made, there may be fewer brokers than it has replicas: coordinated says that it can be used.
+// transactions' states once made, there may be fewer brokers than it has replicas: coordinated says that it can be
+// used.
 func transactionLimits(k config.Kafka, configs map[string]string, brokers int, coordinated bool) []finding.Finding {
 	var findings []finding.Finding
-	if ms, err := strconv.ParseInt(configs[configMaxTransaction], 10, 64); err == nil && k.TransactionTimeout.Milliseconds() > ms {
+	if ms, err := strconv.ParseInt(configs[configMaxTransaction], 10, 64); err == nil &&
+		k.TransactionTimeout.Milliseconds() > ms {
 		findings = append(findings, finding.Finding{Severity: finding.Fail, Key: "kafka.transaction-timeout",
 			What: fmt.Sprintf("is %v, and the brokers allow %v at most (%s=%d)",
 				k.TransactionTimeout, time.Duration(ms)*time.Millisecond, configMaxTransaction, ms),

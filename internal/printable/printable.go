@@ -1,4 +1,5 @@
-// Package printable makes text of other programs safe to show: nothing of it acts on a terminal. Everything may import it.
+// Package printable makes text of other programs safe to show: nothing of it acts on a terminal. Everything may import
+// it.
 package printable
 
 import (

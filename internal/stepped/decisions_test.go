@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// wall matches what takes the monotonic reading off a time. What is compared afterwards is the wall clock, which is stepped.
+// wall matches what takes the monotonic reading off a time. What is compared afterwards is the wall clock, which is
+// stepped.
 var wall = regexp.MustCompile(`\.(Unix|UnixMilli|UnixMicro|UnixNano|Truncate|UTC|Local|In)\(|\.Round\(0\)`)
 
 // allowed is where the wall clock is meant, or nothing is compared.

@@ -19,8 +19,9 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Signal wakes one goroutine that receives from it. Set while no goroutine receives is remembered, once: the receiver looks at
-// the state that the signal is about after each receive, so it misses nothing. A nil Signal is never received and may be set.
+// Signal wakes one goroutine that receives from it. Set while no goroutine receives is remembered, once: the receiver
+// looks at the state that the signal is about after each receive, so it misses nothing. A nil Signal is never received
+// and may be set.
 type Signal chan struct{}
 
 // NewSignal returns a signal that is not set.
@@ -34,8 +35,8 @@ func (s Signal) Set() {
 	}
 }
 
-// Report says whether the n-th failure in a row should be logged: the first, second, fourth, eighth, and so on, so that a
-// long outage does not fill the disk. n counts from 1.
+// Report says whether the n-th failure in a row should be logged: the first, second, fourth, eighth, and so on, so that
+// a long outage does not fill the disk. n counts from 1.
 func Report(n int) bool { return n&(n-1) == 0 }
 
 // Over says whether a channel that is closed at the end of something has been closed. It does not wait; nil never is.

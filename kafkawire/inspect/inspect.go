@@ -1,5 +1,6 @@
-// Package inspect asks a cluster what it is like: which requests its brokers take, what this client may do, who is in a group,
-// and how the brokers are configured. It is for checks before the start and for tools; it changes nothing in the cluster.
+// Package inspect asks a cluster what it is like: which requests its brokers take, what this client may do, who is in a
+// group, and how the brokers are configured. It is for checks before the start and for tools; it changes nothing in the
+// cluster.
 package inspect
 
 import (
@@ -9,10 +10,10 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Operations are what the brokers let this client do with a topic or a group (KIP-430), as a set.
@@ -31,8 +32,8 @@ func (o Operations) allow(op kmsg.ACLOperation) bool {
 	return o == unknownOperations || o&(1<<op) != 0
 }
 
-// TopicOperations asks what this client may do with the topics (Metadata v9). A topic that it may not even see allows nothing;
-// one that does not exist is missing. (A request for all topics does not show the first kind either.)
+// TopicOperations asks what this client may do with the topics (Metadata v9). A topic that it may not even see allows
+// nothing; one that does not exist is missing. (A request for all topics does not show the first kind either.)
 func TopicOperations(ctx context.Context, c *kafkawire.Client, topics []string) (map[string]Operations, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9
@@ -72,8 +73,8 @@ type Group struct {
 // ClassicType is the protocol type of classic groups that share out partitions.
 const ClassicType = kafkawire.ConsumerProtocol
 
-// DescribeGroup asks who is in a group (DescribeGroups v5). A group that does not exist has no members. consumer says that the
-// cluster offers the consumer group protocol: only then there can be such members (ConsumerGroupDescribe v0).
+// DescribeGroup asks who is in a group (DescribeGroups v5). A group that does not exist has no members. consumer says
+// that the cluster offers the consumer group protocol: only then there can be such members (ConsumerGroupDescribe v0).
 func DescribeGroup(ctx context.Context, c *kafkawire.Client, group string, consumer bool) (Group, error) {
 	coordinator, err := c.GroupCoordinator(ctx, group)
 	if err != nil {
@@ -131,17 +132,18 @@ func addConsumers(ctx context.Context, c *kafkawire.Client, coordinator int32, g
 	return nil
 }
 
-// BrokerConfigs returns those of the given configs that a broker of the cluster has and shows to this client: none where it
-// lacks the right to see them.
+// BrokerConfigs returns those of the given configs that a broker of the cluster has and shows to this client: none
+// where it lacks the right to see them.
 func BrokerConfigs(ctx context.Context, c *kafkawire.Client, names ...string) (map[string]string, error) {
 	brokers, err := listBrokers(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	id := strconv.Itoa(brokers[0].ID)
-	resp, err := c.API().DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
-		{ResourceType: kafka.ResourceTypeBroker, ResourceName: id, ConfigNames: names},
-	}})
+	resp, err := c.API().
+		DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
+			{ResourceType: kafka.ResourceTypeBroker, ResourceName: id, ConfigNames: names},
+		}})
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of broker %s: %w", id, err)
 	}

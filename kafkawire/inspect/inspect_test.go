@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // stranger is franz-go's client, which shares no code with kafkawire but the message codec.
@@ -82,7 +82,10 @@ func TestDescribeGroup(t *testing.T) {
 		group := topic + "-consumer"
 		occupy(t, b.Brokers(), group, topic, kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
 		var g Group
-		kafkatest.Eventually(t, within, "the member is seen", func() bool { g = describe(t, group); return len(g.Clients) == 1 })
+		kafkatest.Eventually(t, within, "the member is seen", func() bool {
+			g = describe(t, group)
+			return len(g.Clients) == 1
+		})
 		if !g.Consumer || g.Strategy != "" || g.Clients[0] != "stranger" {
 			t.Errorf("%+v", g)
 		}
@@ -140,7 +143,8 @@ func guarded(t *testing.T, allowed ...kfake.ACL) *kafkawire.Client {
 }
 
 func allow(resource kmsg.ACLResourceType, name string, operation kmsg.ACLOperation) kfake.ACL {
-	return kfake.ACL{Resource: resource, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation, Allow: true}
+	return kfake.ACL{Resource: resource, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation,
+		Allow: true}
 }
 
 // What is forbidden is told apart from what does not exist, before anything is tried.
@@ -166,7 +170,8 @@ func TestRights(t *testing.T) {
 		"mine": {read: true}, "seen": {}, "other": {forbidden: true},
 	} {
 		g, err := DescribeGroup(deadline(t), c, group, true)
-		if kafkawire.Forbidden(err) != want.forbidden || err != nil && !want.forbidden || err == nil && g.Operations.AllowRead() != want.read {
+		if kafkawire.Forbidden(err) != want.forbidden || err != nil && !want.forbidden || err == nil &&
+			g.Operations.AllowRead() != want.read {
 			t.Errorf("group %s: %+v, %v", group, g, err)
 		}
 	}
@@ -205,12 +210,14 @@ func TestTopicOperations(t *testing.T) {
 	b := kafkatest.Shared(t)
 	topic := b.Topic(t, 1)
 	operations, err := TopicOperations(deadline(t), wire(t, b.Brokers()), []string{topic, topic + "-missing"})
-	if o := operations[topic]; err != nil || len(operations) != 1 || !o.AllowRead() || !o.AllowWrite() || o == unknownOperations {
+	if o := operations[topic]; err != nil || len(operations) != 1 || !o.AllowRead() || !o.AllowWrite() ||
+		o == unknownOperations {
 		t.Errorf("%v, %v", operations, err)
 	}
 }
 
-// Kafka answers a wrong password, or a mechanism that it does not have, with an error; the embedded broker cuts the connection.
+// Kafka answers a wrong password, or a mechanism that it does not have, with an error; the embedded broker cuts the
+// connection.
 func TestLoginRefused(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.EnableSASL(), kfake.User("PLAIN", "joe", "secret"))

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // API is a request in the version in which we send it. What kafka-go sends by itself is not among them: it negotiates.
@@ -40,7 +40,8 @@ const (
 	Transactions
 )
 
-// sent is every request that balanceq makes. The releases are those of Kafka's message definitions (clients/src/main/resources).
+// sent is every request that balanceq makes. The releases are those of Kafka's message definitions
+// (clients/src/main/resources).
 var sent = map[Use][]API{
 	Basic: {
 		{kmsg.ApiVersions, 3, Release{2, 4}},
@@ -88,7 +89,8 @@ func APIs(uses ...Use) []API {
 	return all
 }
 
-// Refusal is a request that a broker does not take in the version that balanceq sends: it would cut the connection without a word.
+// Refusal is a request that a broker does not take in the version that balanceq sends: it would cut the connection
+// without a word.
 type Refusal struct {
 	API
 	Known    bool // in some version
@@ -120,8 +122,8 @@ type Broker struct {
 // brokerTimeout is how long one broker may take to say which versions it takes: others can work in its place.
 const brokerTimeout = 6 * time.Second
 
-// Brokers asks each broker of the cluster whether it takes the requests (ApiVersions v0, which all do). It fails only if none
-// could be asked.
+// Brokers asks each broker of the cluster whether it takes the requests (ApiVersions v0, which all do). It fails only
+// if none could be asked.
 func Brokers(ctx context.Context, c *kafkawire.Client, apis []API) ([]Broker, error) {
 	listed, err := listBrokers(ctx, c)
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // The table is what the source sends: each request that is made is in it, in that version, and nothing else is.
@@ -191,7 +191,8 @@ func TestBrokersThatDoNotAnswer(t *testing.T) {
 	})
 	c := wire(t, cluster.ListenAddrs())
 	var brokers []Broker
-	kafkatest.Eventually(t, within, "the brokers are listed", func() (ok bool) { // the first connection may go to the dead one
+	// the first connection may go to the dead one
+	kafkatest.Eventually(t, within, "the brokers are listed", func() (ok bool) {
 		var err error
 		brokers, err = Brokers(deadline(t), c, allAPIs)
 		return err == nil

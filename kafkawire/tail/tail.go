@@ -9,11 +9,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/wait"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/balanceq/balanceq/internal/wait"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Reader reads all partitions of a topic without a group, for tools: it follows the topic, or stops where it ended when
@@ -27,11 +27,11 @@ type Reader struct {
 	Within map[int32]Span
 	// ToEnd stops at the end of the topic as it was at the start instead of following it.
 	ToEnd bool
-	// Ready, if set, is called once the starting offsets are known: what is written afterwards will be read. ahead is how many
-	// records there are up to the end (ToEnd), or fewer where offsets are without one; -1: there is no end.
+	// Ready, if set, is called once the starting offsets are known: what is written afterwards will be read. ahead is how
+	// many records there are up to the end (ToEnd), or fewer where offsets are without one; -1: there is no end.
 	Ready func(ahead int64)
-	// Skipped, if set, is told of offsets that cannot be read, because their batch is corrupt or the topic has deleted them
-	// meanwhile; reading goes on behind them. Otherwise they end it, with that error.
+	// Skipped, if set, is told of offsets that cannot be read, because their batch is corrupt or the topic has deleted
+	// them meanwhile; reading goes on behind them. Otherwise they end it, with that error.
 	Skipped func(partition int32, gap Span, why error)
 }
 
@@ -42,7 +42,8 @@ const readerBackoff = 200 * time.Millisecond
 
 // A dead letter has more headers than its request, so a reader reads larger records than a consumer.
 var readerLimits = kafkawire.FetchLimits{
-	MaxWait: 250 * time.Millisecond, MaxBytes: 2 << 20, PartitionMaxBytes: 1 << 20, Pin: true, Memory: 16 << 20, Record: 2 * kafkawire.MaxRecordBytes,
+	MaxWait: 250 * time.Millisecond, MaxBytes: 2 << 20, PartitionMaxBytes: 1 << 20, Pin: true, Memory: 16 << 20,
+	Record: 2 * kafkawire.MaxRecordBytes,
 }
 
 // Read calls each for every record, in the order of each partition, until ctx ends, the end is reached (ToEnd) or each
@@ -224,7 +225,8 @@ func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, arriva
 }
 
 // arrival is what a fetch has brought of a partition, and where to go on.
-func (r Reader) arrival(ctx context.Context, f *kafkawire.Fetched, ends map[int32]int64) (a arrival, next int64, err error) {
+func (r Reader) arrival(ctx context.Context, f *kafkawire.Fetched,
+	ends map[int32]int64) (a arrival, next int64, err error) {
 	end, bounded := ends[f.Partition]
 	a = arrival{partition: f.Partition, records: f.Records}
 	if bounded {

@@ -11,12 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/kafkatest"
-	"github.com/balanceq/balanceq/kafkawire"
-
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // collect returns a callback for Read that notes "partition:value", and what it noted, sorted by partition.
@@ -39,12 +39,14 @@ func TestReaderToEnd(t *testing.T) {
 	topic := broker.Topic(t, 3)
 	c := wire(t, broker.Brokers())
 	write := func(partition int32, n, minute int) {
-		broker.ProduceTo(t, topic, partition, kafka.Message{Value: fmt.Append(nil, n), Time: time.UnixMilli(1_700_000_000_000).Add(time.Duration(minute) * time.Minute)})
+		broker.ProduceTo(t, topic, partition, kafka.Message{Value: fmt.Append(nil, n),
+			Time: time.UnixMilli(1_700_000_000_000).Add(time.Duration(minute) * time.Minute)})
 	}
 	read := func(from int64, ready func(int64)) string {
 		t.Helper()
 		each, got := collect()
-		if err := (Reader{Client: c, Topic: topic, From: from, ToEnd: true, Ready: ready}).Read(deadline(t), each); err != nil {
+		if err := (Reader{Client: c, Topic: topic, From: from, ToEnd: true, Ready: ready}).
+			Read(deadline(t), each); err != nil {
 			t.Errorf("reading: %v", err)
 		}
 		return got()
@@ -74,7 +76,8 @@ func TestReaderToEnd(t *testing.T) {
 		t.Errorf("with later writes: %s, want %s", got, want)
 	}
 	// An aborted transaction at the end holds no reader up.
-	broker.ProduceTransaction(t, topic, []kafka.Message{{Key: []byte("a"), Value: []byte("no")}, {Key: []byte("b"), Value: []byte("no")}}, false)
+	broker.ProduceTransaction(t, topic, []kafka.Message{{Key: []byte("a"), Value: []byte("no")},
+		{Key: []byte("b"), Value: []byte("no")}}, false)
 	if got, want := read(kafkawire.Earliest, nil), "0:0 0:1 0:2 0:3 1:7 2:10 2:11 2:12"; got != want {
 		t.Errorf("with an aborted transaction: %s, want %s", got, want)
 	}
@@ -90,10 +93,11 @@ func TestReaderFollows(t *testing.T) {
 	defer cancel()
 	ready, seen, done := make(chan struct{}), make(chan string), make(chan error, 1)
 	go func() {
-		done <- Reader{Client: c, Topic: topic, From: kafkawire.Latest, Ready: func(int64) { close(ready) }}.Read(ctx, func(p int32, r *kafkawire.Record) bool {
-			seen <- fmt.Sprintf("%d:%s", p, r.Value)
-			return string(r.Value) != "stop"
-		})
+		done <- Reader{Client: c, Topic: topic, From: kafkawire.Latest, Ready: func(int64) { close(ready) }}.Read(ctx,
+			func(p int32, r *kafkawire.Record) bool {
+				seen <- fmt.Sprintf("%d:%s", p, r.Value)
+				return string(r.Value) != "stop"
+			})
 	}()
 	<-ready // what is written from here on is read, though nothing was fetched yet
 	for i := 1; i < 4; i++ {
@@ -119,7 +123,8 @@ func TestReaderCancelled(t *testing.T) {
 			ctx, cancel := context.WithCancel(deadline(t))
 			defer cancel()
 			time.AfterFunc(300*time.Millisecond, cancel)
-			err := Reader{Client: wire(t, broker.Brokers()), Topic: topic, From: kafkawire.Earliest}.Read(ctx, func(int32, *kafkawire.Record) bool { return true })
+			err := Reader{Client: wire(t, broker.Brokers()), Topic: topic, From: kafkawire.Earliest}.Read(ctx,
+				func(int32, *kafkawire.Record) bool { return true })
 			if err == nil || ctx.Err() == nil {
 				t.Errorf("error %v, context %v", err, ctx.Err())
 			}
@@ -162,7 +167,8 @@ func produceValue(t *testing.T, c *kafkawire.Client, values ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &kafkawire.Batch{Topic: "topic", Bytes: kafkawire.AppendBatch(nil, kafkawire.ProducerID{ID: -1, Epoch: -1}, -1, records, time.Now())}
+	b := &kafkawire.Batch{Topic: "topic", Bytes: kafkawire.AppendBatch(nil, kafkawire.ProducerID{ID: -1, Epoch: -1}, -1,
+		records, time.Now())}
 	if err := errors.Join(c.Produce(deadline(t), leaders[0], []*kafkawire.Batch{b}), b.Err); err != nil {
 		t.Fatal(err)
 	}
@@ -195,9 +201,10 @@ func TestReaderSkips(t *testing.T) {
 	serveOnce(cluster, "topic", slices.Concat(batch(0, "a"), bad, batch(3, "d", "e")))
 	each, got := collect()
 	var gaps []string
-	r := Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, ToEnd: true, Skipped: func(p int32, gap Span, why error) {
-		gaps = append(gaps, fmt.Sprintf("%d:%d-%d %t", p, gap.From, gap.To, errors.Is(why, kafkawire.ErrCorrupt)))
-	}}
+	r := Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, ToEnd: true,
+		Skipped: func(p int32, gap Span, why error) {
+			gaps = append(gaps, fmt.Sprintf("%d:%d-%d %t", p, gap.From, gap.To, errors.Is(why, kafkawire.ErrCorrupt)))
+		}}
 	if err := r.Read(deadline(t), each); err != nil || got() != "0:a 0:d 0:e" {
 		t.Errorf("read %s, error %v", got(), err)
 	}
@@ -274,7 +281,8 @@ func TestReaderWithin(t *testing.T) {
 	}
 	each, got := collect()
 	var size int64
-	r := Reader{Client: c, Topic: topic, ToEnd: true, Within: map[int32]Span{0: {1, 3}, 2: {3, 99}, 7: {0, 1}}, Ready: func(ahead int64) { size = ahead }}
+	r := Reader{Client: c, Topic: topic, ToEnd: true, Within: map[int32]Span{0: {1, 3}, 2: {3, 99}, 7: {0, 1}},
+		Ready: func(ahead int64) { size = ahead }}
 	if err := r.Read(deadline(t), each); err != nil || got() != "0:1 0:2 2:3" || size != 3 {
 		t.Errorf("read %s of %d, error %v", got(), size, err)
 	}
@@ -311,7 +319,8 @@ func TestReaderWithoutLeader(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(3, "topic"))
 	c := wire(t, cluster.ListenAddrs())
-	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "topic", Partitions: []int32{2}, Observe: true, Count: -1})
+	asked := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "topic", Partitions: []int32{2}, Observe: true,
+		Count: -1})
 	ctx, cancel := context.WithCancel(deadline(t))
 	defer cancel()
 	ready := func(int64) {
@@ -319,7 +328,8 @@ func TestReaderWithoutLeader(t *testing.T) {
 		c.Reset()
 		time.AfterFunc(500*time.Millisecond, cancel)
 	}
-	_ = Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, Ready: ready}.Read(ctx, func(int32, *kafkawire.Record) bool { return true })
+	_ = Reader{Client: c, Topic: "topic", From: kafkawire.Earliest, Ready: ready}.Read(ctx,
+		func(int32, *kafkawire.Record) bool { return true })
 	if n := asked.Hits(); n > 0 {
 		t.Errorf("asked %d times for a partition without a leader", n)
 	}

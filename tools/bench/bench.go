@@ -16,12 +16,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balanceq/balanceq/cmssim"
-	"github.com/balanceq/balanceq/internal/wait"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 const (
@@ -78,7 +78,8 @@ func (b *bench) refuse() {
 	b.sim.Simulator().AddFault(fault)
 }
 
-// createTopics returns when every partition has a leader: a broker says that topics are made before it knows them itself.
+// createTopics returns when every partition has a leader: a broker says that topics are made before it knows them
+// itself.
 func (b *bench) createTopics(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, topicsTimeout, errors.New("they have no leaders yet"))
 	defer cancel()

@@ -22,8 +22,8 @@ type census struct {
 
 const stable = "Stable" // nothing is being handed over
 
-// takeCensus describes a group of either protocol. Only who has members of the consumer protocol (KIP-848) is known to a
-// broker that is asked for such groups; an older broker does not know the question. Of classic groups, all know.
+// takeCensus describes a group of either protocol. Only who has members of the consumer protocol (KIP-848) is known to
+// a broker that is asked for such groups; an older broker does not know the question. Of classic groups, all know.
 func takeCensus(ctx context.Context, client *kgo.Client, group string) (census, error) {
 	if c, err := consumerCensus(ctx, client, group); err == nil {
 		return c, nil
@@ -93,7 +93,8 @@ func (c census) give(member string, partitions []int32) {
 	}
 }
 
-// unsettled says what is missing until the members are those wanted (sorted) and share all partitions; "" if nothing is.
+// unsettled says what is missing until the members are those wanted (sorted) and share all partitions; "" if nothing
+// is.
 func (c census) unsettled(want []string, parts int) string {
 	switch {
 	case c.state != stable:
@@ -106,7 +107,8 @@ func (c census) unsettled(want []string, parts int) string {
 	return ""
 }
 
-// moved returns the partitions, counted from 0, that changed owner or that one of the members concerned had before or has after.
+// moved returns the partitions, counted from 0, that changed owner or that one of the members concerned had before or
+// has after.
 func moved(before, after map[int32]string, concerned []string) map[int32]bool {
 	m := map[int32]bool{}
 	for partition := range maps.Keys(after) {

@@ -10,13 +10,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/schemas"
 )
 
-// letters fills the dead-letter topic and has the program's tools read it: what they count by, how fast, and with how much
-// memory. In the end all are replayed.
+// letters fills the dead-letter topic and has the program's tools read it: what they count by, how fast, and with how
+// much memory. In the end all are replayed.
 func (b *bench) letters(ctx context.Context, w io.Writer) error {
 	if err := b.writeDeadLetters(ctx); err != nil {
 		return err
@@ -29,7 +29,8 @@ func (b *bench) letters(ctx context.Context, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "deadletters %-30s n=%d  %.0f/s  %.2fs  cpu %.1f us/letter  peak RSS %v\n", strings.Join(args, " "), b.n,
+		if _, err := fmt.Fprintf(w, "deadletters %-30s n=%d  %.0f/s  %.2fs  cpu %.1f us/letter  peak RSS %v\n",
+			strings.Join(args, " "), b.n,
 			float64(b.n)/took.Seconds(), took.Seconds(), float64(used.cpu.Microseconds())/float64(b.n), used); err != nil {
 			return err
 		}
@@ -47,9 +48,11 @@ func (b *bench) writeDeadLetters(ctx context.Context) error {
 				Position: schemas.Position{Topic: b.topic("requests"), Partition: int32(i % b.parts), Offset: int64(i)},
 				Key:      []byte(contract), Value: b.requestFor(contract, i, time.Now()).Value,
 			},
-			Reason: schemas.Reasons[i%len(schemas.Reasons)], Detail: "cms: rejected, status 400 REQUEST_VALIDATION from MASTERCARD PROCESSING",
-			RequestID: strconv.Itoa(i), HTTPStatus: 400, CMSReasonCode: "REQUEST_VALIDATION", Attempts: 1, FirstFailure: time.Now(),
-			LastFailure: time.Now(), CorrelationID: "287e61e3-afbe-4f69-9150-a718b7c426d3", DecidedAt: time.Now(),
+			Reason:    schemas.Reasons[i%len(schemas.Reasons)],
+			Detail:    "cms: rejected, status 400 REQUEST_VALIDATION from MASTERCARD PROCESSING",
+			RequestID: strconv.Itoa(i), HTTPStatus: 400, CMSReasonCode: "REQUEST_VALIDATION", Attempts: 1,
+			FirstFailure: time.Now(),
+			LastFailure:  time.Now(), CorrelationID: "287e61e3-afbe-4f69-9150-a718b7c426d3", DecidedAt: time.Now(),
 		}
 		m := d.Message(schemas.Origin{Group: b.group(), Instance: "bench", Version: "v1.0.0"})
 		r := &kgo.Record{Topic: b.topic("deadletters"), Key: m.Key, Value: m.Value, Timestamp: m.Time}
@@ -71,8 +74,10 @@ func (b *bench) writeDeadLetters(ctx context.Context) error {
 // tool runs "deadletters" of the program and returns how long it took and what it has used.
 func (b *bench) tool(ctx context.Context, args ...string) (took time.Duration, used usage, err error) {
 	args = append([]string{"deadletters"}, args...)
-	cmd := exec.CommandContext(ctx, b.binary, append(args, "--kafka.brokers="+b.brokers, "--topics.requests="+b.topic("requests"),
-		"--topics.results="+b.topic("results"), "--topics.deadletters="+b.topic("deadletters"), "--topics.replays="+b.topic("replays"),
+	cmd := exec.CommandContext(ctx, b.binary, append(args, "--kafka.brokers="+b.brokers, "--topics.requests="+
+		b.topic("requests"),
+		"--topics.results="+b.topic("results"), "--topics.deadletters="+b.topic("deadletters"), "--topics.replays="+
+			b.topic("replays"),
 		"--http.listen=off", "--log.level=warn")...)
 	var complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.Discard, &complaints

@@ -53,7 +53,8 @@ const (
 	dynamic = "dynamic"
 )
 
-// What is usual where a group is measured: a fast CMS and steady traffic in each partition, so that a pause is the group's.
+// What is usual where a group is measured: a fast CMS and steady traffic in each partition, so that a pause is the
+// group's.
 const (
 	groupRate    = 480
 	groupLatency = time.Millisecond
@@ -65,17 +66,21 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	modes := flags.String("mode", modeBatch,
 		"batch, rate, kill, outage, group or deadletters; several, separated by commas, are measured one after the other")
-	flags.StringVar(&o.delivery, "delivery", atLeastOnce, "at-least-once, exactly-once, or both in turn and compared (batch, rate)")
-	flags.IntVar(&o.rounds, "rounds", 3, "how often both are measured, after a round that does not count (--delivery both)")
+	flags.StringVar(&o.delivery, "delivery", atLeastOnce,
+		"at-least-once, exactly-once, or both in turn and compared (batch, rate)")
+	flags.IntVar(&o.rounds, "rounds", 3,
+		"how often both are measured, after a round that does not count (--delivery both)")
 	flags.StringVar(&o.binary, "binary", "bin/balanceq", "program to measure")
 	flags.StringVar(&o.brokers, "brokers", "", "cluster to use; empty: an embedded broker")
 	flags.StringVar(&o.kafka, "kafka", "", "image of Kafka to start a broker of in a container")
 	flags.IntVar(&o.n, "n", 100_000, "requests to preload (batch, kill, outage), dead letters (deadletters)")
 	flags.IntVar(&o.rate, "rate", 300, fmt.Sprintf("requests a second (rate, group: %d)", groupRate))
 	flags.DurationVar(&o.duration, "duration", 20*time.Second, "how long to pace (rate)")
-	flags.DurationVar(&o.latency, "latency", 20*time.Millisecond, fmt.Sprintf("latency of the CMS (group: %v)", groupLatency))
+	flags.DurationVar(&o.latency, "latency", 20*time.Millisecond,
+		fmt.Sprintf("latency of the CMS (group: %v)", groupLatency))
 	flags.IntVar(&o.contracts, "contracts", 1000, "contracts that requests are spread over")
-	flags.IntVar(&o.refused, "refused", 0, "one contract in so many is answered with a gateway's 404; 0: none (batch, rate)")
+	flags.IntVar(&o.refused, "refused", 0,
+		"one contract in so many is answered with a gateway's 404; 0: none (batch, rate)")
 	flags.BoolVar(&o.random, "random", false,
 		"pick contracts at random instead of in turn, so that requests for one contract come close together")
 	flags.BoolVar(&o.hot, "hot", false, "90 % of the requests are for 1 % of the contracts")

@@ -21,7 +21,8 @@ const (
 	calm        = 3 * time.Second  // without a change: an event is over
 	warming     = 10 * time.Second // the same at the start: a JVM that is still compiling makes pauses of its own
 	fresh       = time.Second      // age of the requests that are being answered where nothing is wrong
-	stableLimit = 3 * time.Minute  // brokers keep the place of a silent static member for 45 s by default (consumer protocol)
+	// brokers keep the place of a silent static member for 45 s by default (consumer protocol)
+	stableLimit = 3 * time.Minute
 	drainLimit  = 30 * time.Second
 	returnAfter = time.Second // of a killed instance
 	idle        = 5 * time.Second
@@ -80,7 +81,8 @@ func (g *group) roll(ctx context.Context) error {
 
 // live takes a group through its life and prints a row of a Markdown table for each event.
 func (b *bench) live(ctx context.Context, w io.Writer) error {
-	g := &group{bench: b, spread: spread(b.contracts, b.parts), pauses: newPauses(b.parts, time.Now()), slots: map[int]*instance{}}
+	g := &group{bench: b, spread: spread(b.contracts, b.parts), pauses: newPauses(b.parts, time.Now()),
+		slots: map[int]*instance{}}
 	if slices.ContainsFunc(g.spread, func(contracts []string) bool { return len(contracts) == 0 }) {
 		return fmt.Errorf("--contracts %d: some of the %d partitions have none; give more", b.contracts, b.parts)
 	}
@@ -123,7 +125,8 @@ func (b *bench) live(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	distinct, repeated, disorder := g.pauses.total()
-	_, err = fmt.Fprintf(w, "\n%d requests, lost %d, repeated %d, out of order %d\n", sent, sent-distinct, repeated, disorder)
+	_, err = fmt.Fprintf(w, "\n%d requests, lost %d, repeated %d, out of order %d\n", sent, sent-distinct, repeated,
+		disorder)
 	return err
 }
 
@@ -154,11 +157,12 @@ func row(event string, longest []time.Duration, repeated int, moved map[int32]bo
 		}
 		return fmt.Sprintf("%.2f s", gaps[of].Seconds())
 	}
-	return fmt.Sprintf("| %s | %d of %d | %s | %s | %d |", event, len(moved), len(longest), seconds(true), seconds(false), repeated)
+	return fmt.Sprintf("| %s | %d of %d | %s | %s | %d |", event, len(moved), len(longest), seconds(true), seconds(false),
+		repeated)
 }
 
-// awaitStable waits until the instances in these slots, and no other members, share all partitions, all of which answer what was asked
-// after now, and until nothing has changed for a while. It returns what the group is like then.
+// awaitStable waits until the instances in these slots, and no other members, share all partitions, all of which answer
+// what was asked after now, and until nothing has changed for a while. It returns what the group is like then.
 func (g *group) awaitStable(ctx context.Context, slots []int, quiet time.Duration) (last census, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stableLimit, fmt.Errorf("%v have gone by", stableLimit))
 	defer cancel()
@@ -186,13 +190,14 @@ func (g *group) awaitStable(ctx context.Context, slots []int, quiet time.Duratio
 		}
 		last = c
 		if !wait.Sleep(ctx, censusEvery) {
-			return last, fmt.Errorf("%w; the group was not stable: %s", context.Cause(ctx), cmp.Or(missing, "it changed just now"))
+			return last, fmt.Errorf("%w; the group was not stable: %s", context.Cause(ctx),
+				cmp.Or(missing, "it changed just now"))
 		}
 	}
 }
 
-// launch starts an instance in a slot. Static members keep their names as the pods of a stateful set do; dynamic ones get a new
-// one with each start, as those of a deployment do.
+// launch starts an instance in a slot. Static members keep their names as the pods of a stateful set do; dynamic ones
+// get a new one with each start, as those of a deployment do.
 func (g *group) launch(slot int) (err error) {
 	g.launched++
 	flags := []string{"--kafka.client-id=" + name(slot)}

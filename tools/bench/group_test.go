@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/cmssim"
-	"github.com/balanceq/balanceq/internal/kafkatest"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 const parts = 6
@@ -35,7 +35,8 @@ func newGroup(t *testing.T) *group {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.close)
-	return &group{bench: b, spread: spread(o.contracts, parts), pauses: newPauses(parts, time.Now()), slots: map[int]*instance{}}
+	return &group{bench: b, spread: spread(o.contracts, parts), pauses: newPauses(parts, time.Now()),
+		slots: map[int]*instance{}}
 }
 
 // member joins with a client of another make than balanceq's.
@@ -131,7 +132,8 @@ func TestMoved(t *testing.T) {
 		{before, nil, "map[]"},
 		{before, []string{"c"}, "map[2:true 3:true]"}, // it died and came back
 		{map[int32]string{0: "a", 1: "b", 2: "c", 3: "d"}, []string{"d"}, "map[3:true]"},
-		{map[int32]string{0: "b", 1: "a", 2: "a", 3: "b"}, []string{"c"}, "map[0:true 1:true 2:true 3:true]"}, // more than it had to
+		// more than it had to
+		{map[int32]string{0: "b", 1: "a", 2: "a", 3: "b"}, []string{"c"}, "map[0:true 1:true 2:true 3:true]"},
 	} {
 		if got := fmt.Sprint(moved(before, c.after, c.concerned)); got != c.want {
 			t.Errorf("%v %v: %s, want %s", c.after, c.concerned, got, c.want)
@@ -140,7 +142,8 @@ func TestMoved(t *testing.T) {
 }
 
 func TestRow(t *testing.T) {
-	longest := []time.Duration{30 * time.Millisecond, 1240 * time.Millisecond, 50 * time.Millisecond, 900 * time.Millisecond}
+	longest := []time.Duration{30 * time.Millisecond, 1240 * time.Millisecond, 50 * time.Millisecond,
+		900 * time.Millisecond}
 	for want, moved := range map[string]map[int32]bool{
 		"| x | 2 of 4 | 1.24 s | 0.05 s | 7 |": {1: true, 3: true},
 		"| x | 0 of 4 | – | 1.24 s | 7 |":      {},
@@ -170,7 +173,8 @@ func TestRequestsAreSpreadEvenly(t *testing.T) {
 	if err := g.client.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := kgo.NewClient(kgo.SeedBrokers(g.brokers), kgo.ConsumeTopics(g.topic("requests")), kgo.FetchMaxWait(time.Second))
+	reader, err := kgo.NewClient(kgo.SeedBrokers(g.brokers), kgo.ConsumeTopics(g.topic("requests")),
+		kgo.FetchMaxWait(time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +199,8 @@ func TestRequestsAreSpreadEvenly(t *testing.T) {
 func TestLed(t *testing.T) {
 	known := func(topicError, partitionError int16) *kmsg.MetadataResponse {
 		p := kmsg.MetadataResponseTopicPartition{ErrorCode: partitionError}
-		topics := []kmsg.MetadataResponseTopic{{}, {ErrorCode: topicError, Partitions: []kmsg.MetadataResponseTopicPartition{{}, p}}}
+		topics := []kmsg.MetadataResponseTopic{{},
+			{ErrorCode: topicError, Partitions: []kmsg.MetadataResponseTopicPartition{{}, p}}}
 		return &kmsg.MetadataResponse{Topics: topics}
 	}
 	if !led(known(0, 0)) {

@@ -34,7 +34,8 @@ func program(t *testing.T, script string) (p *instance, failures chan error) {
 	t.Cleanup(p.kill)
 	for deadline := time.Now().Add(20 * time.Second); ; wait.Sleep(t.Context(), 5*time.Millisecond) {
 		if args, err := os.ReadFile(begun); err == nil && len(args) > 0 {
-			if s := string(args); !strings.Contains(s, "--delivery=exactly-once") || !strings.HasSuffix(s, "--first=1 --last=1\n") {
+			if s := string(args); !strings.Contains(s, "--delivery=exactly-once") ||
+				!strings.HasSuffix(s, "--first=1 --last=1\n") {
 				t.Errorf("arguments: %s", s)
 			}
 			return p, failures

@@ -25,8 +25,8 @@ const (
 	listenPort    = "9092/tcp" // inside the container
 )
 
-// cluster names the brokers to measure against: given ones, one in a container, or an embedded one. end removes what was
-// started.
+// cluster names the brokers to measure against: given ones, one in a container, or an embedded one. end removes what
+// was started.
 func (o options) cluster(ctx context.Context) (addrs string, end func(), err error) {
 	switch {
 	case o.brokers != "":
@@ -83,13 +83,14 @@ func startKafka(ctx context.Context, image string) (addr string, end func(), err
 func remove(engine client.APIClient, id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
-	if _, err := engine.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+	if _, err := engine.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true,
+		RemoveVolumes: true}); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: container %.12s is left behind: %v\n", id, err)
 	}
 }
 
-// kafkaEnv configures one node that leaves Kafka's defaults alone where a figure could depend on them: the garbage collector,
-// the compilers, the sessions of groups and transactions. Few partitions of the internal topics start fast.
+// kafkaEnv configures one node that leaves Kafka's defaults alone where a figure could depend on them: the garbage
+// collector, the compilers, the sessions of groups and transactions. Few partitions of the internal topics start fast.
 func kafkaEnv(addr string) map[string]string {
 	return map[string]string{
 		"KAFKA_NODE_ID":                                  "1",

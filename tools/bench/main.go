@@ -1,11 +1,12 @@
-// Command bench measures balanceq as a whole process: it starts a simulator, makes topics, preloads or paces requests, runs
-// the program beside it and reads the results topic with a client library of another make.
+// Command bench measures balanceq as a whole process: it starts a simulator, makes topics, preloads or paces requests,
+// runs the program beside it and reads the results topic with a client library of another make.
 //
 //	go run ./tools/bench --brokers 127.0.0.1:9092 --mode batch --latency 20ms
 //	go run ./tools/bench --kafka apache/kafka:4.3.1 --mode batch,rate --delivery both
 //	go run ./tools/bench --kafka apache/kafka:4.3.1 --mode group --instances static --flag kafka.session-timeout=6s
 //
-// --kafka starts a broker in a container; without it and without --brokers, there is an embedded broker in its own process.
+// --kafka starts a broker in a container; without it and without --brokers, there is an embedded broker in its own
+// process.
 package main
 
 import (

@@ -17,13 +17,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestParse(t *testing.T) {
 	o, err := parse([]string{"--mode", "batch,rate", "--delivery", "both",
 		"--flag", "kafka.group-protocol=consumer", "--flag", "--log.level=info"}, io.Discard)
-	if err != nil || !slices.Equal(o.modes, []string{"batch", "rate"}) || o.rate != 300 || o.latency != 20*time.Millisecond {
+	if err != nil || !slices.Equal(o.modes, []string{"batch", "rate"}) || o.rate != 300 ||
+		o.latency != 20*time.Millisecond {
 		t.Errorf("%+v %v", o, err)
 	}
 	if want := []string{"--kafka.group-protocol=consumer", "--log.level=info"}; !slices.Equal(o.flags, want) {
 		t.Errorf("flags %q, want %q", o.flags, want)
 	}
-	if o, err := parse([]string{"--mode", "group"}, io.Discard); err != nil || o.rate != groupRate || o.latency != groupLatency {
+	if o, err := parse([]string{"--mode", "group"}, io.Discard); err != nil || o.rate != groupRate ||
+		o.latency != groupLatency {
 		t.Errorf("group: rate %d, latency %v, %v", o.rate, o.latency, err)
 	}
 	o, err = parse([]string{"--mode=group", "--rate=24", "--latency=20ms"}, io.Discard)

@@ -55,7 +55,8 @@ func (p *pauses) mark() {
 	p.marked = p.answers.repeated()
 }
 
-// sinceMark returns each partition's longest pause since the mark, one that goes on included, and the number of repeated answers.
+// sinceMark returns each partition's longest pause since the mark, one that goes on included, and the number of
+// repeated answers.
 func (p *pauses) sinceMark(now time.Time) (longest []time.Duration, repeated int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

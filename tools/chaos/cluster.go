@@ -98,8 +98,9 @@ func (c *cluster) findEngine(ctx context.Context) (host string, err error) {
 	return found.Host, nil
 }
 
-// keepDisks starts a container that does nothing and has the nodes' disks too: they are in memory, so that they can be small
-// and become full, and would be gone with the last container that has them. It must run before the first node stops.
+// keepDisks starts a container that does nothing and has the nodes' disks too: they are in memory, so that they can be
+// small and become full, and would be gone with the last container that has them. It must run before the first node
+// stops.
 func (c *cluster) keepDisks(ctx context.Context, image string) (err error) {
 	c.keeper, err = c.provider.CreateContainer(ctx, testcontainers.ContainerRequest{
 		Image: image, Entrypoint: []string{"sleep", "1000000"},
@@ -115,8 +116,8 @@ func (c *cluster) keepDisks(ctx context.Context, image string) (err error) {
 	return c.keeper.Start(ctx)
 }
 
-// kill ends a node with SIGKILL, if it has not ended, and waits until it is gone: the engine answers earlier, and a start
-// would then do nothing. It returns whether it still ran.
+// kill ends a node with SIGKILL, if it has not ended, and waits until it is gone: the engine answers earlier, and a
+// start would then do nothing. It returns whether it still ran.
 func (c *cluster) kill(ctx context.Context, n *node) (ran bool, err error) {
 	id := n.container.GetContainerID()
 	for {
@@ -176,8 +177,8 @@ func (c *cluster) onDisk(ctx context.Context, command ...string) (code int, said
 	return code, string(text), err
 }
 
-// close removes the containers, their disks and the network, by their ids. The nodes' logs go to a folder first, unless that
-// is empty.
+// close removes the containers, their disks and the network, by their ids. The nodes' logs go to a folder first, unless
+// that is empty.
 func (c *cluster) close(logs string) {
 	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
 	defer cancel()

@@ -10,8 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// collect reads everything that is in Kafka, after all workers have ended. The brokers' log of commits is read where it is
-// all of this run's making.
+// collect reads everything that is in Kafka, after all workers have ended. The brokers' log of commits is read where it
+// is all of this run's making.
 func (w *collector) collect(ctx context.Context, withCommits bool) (history, error) {
 	h := history{samples: w.samples, losses: w.losses, published: len(w.acks)}
 	names := []string{w.topics.requests, w.topics.results, w.topics.deadletters}
@@ -62,7 +62,8 @@ func (w *collector) collect(ctx context.Context, withCommits bool) (history, err
 }
 
 // each hands on what a read-committed reader gets of a topic. What take finds wrong with a record it returns.
-func (w *collector) each(ctx context.Context, topic string, ends map[int32]int64, take func(stored) error) (wrong []string, err error) {
+func (w *collector) each(ctx context.Context, topic string, ends map[int32]int64,
+	take func(stored) error) (wrong []string, err error) {
 	log, err := w.read(ctx, topic, ends)
 	if err != nil {
 		return nil, err
@@ -81,14 +82,15 @@ func (w *collector) each(ctx context.Context, topic string, ends map[int32]int64
 	return wrong, nil
 }
 
-// readCommit reads a record of the log of commits (Kafka's OffsetCommitKey and OffsetCommitValue). Other groups' do not count,
-// and neither are records of another kind.
+// readCommit reads a record of the log of commits (Kafka's OffsetCommitKey and OffsetCommitValue). Other groups' do not
+// count, and neither are records of another kind.
 func (w *collector) readCommit(r stored) (commit, bool) {
 	var key kmsg.OffsetCommitKey
 	var value kmsg.OffsetCommitValue
 	const kinds = 2 // 0 and 1 are versions of the key of a commit, 2 is the key of a group
 	if len(r.Key) < 2 || r.Key[0] != 0 || r.Key[1] >= kinds || len(r.Value) == 0 ||
-		key.ReadFrom(r.Key) != nil || value.ReadFrom(r.Value) != nil || key.Group != w.group || key.Topic != w.topics.requests {
+		key.ReadFrom(r.Key) != nil || value.ReadFrom(r.Value) != nil || key.Group != w.group ||
+		key.Topic != w.topics.requests {
 		return commit{}, false
 	}
 	c := commit{key.Partition, value.Offset, value.CommitTimestamp, value.CommitTimestamp,

@@ -43,14 +43,15 @@ const (
 	latest          int64 = -1
 )
 
-// newCollector does not connect yet. Its client takes no end of a connection for a wrong setting: an engine's port is open
-// even while no broker is behind it.
+// newCollector does not connect yet. Its client takes no end of a connection for a wrong setting: an engine's port is
+// open even while no broker is behind it.
 func newCollector(addrs string, suffix string, parts int) (*collector, error) {
 	w := &collector{
 		addrs: strings.Split(addrs, ","), group: "chaos-" + suffix, parts: parts, highest: map[target]int64{},
 		outputs:   outputs{before: map[target]int64{}},
 		publisher: &publisher{acks: map[int]ack{}, lifeOf: map[[16]byte]int{}},
-		topics:    topics{"chaos-" + suffix + "-requests", "chaos-" + suffix + "-results", "chaos-" + suffix + "-deadletters"},
+		topics: topics{"chaos-" + suffix + "-requests", "chaos-" + suffix + "-results", "chaos-" + suffix +
+			"-deadletters"},
 	}
 	w.asked.Store(int32(parts))
 	var err error
@@ -144,7 +145,8 @@ func (w *collector) ends(ctx context.Context, isolation int8, names ...string) (
 	return ends, nil
 }
 
-// serves waits until every replica of every topic is in sync, and the leaders answer. Until then, another broker must not fail.
+// serves waits until every replica of every topic is in sync, and the leaders answer. Until then, another broker must
+// not fail.
 func (w *collector) serves(ctx context.Context) {
 	for {
 		asking, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -178,8 +180,9 @@ func (w *collector) whole(ctx context.Context) error {
 	return nil
 }
 
-// sample takes one sample. The order is what makes it worth anything: first the offsets, then the ends. What has once been
-// below an end is written, so ends never go back, not even while a broker that was killed finds out where its log ends.
+// sample takes one sample. The order is what makes it worth anything: first the offsets, then the ends. What has once
+// been below an end is written, so ends never go back, not even while a broker that was killed finds out where its log
+// ends.
 func (w *collector) sample(ctx context.Context) (sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -203,8 +206,8 @@ func (w *collector) sample(ctx context.Context) (sample, error) {
 	return s, nil
 }
 
-// read returns everything that is in the log of a topic, by partition and in the order of offsets: records of transactions
-// that were aborted, and control records, too.
+// read returns everything that is in the log of a topic, by partition and in the order of offsets: records of
+// transactions that were aborted, and control records, too.
 func (w *collector) read(ctx context.Context, topic string, ends map[int32]int64) (map[int32][]*kgo.Record, error) {
 	from := map[int32]kgo.Offset{}
 	for partition, end := range ends {

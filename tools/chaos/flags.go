@@ -63,12 +63,16 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	list := flags.String("faults", "all", "faults to inject, separated by commas; all, or none")
-	flags.BoolVar(&o.short, "short", false, "the form for CI: less, in both modes unless --mode says which, and at most 6 minutes")
-	flags.IntVar(&o.records, "records", longRecords, "requests to publish, at least: it goes on for as long as there are faults")
+	flags.BoolVar(&o.short, "short", false,
+		"the form for CI: less, in both modes unless --mode says which, and at most 6 minutes")
+	flags.IntVar(&o.records, "records", longRecords,
+		"requests to publish, at least: it goes on for as long as there are faults")
 	flags.IntVar(&o.workers, "workers", 3, "instances of balanceq; half of them are static members")
 	flags.DurationVar(&o.duration, "duration", longDuration, "time for which faults are planned, and for so many requests")
-	flags.DurationVar(&o.drain, "drain", 2*time.Minute, "time that everything may take to be answered after the last fault")
-	flags.StringVar(&o.mode, "mode", atLeastOnce, "the workers' --delivery: at-least-once or exactly-once; or both, one after the other")
+	flags.DurationVar(&o.drain, "drain", 2*time.Minute,
+		"time that everything may take to be answered after the last fault")
+	flags.StringVar(&o.mode, "mode", atLeastOnce,
+		"the workers' --delivery: at-least-once or exactly-once; or both, one after the other")
 	flags.StringVar(&o.protocol, "group-protocol", "classic", "the workers' --kafka.group-protocol")
 	flags.StringVar(&o.start, "start", startEarliest, "the workers' --kafka.start: earliest or latest; with latest, no "+
 		"topic is made again: the group's offsets go with it, and what a first start then skips is not lost")
@@ -81,7 +85,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	flags.StringVar(&o.simulator, "simulator", "bin/cms-sim", "simulator of the CMS")
 	flags.IntVar(&o.contracts, "contracts", 500, "contracts that requests are spread over")
 	flags.IntVar(&o.parts, "partitions", 12, "partitions of each topic")
-	flags.IntVar(&o.runAhead, "run-ahead", 256, "consumer.run-ahead of the workers, on which the bound of repetitions rests")
+	flags.IntVar(&o.runAhead, "run-ahead", 256,
+		"consumer.run-ahead of the workers, on which the bound of repetitions rests")
 	flags.StringVar(&o.extra, "flags", "", "further flags for the workers, separated by spaces")
 	flags.StringVar(&o.table, "append", "", "file to which the row of the table is added")
 	flags.BoolVar(&o.keepLogs, "logs", false, "keep the logs even if every promise was kept")
@@ -102,7 +107,8 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	if o.faults, err = chooseFaults(*list); err != nil {
 		return o, err
 	}
-	if o.brokers != "" { // a cluster that was given is not to be harmed, and its brokers would name themselves, not the proxy
+	// a cluster that was given is not to be harmed, and its brokers would name themselves, not the proxy
+	if o.brokers != "" {
 		o.faults = slices.DeleteFunc(o.faults, func(name string) bool {
 			return slices.ContainsFunc(faults, func(f fault) bool { return f.name == name && f.lane == ofKafka })
 		})
@@ -141,8 +147,9 @@ func (o *options) check() error {
 	case o.nodes != 1 && o.nodes != 3:
 		return fmt.Errorf("--nodes: %d brokers; start 1, or 3: with 2, none may fail", o.nodes)
 	case min(o.records, o.workers, o.contracts, o.parts, o.runAhead, o.replication) < 1 || o.duration <= 0 || o.drain <= 0:
-		return errors.New("--records, --workers, --contracts, --partitions, --run-ahead, --replication, --duration and --drain " +
-			"have to be positive")
+		return errors.New(
+			"--records, --workers, --contracts, --partitions, --run-ahead, --replication, --duration and --drain " +
+				"have to be positive")
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ const begun = `echo '{"message":"starting"}'; echo '{"message":"joined the consu
 // awaitLog waits until a worker has written something.
 func awaitLog(t *testing.T, w *worker) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); wait.Sleep(t.Context(), 5*time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().
+		Before(deadline); wait.Sleep(t.Context(), 5*time.Millisecond) {
 		if text, err := os.ReadFile(w.log); err == nil && strings.Contains(string(text), "joined") {
 			return
 		}
@@ -69,8 +70,8 @@ func TestFleetStops(t *testing.T) {
 	}
 }
 
-// A worker that ends while at work has a defect, also if it is then told to; one that finds no Kafka is started again. A slot that
-// somebody has taken is left alone.
+// A worker that ends while at work has a defect, also if it is then told to; one that finds no Kafka is started again.
+// A slot that somebody has taken is left alone.
 func TestFleetHeals(t *testing.T) {
 	for script, incidents := range map[string]int{begun + "exit 1": 1, "exit 1": 0, "echo 'panic: x'; exit 2": 1} {
 		f := newFleet(t, script)
@@ -92,8 +93,10 @@ func TestFleetHeals(t *testing.T) {
 
 // A static member has the same names after a restart, and what it says of its breaker is kept for both.
 func TestFleetOfStaticMembers(t *testing.T) {
-	f := &fleet{dir: t.TempDir(), binary: filepath.Join(t.TempDir(), "worker"), static: []bool{false, true}, args: []string{"--x"}}
-	script := "#!/bin/sh\necho '{\"to\":\"open\",\"time\":\"2026-01-01T00:00:00Z\"}'; echo joined \"$@\"; while :; do sleep 0.01; done"
+	f := &fleet{dir: t.TempDir(), binary: filepath.Join(t.TempDir(), "worker"), static: []bool{false, true},
+		args: []string{"--x"}}
+	script := "#!/bin/sh\necho '{\"to\":\"open\",\"time\":\"2026-01-01T00:00:00Z\"}'; echo joined \"$@\"; while :; do " +
+		"sleep 0.01; done"
 	if err := os.WriteFile(f.binary, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +114,8 @@ func TestFleetOfStaticMembers(t *testing.T) {
 		said = append(said, strings.TrimSpace(string(text)))
 		f.kill(slot)
 	}
-	for i, want := range []string{"--instance=w1-1 --x", "--instance=w2 --x --kafka.instance-id=w2", "--instance=w2 --x --kafka.instance-id=w2"} {
+	for i, want := range []string{"--instance=w1-1 --x", "--instance=w2 --x --kafka.instance-id=w2",
+		"--instance=w2 --x --kafka.instance-id=w2"} {
 		if !strings.HasSuffix(said[i], want) {
 			t.Errorf("worker %d: %q, want %q", i, said[i], want)
 		}

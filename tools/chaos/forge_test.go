@@ -31,8 +31,8 @@ var promised = rules{runAhead: forgedWindow, worth: time.Minute, stale: time.Hou
 // forgedWindow is how far the forged workers run ahead.
 const forgedWindow = 8
 
-// forge draws a history: a worker that answers contracts side by side, each in order, commits what is contiguous, is killed
-// and begins again, and whose breaker is open when no dead letter is decided on.
+// forge draws a history: a worker that answers contracts side by side, each in order, commits what is contiguous, is
+// killed and begins again, and whose breaker is open when no dead letter is decided on.
 func forge(t *rapid.T, inTxns bool) history {
 	f := newForger(t, inTxns)
 	f.forge(t, 0)
@@ -40,7 +40,8 @@ func forge(t *rapid.T, inTxns bool) history {
 }
 
 func newForger(t *rapid.T, inTxns bool) *forger {
-	return &forger{inTxns: inTxns, random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)), now: 1_700_000_000_000,
+	return &forger{inTxns: inTxns, random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)),
+		now:  1_700_000_000_000,
 		ends: map[target]int64{}, promised: map[int32]int64{}, byTarget: map[target][]outcome{},
 		base: map[int32]int64{}, outdated: map[int32]int64{}, h: history{open: map[string][]period{"w1": nil}}}
 }

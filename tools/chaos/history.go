@@ -74,17 +74,19 @@ type outcome struct {
 	source   position // of its request
 	reason   string   // of a dead letter
 	instance string   // that decided on a dead letter
-	// written is when the broker appended a result, and when a dead letter was decided on, which is earlier; Unix milliseconds.
+	// written is when the broker appended a result, and when a dead letter was decided on, which is earlier; Unix
+	// milliseconds.
 	written int64
 	dates
 }
 
-// dates are about the transaction of a record, in Unix milliseconds. A record that is in none has them too: as soon as it was
-// appended.
+// dates are about the transaction of a record, in Unix milliseconds. A record that is in none has them too: as soon as
+// it was appended.
 type dates struct {
-	inOne    bool
-	ended    int64 // its commit
-	readable int64 // from then on a read-committed reader gets it: it has to wait for all transactions that began before it
+	inOne bool
+	ended int64 // its commit
+	// from then on a read-committed reader gets it: it has to wait for all transactions that began before it
+	readable int64
 }
 
 // commit is an offset that the group has committed.
@@ -168,7 +170,8 @@ func readRequest(r *kgo.Record) (request, error) {
 	if err != nil {
 		return request{}, fmt.Errorf("request %d/%d: %w", r.Partition, r.Offset, err)
 	}
-	q := request{position: position{r.Partition, r.Offset}, seq: seq, contract: b.ContractID, written: r.Timestamp.UnixMilli()}
+	q := request{position: position{r.Partition, r.Offset}, seq: seq, contract: b.ContractID,
+		written: r.Timestamp.UnixMilli()}
 	switch {
 	case len(b.BalanceCodes) == 0:
 		q.fate = invalid

@@ -19,7 +19,8 @@ func TestRequestsAreReadAsTheyAreMade(t *testing.T) {
 		r := newRequest(seq, 500)
 		r.Partition, r.Offset, r.Timestamp = 3, int64(seq), time.UnixMilli(77)
 		q, err := readRequest(r)
-		if err != nil || q.seq != seq || q.contract != string(r.Key) || q.position != (position{3, int64(seq)}) || q.written != 77 {
+		if err != nil || q.seq != seq || q.contract != string(r.Key) || q.position != (position{3, int64(seq)}) ||
+			q.written != 77 {
 			t.Fatalf("%+v %v", q, err)
 		}
 		count[q.fate]++
@@ -34,7 +35,8 @@ func TestReadOutcome(t *testing.T) {
 		`{"requestId":"12","contractId":"100012","outcome":"complete","source":{"topic":"r","partition":4,"offset":6}}`)}
 	result.Headers = []kgo.RecordHeader{{Key: "ce_id", Value: []byte("r/4/6@Vd3.0")}}
 	got, err := readOutcome(stored{result, dates{true, 6, 7}}, false)
-	if want := (outcome{position: position{1, 9}, id: "r/4/6@Vd3.0", seq: 12, contract: "100012", source: position{4, 6}, written: 5, dates: dates{true, 6, 7}}); err != nil || got != want {
+	if want := (outcome{position: position{1, 9}, id: "r/4/6@Vd3.0", seq: 12, contract: "100012", source: position{4, 6},
+		written: 5, dates: dates{true, 6, 7}}); err != nil || got != want {
 		t.Errorf("%+v %v", got, err)
 	}
 	letter := newRequest(49, 500)
@@ -43,7 +45,8 @@ func TestReadOutcome(t *testing.T) {
 		t.Error("a dead letter without headers is read")
 	}
 	for key, value := range map[string]string{
-		"__dlq.errors.partition": "2", "__dlq.errors.offset": "44", "balanceq-reason": "contract-not-found", "balanceq-instance": "w1-1",
+		"__dlq.errors.partition": "2", "__dlq.errors.offset": "44", "balanceq-reason": "contract-not-found",
+		"balanceq-instance":        "w1-1",
 		"balanceq-source-topic-id": "Vd3", "balanceq-source-leader-epoch": "5",
 	} {
 		letter.Headers = append(letter.Headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
@@ -75,7 +78,8 @@ func TestReadCommit(t *testing.T) {
 			t.Errorf("version %d: %+v %v", version, c, ok)
 		}
 	}
-	asKafkaWrites := stored{Record: &kgo.Record{ // key version 1 and value version 3, by the schemas of Kafka's group coordinator
+	// key version 1 and value version 3, by the schemas of Kafka's group coordinator
+	asKafkaWrites := stored{Record: &kgo.Record{
 		Key:   []byte("\x00\x01\x00\x01g\x00\x01r\x00\x00\x00\x05"),
 		Value: []byte("\x00\x03\x00\x00\x00\x00\x00\x00\x00\x2a\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x63"),
 	}}
@@ -90,8 +94,10 @@ func TestReadCommit(t *testing.T) {
 	tombstone, group := record("g", "r", 3), record("g", "r", 3)
 	tombstone.Value, group.Key[1] = nil, 2
 	for name, r := range map[string]stored{
-		"another group's": record("h", "r", 3), "another topic's": record("g", "s", 3), "tombstone": tombstone, "a group's": group,
-		"no key": {Record: &kgo.Record{}}, "cut short": {Record: &kgo.Record{Key: record("g", "r", 3).Key[:5], Value: []byte{0}}},
+		"another group's": record("h", "r", 3), "another topic's": record("g", "s", 3), "tombstone": tombstone,
+		"a group's": group,
+		"no key":    {Record: &kgo.Record{}}, "cut short": {Record: &kgo.Record{Key: record("g", "r", 3).Key[:5],
+			Value: []byte{0}}},
 	} {
 		if c, ok := w.readCommit(r); ok {
 			t.Errorf("%s: %+v", name, c)
@@ -100,11 +106,13 @@ func TestReadCommit(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	if o, err := parse([]string{"--short", "--seed=4"}, io.Discard); err != nil || !o.short || o.records != shortRecords || o.seed != 4 ||
+	if o, err := parse([]string{"--short", "--seed=4"}, io.Discard); err != nil || !o.short || o.records != shortRecords ||
+		o.seed != 4 ||
 		o.mode != bothModes || len(o.faults) != len(faults) {
 		t.Errorf("%+v %v", o, err)
 	}
-	if o, err := parse([]string{"--short", "--records=5", "--duration=1s", "--mode=exactly-once"}, io.Discard); err != nil || o.records != 5 ||
+	if o, err := parse([]string{"--short", "--records=5", "--duration=1s", "--mode=exactly-once"},
+		io.Discard); err != nil || o.records != 5 ||
 		o.duration != time.Second || o.seed == 0 || o.mode != exactlyOnce {
 		t.Errorf("%+v %v", o, err)
 	}
@@ -114,7 +122,8 @@ func TestFlags(t *testing.T) {
 	if o, err := parse([]string{"--brokers=k:9092"}, io.Discard); err != nil || len(o.faults) != len(faults)-8 {
 		t.Errorf("%+v %v", o, err)
 	}
-	for _, wrong := range [][]string{{"--mode=twice"}, {"--workers=0"}, {"--duration=0s"}, {"--faults=x"}, {"--nodes=2"}, {"x"}, {"--x"}} {
+	for _, wrong := range [][]string{{"--mode=twice"}, {"--workers=0"}, {"--duration=0s"}, {"--faults=x"}, {"--nodes=2"},
+		{"x"}, {"--x"}} {
 		if code := run(t.Context(), wrong, io.Discard, io.Discard); code != 2 {
 			t.Errorf("%v: exit code %d", wrong, code)
 		}
@@ -127,8 +136,10 @@ func TestReport(t *testing.T) {
 	}
 	s := &session{options: options{mode: atLeastOnce, protocol: "classic", table: filepath.Join(t.TempDir(), "table.md")},
 		cluster: &cluster{name: "apache/kafka:4.3.1", nodes: make([]*node, 3)}}
-	h := history{requests: []request{{fate: invalid}}, injected: []injection{made("kill"), made("broker"), made("cut"), made("kill")}}
-	v := verdict{requests: 1, gone: 7, findings: []finding{{promiseLost, make([]string, 12)}}, ahead: 3, checked: 4, sampled: 5,
+	h := history{requests: []request{{fate: invalid}},
+		injected: []injection{made("kill"), made("broker"), made("cut"), made("kill")}}
+	v := verdict{requests: 1, gone: 7, findings: []finding{{promiseLost, make([]string, 12)}}, ahead: 3, checked: 4,
+		sampled: 5,
 		longest: stall{period{time.UnixMilli(0), time.UnixMilli(1500)}, nil, "broker killed"},
 		stalls:  []stall{{period{time.UnixMilli(0), time.UnixMilli(9000)}, nil, "disk full"}}}
 	var text strings.Builder
@@ -137,8 +148,10 @@ func TestReport(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, part := range []string{"| 4.3.1 | 3 | at-least-once | classic |", "| 2 | 1 | 1 cut |", "| 3 (9) |", "1.5s: broker killed |",
-		"1 dead letters were due", "| 8 | 2 | 1 | 1 cut |", "7 acknowledged requests were lost by Kafka itself", "9s from 00:00:00.000", "disk full", "BROKEN: " + promiseLost + " (12)"} {
+	for _, part := range []string{"| 4.3.1 | 3 | at-least-once | classic |", "| 2 | 1 | 1 cut |", "| 3 (9) |",
+		"1.5s: broker killed |",
+		"1 dead letters were due", "| 8 | 2 | 1 | 1 cut |", "7 acknowledged requests were lost by Kafka itself",
+		"9s from 00:00:00.000", "disk full", "BROKEN: " + promiseLost + " (12)"} {
 		if !strings.Contains(text.String(), part) {
 			t.Errorf("the report lacks %q:\n%s", part, text.String())
 		}

@@ -36,8 +36,8 @@ type injection struct {
 	period // until it was undone
 }
 
-// follow goes through a schedule to its end, unless ctx ends. A fault that has begun is undone in any case. Where a fault takes
-// longer than planned, those behind it in its lane come later.
+// follow goes through a schedule to its end, unless ctx ends. A fault that has begun is undone in any case. Where a
+// fault takes longer than planned, those behind it in its lane come later.
 func (t *injector) follow(ctx context.Context, schedule [lanes][]step) error {
 	began := time.Now()
 	failed := make(chan error, lanes)
@@ -152,8 +152,8 @@ func (t *injector) ofKafka(ctx context.Context, s step) error {
 	return nil
 }
 
-// fillDisk does what happens to a broker and what its operator does: Kafka gives up its only disk once it cannot write to it,
-// and ends; a broker that had nothing to write meanwhile may still run, and cannot be trusted to be whole.
+// fillDisk does what happens to a broker and what its operator does: Kafka gives up its only disk once it cannot write
+// to it, and ends; a broker that had nothing to write meanwhile may still run, and cannot be trusted to be whole.
 func (t *injector) fillDisk(ctx context.Context, s step, n *node) error {
 	recovering := context.WithoutCancel(ctx)
 	if err := t.cluster.fill(recovering, n); err != nil {
@@ -217,8 +217,8 @@ func (t *injector) refuse(recovering context.Context, s step) error {
 	return t.sim.ask(recovering, http.MethodPost, "/faults", string(body))
 }
 
-// outage makes every call fail, after a second in which calls were begun that will still be answered, in the midst of it:
-// among them 404s, whose dead letters then have to wait for the breaker.
+// outage makes every call fail, after a second in which calls were begun that will still be answered, in the midst of
+// it: among them 404s, whose dead letters then have to wait for the breaker.
 func (t *injector) outage(ctx, recovering context.Context, s step) error {
 	if err := t.sim.ask(recovering, http.MethodPost, "/latency", `{"latency":"3s"}`); err != nil {
 		return err

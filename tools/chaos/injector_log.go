@@ -14,9 +14,9 @@ const (
 	addedParts  = 3
 )
 
-// recreate gives the topic of requests another log, and soon afterwards one more. While it does not exist, requests pile up:
-// the second log is longer than the first one as soon as it is there, so that an offset of that one is in it. For odd degrees
-// workers do not reach the brokers meanwhile: what they then ask for is there, and is something else.
+// recreate gives the topic of requests another log, and soon afterwards one more. While it does not exist, requests
+// pile up: the second log is longer than the first one as soon as it is there, so that an offset of that one is in it.
+// For odd degrees workers do not reach the brokers meanwhile: what they then ask for is there, and is something else.
 func (t *injector) recreate(ctx context.Context, s step) error {
 	remaking := context.WithoutCancel(ctx)
 	again := func() error {
@@ -29,7 +29,8 @@ func (t *injector) recreate(ctx context.Context, s step) error {
 	return t.behindBacks(ctx, s, again)
 }
 
-// behindBacks does something while, for odd degrees, no worker reaches a broker, and until publishers have gone on for a while.
+// behindBacks does something while, for odd degrees, no worker reaches a broker, and until publishers have gone on for
+// a while.
 func (t *injector) behindBacks(ctx context.Context, s step, do func() error) error {
 	if s.degree%2 == 0 {
 		return do()
@@ -60,8 +61,8 @@ func (t *injector) outcomes(ctx context.Context, s step) error {
 	return t.collector.between(remaking, func() error { return t.collector.recreateOutputs(remaking, topic, s.lasts) })
 }
 
-// truncate kills a broker that then comes back without the end of a partition, as after a power cut with one replica. For
-// even degrees workers come first; for odd ones publishers do, so that the log is soon as long as it was.
+// truncate kills a broker that then comes back without the end of a partition, as after a power cut with one replica.
+// For even degrees workers come first; for odd ones publishers do, so that the log is soon as long as it was.
 func (t *injector) truncate(ctx context.Context, s step, n *node) error {
 	recovering := context.WithoutCancel(ctx)
 	return t.behindBacks(ctx, s, func() error {

@@ -38,8 +38,8 @@ type tenure struct {
 	lost    time.Time // the group went on without this worker
 }
 
-// end returns the first sign of a failure in a tenure that ends now, having begun to end at from; ok is false for one that ends
-// as it should, with a commit of all that was answered.
+// end returns the first sign of a failure in a tenure that ends now, having begun to end at from; ok is false for one
+// that ends as it should, with a commit of all that was answered.
 func (t *tenure) end(from, now time.Time, broken bool) (p period, ok bool) {
 	p = period{from, now}
 	if now.Sub(t.failed) < commitSilence {
@@ -84,7 +84,8 @@ func readJournal(log io.Reader, ended time.Time, killed bool) (journal, error) {
 		switch {
 		case l.Message == "starting":
 			j.begun = true
-		case strings.HasPrefix(l.Message, "joined the consumer group"), strings.HasPrefix(l.Message, "the consumer group has assigned"):
+		case strings.HasPrefix(l.Message, "joined the consumer group"),
+			strings.HasPrefix(l.Message, "the consumer group has assigned"):
 			now.held = true
 		case strings.HasPrefix(l.Message, "committing offsets failed"):
 			if now.failed = l.Time; l.Tries <= 1 {

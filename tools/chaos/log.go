@@ -13,8 +13,9 @@ type stored struct {
 	dates
 }
 
-// committed returns what a read-committed reader gets of a partition's log, of which it is given everything, and from when
-// on. The oracle finds that out itself, as it wants to know the latter. A transaction that has not ended is an error.
+// committed returns what a read-committed reader gets of a partition's log, of which it is given everything, and from
+// when on. The oracle finds that out itself, as it wants to know the latter. A transaction that has not ended is an
+// error.
 func committed(log []*kgo.Record) ([]stored, error) {
 	all := make([]stored, 0, len(log))
 	dropped := map[int]bool{}    // aborted: by index in all
@@ -41,7 +42,8 @@ func committed(log []*kgo.Record) ([]stored, error) {
 	}
 	for producer, indexes := range running {
 		r := all[indexes[0]]
-		return nil, fmt.Errorf("%s %d/%d: the transaction of producer %d has not ended", r.Topic, r.Partition, r.Offset, producer)
+		return nil, fmt.Errorf("%s %d/%d: the transaction of producer %d has not ended", r.Topic, r.Partition, r.Offset,
+			producer)
 	}
 	var seen []stored
 	waited := int64(0) // for transactions

@@ -12,12 +12,13 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
-// What the oracle takes for committed is what a read-committed reader gets, whatever the order in which transactions begin,
-// write and end.
+// What the oracle takes for committed is what a read-committed reader gets, whatever the order in which transactions
+// begin, write and end.
 func TestCommittedIsWhatReadersGet(t *testing.T) {
 	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
 	producer := func(id string) *kgo.Client {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.TransactionalID(id), kgo.DefaultProduceTopic("t"))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.TransactionalID(id),
+			kgo.DefaultProduceTopic("t"))
 		if err != nil {
 			t.Fatal(err)
 		}

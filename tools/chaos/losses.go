@@ -86,8 +86,8 @@ func (b *ledger) in(life int) []*request {
 	return alive
 }
 
-// stale returns whether a sampled offset may be of before the last loss that hit its partition: no commit is known to have
-// followed. What is committed outlives the log that it counts in.
+// stale returns whether a sampled offset may be of before the last loss that hit its partition: no commit is known to
+// have followed. What is committed outlives the log that it counts in.
 func (b *ledger) stale(s sample, partition int32) bool {
 	life := b.lifeAt(s.at)
 	for i := life - 1; i >= 0; i-- {
@@ -128,9 +128,9 @@ func (b *ledger) creation(life int) int {
 	return 0
 }
 
-// reread finds requests that came out again long after an offset behind them was committed, in the log that they are in. A
-// worker that was stopped writes what it had in hand, but not later than it was stopped for; a reader that begins at the
-// start of a log again has no such limit.
+// reread finds requests that came out again long after an offset behind them was committed, in the log that they are
+// in. A worker that was stopped writes what it had in hand, but not later than it was stopped for; a reader that begins
+// at the start of a log again has no such limit.
 func (b *ledger) reread(r rules) (wrong []string) {
 	of := map[int32][]commit{}
 	for _, c := range b.commits {

@@ -10,7 +10,8 @@ import (
 // again is by how much the requests of the second life are counted on: contracts and fates are the same.
 const again = 200
 
-// forgeLoss draws a history of two lives. What was committed in the first one stays so until the second one's first commit.
+// forgeLoss draws a history of two lives. What was committed in the first one stays so until the second one's first
+// commit.
 func forgeLoss(t *rapid.T, inTxns bool, lost func(h *history) loss) history {
 	f := newForger(t, inTxns)
 	f.forge(t, 0)
@@ -93,7 +94,10 @@ func unanswer(h *history) {
 
 func TestOracleConvictsBehindLosses(t *testing.T) {
 	late := func(h *history, a about) { // an offset of the first life, committed in the second one before anything else
-		q := slices.MaxFunc(h.gone, func(x, y request) int { return int(1000*(x.partition-y.partition)) + int(x.offset-y.offset) })
+		q := slices.MaxFunc(h.gone, func(x, y request) int {
+			return int(1000*(x.partition-y.partition)) + int(
+				x.offset-y.offset)
+		})
 		at := h.losses[0].at
 		h.commits = append(h.commits, commit{q.partition, q.offset + 1, at, at, a})
 	}
@@ -112,9 +116,10 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 				return o.seq >= again && o.source.partition == 1 && o.source.offset < h.losses[0].offset+3
 			})
 		}},
-		"repeated in exactly-once": {promise: promiseRepeated, inTxns: true, lost: truncated, forge: func(t *rapid.T, h *history) {
-			appendOutcome(h, anyOutcome(t, h))
-		}},
+		"repeated in exactly-once": {promise: promiseRepeated, inTxns: true, lost: truncated,
+			forge: func(t *rapid.T, h *history) {
+				appendOutcome(h, anyOutcome(t, h))
+			}},
 		"read again from the start": {promise: promiseReread, lost: truncated, forge: func(_ *rapid.T, h *history) {
 			for _, o := range slices.Clone(h.outcomes) {
 				if o.source.partition == 1 && o.seq < again {
@@ -146,17 +151,26 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 			i := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.seq == h.gone[0].seq })
 			h.outcomes[i].source.offset += 100
 		}},
-		"old offset on the new topic":        {promise: promiseCommits, lost: created, forge: func(_ *rapid.T, h *history) { late(h, unsaid) }},
-		"old offset with the new topic's id": {promise: promiseCommits, lost: created, forge: func(_ *rapid.T, h *history) { late(h, about{-1, 1}) }},
+		"old offset on the new topic": {promise: promiseCommits, lost: created,
+			forge: func(_ *rapid.T, h *history) { late(h, unsaid) }},
+		"old offset with the new topic's id": {promise: promiseCommits, lost: created,
+			forge: func(_ *rapid.T, h *history) { late(h, about{-1, 1}) }},
 		"old offset with the old topic's id": {lost: created, forge: func(_ *rapid.T, h *history) { late(h, about{-1, 0}) }},
-		"old offset in the truncated log":    {promise: promiseCommits, lost: truncated, forge: func(_ *rapid.T, h *history) { late(h, unsaid) }},
-		"old offset with the new epoch":      {promise: promiseCommits, lost: truncated, forge: func(_ *rapid.T, h *history) { late(h, about{5, -1}) }},
-		"old offset with the old epoch":      {lost: truncated, forge: func(_ *rapid.T, h *history) { late(h, about{4, -1}) }},
-		"never committed behind the cut":     {promise: promiseCommitted, lost: truncated, forge: func(_ *rapid.T, h *history) { h.samples[len(h.samples)-1].committed[1] = h.losses[0].offset }},
-		"outcome ahead of its new offset": {promise: promiseTogether, inTxns: true, lost: created, forge: func(t *rapid.T, h *history) {
-			q := anyRequest(t, h)
-			h.commits = slices.DeleteFunc(h.commits, func(c commit) bool { return c.partition == q.partition && c.at > h.losses[0].at })
-		}},
+		"old offset in the truncated log": {promise: promiseCommits, lost: truncated,
+			forge: func(_ *rapid.T, h *history) { late(h, unsaid) }},
+		"old offset with the new epoch": {promise: promiseCommits, lost: truncated,
+			forge: func(_ *rapid.T, h *history) { late(h, about{5, -1}) }},
+		"old offset with the old epoch": {lost: truncated, forge: func(_ *rapid.T, h *history) { late(h, about{4, -1}) }},
+		"never committed behind the cut": {promise: promiseCommitted, lost: truncated,
+			forge: func(_ *rapid.T, h *history) { h.samples[len(h.samples)-1].committed[1] = h.losses[0].offset }},
+		"outcome ahead of its new offset": {promise: promiseTogether, inTxns: true, lost: created,
+			forge: func(t *rapid.T, h *history) {
+				q := anyRequest(t, h)
+				h.commits = slices.DeleteFunc(h.commits, func(c commit) bool {
+					return c.partition == q.partition &&
+						c.at > h.losses[0].at
+				})
+			}},
 		"out of order in the new topic": {promise: promiseOrder, lost: created, forge: func(_ *rapid.T, h *history) {
 			swapTwo(h, again+3, again+53)
 		}},
@@ -164,7 +178,10 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 			i := slices.IndexFunc(h.outcomes, func(o outcome) bool { return o.seq == 53 })
 			o := h.outcomes[i]
 			h.outcomes = slices.Delete(h.outcomes, i, i+1)
-			h.commits = slices.DeleteFunc(h.commits, func(c commit) bool { return c.partition == o.source.partition && c.at < h.losses[0].at })
+			h.commits = slices.DeleteFunc(h.commits, func(c commit) bool {
+				return c.partition == o.source.partition &&
+					c.at < h.losses[0].at
+			})
 			h.samples = h.samples[len(h.samples)-1:]
 			o.written = h.ended
 			appendOutcome(h, o)
@@ -181,7 +198,8 @@ func TestOracleConvictsBehindLosses(t *testing.T) {
 				if test.promise == "" && len(v.findings) > 0 {
 					t.Fatalf("%+v", v.findings)
 				}
-				if test.promise != "" && !slices.ContainsFunc(v.findings, func(f finding) bool { return f.promise == test.promise }) {
+				if test.promise != "" && !slices.ContainsFunc(v.findings,
+					func(f finding) bool { return f.promise == test.promise }) {
 					t.Fatalf("not found; found %+v", v.findings)
 				}
 			})

@@ -1,16 +1,16 @@
-// Command chaos runs workers of balanceq against a real Kafka and a simulated CMS, does to all three what may happen to them,
-// and then holds what is in Kafka against what balanceq promises.
+// Command chaos runs workers of balanceq against a real Kafka and a simulated CMS, does to all three what may happen to
+// them, and then holds what is in Kafka against what balanceq promises.
 //
 //	go run ./tools/chaos --short
 //	go run ./tools/chaos --mode exactly-once --nodes 3 --seed 7
 //
-// The workers, the simulator and Kafka are processes of their own; Kafka is in containers (BALANCEQ_TEST_KAFKA_IMAGE) or, with
-// --brokers, somebody's cluster. The schedule of faults follows from --seed; when each takes effect does not, of course.
-// It ends with 0 if every promise was kept, 1 if not or if it could not be found out, 2 for wrong flags.
+// The workers, the simulator and Kafka are processes of their own; Kafka is in containers (BALANCEQ_TEST_KAFKA_IMAGE)
+// or, with --brokers, somebody's cluster. The schedule of faults follows from --seed; when each takes effect does not,
+// of course. It ends with 0 if every promise was kept, 1 if not or if it could not be found out, 2 for wrong flags.
 //
-// docs/RELIABILITY.md says what is checked. The oracle (evaluate) is a function of a history and knows no process and no Kafka;
-// it shares no code with the program, and what is lost,
-// repeated and out of order it asks of internal/oracle, as the tests do.
+// docs/RELIABILITY.md says what is checked. The oracle (evaluate) is a function of a history and knows no process and
+// no Kafka; it shares no code with the program, and what is lost, repeated and out of order it asks of internal/oracle,
+// as the tests do.
 package main
 
 import (

@@ -42,7 +42,8 @@ const (
 	diskSize = "1g"
 )
 
-// newNode opens the proxy of a node. It advertises two addresses: one for the oracle, and one at which the proxy listens.
+// newNode opens the proxy of a node. It advertises two addresses: one for the oracle, and one at which the proxy
+// listens.
 func newNode(ctx context.Context, id int, host string) (*node, error) {
 	n := &node{id: id, host: host}
 	var ports [3]int
@@ -88,9 +89,10 @@ func (n *node) request(image, networkName string, nodes int) testcontainers.Cont
 				network.MustParsePort(directPort): binding(n.ports[0]), network.MustParsePort(workersPort): binding(n.ports[1]),
 			}
 			config.Mounts = append(config.Mounts, mount.Mount{Type: mount.TypeVolume, Target: n.disk(),
-				VolumeOptions: &mount.VolumeOptions{NoCopy: true, DriverConfig: &mount.Driver{Name: "local", Options: map[string]string{
-					"type": "tmpfs", "device": "tmpfs", "o": "size=" + diskSize + ",mode=1777", // the image's user writes to it
-				}}}})
+				VolumeOptions: &mount.VolumeOptions{NoCopy: true,
+					DriverConfig: &mount.Driver{Name: "local", Options: map[string]string{
+						"type": "tmpfs", "device": "tmpfs", "o": "size=" + diskSize + ",mode=1777", // the image's user writes to it
+					}}}})
 		},
 	}
 }
@@ -104,13 +106,14 @@ func (n *node) env(nodes int) map[string]string {
 	}
 	replicas, inSync := strconv.Itoa(nodes), strconv.Itoa(max(1, nodes-1))
 	return map[string]string{
-		"KAFKA_NODE_ID":                        strconv.Itoa(n.id),
-		"KAFKA_PROCESS_ROLES":                  "broker,controller",
-		"KAFKA_CONTROLLER_QUORUM_VOTERS":       strings.Join(voters, ","),
-		"KAFKA_CONTROLLER_LISTENER_NAMES":      "CONTROLLER",
-		"KAFKA_INTER_BROKER_LISTENER_NAME":     "BROKER",
-		"KAFKA_LISTENERS":                      "DIRECT://:9092,WORKERS://:9094,BROKER://:19092,CONTROLLER://:9093",
-		"KAFKA_ADVERTISED_LISTENERS":           "DIRECT://" + n.direct + ",WORKERS://" + n.workers + ",BROKER://" + n.name() + ":19092",
+		"KAFKA_NODE_ID":                    strconv.Itoa(n.id),
+		"KAFKA_PROCESS_ROLES":              "broker,controller",
+		"KAFKA_CONTROLLER_QUORUM_VOTERS":   strings.Join(voters, ","),
+		"KAFKA_CONTROLLER_LISTENER_NAMES":  "CONTROLLER",
+		"KAFKA_INTER_BROKER_LISTENER_NAME": "BROKER",
+		"KAFKA_LISTENERS":                  "DIRECT://:9092,WORKERS://:9094,BROKER://:19092,CONTROLLER://:9093",
+		"KAFKA_ADVERTISED_LISTENERS": "DIRECT://" + n.direct + ",WORKERS://" + n.workers + ",BROKER://" + n.name() +
+			":19092",
 		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "DIRECT:PLAINTEXT,WORKERS:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"KAFKA_LOG_DIRS":                       n.disk() + "/logs",
 		"KAFKA_AUTO_CREATE_TOPICS_ENABLE":      "false",

@@ -70,8 +70,8 @@ type ledger struct {
 	once     oracle.Findings[int]
 }
 
-// evaluate holds a history against the promises. It believes nothing that a worker says of itself but for the times at which
-// its breaker opened and closed, and for its broken tenures, which widen the bound of repetitions.
+// evaluate holds a history against the promises. It believes nothing that a worker says of itself but for the times at
+// which its breaker opened and closed, and for its broken tenures, which widen the bound of repetitions.
 func evaluate(h history, r rules) verdict {
 	b := ledger{history: h, bySeq: map[int]*request{}, outcomes: map[int][]*outcome{}}
 	v := verdict{requests: len(h.requests), gone: len(h.gone)}
@@ -143,7 +143,8 @@ func (b *ledger) enterOutcomes(v *verdict) (known, fated []string) {
 				came, came.contract, came.source, q.seq, q.contract, q))
 			continue
 		}
-		o.Outcome(oracle.Outcome[int]{Of: came.seq, Is: b.is(q, came), Ref: i, Stream: b.stream(q, came), Partition: came.partition})
+		o.Outcome(oracle.Outcome[int]{Of: came.seq, Is: b.is(q, came), Ref: i, Stream: b.stream(q, came),
+			Partition: came.partition})
 		if q != nil && b.is(q, came) == q.due() {
 			b.outcomes[came.seq] = append(b.outcomes[came.seq], came)
 		}
@@ -166,7 +167,8 @@ func (q *request) due() string { return cmp.Or(reasons[q.fate], result) }
 // result is what a result is, as dead letters are their reason.
 const result = "result"
 
-// is says what came out for a request, nil for none of this run's. A refused contract is due a dead letter as well as a result.
+// is says what came out for a request, nil for none of this run's. A refused contract is due a dead letter as well as a
+// result.
 func (b *ledger) is(q *request, came *outcome) string {
 	switch {
 	case q != nil && b.refusal(q, came):
@@ -178,9 +180,9 @@ func (b *ledger) is(q *request, came *outcome) string {
 	}
 }
 
-// stream names what has an order: results, or dead letters, of one contract. Invalid requests have no contract to be ordered
-// by. Where the partition of a contract's requests changes, because there are more of them, and where Kafka loses requests,
-// order begins again.
+// stream names what has an order: results, or dead letters, of one contract. Invalid requests have no contract to be
+// ordered by. Where the partition of a contract's requests changes, because there are more of them, and where Kafka
+// loses requests, order begins again.
 func (b *ledger) stream(q *request, came *outcome) string {
 	if q == nil || q.fate == invalid {
 		return ""
@@ -206,8 +208,8 @@ func (b *ledger) lost() (wrong []string) {
 	return wrong
 }
 
-// repeats holds outcomes beyond the first against what is promised. At least once means: for each broken tenure no more than
-// what may run ahead of the committed offset, and what was answered since the last commit.
+// repeats holds outcomes beyond the first against what is promised. At least once means: for each broken tenure no more
+// than what may run ahead of the committed offset, and what was answered since the last commit.
 func (b *ledger) repeats(v *verdict, r rules) (wrong []string) {
 	if r.exactlyOnce {
 		for _, again := range b.once.Repeated {
@@ -216,7 +218,8 @@ func (b *ledger) repeats(v *verdict, r rules) (wrong []string) {
 		return wrong
 	}
 	if v.bound = b.bound(r); v.repeated > v.bound {
-		wrong = append(wrong, fmt.Sprintf("%d are repeated; %d broken tenures allow for %d", v.repeated, len(b.broken), v.bound))
+		wrong = append(wrong, fmt.Sprintf("%d are repeated; %d broken tenures allow for %d", v.repeated, len(b.broken),
+			v.bound))
 	}
 	return wrong
 }
@@ -238,13 +241,15 @@ func (b *ledger) bound(r rules) (bound int) {
 // disorder tells what the oracle found: requests of one contract are numbered in their order.
 func (b *ledger) disorder() (wrong []string) {
 	for _, d := range b.once.Disorder {
-		wrong = append(wrong, fmt.Sprintf("%s: request %d comes out at %v, behind request %d at %v", d.Outcome.Stream, d.Outcome.Of,
+		wrong = append(wrong, fmt.Sprintf("%s: request %d comes out at %v, behind request %d at %v", d.Outcome.Stream,
+			d.Outcome.Of,
 			&b.history.outcomes[d.Outcome.Ref], d.After.Of, &b.history.outcomes[d.After.Ref]))
 	}
 	return wrong
 }
 
-// whileOpen compares the times at which dead letters were decided on with the times at which their instance's breaker was open.
+// whileOpen compares the times at which dead letters were decided on with the times at which their instance's breaker
+// was open.
 func (b *ledger) whileOpen(slack time.Duration) (wrong []string) {
 	for _, o := range b.history.outcomes {
 		if !o.dead {
@@ -257,7 +262,8 @@ func (b *ledger) whileOpen(slack time.Duration) (wrong []string) {
 		decided := time.UnixMilli(o.written)
 		for _, p := range open {
 			if decided.After(p.from.Add(slack)) && decided.Before(p.to.Add(-slack)) {
-				wrong = append(wrong, fmt.Sprintf("dead letter %v of %s is of %s; the breaker was open from %s to %s", o, o.instance,
+				wrong = append(wrong, fmt.Sprintf("dead letter %v of %s is of %s; the breaker was open from %s to %s", o,
+					o.instance,
 					clock(decided), clock(p.from), clock(p.to)))
 			}
 		}

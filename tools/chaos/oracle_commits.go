@@ -12,13 +12,13 @@ const never = math.MaxInt64
 
 // ahead checks that whatever lies below a committed offset had been written by then, in two ways.
 //
-// The brokers' log of commits holds every commit with the time at which it was taken; results carry the time at which the
-// broker appended them, and dead letters an earlier one. Both are one clock's, and a write is acknowledged before a commit
-// that counts on it is sent. In a transaction this order need not be kept: there, what counts is when it was committed, which
-// lies between its own appends and those of the same producer's next one.
+// The brokers' log of commits holds every commit with the time at which it was taken; results carry the time at which
+// the broker appended them, and dead letters an earlier one. Both are one clock's, and a write is acknowledged before a
+// commit that counts on it is sent. In a transaction this order need not be kept: there, what counts is when it was
+// committed, which lies between its own appends and those of the same producer's next one.
 //
-// Samples need no clock: the ends of the topics are taken after the offsets, so an outcome at or beyond them came later.
-// They see dead letters exactly, and miss only what was put right within the one round trip between.
+// Samples need no clock: the ends of the topics are taken after the offsets, so an outcome at or beyond them came
+// later. They see dead letters exactly, and miss only what was put right within the one round trip between.
 func (b *ledger) ahead(v *verdict, r rules) (wrong []string) {
 	byTime := b.newFrontiers(func(o *outcome) int64 { return o.written })
 	v.checked = len(b.commits)
@@ -58,14 +58,15 @@ func (b *ledger) ahead(v *verdict, r rules) (wrong []string) {
 	return wrong
 }
 
-// apart finds outcomes that were in no transaction, or in one that did not hold an offset beyond their request, which a crash
-// behind it would have repeated. It needs the brokers' log of commits.
+// apart finds outcomes that were in no transaction, or in one that did not hold an offset beyond their request, which a
+// crash behind it would have repeated. It needs the brokers' log of commits.
 func (b *ledger) apart() (wrong []string) {
 	if len(b.commits) == 0 {
 		return nil
 	}
 	taken := map[inLife][]commit{} // by time; each with the highest offset until then
-	for _, c := range slices.SortedStableFunc(slices.Values(b.commits), func(x, y commit) int { return cmp.Compare(x.at, y.at) }) {
+	for _, c := range slices.SortedStableFunc(slices.Values(b.commits),
+		func(x, y commit) int { return cmp.Compare(x.at, y.at) }) {
 		at := inLife{c.partition, b.lifeOf(c)}
 		if of := taken[at]; len(of) > 0 {
 			c.offset = max(c.offset, of[len(of)-1].offset)

@@ -69,7 +69,8 @@ func TestOracleConvicts(t *testing.T) {
 		}},
 		"whileOpen while open": {promise: promiseWhileOpen, forge: func(t *rapid.T, h *history) {
 			d := time.UnixMilli(anyDeadLetter(t, h).written)
-			h.open["w1"] = []period{{d.Add(-time.Hour), d.Add(-time.Minute)}, {d.Add(-promised.slack - 1), d.Add(promised.slack + 1)}}
+			h.open["w1"] = []period{{d.Add(-time.Hour), d.Add(-time.Minute)},
+				{d.Add(-promised.slack - 1), d.Add(promised.slack + 1)}}
 		}},
 		"whileOpen by a stranger": {promise: promiseWhileOpen, forge: func(_ *rapid.T, h *history) { delete(h.open, "w1") }},
 		"commit before the write": {promise: promiseCommits, forge: func(t *rapid.T, h *history) {
@@ -81,30 +82,33 @@ func TestOracleConvicts(t *testing.T) {
 			at := firstWrite(h, q.seq) - 1
 			h.commits = append(h.commits, commit{q.partition, q.offset + 1, at, at, unsaid})
 		}},
-		"offset ahead of its outcome's transaction": {promise: promiseCommits, inTxns: true, forge: func(t *rapid.T, h *history) {
-			// The outcome is written by a transaction behind the one that has its offset.
-			o := anyOutcomeIn(t, h)
-			for _, c := range h.commits {
-				o.written = max(o.written, c.ended+1)
-			}
-			o.ended = o.written + 1
-		}},
-		"outcome ahead of its offset's transaction": {promise: promiseTogether, inTxns: true, forge: func(t *rapid.T, h *history) {
-			o := anyOutcomeIn(t, h)
-			for _, c := range h.commits {
-				if c.partition == o.source.partition && c.offset > o.source.offset {
-					o.ended = min(o.ended, c.at-1)
+		"offset ahead of its outcome's transaction": {promise: promiseCommits, inTxns: true,
+			forge: func(t *rapid.T, h *history) {
+				// The outcome is written by a transaction behind the one that has its offset.
+				o := anyOutcomeIn(t, h)
+				for _, c := range h.commits {
+					o.written = max(o.written, c.ended+1)
 				}
-			}
-		}},
+				o.ended = o.written + 1
+			}},
+		"outcome ahead of its offset's transaction": {promise: promiseTogether, inTxns: true,
+			forge: func(t *rapid.T, h *history) {
+				o := anyOutcomeIn(t, h)
+				for _, c := range h.commits {
+					if c.partition == o.source.partition && c.offset > o.source.offset {
+						o.ended = min(o.ended, c.at-1)
+					}
+				}
+			}},
 		"outcome in no transaction": {promise: promiseTogether, inTxns: true, forge: func(t *rapid.T, h *history) {
 			o := anyOutcomeIn(t, h)
 			o.inOne = false
 		}},
-		"outcome whose offset is never committed": {promise: promiseTogether, inTxns: true, forge: func(t *rapid.T, h *history) {
-			q := anyRequest(t, h)
-			h.commits = slices.DeleteFunc(h.commits, func(c commit) bool { return c.partition == q.partition })
-		}},
+		"outcome whose offset is never committed": {promise: promiseTogether, inTxns: true,
+			forge: func(t *rapid.T, h *history) {
+				q := anyRequest(t, h)
+				h.commits = slices.DeleteFunc(h.commits, func(c commit) bool { return c.partition == q.partition })
+			}},
 		"commit of what is not written": {promise: promiseCommits, forge: func(t *rapid.T, h *history) {
 			q := anyRequest(t, h)
 			h.outcomes = slices.DeleteFunc(h.outcomes, func(o outcome) bool { return o.seq == q.seq })
@@ -141,20 +145,26 @@ func TestOracleConvicts(t *testing.T) {
 			o := refuseOne(h)
 			h.injected = []injection{{fault{name: "outage"}, period{time.UnixMilli(o.written), time.UnixMilli(h.ended)}}}
 		}},
-		"wrong reason":                 {promise: promiseFate, forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).reason = "internal-error" }},
-		"answered an unknown contract": {promise: promiseFate, forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).dead = false }},
-		"outcome of no request":        {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).seq = 1 << 30 }},
-		"another's contract":           {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).contract = "1" }},
-		"another's source":             {promise: promiseKnown, forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).source.offset++ }},
-		"request not in the log":       {promise: promisePublished, forge: func(_ *rapid.T, h *history) { h.published++ }},
-		"nothing published":            {promise: promisePublished, forge: func(_ *rapid.T, h *history) { *h = history{} }},
+		"wrong reason": {promise: promiseFate,
+			forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).reason = "internal-error" }},
+		"answered an unknown contract": {promise: promiseFate,
+			forge: func(t *rapid.T, h *history) { anyDeadLetter(t, h).dead = false }},
+		"outcome of no request": {promise: promiseKnown,
+			forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).seq = 1 << 30 }},
+		"another's contract": {promise: promiseKnown,
+			forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).contract = "1" }},
+		"another's source": {promise: promiseKnown,
+			forge: func(t *rapid.T, h *history) { anyOutcomeIn(t, h).source.offset++ }},
+		"request not in the log": {promise: promisePublished, forge: func(_ *rapid.T, h *history) { h.published++ }},
+		"nothing published":      {promise: promisePublished, forge: func(_ *rapid.T, h *history) { *h = history{} }},
 		"request twice in the log": {promise: promisePublished, forge: func(_ *rapid.T, h *history) {
 			h.requests = append(h.requests, h.requests[0])
 		}},
 		"requests out of order": {promise: promisePublished, forge: func(_ *rapid.T, h *history) {
 			h.requests[0].seq, h.requests[1].seq = h.requests[1].seq, h.requests[0].seq
 		}},
-		"a worker's end": {promise: promiseWorkers, forge: func(_ *rapid.T, h *history) { h.incidents = []string{"w1 ended"} }},
+		"a worker's end": {promise: promiseWorkers,
+			forge: func(_ *rapid.T, h *history) { h.incidents = []string{"w1 ended"} }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -255,7 +265,8 @@ func TestOracleMargins(t *testing.T) {
 				written = max(written, firstWrite(&h, other.seq))
 			}
 		}
-		h.commits = append(h.commits, commit{q.partition, q.offset + 1, written, written, unsaid}) // within the millisecond of the last write
+		// within the millisecond of the last write
+		h.commits = append(h.commits, commit{q.partition, q.offset + 1, written, written, unsaid})
 		var decided []time.Time
 		for _, o := range h.outcomes {
 			if o.dead {
@@ -263,7 +274,8 @@ func TestOracleMargins(t *testing.T) {
 			}
 		}
 		first, last := slices.MinFunc(decided, time.Time.Compare), slices.MaxFunc(decided, time.Time.Compare)
-		h.open["w1"] = []period{{first.Add(-time.Hour), first.Add(promised.slack)}, {last.Add(-promised.slack), last.Add(time.Hour)}}
+		h.open["w1"] = []period{{first.Add(-time.Hour), first.Add(promised.slack)},
+			{last.Add(-promised.slack), last.Add(time.Hour)}}
 		if v := evaluate(h, promised); len(v.findings) > 0 {
 			t.Fatalf("%+v", v.findings)
 		}

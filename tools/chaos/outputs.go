@@ -41,8 +41,9 @@ func (w *collector) keep(ctx context.Context, topic string, ends map[int32]int64
 	return err
 }
 
-// recreateOutputs deletes a topic of outcomes and creates it again after a time. It is read before that: while no request
-// is open, and no transaction either, nothing is written to it that would go unread. Publishers have to wait meanwhile.
+// recreateOutputs deletes a topic of outcomes and creates it again after a time. It is read before that: while no
+// request is open, and no transaction either, nothing is written to it that would go unread. Publishers have to wait
+// meanwhile.
 func (w *collector) recreateOutputs(ctx context.Context, topic string, after time.Duration) error {
 	quiet, cancel := context.WithTimeout(ctx, quietWithin)
 	defer cancel()

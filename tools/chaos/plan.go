@@ -33,10 +33,11 @@ const (
 	sessionTimeout = 6 * time.Second
 	paused         = sessionTimeout + 2*time.Second
 
-	rejoining   = 3 * time.Second  // until a group has quiesced again
-	starting    = 10 * time.Second // until a broker serves again
-	hanging     = 20 * time.Second // until brokers notice that a transaction has timed out (10 s), for which they look every 10 s
-	breakerOpen = 4 * time.Second  // cms.breaker.max-open-time, and the slow start behind it
+	rejoining = 3 * time.Second  // until a group has quiesced again
+	starting  = 10 * time.Second // until a broker serves again
+	// until brokers notice that a transaction has timed out (10 s), for which they look every 10 s
+	hanging     = 20 * time.Second
+	breakerOpen = 4 * time.Second // cms.breaker.max-open-time, and the slow start behind it
 )
 
 // Faults of topics.
@@ -62,7 +63,8 @@ var faults = []fault{
 	// every worker in turn
 	{"rolling", ofWorkers, false, 1, 0, time.Second, 6 * time.Second, rejoining, "rolling restart"},
 	// one more worker for that time
-	{"join", ofWorkers, false, 1, 3 * time.Second, 8 * time.Second, time.Second, rejoining, "a worker joining and leaving"},
+	{"join", ofWorkers, false, 1, 3 * time.Second, 8 * time.Second, time.Second, rejoining,
+		"a worker joining and leaving"},
 	// kill -9 of a broker, back after that time
 	{"broker", ofKafka, true, 1, 0, 3 * time.Second, starting, rejoining, "broker killed"},
 	// no space on a broker's disk for that time; then there is, and the broker is started again
@@ -71,8 +73,10 @@ var faults = []fault{
 	{"cut", ofKafka, false, 1, 0, 3 * time.Second, 0, rejoining, "connections cut"},
 	// every packet from and to a broker delayed
 	{"slow", ofKafka, false, 1, 3 * time.Second, 6 * time.Second, 0, rejoining, "connections slow"},
-	// the topic of requests deleted and, after that time, created again, twice: the second log is soon longer than the first
-	{recreate, ofKafka, true, 1, 0, 2 * time.Second, betweenLogs + aloneFor + time.Second, rejoining, "topic created again"},
+	// the topic of requests deleted and, after that time, created again, twice: the second log is soon longer than the
+	// first
+	{recreate, ofKafka, true, 1, 0, 2 * time.Second, betweenLogs + aloneFor + time.Second, rejoining,
+		"topic created again"},
 	// more partitions for the topic of requests
 	{expand, ofKafka, false, 1, 0, time.Second, time.Second, rejoining, "partitions added"},
 	// the topic of results or that of dead letters deleted and created again, once no outcome is on its way
@@ -92,9 +96,11 @@ var faults = []fault{
 // warmUp is the time before the first fault.
 const warmUp = 4 * time.Second
 
-// calms are the times between two faults, by lane, least and most. A cluster that has just come back gets some to be worked with.
+// calms are the times between two faults, by lane, least and most. A cluster that has just come back gets some to be
+// worked with.
 var calms = [lanes][2]time.Duration{
-	ofWorkers: {time.Second, 4 * time.Second}, ofKafka: {4 * time.Second, 10 * time.Second}, ofCMS: {time.Second, 4 * time.Second},
+	ofWorkers: {time.Second, 4 * time.Second}, ofKafka: {4 * time.Second, 10 * time.Second},
+	ofCMS: {time.Second, 4 * time.Second},
 }
 
 // step is a fault at its time.
@@ -120,8 +126,8 @@ func (s step) String() string {
 	}
 }
 
-// plan draws the schedule, lane by lane. The same seed gives the same one. Each lane goes through its faults again and again,
-// one of the worst first and the others in a random order, so that none is left out for long.
+// plan draws the schedule, lane by lane. The same seed gives the same one. Each lane goes through its faults again and
+// again, one of the worst first and the others in a random order, so that none is left out for long.
 func plan(seed uint64, names []string, workers, brokers int, duration time.Duration) [lanes][]step {
 	var schedule [lanes][]step
 	for lane := range lanes {
@@ -184,7 +190,8 @@ func chooseFaults(list string) ([]string, error) {
 	names := strings.Split(list, ",")
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, fmt.Errorf("--faults: %q is none of %s; give some of them, or all, or none", name, strings.Join(all, ", "))
+			return nil, fmt.Errorf("--faults: %q is none of %s; give some of them, or all, or none", name,
+				strings.Join(all, ", "))
 		}
 	}
 	return names, nil

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A seed gives the same schedule each time. Faults of a lane do not overlap, keep to their bounds and to the run, and each of
-// them comes before any of them comes again.
+// A seed gives the same schedule each time. Faults of a lane do not overlap, keep to their bounds and to the run, and
+// each of them comes before any of them comes again.
 func TestPlan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
@@ -28,7 +28,8 @@ func TestPlan(t *testing.T) {
 				if s.lane != lane || s.lasts < s.least || s.lasts > s.most || !slices.Contains(chosen, s.name) {
 					t.Fatalf("%v in lane %d, of %v", s, lane, chosen)
 				}
-				if s.at != end+s.calm || s.calm < calms[lane][0] || s.calm > calms[lane][1] || s.at+s.lasts+s.recovering > duration ||
+				if s.at != end+s.calm || s.calm < calms[lane][0] || s.calm > calms[lane][1] ||
+					s.at+s.lasts+s.recovering > duration ||
 					s.worker < 0 || s.worker >= workers || s.broker < 0 || s.broker >= brokers || s.degree < 1 || s.degree > 100 {
 					t.Fatalf("%v after %v of %v, %d workers, %d brokers", s, end, duration, workers, brokers)
 				}
@@ -44,8 +45,8 @@ func TestPlan(t *testing.T) {
 	})
 }
 
-// Whatever the seed, the long form has all faults, and kills at least six workers and two brokers; the short one has one of the
-// worst of each lane.
+// Whatever the seed, the long form has all faults, and kills at least six workers and two brokers; the short one has
+// one of the worst of each lane.
 func TestPlanHasWhatItMust(t *testing.T) {
 	names, _ := chooseFaults("all")
 	for seed := range uint64(5000) {
@@ -81,7 +82,8 @@ func TestStaticMembers(t *testing.T) {
 				n++
 			}
 		}
-		if len(static) != workers || 2*n < workers-1 || 2*n > workers+1 || !slices.Equal(static, staticMembers(seed, workers)) {
+		if len(static) != workers || 2*n < workers-1 || 2*n > workers+1 ||
+			!slices.Equal(static, staticMembers(seed, workers)) {
 			t.Fatalf("%v of %d", static, workers)
 		}
 	})

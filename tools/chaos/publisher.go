@@ -45,8 +45,8 @@ func (p *publisher) connect(addrs []string) (err error) {
 	return err
 }
 
-// publish sends n requests, evenly over a time, whatever becomes of them, and goes on at that rate until enough is closed. It
-// returns once all are acknowledged. What was due while the gate was closed follows at once when it opens.
+// publish sends n requests, evenly over a time, whatever becomes of them, and goes on at that rate until enough is
+// closed. It returns once all are acknowledged. What was due while the gate was closed follows at once when it opens.
 func (w *collector) publish(ctx context.Context, n, contracts int, over time.Duration, enough <-chan struct{}) error {
 	began := time.Now()
 	w.contracts = contracts
@@ -88,8 +88,9 @@ func (p *publisher) send(ctx context.Context, seq int, r *kgo.Record) {
 	})
 }
 
-// between runs what makes Kafka lose requests, or changes where they go, while none is on its way. Whatever it returned, they
-// are sent with a new client afterwards: the old one's sequence numbers may be unknown to the log, and its partitions too few.
+// between runs what makes Kafka lose requests, or changes where they go, while none is on its way. Whatever it
+// returned, they are sent with a new client afterwards: the old one's sequence numbers may be unknown to the log, and
+// its partitions too few.
 func (w *collector) between(ctx context.Context, happen func() error) error {
 	w.gate.Lock()
 	defer w.gate.Unlock()
@@ -124,7 +125,8 @@ func (w *collector) missing(there []request) (gone []request, err error) {
 	return gone, nil
 }
 
-// named returns the life in which the topic was created whose id is in a commit's metadata, in whatever way it is written.
+// named returns the life in which the topic was created whose id is in a commit's metadata, in whatever way it is
+// written.
 func (p *publisher) named(metadata string) int {
 	raw, _ := base64.RawURLEncoding.DecodeString(metadata) // what is before an error
 	for id, life := range p.lifeOf {

@@ -45,7 +45,8 @@ func (w *collector) acknowledged(t *testing.T, n int) {
 	}
 }
 
-// Each acknowledged request is in the log, or known to have gone with its topic, whatever happens while requests are sent.
+// Each acknowledged request is in the log, or known to have gone with its topic, whatever happens while requests are
+// sent.
 func TestPublisherKnowsWhatIsGone(t *testing.T) {
 	w := newTopics(t)
 	enough, published := make(chan struct{}), make(chan error, 1)
@@ -79,9 +80,11 @@ func TestPublisherKnowsWhatIsGone(t *testing.T) {
 		lives[q.life]++
 		partitions[q.partition] = true
 	}
-	if len(h.losses) != 2 || lives[0]+lives[1] != len(h.gone) || lives[0] < 20 || lives[1] < 20 || lives[2] != len(h.requests) ||
+	if len(h.losses) != 2 || lives[0]+lives[1] != len(h.gone) || lives[0] < 20 || lives[1] < 20 ||
+		lives[2] != len(h.requests) ||
 		len(partitions) != 5 || len(b.all) != h.published {
-		t.Errorf("lives %v, partitions %v, %d gone, %d there of %d", lives, partitions, len(h.gone), len(h.requests), h.published)
+		t.Errorf("lives %v, partitions %v, %d gone, %d there of %d", lives, partitions, len(h.gone), len(h.requests),
+			h.published)
 	}
 }
 

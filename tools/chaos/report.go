@@ -15,11 +15,14 @@ const tableHead = "| Kafka | brokers | mode | protocol | seed | requests | worke
 	"| lost | repeated (bound) | out of order | dead letters while open | commits ahead (checked) | longest stall |\n" +
 	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
 
-// report prints the row of the table in docs/RELIABILITY.md, which it also appends to the file of that name, and what was found.
+// report prints the row of the table in docs/RELIABILITY.md, which it also appends to the file of that name, and what
+// was found.
 func (s *session) report(out io.Writer, h history, v verdict) error {
 	row := s.row(h, v)
 	_, _ = fmt.Fprintf(out, "\n%s%s\n", tableHead, row)
-	_, _ = fmt.Fprintf(out, "%d dead letters were due, %d tenures of partitions were broken, %d commits and %d sampled offsets were checked\n",
+	_,
+		_ = fmt.Fprintf(out, "%d dead letters were due, %d tenures of partitions were broken, %d commits and %d sampled "+
+		"offsets were checked\n",
 		h.due(), len(h.broken), v.checked, v.sampled)
 	_, _ = fmt.Fprintf(out, "%d acknowledged requests were lost by Kafka itself\n", v.gone)
 	for _, stalled := range v.stalls {
@@ -48,7 +51,8 @@ func (s *session) row(h history, v verdict) string {
 		brokers = "given"
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s | %d | %d | %d | %d | %s | %d | %d (%d) | %d | %d of %d | %d (%d) | %s |\n",
-		s.cluster.version(), brokers, s.mode, s.protocol, s.seed, v.requests+v.gone, kills, brokerKills, others, v.lost, v.repeated, v.bound,
+		s.cluster.version(), brokers, s.mode, s.protocol, s.seed, v.requests+v.gone, kills, brokerKills, others, v.lost,
+		v.repeated, v.bound,
 		v.disorder, v.whileOpen, v.deadLetters, v.ahead, v.checked+v.sampled, longest)
 }
 

@@ -25,7 +25,8 @@ type session struct {
 	injector  *injector
 }
 
-// perform makes one run and reports it. It returns whether every promise was kept. What it started has ended when it returns.
+// perform makes one run and reports it. It returns whether every promise was kept. What it started has ended when it
+// returns.
 func perform(ctx context.Context, o options, stdout, stderr io.Writer) (kept bool, err error) {
 	schedule := plan(o.seed, o.faults, o.workers, o.nodes, o.duration)
 	_, _ = fmt.Fprintf(stdout, "chaos: --seed %d, %d requests over %v or more, %d workers, %d brokers, %s\n",
@@ -66,7 +67,8 @@ func perform(ctx context.Context, o options, stdout, stderr io.Writer) (kept boo
 // What the bound of repetitions and the margins rest on.
 const (
 	commitInterval = 100 * time.Millisecond // consumer.commit-interval, its default
-	// The time a commit may take, and the time until a member learns that it is none any more: five heartbeats make a session.
+	// The time a commit may take, and the time until a member learns that it is none any more: five heartbeats make a
+	// session.
 	heartbeat = sessionTimeout / 5
 	// staleAfter is longer than a worker is stopped, a broker away and a breaker open, one after the other.
 	staleAfter   = 45 * time.Second
@@ -100,14 +102,16 @@ func (s *session) set(ctx context.Context, logs string, stderr io.Writer) (err e
 	if s.sim, err = startSimulator(s.simulator); err != nil {
 		return err
 	}
-	s.fleet = &fleet{binary: s.binary, dir: logs, static: staticMembers(s.seed, s.workers), named: s.mode == exactlyOnce, args: append([]string{
-		"--kafka.brokers=" + s.cluster.workers, "--kafka.group=" + s.collector.group,
-		"--kafka.group-protocol=" + s.protocol, "--kafka.start=" + s.start, "--kafka.session-timeout=" + sessionTimeout.String(),
-		"--topics.requests=" + s.collector.topics.requests, "--topics.results=" + s.collector.topics.results,
-		"--topics.deadletters=" + s.collector.topics.deadletters, "--cms.url=" + s.sim.url, "--delivery=" + s.mode,
-		"--consumer.run-ahead=" + strconv.Itoa(s.runAhead), "--consumer.commit-interval=" + commitInterval.String(),
-		"--http.listen=off", "--log.format=json", "--log.level=info",
-	}, strings.Fields(s.extra)...)}
+	s.fleet = &fleet{binary: s.binary, dir: logs, static: staticMembers(s.seed, s.workers), named: s.mode == exactlyOnce,
+		args: append([]string{
+			"--kafka.brokers=" + s.cluster.workers, "--kafka.group=" + s.collector.group,
+			"--kafka.group-protocol=" + s.protocol, "--kafka.start=" + s.start, "--kafka.session-timeout=" +
+				sessionTimeout.String(),
+			"--topics.requests=" + s.collector.topics.requests, "--topics.results=" + s.collector.topics.results,
+			"--topics.deadletters=" + s.collector.topics.deadletters, "--cms.url=" + s.sim.url, "--delivery=" + s.mode,
+			"--consumer.run-ahead=" + strconv.Itoa(s.runAhead), "--consumer.commit-interval=" + commitInterval.String(),
+			"--http.listen=off", "--log.format=json", "--log.level=info",
+		}, strings.Fields(s.extra)...)}
 	for slot := range s.workers {
 		if err := s.fleet.start(slot); err != nil {
 			return err
@@ -118,11 +122,13 @@ func (s *session) set(ctx context.Context, logs string, stderr io.Writer) (err e
 			return err
 		}
 	}
-	s.injector = &injector{fleet: s.fleet, workers: s.workers, contracts: s.contracts, cluster: s.cluster, sim: s.sim, collector: s.collector, say: say}
+	s.injector = &injector{fleet: s.fleet, workers: s.workers, contracts: s.contracts, cluster: s.cluster, sim: s.sim,
+		collector: s.collector, say: say}
 	return nil
 }
 
-// play publishes requests, injects faults, waits until all is answered, ends the workers, and tells what there is to see.
+// play publishes requests, injects faults, waits until all is answered, ends the workers, and tells what there is to
+// see.
 func (s *session) play(ctx context.Context, schedule [lanes][]step) (history, error) {
 	watching, seen := context.WithCancel(ctx)
 	defer seen()

@@ -25,8 +25,8 @@ func (s stall) String() string {
 		s.length(), clock(s.from), clock(s.to), len(s.partitions), s.cause)
 }
 
-// findStalls finds the longest stall, and all long ones. Those of several partitions that overlap are one, as long as the
-// longest of them.
+// findStalls finds the longest stall, and all long ones. Those of several partitions that overlap are one, as long as
+// the longest of them.
 func (b *ledger) findStalls(v *verdict) {
 	var all []stall
 	for partition := range b.partitions() {
@@ -111,8 +111,8 @@ func (b *ledger) standstills(partition int32) (periods []period) {
 	return periods
 }
 
-// causes names the faults that a stall overlaps with, or comes soon after, the one with the longest overlap first; at most
-// three of them, and none that overlaps with less than a fifth of it.
+// causes names the faults that a stall overlaps with, or comes soon after, the one with the longest overlap first; at
+// most three of them, and none that overlaps with less than a fifth of it.
 func causes(injected []injection, p period) string {
 	type suspect struct {
 		effect  string

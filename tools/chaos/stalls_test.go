@@ -28,14 +28,16 @@ func TestLongestStall(t *testing.T) {
 		outcomes []outcome
 		want     time.Duration
 	}{
-		"idle time does not count":         {answers(first, 1100, second, 1600, other, 1001), 100 * time.Millisecond},
-		"the other partition's answers":    {answers(first, 4000, second, 4500, other, 1001), 3 * time.Second},
-		"a repetition is no progress":      {answers(first, 1100, first, 1700, second, 3000, other, 1001), 1500 * time.Millisecond},
+		"idle time does not count":      {answers(first, 1100, second, 1600, other, 1001), 100 * time.Millisecond},
+		"the other partition's answers": {answers(first, 4000, second, 4500, other, 1001), 3 * time.Second},
+		"a repetition is no progress": {answers(first, 1100, first, 1700, second, 3000, other, 1001),
+			1500 * time.Millisecond},
 		"what is lost stalls to the end":   {answers(first, 1100, second, 1600), 9 * time.Second},
 		"everything at once is no stall":   {answers(first, 1000, second, 1500, other, 1000), 0},
 		"progress ends a stall, others go": {answers(first, 3000, second, 5000, other, 1000), 2 * time.Second},
 	} {
-		v := evaluate(history{published: 3, requests: []request{first, second, other}, outcomes: test.outcomes, ended: 10_000}, promised)
+		v := evaluate(history{published: 3, requests: []request{first, second, other}, outcomes: test.outcomes,
+			ended: 10_000}, promised)
 		if got := v.longest.length(); got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
@@ -45,7 +47,8 @@ func TestLongestStall(t *testing.T) {
 // Stalls of partitions that overlap are one; its cause is what overlaps with it most.
 func TestStallsHaveCauses(t *testing.T) {
 	const s = 1000
-	requests := []request{requestAt(0, 0, 0, 0), requestAt(0, 1, 1, 60*s), requestAt(1, 0, 2, 2*s), requestAt(2, 0, 3, 100*s)}
+	requests := []request{requestAt(0, 0, 0, 0), requestAt(0, 1, 1, 60*s), requestAt(1, 0, 2, 2*s),
+		requestAt(2, 0, 3, 100*s)}
 	outcomes := answers(requests[0], 10*s, requests[1], 61*s, requests[2], 20*s, requests[3], 106*s)
 	made := func(name string, from, to int64) injection {
 		i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
@@ -60,7 +63,8 @@ func TestStallsHaveCauses(t *testing.T) {
 	}
 	var v verdict
 	b.findStalls(&v)
-	if len(v.stalls) != 2 || len(v.stalls[0].partitions) != 2 || v.stalls[0].period != (period{instant(2 * s), instant(20 * s)}) ||
+	if len(v.stalls) != 2 || len(v.stalls[0].partitions) != 2 ||
+		v.stalls[0].period != (period{instant(2 * s), instant(20 * s)}) ||
 		v.stalls[0].cause != "broker killed" || v.stalls[1].cause != "no fault" ||
 		v.longest.cause != "broker killed" || v.longest.length() != 18*time.Second {
 		t.Errorf("%v; longest %v", v.stalls, v.longest)

@@ -17,8 +17,8 @@ func (w *collector) createTopics(ctx context.Context) error {
 	return w.create(ctx, w.topics.requests, w.topics.results, w.topics.deadletters)
 }
 
-// create creates topics. The brokers stamp requests and results with the time of appending; a dead letter keeps the time at
-// which it was decided on.
+// create creates topics. The brokers stamp requests and results with the time of appending; a dead letter keeps the
+// time at which it was decided on.
 func (w *collector) create(ctx context.Context, names ...string) error {
 	setting := func(name, value string) kmsg.CreateTopicsRequestTopicConfig {
 		s := kmsg.NewCreateTopicsRequestTopicConfig()

@@ -48,8 +48,9 @@ func keep(all []batch, drop int64) batch {
 	return kept
 }
 
-// cutLog takes the last records of a partition from the disk of a node that has ended, and returns where it ends now. What a
-// broker finds out again from the log (indexes, the state of producers) is taken away, as a power cut may have it.
+// cutLog takes the last records of a partition from the disk of a node that has ended, and returns where it ends now.
+// What a broker finds out again from the log (indexes, the state of producers) is taken away, as a power cut may have
+// it.
 func (c *cluster) cutLog(ctx context.Context, n *node, topic string, partition int32, drop int64) (int64, error) {
 	dir := fmt.Sprintf("%s/logs/%s-%d/", n.disk(), topic, partition)
 	const segment = "00000000000000000000" // the only one: segments are larger than a run's log

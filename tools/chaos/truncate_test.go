@@ -12,7 +12,8 @@ import (
 func segmentOf(counts []int) (segment []byte, want []batch) {
 	offset := int64(0)
 	for _, n := range counts {
-		b := kmsg.RecordBatch{FirstOffset: offset, LastOffsetDelta: int32(n - 1), NumRecords: int32(n), Magic: 2, Records: make([]byte, 10*n)}
+		b := kmsg.RecordBatch{FirstOffset: offset, LastOffsetDelta: int32(n - 1), NumRecords: int32(n), Magic: 2,
+			Records: make([]byte, 10*n)}
 		b.Length = int32(len(b.AppendTo(nil)) - 12)
 		segment, offset = b.AppendTo(segment), offset+int64(n)
 		want = append(want, batch{len(segment), offset})
@@ -38,7 +39,8 @@ func TestCutsAreBetweenBatches(t *testing.T) {
 		if len(want) > 0 {
 			end = want[len(want)-1].next
 		}
-		if wish := end - min(drop, end/2); kept.next > wish || wish-kept.next >= 9 || kept.next > 0 && !slices.Contains(want, kept) {
+		if wish := end - min(drop, end/2); kept.next > wish || wish-kept.next >= 9 || kept.next > 0 &&
+			!slices.Contains(want, kept) {
 			t.Fatalf("%v is kept of %v to drop %d", kept, want, drop)
 		}
 	})

@@ -78,7 +78,8 @@ func (s *screen) String() string {
 	return b.String()
 }
 
-// write draws what a program wrote; drawn is called at the end of each frame that it marks as one (synchronised output).
+// write draws what a program wrote; drawn is called at the end of each frame that it marks as one (synchronised
+// output).
 func (s *screen) write(p []byte, drawn func()) {
 	p = append(s.rest, p...)
 	for len(p) > 0 {

@@ -65,23 +65,29 @@ func (f film) svg() []byte {
 		}
 		strip.WriteString("</g>\n")
 	}
-	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n",
+	fmt.Fprintf(&b,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\">\n",
 		width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n<style>%s\n%s</style>\n", html.EscapeString(f.title), palette, f.motion(width))
-	fmt.Fprintf(&b, "<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#1b2130\"/>\n<defs>\n%s</defs>\n", width, height, defs.Bytes())
-	fmt.Fprintf(&b, "<svg width=\"%d\" height=\"%d\" viewBox=\"%d %d %d %d\"><g class=\"t s\" transform=\"translate(%d)\">\n%s</g></svg>\n</svg>\n",
+	fmt.Fprintf(&b, "<rect width=\"%d\" height=\"%d\" rx=\"8\" fill=\"#1b2130\"/>\n<defs>\n%s</defs>\n", width, height,
+		defs.Bytes())
+	fmt.Fprintf(&b, "<svg width=\"%d\" height=\"%d\" viewBox=\"%d %d %d %d\"><g class=\"t "+
+		"s\" transform=\"translate(%d)\">\n%s</g></svg>\n</svg>\n",
 		width, height, -margin, -margin-fontSize, width, height, -f.shown()*width, strip.Bytes())
 	return b.Bytes()
 }
 
-// motion is the strip's way: each frame for as long as it was seen. Where nothing moves, it stands at the poster (its attribute).
+// motion is the strip's way: each frame for as long as it was seen. Where nothing moves, it stands at the poster (its
+// attribute).
 func (f film) motion(width int) string {
 	var b strings.Builder
 	if len(f.frames) == 1 {
 		return ""
 	}
 	whole := f.frames[len(f.frames)-1].at + f.hold
-	fmt.Fprintf(&b, "@media (prefers-reduced-motion:no-preference){.s{animation:s %.1fs step-end infinite}}\n@keyframes s{", whole.Seconds())
+	fmt.Fprintf(&b,
+		"@media (prefers-reduced-motion:no-preference){.s{animation:s %.1fs step-end infinite}}\n@keyframes s{",
+		whole.Seconds())
 	for i, frame := range f.frames {
 		fmt.Fprintf(&b, "%.2f%%{transform:translateX(%dpx)}", 100*frame.at.Seconds()/whole.Seconds(), -i*width)
 	}

@@ -17,7 +17,8 @@ func TestScreen(t *testing.T) {
 	s := newScreen(12, 3)
 	drawn := 0
 	for _, piece := range []string{
-		"before\r\n", "\x1b[?1049h\x1b[?25l\x1b[", "?2026h\x1b[Hone \x1b[1;32mtw", "o\x1b[0m\x1b[K\r\nthree \xe2", "\x95\xad\x1b[J\x1b[?2026l",
+		"before\r\n", "\x1b[?1049h\x1b[?25l\x1b[", "?2026h\x1b[Hone \x1b[1;32mtw", "o\x1b[0m\x1b[K\r\nthree \xe2",
+		"\x95\xad\x1b[J\x1b[?2026l",
 	} {
 		s.write([]byte(piece), func() { drawn++ })
 	}
@@ -40,7 +41,8 @@ func TestThin(t *testing.T) {
 		return frame{at, s.lines()}
 	}
 	var got []time.Duration
-	for _, f := range thin([]frame{shows(0, "a"), shows(5, "b"), shows(10, "c"), shows(25, "c"), shows(26, "d"), shows(27, "e")}, 10) {
+	for _, f := range thin([]frame{shows(0, "a"), shows(5, "b"), shows(10, "c"), shows(25, "c"), shows(26, "d"),
+		shows(27, "e")}, 10) {
 		got = append(got, f.at)
 	}
 	if want := []time.Duration{0, 10, 26, 27}; !slices.Equal(got, want) {
@@ -48,7 +50,8 @@ func TestThin(t *testing.T) {
 	}
 }
 
-// TestRecording holds the recording in docs against what the README may show: a picture of less than 300 KB that runs nothing.
+// TestRecording holds the recording in docs against what the README may show: a picture of less than 300 KB that runs
+// nothing.
 func TestRecording(t *testing.T) {
 	text, err := os.ReadFile("../../docs/demo.svg")
 	if err != nil {

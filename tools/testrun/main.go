@@ -1,5 +1,6 @@
-// Command testrun runs go test with the given arguments. It says first which broker the tests will use and about how long that
-// takes; then a line a package, as go test does, and everything that failed; and last what was skipped, and why.
+// Command testrun runs go test with the given arguments. It says first which broker the tests will use and about how
+// long that takes; then a line a package, as go test does, and everything that failed; and last what was skipped, and
+// why.
 //
 //	go run ./tools/testrun [-unit] [-slowest N] -- GO-TEST-ARGUMENTS
 package main

@@ -95,8 +95,8 @@ func (r *report) ended(of name, action string, took float64) {
 	}
 }
 
-// packageEnded shows all that a failed package said outside its tests, and what its tests said that never ended: it panicked
-// or ran out of time. Of one that passed it shows the line with its time.
+// packageEnded shows all that a failed package said outside its tests, and what its tests said that never ended: it
+// panicked or ran out of time. Of one that passed it shows the line with its time.
 func (r *report) packageEnded(pkg, action, text string) {
 	for _, of := range slices.SortedFunc(maps.Keys(r.output), func(a, b name) int { return cmp.Compare(a.test, b.test) }) {
 		if of.pkg == pkg {

@@ -5,8 +5,8 @@ var foreign = []string{
 	"termination-inquiry", // an API of Mastercard, in a vector that it published
 }
 
-// retired are words that this code used in a sense of its own, each with what the field calls it. A word is given in the
-// forms in which it may not come, a phrase with a space between its words: in identifiers, comments, texts and file
+// retired are words that this code used in a sense of its own, each with what the field calls it. A word is given in
+// the forms in which it may not come, a phrase with a space between its words: in identifiers, comments, texts and file
 // names alike, in any case (mayBury, may_bury, "may bury").
 var retired = []struct {
 	forms   []string
@@ -23,7 +23,8 @@ var retired = []struct {
 	{[]string{"seat", "seats"}, "slot, member"},
 	{[]string{"claimed", "dealt"}, "owned, assigned"},
 	{[]string{"crowded", "roomy"}, "metadata full, metadata freed"},
-	{[]string{"take over", "takes over", "took over", "taken over", "taking over", "takeover", "takeovers"}, "fence, init"},
+	{[]string{"take over", "takes over", "took over", "taken over", "taking over", "takeover", "takeovers"},
+		"fence, init"},
 	{[]string{"former life", "former lives"}, "previous incarnation"},
 	{[]string{"glance", "glances", "glanced"}, "probe, check"},
 	{[]string{"patience", "patient", "impatient"}, "timeout, budget"},

@@ -1,5 +1,6 @@
-// Command words looks for retired words, see list.go, in all files that git knows: their names and their text. It prints
-// each with what to write instead and ends with 1 if there is one. Arguments are paths to look at instead of all.
+// Command words looks for retired words, see list.go, in all files that git knows: their names and their text. It
+// prints each with what to write instead and ends with 1 if there is one. Arguments are paths to look at instead of
+// all.
 package main
 
 import (

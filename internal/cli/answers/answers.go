@@ -1,16 +1,17 @@
-// Package answers reads what became of requests, results and dead letters, from their topics, and writes each as a line.
+// Package answers reads what became of requests, results and dead letters, from their topics, and writes each as a
+// line.
 package answers
 
 import (
 	"bytes"
 	"fmt"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Answer is what became of a request: a result or a dead letter.

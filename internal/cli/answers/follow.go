@@ -6,12 +6,12 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Follower reads topics side by side, without a group.
@@ -23,8 +23,8 @@ type Follower struct {
 	Ready    func() // called once: what is written from now on will be read
 }
 
-// Follow calls each for every record, one at a time, until it returns false, ctx ends or, with ToEnd, everything was read.
-// None of these is an error.
+// Follow calls each for every record, one at a time, until it returns false, ctx ends or, with ToEnd, everything was
+// read. None of these is an error.
 func (f Follower) Follow(ctx context.Context, each func(*schemas.Record) bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)

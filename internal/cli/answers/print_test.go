@@ -12,9 +12,12 @@ func TestResultText(t *testing.T) {
 		result schemas.Result
 		want   string
 	}{
-		"complete":          {schemas.Result{Balances: []schemas.Balance{balance, {Code: "B", Value: "-1"}}}, "A 9811.310 EUR, B -1"},
-		"no value":          {schemas.Result{Balances: []schemas.Balance{{Code: "A", Currency: "EUR"}, {Code: "B"}}}, "A without a value EUR, B without a value"},
-		"partial":           {schemas.Result{Balances: []schemas.Balance{balance}, MissingBalanceCodes: []string{"B", "C"}}, "A 9811.310 EUR; missing: B, C"},
+		"complete": {schemas.Result{Balances: []schemas.Balance{balance, {Code: "B", Value: "-1"}}},
+			"A 9811.310 EUR, B -1"},
+		"no value": {schemas.Result{Balances: []schemas.Balance{{Code: "A", Currency: "EUR"}, {Code: "B"}}},
+			"A without a value EUR, B without a value"},
+		"partial": {schemas.Result{Balances: []schemas.Balance{balance}, MissingBalanceCodes: []string{"B", "C"}},
+			"A 9811.310 EUR; missing: B, C"},
 		"nothing there":     {schemas.Result{MissingBalanceCodes: []string{"B"}}, "no balances; missing: B"},
 		"failed":            {schemas.Result{Outcome: schemas.OutcomeFailed, Reason: schemas.ReasonExpired}, "expired"},
 		"with an escape":    {schemas.Result{MissingBalanceCodes: []string{"\x1b[31m"}}, "no balances; missing:  [31m"},
@@ -35,7 +38,8 @@ func TestDeadLetterText(t *testing.T) {
 		info schemas.DeadLetterInfo
 		want string
 	}{
-		"all":            {schemas.DeadLetterInfo{Reason: "r", Detail: "d", HTTPStatus: 500, CMSReasonCode: "C", Attempts: 3}, "r: d (HTTP 500 C, 3 attempts)"},
+		"all": {schemas.DeadLetterInfo{Reason: "r", Detail: "d", HTTPStatus: 500, CMSReasonCode: "C", Attempts: 3},
+			"r: d (HTTP 500 C, 3 attempts)"},
 		"status told":    {schemas.DeadLetterInfo{Reason: "r", Detail: "status 404", HTTPStatus: 404}, "r: status 404"},
 		"reason only":    {schemas.DeadLetterInfo{Reason: "expired", Attempts: 1}, "expired"},
 		"another writer": {schemas.DeadLetterInfo{Detail: "broken"}, "broken"},

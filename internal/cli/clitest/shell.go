@@ -12,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/cli/command"
@@ -21,10 +25,6 @@ import (
 	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/rs/zerolog"
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // Configuration is what the commands of this shell are given.
@@ -111,7 +111,8 @@ type Call struct {
 }
 
 // Execute runs a program that has only these commands, and returns its exit code.
-func Execute(ctx context.Context, args, environ []string, out, err io.Writer, commands ...func(*command.Env) *cobra.Command) int {
+func Execute(ctx context.Context, args, environ []string, out, err io.Writer,
+	commands ...func(*command.Env) *cobra.Command) int {
 	e := &command.Env{Environ: environ, Out: out, Err: err}
 	return e.Execute(ctx, command.Root(e, commands...), args)
 }
@@ -179,7 +180,8 @@ func (s *Shell) Write(topic string, messages ...schemas.Message) {
 	s.Helper()
 	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: s.Broker.Brokers(), ClientID: "writer"}, topic)
 	defer wire.Close()
-	p, err := producer.New(s.Context(), producer.Config{Topics: []string{topic}, BufferBytes: 1 << 20}, wire, zerolog.Nop(), ignored{})
+	p, err := producer.New(s.Context(), producer.Config{Topics: []string{topic}, BufferBytes: 1 << 20}, wire,
+		zerolog.Nop(), ignored{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -214,7 +216,8 @@ func (s *Shell) Respond(decide func(*inflight.Request) *schemas.Outcome) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer close(done)
-		reader := tail.Reader{Client: reading, Topic: s.Requests, From: kafkawire.Earliest, Ready: func(int64) { close(ready) }}
+		reader := tail.Reader{Client: reading, Topic: s.Requests, From: kafkawire.Earliest,
+			Ready: func(int64) { close(ready) }}
 		_ = reader.Read(ctx, func(partition int32, rec *kafkawire.Record) bool {
 			req := &inflight.Request{Slot: slot{}, Record: *deadletter.Record(s.Requests, partition, rec)}
 			req.Request, req.Err = schemas.DecodeRequest(&req.Record)
@@ -244,8 +247,10 @@ func AnswerAll(req *inflight.Request) *schemas.Outcome {
 		return &schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, RequestID: r.ID,
 			Reason: schemas.ReasonInvalidRequest, Detail: req.Err.Error(), DecidedAt: time.Now()}}
 	case strings.HasPrefix(string(req.Record.Key), "404"):
-		return &schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, RequestID: r.ID, Attempts: 1, HTTPStatus: 404,
-			CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Reason: schemas.ReasonContractNotFound, Detail: "the CMS has no such contract", DecidedAt: time.Now()}}
+		return &schemas.Outcome{DeadLetter: &schemas.DeadLetter{Record: &req.Record, RequestID: r.ID, Attempts: 1,
+			HTTPStatus:    404,
+			CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Reason: schemas.ReasonContractNotFound,
+			Detail: "the CMS has no such contract", DecidedAt: time.Now()}}
 	}
 	result := &schemas.Result{RequestID: r.ID, ContractID: r.ContractID, Outcome: schemas.OutcomeComplete,
 		RetrievedAt: time.Now(), CorrelationID: "c", Source: req.Record.Position}

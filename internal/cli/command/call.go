@@ -4,12 +4,12 @@ import (
 	"context"
 	"io"
 
-	"github.com/balanceq/balanceq/internal/config"
-	"github.com/balanceq/balanceq/telemetry"
-
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/telemetry"
 )
 
 // Call is one call of a command that has a configuration.

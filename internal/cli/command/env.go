@@ -1,5 +1,5 @@
-// Package command is what the commands of balanceq share: what they run in, how a call of one begins and ends, what errors
-// mean for the exit code, and the flags and checks that several of them have.
+// Package command is what the commands of balanceq share: what they run in, how a call of one begins and ends, what
+// errors mean for the exit code, and the flags and checks that several of them have.
 package command
 
 import (

@@ -58,8 +58,9 @@ func ParseTime(flag, text string, now time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil || t.Unix() < 0 {
-		return t, fmt.Errorf("%s: %q is neither a duration nor an RFC 3339 time; write for example 1h or 2026-01-31T12:00:00Z",
-			flag, term.Shorten(text))
+		return t,
+			fmt.Errorf("%s: %q is neither a duration nor an RFC 3339 time; write for example 1h or 2026-01-31T12:00:00Z",
+				flag, term.Shorten(text))
 	}
 	return t, nil
 }

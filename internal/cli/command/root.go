@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/balanceq/balanceq/internal/config"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/balanceq/balanceq/internal/config"
 )
 
 // Root makes the program of its commands, in the order in which its help shows them.
@@ -68,8 +68,8 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// usage shows a command's own flags. Those of the configuration are many and the same for every command, so they are hidden
-// while it is printed, and a section behind it says where to find them.
+// usage shows a command's own flags. Those of the configuration are many and the same for every command, so they are
+// hidden while it is printed, and a section behind it says where to find them.
 func usage(printUsage func(*cobra.Command) error) func(*cobra.Command) error {
 	return func(cmd *cobra.Command) error {
 		all := pflag.NewFlagSet("", pflag.ContinueOnError)

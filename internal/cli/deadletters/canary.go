@@ -28,8 +28,9 @@ type canary struct {
 	failed   error // of the follower; set before finished is closed
 	news     wait.Signal
 
-	mu       sync.Mutex
-	answered deadletter.Positions // requests with a result, whichever run put them back: one may come before this run knows its positions
+	mu sync.Mutex
+	// requests with a result, whichever run put them back: one may come before this run knows its positions
+	answered deadletter.Positions
 	dead     deadletter.Positions
 	last     map[schemas.Position]string // why, of the dead ones
 }
@@ -44,7 +45,8 @@ func beginCanary(ctx context.Context, r *replayRun) (*canary, error) {
 		news: wait.NewSignal(), last: map[schemas.Position]string{}}
 	ready := make(chan struct{})
 	topics := r.Config.Topics
-	f := answers.Follower{Settings: r.settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: func() { close(ready) }}
+	f := answers.Follower{Settings: r.settings, Topics: []string{topics.Results, topics.DeadLetters},
+		From: kafkawire.Latest, Ready: func() { close(ready) }}
 	go func() {
 		defer close(c.finished)
 		c.failed = f.Follow(ctx, c.see)
@@ -73,7 +75,8 @@ func (c *canary) see(rec *schemas.Record) bool {
 				c.last[info.Source] = ": " + answers.DeadLetterText(&info)
 			}
 		}
-	} else if result, err := schemas.DecodeResult(rec.Value); err == nil && result.Source.Topic == topics.Requests && result.Outcome != schemas.OutcomeFailed {
+	} else if result, err := schemas.DecodeResult(rec.Value); err == nil && result.Source.Topic == topics.Requests &&
+		result.Outcome != schemas.OutcomeFailed {
 		c.answered.Add(result.Source.Partition, result.Source.Offset)
 	}
 	c.news.Set()
@@ -115,7 +118,8 @@ func (c *canary) await(ctx context.Context, placed []*replay.Candidate) error {
 			if c.run.watch.waits(ctx, c.run.bar) {
 				deadline = time.Now().Add(c.run.o.canaryTimeout)
 			} else if time.Now().After(deadline) {
-				return fmt.Errorf("canary: %s, replayed as %s, has no result after %v; is balanceq running (balanceq doctor), and is it behind? --canary-timeout waits longer",
+				return fmt.Errorf("canary: %s, replayed as %s, has no result after %v; is balanceq running (balanceq doctor), "+
+					"and is it behind? --canary-timeout waits longer",
 					open.Letter.Position, open.Request, c.run.o.canaryTimeout)
 			}
 		}
@@ -136,7 +140,8 @@ func (c *canary) check(placed []*replay.Candidate) (open *replay.Candidate, err 
 		at := a.Request
 		switch {
 		case c.dead.Has(at.Partition, at.Offset):
-			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again%s\nfix the cause first, or replay all the same with --canary off",
+			return nil, fmt.Errorf("canary: %s, replayed as %s, is a dead letter again%s\nfix the cause first, or replay all "+
+				"the same with --canary off",
 				a.Letter.Position, at, c.last[at])
 		case !c.answered.Has(at.Partition, at.Offset):
 			open = a

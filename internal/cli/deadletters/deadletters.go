@@ -9,14 +9,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // Command is the command deadletters with its subcommands.
@@ -51,11 +51,14 @@ type scanQuery struct {
 const reasonNone = "none"
 
 // filterFlagNames are the flags that say which letters.
-var filterFlagNames = []string{"reason", "status", "since", "until", "contract", "grep", "partition", "offset", "not-replayed"}
+var filterFlagNames = []string{"reason", "status", "since", "until", "contract", "grep", "partition", "offset",
+	"not-replayed"}
 
 func (f *filterFlags) register(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.reasons, "reason", nil, "only those with these `reasons`, for example contract-not-found; none: of other writers")
-	fs.IntSliceVar(&f.statuses, "status", nil, "only those whose last CMS answer had this HTTP `status`; 0: there was none")
+	fs.StringSliceVar(&f.reasons, "reason", nil,
+		"only those with these `reasons`, for example contract-not-found; none: of other writers")
+	fs.IntSliceVar(&f.statuses, "status", nil,
+		"only those whose last CMS answer had this HTTP `status`; 0: there was none")
 	fs.StringVar(&f.since, "since", "", "only those since this `time`: 1h ago, or RFC 3339")
 	fs.StringVar(&f.until, "until", "", "only those before this `time`: 1h ago, or RFC 3339")
 	fs.StringSliceVar(&f.contractIDs, "contract", nil, "only those of the contracts with these `ids`")
@@ -72,7 +75,8 @@ func (f *filterFlags) query(now time.Time) (*scanQuery, error) {
 		if text == reasonNone {
 			text = ""
 		} else if !slices.Contains(schemas.Reasons, schemas.Reason(text)) {
-			return nil, fmt.Errorf("--reason: %q is not known; write one of %s, or %s for those without one of these", term.Shorten(text), reasonsText(), reasonNone)
+			return nil, fmt.Errorf("--reason: %q is not known; write one of %s, or %s for those without one of these",
+				term.Shorten(text), reasonsText(), reasonNone)
 		}
 		q.Reasons = append(q.Reasons, schemas.Reason(text))
 	}

@@ -15,7 +15,8 @@ func TestLetterFlagsRefuse(t *testing.T) {
 		change func(*filterFlags)
 		want   string
 	}{
-		"reason":       {func(f *filterFlags) { f.reasons = []string{"expired", "gone"} }, `--reason: "gone" is not known; write one of invalid-request`},
+		"reason": {func(f *filterFlags) { f.reasons = []string{"expired", "gone"} },
+			`--reason: "gone" is not known; write one of invalid-request`},
 		"since":        {func(f *filterFlags) { f.since = "yesterday" }, "--since: "},
 		"until":        {func(f *filterFlags) { f.until = "-1h" }, "--until: "},
 		"nothing left": {func(f *filterFlags) { f.since, f.until = "1h", "2h" }, "--since and --until: "},
@@ -36,12 +37,14 @@ func TestLetterFlagsRefuse(t *testing.T) {
 
 func TestLetterFlags(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	f := filterFlags{reasons: []string{"expired"}, since: "2h", until: "2026-03-01T11:00:00Z", contractIDs: []string{"5"}, partition: 1, offset: -1}
+	f := filterFlags{reasons: []string{"expired"}, since: "2h", until: "2026-03-01T11:00:00Z", contractIDs: []string{"5"},
+		partition: 1, offset: -1}
 	q, err := f.query(now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q.from != now.Add(-2*time.Hour).UnixMilli() || !q.Until.Equal(now.Add(-time.Hour)) || len(q.Reasons) != 1 || q.Contracts[0] != 5 ||
+	if q.from != now.Add(-2*time.Hour).UnixMilli() || !q.Until.Equal(now.Add(-time.Hour)) || len(q.Reasons) != 1 ||
+		q.Contracts[0] != 5 ||
 		q.At[0].Partition != 1 || q.At[0].Offset != -1 {
 		t.Errorf("%+v", q)
 	}

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // edit has the request edited until it is valid. Saved as it was, nothing is replayed.

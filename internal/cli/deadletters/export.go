@@ -12,11 +12,11 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
-
-	"github.com/spf13/cobra"
 )
 
 // exportOptions are the flags of deadletters export.
@@ -54,7 +54,8 @@ A file appears under its name when it is complete; until then it is called FILE.
 	})
 	fs := cmd.Flags()
 	o.register(fs)
-	fs.StringVar(&o.format, "format", "", "how to write them, `ndjson|csv` (default: by the ending of --file, else ndjson)")
+	fs.StringVar(&o.format, "format", "",
+		"how to write them, `ndjson|csv` (default: by the ending of --file, else ndjson)")
 	fs.StringVar(&o.file, "file", "", "write to this new `file` instead of standard output")
 	fs.BoolVar(&o.force, "force", false, "let --file replace a file that exists")
 	return cmd
@@ -205,8 +206,9 @@ func createExport(name string, force bool) (*exportFile, error) {
 	}
 	f, err := os.OpenFile(name+partialSuffix, flags, 0o600) //nolint:gosec // the user names the file
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("--file: %s exists: another export is writing it, or one was killed; remove it, or add --force",
-			name+partialSuffix)
+		return nil,
+			fmt.Errorf("--file: %s exists: another export is writing it, or one was killed; remove it, or add --force",
+				name+partialSuffix)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--file: %w", err)

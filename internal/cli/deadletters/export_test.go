@@ -14,14 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestDeadLettersExport(t *testing.T) {
@@ -45,7 +45,8 @@ func TestDeadLettersExport(t *testing.T) {
 		if got.Value != nil {
 			value = []byte(*got.Value)
 		}
-		if m := originals[i]; string(value) != string(m.Value) || (value == nil) != (m.Value == nil) || len(got.Headers) != len(m.Headers) {
+		if m := originals[i]; string(value) != string(m.Value) || (value == nil) != (m.Value == nil) ||
+			len(got.Headers) != len(m.Headers) {
 			t.Errorf("offset %d: %.200s", i, line)
 		}
 	}
@@ -66,7 +67,8 @@ func TestDeadLettersExport(t *testing.T) {
 			t.Errorf("offset %d: %.200q", i, cells[i+1])
 		}
 	}
-	c = s.Run(command.ExitDone, "deadletters", "export", "--reason", "expired,internal-error", "--status", "404", "--since", "2026-02-28T00:00:00Z")
+	c = s.Run(command.ExitDone, "deadletters", "export", "--reason", "expired,internal-error", "--status", "404",
+		"--since", "2026-02-28T00:00:00Z")
 	if len(rows(c.Out.String())) != 2 {
 		t.Errorf("filtered:\n%s", &c.Out)
 	}
@@ -87,7 +89,8 @@ func TestDeadLettersExportFile(t *testing.T) {
 		t.Errorf("mode %v, error %v", info.Mode(), err)
 	}
 	c = s.Run(command.ExitFailed, "deadletters", "export", "--file", name)
-	clitest.WantText(t, "the error", c.Err.String(), "--file: "+name+" exists; choose another name, or add --force to replace it")
+	clitest.WantText(t, "the error", c.Err.String(), "--file: "+name+
+		" exists; choose another name, or add --force to replace it")
 	s.Run(command.ExitDone, "deadletters", "export", "--file", name, "--force", "--format", "ndjson")
 	if second, err := os.ReadFile(name); err != nil || !strings.HasPrefix(string(second), `{"outcome"`) {
 		t.Errorf("error %v; the file begins with %.60q", err, second)
@@ -98,13 +101,15 @@ func TestDeadLettersExportFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = s.Run(command.ExitFailed, "deadletters", "export", "--file", filepath.Join(dir, "b.ndjson"))
-	clitest.WantText(t, "the error", c.Err.String(), "b.ndjson.partial exists: another export is writing it, or one was killed")
+	clitest.WantText(t, "the error", c.Err.String(),
+		"b.ndjson.partial exists: another export is writing it, or one was killed")
 	c = s.Run(command.ExitFailed, "deadletters", "export", "--file", dir, "--format", "csv", "--force")
 	clitest.WantText(t, "the error", c.Err.String(), "--file: "+dir+" is not a regular file")
 	c = s.Run(command.ExitFailed, "deadletters", "export", "--file", filepath.Join(dir, "none", "c.csv"))
 	clitest.WantText(t, "the error", c.Err.String(), "--file: ")
 	for args, want := range map[string]string{
-		"--force": "--force: is about --file", "--format yaml": `--format: "yaml" is not known`, "--file letters.txt": "does not tell the format",
+		"--force": "--force: is about --file", "--format yaml": `--format: "yaml" is not known`,
+		"--file letters.txt": "does not tell the format",
 	} {
 		c = s.Run(command.ExitUsage, append([]string{"deadletters", "export"}, strings.Fields(args)...)...)
 		clitest.WantText(t, "the error", c.Err.String(), want)
@@ -195,19 +200,26 @@ func TestDeadLettersUnreadable(t *testing.T) {
 		out, err []string
 		lines    int
 	}{
-		"list":                         {command.ExitDone, []string{"total          3 ", "(unreadable)   2\n"}, []string{"warning: offsets 1 to 2 of dead/0 cannot be read: "}, 4},
-		"list --output json":           {command.ExitDone, []string{`"count":3,`, `{"unreadable":{"offsets":2}}` + "\n"}, []string{"warning: "}, 2},
+		"list": {command.ExitDone, []string{"total          3 ", "(unreadable)   2\n"},
+			[]string{"warning: offsets 1 to 2 of dead/0 cannot be read: "}, 4},
+		"list --output json": {command.ExitDone, []string{`"count":3,`, `{"unreadable":{"offsets":2}}` + "\n"},
+			[]string{"warning: "}, 2},
 		"list --records --output json": {command.ExitDone, []string{gap}, []string{"warning: "}, 4},
-		"export":                       {command.ExitDone, []string{gap}, []string{"exported 3 records; 2 offsets could not be read\n"}, 4},
-		"export --format csv":          {command.ExitFailed, nil, []string{"exported 3 records; 2 offsets could not be read\nbalanceq: 2 offsets could not be read, which csv cannot say"}, 4},
-		"export --file " + name:        {command.ExitFailed, nil, []string{"2 offsets could not be read"}, 0},
-		"show 0/1":                     {command.ExitFailed, nil, []string{"balanceq: dead/0/1 cannot be read: undecodable record batch at offset 1: wrong checksum"}, 0},
-		"show 0/4":                     {command.ExitFailed, []string{"value    (null)"}, []string{"is not a dead letter"}, 12},
+		"export": {command.ExitDone, []string{gap},
+			[]string{"exported 3 records; 2 offsets could not be read\n"}, 4},
+		"export --format csv": {command.ExitFailed, nil,
+			[]string{"exported 3 records; 2 offsets could not be read\nbalanceq: 2 offsets could not be read, which csv " +
+				"cannot say"}, 4},
+		"export --file " + name: {command.ExitFailed, nil, []string{"2 offsets could not be read"}, 0},
+		"show 0/1": {command.ExitFailed, nil,
+			[]string{"balanceq: dead/0/1 cannot be read: undecodable record batch at offset 1: wrong checksum"}, 0},
+		"show 0/4": {command.ExitFailed, []string{"value    (null)"}, []string{"is not a dead letter"}, 12},
 	}
 	for call, test := range tests {
 		t.Run(call, func(t *testing.T) {
 			var out, errOut clitest.Output
-			code := clitest.Execute(t.Context(), append(append([]string{"deadletters"}, strings.Fields(call)...), cluster...), nil, &out, &errOut, Command)
+			code := clitest.Execute(t.Context(), append(append([]string{"deadletters"}, strings.Fields(call)...), cluster...),
+				nil, &out, &errOut, Command)
 			clitest.WantText(t, "the output", out.String(), test.out...)
 			clitest.WantText(t, "standard error", errOut.String(), test.err...)
 			if lines := strings.Count(out.String(), "\n"); code != test.code || lines != test.lines {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/deadletter/replay"
@@ -13,8 +15,6 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/spf13/cobra"
 )
 
 // historyOptions are the flags of deadletters history.
@@ -146,7 +146,8 @@ func readOutcomes(ctx context.Context, c *command.Call, settings kafkawire.Setti
 }
 
 // readSince calls each for what a topic has since then. What cannot be read is left out, with a warning.
-func readSince(ctx context.Context, c *command.Call, settings kafkawire.Settings, topic string, from int64, doing string,
+func readSince(ctx context.Context, c *command.Call, settings kafkawire.Settings, topic string, from int64,
+	doing string,
 	each func(*schemas.Record)) error {
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()

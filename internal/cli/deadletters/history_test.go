@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/deadletter/replay"
@@ -18,8 +20,6 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // ledgerShell calls the program with a topic of replays of its own.
@@ -44,8 +44,9 @@ func newLedger(t *testing.T) *ledgerShell {
 	return &ledgerShell{s, s.Broker.Topic(t, 1)}
 }
 
-// withReplays makes a ledger of two runs: ann has replayed the first four of eight letters, bob the next three, one of them
-// edited. Of ann's, 0 was answered, 1 twice, 2 has become a dead letter again beside its result, and 3 has failed elsewhere.
+// withReplays makes a ledger of two runs: ann has replayed the first four of eight letters, bob the next three, one of
+// them edited. Of ann's, 0 was answered, 1 twice, 2 has become a dead letter again beside its result, and 3 has failed
+// elsewhere.
 func withReplays(t *testing.T) *ledgerShell {
 	t.Helper()
 	l := newLedger(t)
@@ -62,8 +63,9 @@ func withReplays(t *testing.T) *ledgerShell {
 	var results []kafka.Message
 	for i, outcome := range []string{0: "complete", 1: "partial", 2: "complete", 3: "failed", 4: "partial"} {
 		r := schemas.Result{
-			RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c", RetrievedAt: time.Now(),
-			Source: placed[[]int{0, 1, 2, 3, 1}[i]].Request,
+			RequestID: "r", ContractID: 7, Outcome: outcome, Reason: schemas.ReasonExpired, CorrelationID: "c",
+			RetrievedAt: time.Now(),
+			Source:      placed[[]int{0, 1, 2, 3, 1}[i]].Request,
 		}
 		m := r.Message(nil)
 		results = append(results, foreignLetter(m.Key, m.Value, m.Headers...))
@@ -90,7 +92,8 @@ func (l *ledgerShell) deadLetter(source schemas.Position, i int64) kafka.Message
 }
 
 // replay puts back the letters from first up to next. The last one has these changes.
-func (l *ledgerShell) replay(run, by, filter string, first, next int64, changes ...ledger.Change) (placed []*replay.Candidate) {
+func (l *ledgerShell) replay(run, by, filter string, first, next int64,
+	changes ...ledger.Change) (placed []*replay.Candidate) {
 	l.Helper()
 	r, err := replay.Begin(l.Context(), replay.Config{
 		Letters: l.Dead, Requests: l.Requests, Ledger: l.replays, Run: run, By: by, Filter: filter,
@@ -223,8 +226,10 @@ func TestDeadLettersHistoryRecords(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.Out.String()), &got); err != nil {
 		t.Fatalf("%v\n%s", err, &c.Out)
 	}
-	if got.Run != "run-b" || got.Letter != (schemas.Position{Topic: l.Dead, Offset: 6}) || got.Request.Topic != l.Requests || got.Replay != 1 ||
-		got.Outcome != replay.Open || len(got.Changes) != 2 || got.Changes[0].To != "4111111111111111" || got.Reason != schemas.ReasonExpired {
+	if got.Run != "run-b" || got.Letter != (schemas.Position{Topic: l.Dead, Offset: 6}) ||
+		got.Request.Topic != l.Requests || got.Replay != 1 ||
+		got.Outcome != replay.Open || len(got.Changes) != 2 || got.Changes[0].To != "4111111111111111" ||
+		got.Reason != schemas.ReasonExpired {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -243,7 +248,8 @@ func TestDeadLettersHistoryOfNothing(t *testing.T) {
 	l.replays += "-gone"
 	for _, args := range []string{"history", "list --not-replayed"} {
 		c := l.Run(command.ExitFailed, append([]string{"deadletters"}, strings.Fields(args)...)...)
-		clitest.WantText(t, "the error", c.Err.String(), "topic "+l.replays+" does not exist, or", "create it with: balanceq topics create", "--operation Describe --topic "+l.replays)
+		clitest.WantText(t, "the error", c.Err.String(), "topic "+l.replays+" does not exist, or",
+			"create it with: balanceq topics create", "--operation Describe --topic "+l.replays)
 	}
 }
 

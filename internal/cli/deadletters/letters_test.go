@@ -7,12 +7,12 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/results"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/segmentio/kafka-go"
 )
 
 // lettersAt are the records that withLetters writes: offset by offset of partition 0.
@@ -38,10 +38,12 @@ var lettersWritten = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func ownLetter(reason schemas.Reason, key, value []byte, headers ...schemas.Header) kafka.Message {
 	d := schemas.DeadLetter{
 		Record: &schemas.Record{
-			Position: schemas.Position{Topic: "balance.requests", Partition: 1, Offset: 4711}, Key: key, Value: value, Headers: headers,
+			Position: schemas.Position{Topic: "balance.requests", Partition: 1, Offset: 4711}, Key: key, Value: value,
+			Headers: headers,
 		},
-		Reason: reason, Detail: "why it was given up", RequestID: "r-1", HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST",
-		Attempts: 2, FirstFailure: lettersWritten.Add(-time.Minute), LastFailure: lettersWritten,
+		Reason: reason, Detail: "why it was given up", RequestID: "r-1", HTTPStatus: 404,
+		CMSReasonCode: "CONTRACT_DOES_NOT_EXIST",
+		Attempts:      2, FirstFailure: lettersWritten.Add(-time.Minute), LastFailure: lettersWritten,
 		CorrelationID: "c-1", CMSCorrelationID: "cms-1", DecidedAt: lettersWritten,
 	}
 	m := d.Message(schemas.Origin{Group: "balanceq", Instance: "balanceq-0", Version: "v1"})
@@ -69,10 +71,14 @@ func withLetters(t *testing.T) *clitest.Shell {
 	}
 	bomb[7] = text("long", strings.Repeat("x", 64<<10))
 	everywhere := []schemas.Header{
-		text(hostile, hostile), text("", ""), {Key: "null"}, text(schemas.HeaderReason, hostile), text(schemas.HeaderDetail, hostile),
-		text(schemas.HeaderErrorsMessage, hostile), text(schemas.HeaderErrorsTopic, hostile), text(schemas.HeaderErrorsPartition, "1"),
-		text(schemas.HeaderErrorsOffset, "2"), text(schemas.HeaderErrorsGroup, hostile), text(schemas.HeaderRequestID, hostile),
-		text(schemas.HeaderHTTPStatus, hostile), text(schemas.HeaderCMSReason, hostile), text(schemas.HeaderInstance, hostile),
+		text(hostile, hostile), text("", ""), {Key: "null"}, text(schemas.HeaderReason, hostile),
+		text(schemas.HeaderDetail, hostile),
+		text(schemas.HeaderErrorsMessage, hostile), text(schemas.HeaderErrorsTopic, hostile),
+		text(schemas.HeaderErrorsPartition, "1"),
+		text(schemas.HeaderErrorsOffset, "2"), text(schemas.HeaderErrorsGroup, hostile),
+		text(schemas.HeaderRequestID, hostile),
+		text(schemas.HeaderHTTPStatus, hostile), text(schemas.HeaderCMSReason, hostile),
+		text(schemas.HeaderInstance, hostile),
 		text(schemas.HeaderCorrelationID, hostile), text(schemas.HeaderReplayOf, hostile),
 	}
 	written := s.Broker.ProduceTo(t, s.Dead, 0,
@@ -80,7 +86,8 @@ func withLetters(t *testing.T) *clitest.Shell {
 			[]byte(`{"contractId":"70404","balanceCodes":["AVAILABLE","DUE"],"requestId":"mine"}`), text("trace", "t-77")),
 		ownLetter(schemas.ReasonInvalidRequest, []byte("k"), []byte("{\n \"contractId\": 4111111111111111}")),
 		foreignLetter(nil, []byte("x"), text(schemas.HeaderErrorsTopic, "orders"), text(schemas.HeaderErrorsPartition, "3"),
-			text(schemas.HeaderErrorsOffset, "9"), text(schemas.HeaderErrorsMessage, "no such order"), text(schemas.HeaderErrorsDeliveryCount, "4")),
+			text(schemas.HeaderErrorsOffset, "9"), text(schemas.HeaderErrorsMessage, "no such order"),
+			text(schemas.HeaderErrorsDeliveryCount, "4")),
 		foreignLetter([]byte("key"), []byte("who wrote this?")),
 		ownLetter(schemas.ReasonExpired, nil, nil),
 		ownLetter(schemas.ReasonInternalError, []byte{}, []byte{}),

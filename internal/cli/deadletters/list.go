@@ -8,14 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/spf13/cobra"
 )
 
 // listOptions are the flags of deadletters list.
@@ -70,7 +70,8 @@ func (o *listOptions) check(now time.Time) (*scanQuery, error) {
 	}
 	switch {
 	case !known:
-		return nil, fmt.Errorf("--by: %q is not known; write reason, status, cms-reason, contract or time", term.Shorten(o.by))
+		return nil, fmt.Errorf("--by: %q is not known; write reason, status, cms-reason, contract or time",
+			term.Shorten(o.by))
 	case o.bucket < time.Second:
 		return nil, fmt.Errorf("--bucket: %v is less than a second; write for example --bucket 1h", o.bucket)
 	case o.limit < 0:

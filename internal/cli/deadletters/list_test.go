@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
-
-	"github.com/segmentio/kafka-go"
 )
 
 func TestDeadLettersListUsage(t *testing.T) {
@@ -44,7 +44,8 @@ func TestDeadLettersList(t *testing.T) {
 	t.Run("counts", func(t *testing.T) {
 		c := s.Run(command.ExitDone, "deadletters", "list")
 		got := regexp.MustCompile(` {2,}.*`).ReplaceAllString(c.Out.String(), "")
-		if lines := rows(got); len(lines) != allLetters || lines[0] != "REASON" || lines[1] != "(none)" && lines[1] != "invalid-request" || lines[len(lines)-1] != "total" {
+		if lines := rows(got); len(lines) != allLetters || lines[0] != "REASON" || lines[1] != "(none)" &&
+			lines[1] != "invalid-request" || lines[len(lines)-1] != "total" {
 			t.Errorf("output:\n%s", &c.Out)
 		}
 		clitest.WantText(t, "the table", regexp.MustCompile(` +`).ReplaceAllString(c.Out.String(), " "),
@@ -60,7 +61,8 @@ func TestDeadLettersList(t *testing.T) {
 		c := s.Run(command.ExitDone, "deadletters", "list", "--by", "contract")
 		clitest.WantText(t, "the table", c.Out.String(), "411111******1111")
 		c = s.Run(command.ExitDone, "deadletters", "list", "--by", "contract", "--output", "json")
-		clitest.WantText(t, "JSON", c.Out.String(), `{"by":"contract","key":"4111111111111111","count":1,"first":"2026-03-01T12:00:00.000Z","last":"2026-03-01T12:00:00.000Z"}`)
+		clitest.WantText(t, "JSON", c.Out.String(),
+			`{"by":"contract","key":"4111111111111111","count":1,"first":"2026-03-01T12:00:00.000Z","last":"2026-03-01T12:00:00.000Z"}`)
 	})
 	t.Run("records", func(t *testing.T) {
 		c := s.Run(command.ExitDone, "deadletters", "list", "--records")
@@ -69,7 +71,8 @@ func TestDeadLettersList(t *testing.T) {
 			t.Fatalf("output:\n%s", &c.Out)
 		}
 		for at, want := range map[int]string{
-			atNotFound: "70404     dead letter  contract-not-found: why it was given up (HTTP 404 CONTRACT_DOES_NOT_EXIST, 2 attempts)  [0/0]",
+			atNotFound: "70404     dead letter  contract-not-found: why it was given up (HTTP 404 CONTRACT_DOES_NOT_EXIST, 2 " +
+				"attempts)  [0/0]",
 			atForeign:  "dead letter  no such order (4 attempts)  [0/2]",
 			atStranger: " not a dead letter  it has none of the headers of one  [0/3]",
 		} {
@@ -152,7 +155,8 @@ func TestDeadLettersWithHoles(t *testing.T) {
 		t.Errorf("%d lines; %s", n, &c.Err)
 	}
 	c = s.Run(command.ExitFailed, "deadletters", "show", "0/4")
-	clitest.WantText(t, "the error", c.Err.String(), s.Dead+"/0/4 is no record: it was compacted away, withdrawn with its transaction, ", "the partition has the offsets 0 to 16")
+	clitest.WantText(t, "the error", c.Err.String(), s.Dead+
+		"/0/4 is no record: it was compacted away, withdrawn with its transaction, ", "the partition has the offsets 0 to 16")
 }
 
 // What retention deletes while a scan is on its way is told, and the scan goes on behind it.
@@ -187,7 +191,9 @@ func TestDeadLettersExpireMeanwhile(t *testing.T) {
 	if len(gaps) != 1 || gaps[0].Span != (tail.Span{From: from, To: 3}) || gaps[0].Corrupt() {
 		t.Errorf("gaps %+v", gaps)
 	}
-	clitest.WantText(t, "standard error", errOut.String(), fmt.Sprintf("warning: offsets %d to 2 of %s/0 were deleted", from, s.Dead))
+	clitest.WantText(t, "standard error", errOut.String(),
+		fmt.Sprintf("warning: offsets %d to 2 of %s/0 were deleted", from, s.Dead))
 	c := s.Run(command.ExitFailed, "deadletters", "show", "0/1")
-	clitest.WantText(t, "the error", c.Err.String(), "0/1 has expired: the topic's retention has deleted it; the partition has the offsets 3 to 4")
+	clitest.WantText(t, "the error", c.Err.String(),
+		"0/1 has expired: the topic's retention has deleted it; the partition has the offsets 3 to 4")
 }

@@ -59,7 +59,8 @@ type planJSON struct {
 }
 
 func (plan *replayPlan) json() planJSON {
-	j := planJSON{Replay: plan.replay.Total.Count, ByReason: map[string]int64{}, LeftOut: map[string]int64{}, Unreadable: plan.corrupt}
+	j := planJSON{Replay: plan.replay.Total.Count, ByReason: map[string]int64{}, LeftOut: map[string]int64{},
+		Unreadable: plan.corrupt}
 	for _, g := range plan.replay.Groups() {
 		j.ByReason[printable.Text(g.Key)] += g.Count
 	}

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // replayOptions are the flags of deadletters replay.
@@ -80,7 +80,8 @@ an instance of the service has its circuit breaker open, is halted or paused.`,
 
 func (o *replayOptions) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.execute, "execute", false, "replay; without it, nothing is written")
-	fs.BoolVar(&o.edit, "edit", false, "edit the request in $EDITOR first; for one dead letter, with --partition and --offset")
+	fs.BoolVar(&o.edit, "edit", false,
+		"edit the request in $EDITOR first; for one dead letter, with --partition and --offset")
 	fs.StringVar(&o.canary, "canary", canaryOn, "replay 1, then 10, then the rest, as long as those get results, `on|off`")
 	fs.DurationVar(&o.canaryTimeout, "canary-timeout", time.Minute, "time that the first ones have to get their results")
 	fs.Float64Var(&o.rate, "rate", 0, "at most so `many` a second; 0: as fast as Kafka takes them")

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/deadletter/ledger"
 	"github.com/balanceq/balanceq/deadletter/replay"
@@ -16,8 +18,6 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
-
-	"golang.org/x/time/rate"
 )
 
 // replayRun is one run of deadletters replay.
@@ -87,8 +87,8 @@ func (r *replayRun) run(ctx context.Context) error {
 	return failed
 }
 
-// fixEnds makes sure that the same letters are counted and replayed: what comes meanwhile, such as those that fail again, is
-// the next replay's.
+// fixEnds makes sure that the same letters are counted and replayed: what comes meanwhile, such as those that fail
+// again, is the next replay's.
 func (r *replayRun) fixEnds(ctx context.Context) (err error) {
 	client := kafkawire.NewClient(r.settings, r.Config.Topics.DeadLetters)
 	defer client.Close()
@@ -96,7 +96,8 @@ func (r *replayRun) fixEnds(ctx context.Context) (err error) {
 	return command.Interrupted(ctx, err)
 }
 
-// warnRetention says so if the ledger forgets sooner than the dead letters expire: what it has forgotten is replayed again.
+// warnRetention says so if the ledger forgets sooner than the dead letters expire: what it has forgotten is replayed
+// again.
 func (r *replayRun) warnRetention(ctx context.Context) {
 	client := kafkawire.NewClient(r.settings)
 	defer client.Close()
@@ -112,7 +113,8 @@ func (r *replayRun) warnRetention(ctx context.Context) {
 	ledger, known := keeps(r.Config.Topics.Replays)
 	letters, alsoKnown := keeps(r.Config.Topics.DeadLetters)
 	if known && alsoKnown && ledger < letters {
-		r.Warn("topic %s forgets replays after %v, before their dead letters expire in %s: those would be replayed again; set its %s to -1",
+		r.Warn("topic %s forgets replays after %v, before their dead letters expire in %s: those would be replayed again; "+
+			"set its %s to -1",
 			r.Config.Topics.Replays, time.Duration(ledger)*time.Millisecond, r.Config.Topics.DeadLetters, setting)
 	}
 }
@@ -133,7 +135,8 @@ func (r *replayRun) execute(ctx context.Context) error {
 	defer r.bar.End()
 	var err error
 	r.replay, err = replay.Begin(ctx, replay.Config{
-		Letters: topics.DeadLetters, Requests: topics.Requests, Ledger: topics.Replays, Run: r.id, By: instances.Operator(), Filter: r.filter,
+		Letters: topics.DeadLetters, Requests: topics.Requests, Ledger: topics.Replays, Run: r.id, By: instances.Operator(),
+		Filter:   r.filter,
 		Retrying: r.retrying,
 	}, wire, reading)
 	if err != nil {
@@ -157,7 +160,8 @@ func (r *replayRun) execute(ctx context.Context) error {
 	if r.done < r.total {
 		r.Warn("%d fewer than were counted: another replay took them, or the topic's retention did", r.total-r.done)
 	}
-	r.Say("replayed %s; what became of them: balanceq deadletters history --run %s", term.Pace(r.done, "dead letter", time.Since(began)), r.id)
+	r.Say("replayed %s; what became of them: balanceq deadletters history --run %s",
+		term.Pace(r.done, "dead letter", time.Since(began)), r.id)
 	return nil
 }
 
@@ -185,8 +189,8 @@ func (r *replayRun) retrying(err error) {
 	}
 }
 
-// mostAtOnce is how many may be replayed in one transaction: no more than the canary's next step, and about those of a fifth
-// of a second where there is a rate.
+// mostAtOnce is how many may be replayed in one transaction: no more than the canary's next step, and about those of a
+// fifth of a second where there is a rate.
 func (r *replayRun) mostAtOnce() int {
 	most := replay.MaxChunk
 	if r.o.rate > 0 {

@@ -7,15 +7,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/cli/instances"
-
 	"github.com/spf13/pflag"
+
+	"github.com/balanceq/balanceq/internal/cli/instances"
 )
 
 // A replay waits for each instance that cannot work, and not for one of several that is away.
 func TestServiceWatch(t *testing.T) {
 	serve := func(body string) instances.Instance {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_,
+				_ = w.Write([]byte(body))
+		}))
 		t.Cleanup(s.Close)
 		return instances.Instance{URL: s.URL}
 	}
@@ -26,7 +29,8 @@ func TestServiceWatch(t *testing.T) {
 		instances []instances.Instance
 		want      string
 	}{
-		"none": {nil, ""}, "good": {[]instances.Instance{good}, ""}, "open": {[]instances.Instance{open}, "circuit breaker is open"},
+		"none": {nil, ""}, "good": {[]instances.Instance{good}, ""},
+		"open":                 {[]instances.Instance{open}, "circuit breaker is open"},
 		"the second is open":   {[]instances.Instance{good, open}, "circuit breaker is open"},
 		"the second is halted": {[]instances.Instance{good, halted}, "the keys"},
 		"the last is paused":   {[]instances.Instance{good, away, paused}, "too many"},
@@ -47,10 +51,12 @@ func TestFilterText(t *testing.T) {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(fs)
 	fs.String("output", "", "")
-	if err := fs.Parse([]string{"--grep=[0-9]{3} x", "--reason=expired,none", "--status=400", "--output=json", "--not-replayed"}); err != nil {
+	if err := fs.Parse([]string{"--grep=[0-9]{3} x", "--reason=expired,none", "--status=400", "--output=json",
+		"--not-replayed"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := filterText(fs), `--reason expired,none --status 400 --grep "[0-9]{3} x" --not-replayed true`; got != want {
+	if got, want := filterText(fs),
+		`--reason expired,none --status 400 --grep "[0-9]{3} x" --not-replayed true`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if q, err := f.query(time.Now()); err != nil || len(q.Reasons) != 2 || q.Reasons[1] != "" {

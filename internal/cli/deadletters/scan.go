@@ -59,7 +59,8 @@ func (s *letterScan) each(ctx context.Context, wanted func(*deadletter.Letter) e
 	return s.read(ctx, settings, wanted)
 }
 
-func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings, wanted func(*deadletter.Letter) error) error {
+func (s *letterScan) read(ctx context.Context, settings kafkawire.Settings,
+	wanted func(*deadletter.Letter) error) error {
 	topic := s.Config.Topics.DeadLetters
 	client := kafkawire.NewClient(settings, topic)
 	defer client.Close()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
@@ -19,8 +21,6 @@ import (
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
-
-	"github.com/spf13/cobra"
 )
 
 // showOptions are the flags of deadletters show.
@@ -34,7 +34,8 @@ type showOptions struct {
 func showCommand(e *command.Env) *cobra.Command {
 	o := &showOptions{}
 	cmd := e.Configured(&cobra.Command{
-		Use: "show [PARTITION/OFFSET]...", Short: "Show dead letters whole, with what to do about them", Args: cobra.ArbitraryArgs,
+		Use: "show [PARTITION/OFFSET]...", Short: "Show dead letters whole, with what to do about them",
+		Args: cobra.ArbitraryArgs,
 		Long: `Shows dead letters by their position in the dead-letter topic, as deadletters list --records prints it: the request,
 why it was given up and by whom, what to do about it, and its headers, key and value. It changes nothing.
 
@@ -78,8 +79,9 @@ func (o *showOptions) check(args []string) ([]schemas.Position, error) {
 	}
 	switch {
 	case len(positions) == 0:
-		return nil, errors.New("which dead letter? write its partition and offset, for example: balanceq deadletters show 3/17; " +
-			"balanceq deadletters list --records shows them")
+		return nil,
+			errors.New("which dead letter? write its partition and offset, for example: balanceq deadletters show 3/17; " +
+				"balanceq deadletters list --records shows them")
 	case o.raw && len(positions) > 1:
 		return nil, errors.New("--raw: writes the value of one dead letter, not of several")
 	case o.raw && o.output != term.Text:
@@ -94,7 +96,8 @@ func parsePosition(text string) (schemas.Position, error) {
 	partition, err := strconv.ParseUint(left, 10, 31)
 	offset, err2 := strconv.ParseUint(right, 10, 63)
 	if err != nil || err2 != nil || offset == math.MaxInt64 {
-		return schemas.Position{}, fmt.Errorf("%q is not the position of a dead letter; write partition/offset, for example 3/17", term.Shorten(text))
+		return schemas.Position{},
+			fmt.Errorf("%q is not the position of a dead letter; write partition/offset, for example 3/17", term.Shorten(text))
 	}
 	return schemas.Position{Partition: int32(partition), Offset: int64(offset)}, nil
 }
@@ -163,7 +166,8 @@ func showLetter(c *command.Call, o *showOptions, l *deadletter.Letter) error {
 // showRaw writes the value as it is, but nothing to a terminal on which it could act.
 func showRaw(c *command.Call, l *deadletter.Letter) error {
 	if term.IsTerminal(c.Out) && !harmless(l.Value) {
-		return fmt.Errorf("--raw: the value of %s has characters on which a terminal could act; redirect it to a file, or leave --raw out",
+		return fmt.Errorf(
+			"--raw: the value of %s has characters on which a terminal could act; redirect it to a file, or leave --raw out",
 			l.Position)
 	}
 	if l.Value == nil {
@@ -174,7 +178,10 @@ func showRaw(c *command.Call, l *deadletter.Letter) error {
 }
 
 func harmless(b []byte) bool {
-	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool { return r != '\n' && r != '\t' && !printable.Rune(r) })
+	return utf8.Valid(b) && !bytes.ContainsFunc(b, func(r rune) bool {
+		return r != '\n' && r != '\t' &&
+			!printable.Rune(r)
+	})
 }
 
 // absence says why there is no record at a position.
@@ -208,7 +215,8 @@ func absence(ctx context.Context, cfg config.Config, at schemas.Position, gone *
 	return &absentError{at, absentOffset(at.Offset, first[at.Partition], end[at.Partition])}
 }
 
-// absentOffset says why a partition that holds the offsets from first up to end, end not included, has no record at an offset.
+// absentOffset says why a partition that holds the offsets from first up to end, end not included, has no record at an
+// offset.
 func absentOffset(offset, first, end int64) string {
 	has := fmt.Sprintf("the partition has the offsets %d to %d", first, end-1)
 	if first >= end {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/clitest"
 	"github.com/balanceq/balanceq/internal/cli/command"
@@ -15,14 +17,13 @@ import (
 	"github.com/balanceq/balanceq/internal/kafkatest"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
-
-	"pgregory.net/rapid"
 )
 
 func TestDeadLettersShowUsage(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	tests := map[string]struct{ args, want string }{
-		"nothing":          {"", "which dead letter? write its partition and offset, for example: balanceq deadletters show 3/17"},
+		"nothing": {"",
+			"which dead letter? write its partition and offset, for example: balanceq deadletters show 3/17"},
 		"no offset":        {"3", `"3" is not the position of a dead letter; write partition/offset, for example 3/17`},
 		"words":            {"a/b", `"a/b" is not the position`},
 		"three":            {"1/2/3", `"1/2/3" is not the position`},
@@ -58,22 +59,29 @@ func TestDeadLettersShow(t *testing.T) {
 	t.Run("balanceq's", func(t *testing.T) {
 		c := show(t, command.ExitDone, atNotFound)
 		clitest.WantText(t, "the output", c.Out.String(), s.Dead+"/0/0, written 2026-03-01T12:00:00.000Z",
-			"  reason              contract-not-found\n", "  detail              why it was given up\n", "  contract            70404\n",
-			"  balance codes       AVAILABLE, DUE\n", "  request id          mine\n", "  source              balance.requests/1/4711\n",
-			"  group               balanceq\n", "  instance            balanceq-0\n", "  version             v1\n", "  HTTP status         404\n",
+			"  reason              contract-not-found\n", "  detail              why it was given up\n",
+			"  contract            70404\n",
+			"  balance codes       AVAILABLE, DUE\n", "  request id          mine\n",
+			"  source              balance.requests/1/4711\n",
+			"  group               balanceq\n", "  instance            balanceq-0\n", "  version             v1\n",
+			"  HTTP status         404\n",
 			"  CMS reason code     CONTRACT_DOES_NOT_EXIST\n", "  correlation id      c-1\n", "  CMS correlation id  cms-1\n",
-			"  attempts            2\n", "  first failure       2026-03-01T11:59:00.000Z\n", "  last failure        2026-03-01T12:00:00.000Z",
+			"  attempts            2\n", "  first failure       2026-03-01T11:59:00.000Z\n",
+			"  last failure        2026-03-01T12:00:00.000Z",
 			"  means               "+deadletter.AdviceFor(schemas.ReasonContractNotFound).Means+"\n",
 			"                      balanceq deadletters replay --partition 0 --offset 0 --execute\n",
-			"  key      70404\n", `  value    {"contractId":"70404","balanceCodes":["AVAILABLE","DUE"],"requestId":"mine"}`+"\n", "  headers  trace: t-77\n")
+			"  key      70404\n", `  value    {"contractId":"70404","balanceCodes":["AVAILABLE","DUE"],"requestId":"mine"}`+"\n",
+			"  headers  trace: t-77\n")
 	})
 	t.Run("by flags, and several", func(t *testing.T) {
 		c := show(t, command.ExitDone, atNulls, "--partition", "0", "--offset", "5")
-		clitest.WantText(t, "the output", c.Out.String(), "/0/4, written", "/0/5, written", "  key      (null)\n  value    (null)\n", "  key      (empty)\n  value    (empty)\n")
+		clitest.WantText(t, "the output", c.Out.String(), "/0/4, written", "/0/5, written",
+			"  key      (null)\n  value    (null)\n", "  key      (empty)\n  value    (empty)\n")
 	})
 	t.Run("an invalid one", func(t *testing.T) {
 		c := show(t, command.ExitDone, atInvalid)
-		clitest.WantText(t, "the output", c.Out.String(), "  contract            411111******1111\n", "  not valid           ",
+		clitest.WantText(t, "the output", c.Out.String(), "  contract            411111******1111\n",
+			"  not valid           ",
 			`  value    "{\n \"contractId\": 411111******1111}"`+"\n")
 		if strings.Contains(c.Out.String(), "4111111111111111") {
 			t.Errorf("the output is not masked:\n%s", &c.Out)
@@ -81,19 +89,22 @@ func TestDeadLettersShow(t *testing.T) {
 	})
 	t.Run("of another writer", func(t *testing.T) {
 		c := show(t, command.ExitDone, atForeign)
-		clitest.WantText(t, "the output", c.Out.String(), "  detail              no such order\n", "  source              orders/3/9\n", "  attempts            4\n",
+		clitest.WantText(t, "the output", c.Out.String(), "  detail              no such order\n",
+			"  source              orders/3/9\n", "  attempts            4\n",
 			"  means               Another writer put it here")
 	})
 	t.Run("a large one", func(t *testing.T) {
 		c := show(t, command.ExitDone, atLarge)
-		clitest.WantText(t, "the output", c.Out.String(), `" … 4096 of 1048576 bytes; all: balanceq deadletters show 0/6 --raw`+"\n")
+		clitest.WantText(t, "the output", c.Out.String(),
+			`" … 4096 of 1048576 bytes; all: balanceq deadletters show 0/6 --raw`+"\n")
 		if len(c.Out.String()) > 8<<10 {
 			t.Errorf("%d bytes are shown", len(c.Out.String()))
 		}
 	})
 	t.Run("many headers", func(t *testing.T) {
 		c := show(t, command.ExitDone, atBomb)
-		clitest.WantText(t, "the output", c.Out.String(), `long: "xxx`, `" … 1024 of 65536 bytes; all: balanceq deadletters show 0/7 --output json`)
+		clitest.WantText(t, "the output", c.Out.String(), `long: "xxx`,
+			`" … 1024 of 65536 bytes; all: balanceq deadletters show 0/7 --output json`)
 		if n := strings.Count(c.Out.String(), "again: and again\n"); n != 499 {
 			t.Errorf("%d headers are shown", n)
 		}
@@ -101,7 +112,8 @@ func TestDeadLettersShow(t *testing.T) {
 	t.Run("hostile", func(t *testing.T) {
 		c := show(t, command.ExitDone, atHostile)
 		quoted := strconv.Quote(hostile)
-		clitest.WantText(t, "the output", c.Out.String(), "  key      "+quoted+"\n", "  value    "+quoted+"\n", "  headers  "+quoted+": "+quoted+"\n",
+		clitest.WantText(t, "the output", c.Out.String(), "  key      "+quoted+"\n", "  value    "+quoted+"\n", "  headers  "+
+			quoted+": "+quoted+"\n",
 			`"": (empty)`, "null: (null)")
 	})
 	t.Run("JSON", func(t *testing.T) {
@@ -123,13 +135,15 @@ func TestDeadLettersShow(t *testing.T) {
 			delete(shown, "advice")
 			c = s.Run(command.ExitDone, "deadletters", "export", "--partition", "0", "--offset", strconv.Itoa(at))
 			exported := map[string]any{}
-			if err := json.Unmarshal([]byte(c.Out.String()), &exported); err != nil || fmt.Sprint(shown) != fmt.Sprint(exported) {
+			if err := json.Unmarshal([]byte(c.Out.String()), &exported); err != nil ||
+				fmt.Sprint(shown) != fmt.Sprint(exported) {
 				t.Errorf("error %v; shown %v, exported %v", err, shown, exported)
 			}
 		}
 	})
 	t.Run("raw", func(t *testing.T) {
-		for at, want := range map[int]string{atHostile: hostile, atEmpty: "", atNulls: "", atLarge: strings.Repeat("ü", 1<<19)} {
+		for at, want := range map[int]string{atHostile: hostile, atEmpty: "", atNulls: "",
+			atLarge: strings.Repeat("ü", 1<<19)} {
 			if c := show(t, command.ExitDone, at, "--raw"); c.Out.String() != want {
 				t.Errorf("%d: %.100q", at, &c.Out)
 			}
@@ -137,11 +151,14 @@ func TestDeadLettersShow(t *testing.T) {
 	})
 	t.Run("not there", func(t *testing.T) {
 		c := show(t, command.ExitFailed, atStranger)
-		clitest.WantText(t, "the output", c.Out.String(), "  means               It is no dead letter: ", "  value    who wrote this?\n")
+		clitest.WantText(t, "the output", c.Out.String(), "  means               It is no dead letter: ",
+			"  value    who wrote this?\n")
 		clitest.WantText(t, "the error", c.Err.String(), s.Dead+"/0/3 is not a dead letter: ")
 		c = show(t, command.ExitFailed, 9, "0/0", "1/0", "3/0")
-		clitest.WantText(t, "the error", c.Err.String(), s.Dead+"/0/9 is beyond the end; the partition has the offsets 0 to 8\n",
-			s.Dead+"/1/0 is beyond the end; the partition is empty\n", s.Dead+"/3/0 is not there: the topic has the partitions 0 to 2\n")
+		clitest.WantText(t, "the error", c.Err.String(), s.Dead+
+			"/0/9 is beyond the end; the partition has the offsets 0 to 8\n",
+			s.Dead+"/1/0 is beyond the end; the partition is empty\n", s.Dead+
+				"/3/0 is not there: the topic has the partitions 0 to 2\n")
 		clitest.WantText(t, "the output", c.Out.String(), "contract-not-found")
 	})
 }
@@ -150,7 +167,8 @@ func TestDeadLettersShow(t *testing.T) {
 func TestBytesTextIsUnambiguous(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		piece := rapid.SampledFrom([]string{
-			"a", "\"", "\\", "\\x1b", "\x1b", "(null)", "(empty)", " ", "\n", "\\n", "ü", "\ufffd", "\xff", "\u009b", "\u200b", "\u00a0",
+			"a", "\"", "\\", "\\x1b", "\x1b", "(null)", "(empty)", " ", "\n", "\\n", "ü", "\ufffd", "\xff", "\u009b", "\u200b",
+			"\u00a0",
 		})
 		raw := strings.Join(rapid.SliceOfN(piece, 0, 6).Draw(t, "text"), "")
 		shown := bytesText([]byte(raw), 100, "")
@@ -171,7 +189,8 @@ func TestBytesTextIsUnambiguous(t *testing.T) {
 			t.Fatalf("%q is shown as %q", raw, shown)
 		}
 	})
-	if got := bytesText([]byte(strings.Repeat("€", 40)), 100, "CMD"); got != `"`+strings.Repeat("€", 33)+`" … 99 of 120 bytes; all: CMD` {
+	if got := bytesText([]byte(strings.Repeat("€", 40)), 100, "CMD"); got != `"`+strings.Repeat("€", 33)+
+		`" … 99 of 120 bytes; all: CMD` {
 		t.Errorf("a cut takes half a character along: %s", got)
 	}
 	if got := bytesText([]byte("4111111111111111"), 14, ""); !strings.HasPrefix(got, `"411111******11" …`) {
@@ -181,7 +200,8 @@ func TestBytesTextIsUnambiguous(t *testing.T) {
 
 // Raw bytes go to a terminal only if they do nothing there.
 func TestHarmless(t *testing.T) {
-	for text, want := range map[string]bool{"": true, "{\n\t\"a\": \"ü\"}": true, "\x1b[31m": false, "\u009b": false, "\xff": false, "\r": false, "\u202e": false} {
+	for text, want := range map[string]bool{"": true, "{\n\t\"a\": \"ü\"}": true, "\x1b[31m": false, "\u009b": false,
+		"\xff": false, "\r": false, "\u202e": false} {
 		if harmless([]byte(text)) != want {
 			t.Errorf("%q: %t", text, !want)
 		}
@@ -193,7 +213,8 @@ func TestHarmless(t *testing.T) {
 	defer tty.Close()
 	c := &command.Call{Env: &command.Env{Out: tty}}
 	l := deadletter.Read(&schemas.Record{Position: schemas.Position{Topic: "dead"}, Value: []byte("\x1b[31m")})
-	if err := showRaw(c, l); !term.IsTerminal(tty) || err == nil || !strings.Contains(err.Error(), "redirect it to a file") {
+	if err := showRaw(c, l); !term.IsTerminal(tty) || err == nil ||
+		!strings.Contains(err.Error(), "redirect it to a file") {
 		t.Errorf("a terminal: %t, error %v", term.IsTerminal(tty), err)
 	}
 }

@@ -131,9 +131,9 @@ func omissionText(o *schemas.Omission) string {
 	return strings.Join(parts, "; ")
 }
 
-// bytesText shows a key or value: as it is where every character is printable, else in double quotes with escapes. It begins
-// with a double quote or a parenthesis only where it is not as it is. Card numbers are masked; what is longer than longest is
-// cut, with the command that shows all of it.
+// bytesText shows a key or value: as it is where every character is printable, else in double quotes with escapes. It
+// begins with a double quote or a parenthesis only where it is not as it is. Card numbers are masked; what is longer
+// than longest is cut, with the command that shows all of it.
 func bytesText(b []byte, longest int, whole string) string {
 	switch {
 	case b == nil:
@@ -171,8 +171,8 @@ func cutText(s string, longest int) string {
 	return fmt.Sprintf("%s … %d of %d bytes", strconv.Quote(shown), len(shown), len(s))
 }
 
-// quoted returns text that is printable all through as it is, other text as a string of Go. So is text that could be taken for
-// one, for a note in parentheses, or for other text with spaces around it.
+// quoted returns text that is printable all through as it is, other text as a string of Go. So is text that could be
+// taken for one, for a note in parentheses, or for other text with spaces around it.
 func quoted(s string) string {
 	if strings.IndexAny(s, `"(`) == 0 || strings.Trim(s, " ") != s {
 		return strconv.Quote(s)

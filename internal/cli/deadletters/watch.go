@@ -28,7 +28,8 @@ const watchInterval = time.Second
 // begin asks for the first time. Without instances that answer nothing is watched.
 func (w *serviceWatch) begin(ctx context.Context) error {
 	if len(w.instances) == 0 {
-		w.Warn("http.listen is off and --service names no instance: the replay does not pause while the circuit breaker is open")
+		w.Warn(
+			"http.listen is off and --service names no instance: the replay does not pause while the circuit breaker is open")
 		return nil
 	}
 	for _, i := range w.instances {

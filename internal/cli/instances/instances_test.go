@@ -18,15 +18,16 @@ func TestServiceURLs(t *testing.T) {
 		want   []string
 		err    string
 	}{
-		"default":           {nil, "127.0.0.1:8080", []string{"http://127.0.0.1:8080"}, ""},
-		"everywhere":        {nil, "0.0.0.0:8080", []string{"http://127.0.0.1:8080"}, ""},
-		"everywhere, IPv6":  {nil, "[::]:8080", []string{"http://127.0.0.1:8080"}, ""},
-		"no host":           {nil, ":8080", []string{"http://127.0.0.1:8080"}, ""},
-		"a name":            {nil, "balanceq-0:1", []string{"http://balanceq-0:1"}, ""},
-		"IPv6":              {nil, "[::1]:8080", []string{"http://[::1]:8080"}, ""},
-		"off":               {nil, "", nil, ""},
-		"off, but named":    {[]string{"http://a:1"}, "", []string{"http://a:1"}, ""},
-		"several":           {[]string{"http://a:1/", "https://b/balanceq/", "c:2"}, ":1", []string{"http://a:1", "https://b/balanceq", "http://c:2"}, ""},
+		"default":          {nil, "127.0.0.1:8080", []string{"http://127.0.0.1:8080"}, ""},
+		"everywhere":       {nil, "0.0.0.0:8080", []string{"http://127.0.0.1:8080"}, ""},
+		"everywhere, IPv6": {nil, "[::]:8080", []string{"http://127.0.0.1:8080"}, ""},
+		"no host":          {nil, ":8080", []string{"http://127.0.0.1:8080"}, ""},
+		"a name":           {nil, "balanceq-0:1", []string{"http://balanceq-0:1"}, ""},
+		"IPv6":             {nil, "[::1]:8080", []string{"http://[::1]:8080"}, ""},
+		"off":              {nil, "", nil, ""},
+		"off, but named":   {[]string{"http://a:1"}, "", []string{"http://a:1"}, ""},
+		"several": {[]string{"http://a:1/", "https://b/balanceq/", "c:2"}, ":1",
+			[]string{"http://a:1", "https://b/balanceq", "http://c:2"}, ""},
 		"no port to listen": {nil, "8080", nil, "http.listen"},
 		"empty":             {[]string{""}, ":1", nil, "http://host:port"},
 		"no host to ask":    {[]string{"http://:80"}, ":1", nil, "http://host:port"},
@@ -69,15 +70,18 @@ func TestAskInstance(t *testing.T) {
 	const ready = `{"ready":false,"why":"not a member","paused":"too many","breaker":"closed"}`
 	for _, status := range []int{200, 503} {
 		in, _ := answering(t, status, ready)
-		if h, err := in.Ready(t.Context()); err != nil || h != (telemetry.Health{Why: "not a member", Paused: "too many", Breaker: cmsclient.BreakerClosed}) {
+		if h, err := in.Ready(t.Context()); err != nil ||
+			h != (telemetry.Health{Why: "not a member", Paused: "too many", Breaker: cmsclient.BreakerClosed}) {
 			t.Errorf("%d: %+v, %v", status, h, err)
 		}
 	}
 	in, asked := answering(t, 200, `{"instance":"i","resumed":true,"was":"too many"}`)
-	if got, err := in.Resume(t.Context(), "ann@desk"); err != nil || got != (telemetry.Resumption{Instance: "i", Resumed: true, Was: "too many"}) {
+	if got, err := in.Resume(t.Context(), "ann@desk"); err != nil ||
+		got != (telemetry.Resumption{Instance: "i", Resumed: true, Was: "too many"}) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if r := (*asked)[0]; r.Method != http.MethodPost || r.URL.Path != "/resume" || r.Header.Get(telemetry.OperatorHeader) != "ann@desk" {
+	if r := (*asked)[0]; r.Method != http.MethodPost || r.URL.Path != "/resume" ||
+		r.Header.Get(telemetry.OperatorHeader) != "ann@desk" {
 		t.Errorf("asked %s %s %v", r.Method, r.URL, r.Header)
 	}
 
@@ -86,20 +90,23 @@ func TestAskInstance(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"another program":       {200, "<html>", "does not answer as balanceq does"},
-		"an older version":      {404, "404 page not found", "answers 404 to POST /resume"},
-		"a login":               {302, "", "answers 302"},
-		"an answer without end": {200, `{"was":"` + strings.Repeat("a", maxInstanceAnswer) + `"}`, "does not answer as balanceq does"},
+		"another program":  {200, "<html>", "does not answer as balanceq does"},
+		"an older version": {404, "404 page not found", "answers 404 to POST /resume"},
+		"a login":          {302, "", "answers 302"},
+		"an answer without end": {200, `{"was":"` + strings.Repeat("a", maxInstanceAnswer) + `"}`,
+			"does not answer as balanceq does"},
 	} {
 		in, asked := answering(t, test.status, test.body)
-		if _, err := in.Resume(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), in.URL) {
+		if _, err := in.Resume(t.Context(), "ann"); err == nil || !strings.Contains(err.Error(), test.want) ||
+			!strings.Contains(err.Error(), in.URL) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if len(*asked) != 1 {
 			t.Errorf("%s: asked %d times", name, len(*asked))
 		}
 	}
-	if _, err := (Instance{URL: "http://127.0.0.1:1"}).Ready(t.Context()); err == nil || strings.Count(err.Error(), "http://") != 1 ||
+	if _, err := (Instance{URL: "http://127.0.0.1:1"}).Ready(t.Context()); err == nil ||
+		strings.Count(err.Error(), "http://") != 1 ||
 		!strings.Contains(err.Error(), "cannot be reached") {
 		t.Error(err)
 	}

@@ -17,8 +17,8 @@ import (
 // csvColumns are the columns that a file may have: the members of a request.
 var csvColumns = []string{"contractId", "balanceCodes", "requestId", "deadline"}
 
-// maxRecord bounds one request of the input in bytes, so that a quote that is never closed does not read a whole file into
-// memory. It is a little more than the largest valid request, so that one that is too large can be tried out.
+// maxRecord bounds one request of the input in bytes, so that a quote that is never closed does not read a whole file
+// into memory. It is a little more than the largest valid request, so that one that is too large can be tried out.
 const maxRecord = schemas.MaxRequestSize + 64<<10
 
 // csvSource reads RFC 4180, with a header line.
@@ -51,7 +51,8 @@ func (s *csvSource) next() (entry, error) {
 	}
 	where := "line " + strconv.Itoa(s.line)
 	if len(fields) != len(s.columns) {
-		return entry{}, &BadRequestError{where, fmt.Sprintf("has %d columns and the header %d; put cells with commas into quotes",
+		return entry{}, &BadRequestError{where, fmt.Sprintf(
+			"has %d columns and the header %d; put cells with commas into quotes",
 			len(fields), len(s.columns))}
 	}
 	cell := func(name string) string {
@@ -61,7 +62,8 @@ func (s *csvSource) next() (entry, error) {
 		}
 		return strings.TrimSpace(fields[i])
 	}
-	d := Draft{ContractID: cell("contractId"), Codes: splitCodes(cell("balanceCodes")), id: cell("requestId"), deadline: cell("deadline")}
+	d := Draft{ContractID: cell("contractId"), Codes: splitCodes(cell("balanceCodes")), id: cell("requestId"),
+		deadline: cell("deadline")}
 	if d.id == "" && s.o.wait {
 		d.id = NewID()
 	}
@@ -109,7 +111,8 @@ func (s *csvSource) readHeader() error {
 		return fmt.Errorf("reading the header: %s", err) //nolint:errorlint // a bad header cannot be skipped like a bad line
 	}
 	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
-		return fmt.Errorf("line %d: the columns are separated by something other than commas; save the file with commas", s.line)
+		return fmt.Errorf("line %d: the columns are separated by something other than commas; save the file with commas",
+			s.line)
 	}
 	columns := map[string]int{}
 	for i, name := range header {
@@ -124,7 +127,8 @@ func (s *csvSource) readHeader() error {
 	}
 	for _, name := range csvColumns[:2] {
 		if _, ok := columns[name]; !ok && !s.o.noValidate {
-			return fmt.Errorf("line %d: column %s is missing; the header is contractId,balanceCodes and, if wanted, requestId and deadline",
+			return fmt.Errorf(
+				"line %d: column %s is missing; the header is contractId,balanceCodes and, if wanted, requestId and deadline",
 				s.line, name)
 		}
 	}

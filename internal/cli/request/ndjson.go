@@ -57,7 +57,8 @@ func eventHeaders(id string) []schemas.Header {
 	}
 }
 
-// readLine returns the next line without its end, and its length. Of a line longer than maxRecord it keeps the beginning.
+// readLine returns the next line without its end, and its length. Of a line longer than maxRecord it keeps the
+// beginning.
 func (s *ndjsonSource) readLine() (text []byte, length int, err error) {
 	s.line++
 	for {

@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/producer"
-
-	"golang.org/x/time/rate"
 )
 
 const (
@@ -46,8 +46,8 @@ type read struct {
 	err   error
 }
 
-// readAhead runs the source on a goroutine of its own, which also closes the input: a read that blocks (on a terminal or
-// a pipe) cannot hold up Ctrl-C. The channel is closed at the end of the input, or when ctx ends.
+// readAhead runs the source on a goroutine of its own, which also closes the input: a read that blocks (on a terminal
+// or a pipe) cannot hold up Ctrl-C. The channel is closed at the end of the input, or when ctx ends.
 func readAhead(ctx context.Context, in *input) <-chan read {
 	reads := make(chan read, 16)
 	go func() {
@@ -117,7 +117,8 @@ func (b *publisher) checkSize(e *entry) error {
 		size += len(h.Key) + len(h.Value)
 	}
 	if b.maxBytes > 0 && size > b.maxBytes {
-		return &BadRequestError{e.where, fmt.Sprintf("has %d bytes, and topic %s takes messages of at most %d", size, b.topic, b.maxBytes)}
+		return &BadRequestError{e.where, fmt.Sprintf("has %d bytes, and topic %s takes messages of at most %d", size, b.topic,
+			b.maxBytes)}
 	}
 	return nil
 }

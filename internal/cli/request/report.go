@@ -29,7 +29,8 @@ func (r *publishing) report(took time.Duration, err error) error {
 	}
 	all := []error{err, r.pub.skippedError()}
 	if sent > acked {
-		all = append(all, fmt.Errorf("%s sent, but not acknowledged: they may or may not be in the topic", was(sent-acked, "more request")))
+		all = append(all, fmt.Errorf("%s sent, but not acknowledged: they may or may not be in the topic",
+			was(sent-acked, "more request")))
 	}
 	all = append(all, r.unanswered(t, errors.Is(err, command.ErrInterrupted)), deadLettered(t))
 	return errors.Join(all...)
@@ -62,7 +63,8 @@ func (r *publishing) unanswered(t tally, interrupted bool) error {
 	if interrupted {
 		text += " yet"
 	} else {
-		text += fmt.Sprintf(" within %s; see whether the service runs and what it says at /readyz: while its breaker is open, requests wait",
+		text += fmt.Sprintf(
+			" within %s; see whether the service runs and what it says at /readyz: while its breaker is open, requests wait",
 			r.o.timeout)
 	}
 	minutes := int(time.Since(r.start).Minutes()) + 1

@@ -8,11 +8,11 @@ import (
 	"math"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/cli/command"
-	"github.com/balanceq/balanceq/internal/cli/term"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/internal/cli/term"
 )
 
 // options are the flags of request.
@@ -58,14 +58,16 @@ Exit code 0: everything was published and, with --wait, answered by a result. 1:
 }
 
 func (o *options) register(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&o.contracts, "contract", nil, "`ids` of contracts, comma-separated or in several flags: a request each")
+	fs.StringSliceVar(&o.contracts, "contract", nil,
+		"`ids` of contracts, comma-separated or in several flags: a request each")
 	fs.StringSliceVar(&o.codes, "codes", nil, "balance `codes` to ask for, such as AVAILABLE,BLOCKED")
 	fs.StringVar(&o.id, "id", "", "`id` of the request")
 	fs.StringVar(&o.deadline, "deadline", "", "`time` after which the answer is of no use: 30s from now, or RFC 3339")
 	fs.StringVar(&o.file, "file", "", "`path` of a file of requests, - for standard input")
 	fs.StringVar(&o.format, "format", "", "format of the file, `csv|ndjson` (default: by its ending)")
 	fs.BoolVar(&o.noValidate, "no-validate", false, "publish without checking, to try out dead letters")
-	fs.BoolVar(&o.skipInvalid, "skip-invalid", false, "leave out lines that are not valid instead of stopping at the first one")
+	fs.BoolVar(&o.skipInvalid, "skip-invalid", false,
+		"leave out lines that are not valid instead of stopping at the first one")
 	fs.Float64Var(&o.rate, "rate", 0, "at most `n` requests per second (default: as fast as Kafka takes them)")
 	fs.BoolVar(&o.wait, "wait", false, "show the answers, and end when all are there")
 	fs.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long a published request may wait for its answer")

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
-
-	"golang.org/x/time/rate"
 )
 
 // publishing is one run of the command.
@@ -80,8 +80,8 @@ type writeFailures struct{}
 // WriteFailed implements producer.Observer.
 func (writeFailures) WriteFailed(string, int32, error) {}
 
-// run publishes everything and, with --wait, shows the answers. It stops, in this order: publishing, flushing, waiting for
-// answers, following. The watch runs over all of it, as flushing and waiting end through it too.
+// run publishes everything and, with --wait, shows the answers. It stops, in this order: publishing, flushing, waiting
+// for answers, following. The watch runs over all of it, as flushing and waiting end through it too.
 func (r *publishing) run(outer context.Context, settings kafkawire.Settings) error {
 	ctx, stop := context.WithCancelCause(outer)
 	defer stop(nil)
@@ -133,7 +133,8 @@ func awaitStart(ctx context.Context, ready <-chan struct{}) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-timer.C:
-		return fmt.Errorf("the topics of the answers could not be read within %s; try: balanceq topics check", command.ReachTimeout)
+		return fmt.Errorf("the topics of the answers could not be read within %s; try: balanceq topics check",
+			command.ReachTimeout)
 	}
 }
 

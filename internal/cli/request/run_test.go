@@ -21,30 +21,46 @@ func TestRequestUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nothing":                   {nil, "nothing to publish: give --contract and --codes, or --file"},
-		"contract and file":         {[]string{"--contract", "1", "--file", "x.csv"}, "--contract and --file: give one of them"},
-		"no codes":                  {[]string{"--contract", "1"}, "--codes: is missing; give the balance codes to ask for, for example --codes AVAILABLE,BLOCKED"},
-		"wrong contract":            {[]string{"--contract", "0", "--codes", "A"}, "--contract: is 0; send a number or a string of digits"},
-		"one of them wrong":         {[]string{"--contract", "1,x", "--codes", "A"}, `--contract: "x" has something other than digits`},
-		"wrong code":                {[]string{"--contract", "1", "--codes", strings.Repeat("x", 33)}, "--codes: has 33 characters"},
-		"wrong id":                  {[]string{"--contract", "1", "--codes", "A", "--id", "\x1b"}, `--id: has a control character: "\x1b"; send it without`},
-		"wrong deadline":            {[]string{"--contract", "1", "--codes", "A", "--deadline", "soon"}, `--deadline: "soon" is not an RFC 3339 time with a zone`},
-		"one id for two":            {[]string{"--contract", "1,2", "--codes", "A", "--id", "r"}, "--id: is one id for 2 requests"},
-		"codes with file":           {[]string{"--file", "x.csv", "--codes", "A"}, "--codes: belongs to --contract"},
-		"format without file":       {[]string{"--contract", "1", "--codes", "A", "--format", "csv"}, "--format: belongs to --file"},
-		"skip-invalid without file": {[]string{"--contract", "1", "--codes", "A", "--skip-invalid"}, "--skip-invalid: belongs to --file"},
-		"unknown ending":            {[]string{"--file", "x.txt"}, `--format: the ending of "x.txt" does not tell the format; write csv or ndjson`},
-		"unknown format":            {[]string{"--file", "x.csv", "--format", "xml"}, `--format: "xml" is not known; write csv or ndjson`},
-		"standard input":            {[]string{"--file", "-"}, "--format: is needed for standard input"},
-		"no such file":              {[]string{"--file", "/nowhere/x.csv"}, "--file: open /nowhere/x.csv: no such file"},
-		"rate":                      {[]string{"--file", "x.csv", "--rate", "-1"}, "--rate: is not a number of requests per second"},
-		"rate 0":                    {[]string{"--file", "x.csv", "--rate", "0"}, "--rate: 0 requests per second would never end"},
-		"rate NaN":                  {[]string{"--file", "x.csv", "--rate", "NaN"}, "--rate: is not a number of requests per second"},
-		"output without wait":       {[]string{"--file", "x.csv", "--output", "json"}, "--timeout and --output: are about the answers; add --wait"},
-		"unknown output":            {[]string{"--file", "x.csv", "--wait", "--output", "xml"}, `--output: "xml" is not known; write text or json`},
-		"timeout":                   {[]string{"--file", "x.csv", "--wait", "--timeout", "0s"}, "--timeout: must be more than 0"},
-		"argument":                  {[]string{"70001"}, `unexpected argument "70001"`},
-		"unknown flag":              {[]string{"--contracts", "1"}, "--contracts: unknown flag; did you mean --contract?"},
+		"nothing": {nil, "nothing to publish: give --contract and --codes, or --file"},
+		"contract and file": {[]string{"--contract", "1", "--file", "x.csv"},
+			"--contract and --file: give one of them"},
+		"no codes": {[]string{"--contract", "1"},
+			"--codes: is missing; give the balance codes to ask for, for example --codes AVAILABLE,BLOCKED"},
+		"wrong contract": {[]string{"--contract", "0", "--codes", "A"},
+			"--contract: is 0; send a number or a string of digits"},
+		"one of them wrong": {[]string{"--contract", "1,x", "--codes", "A"},
+			`--contract: "x" has something other than digits`},
+		"wrong code": {[]string{"--contract", "1", "--codes", strings.Repeat("x", 33)},
+			"--codes: has 33 characters"},
+		"wrong id": {[]string{"--contract", "1", "--codes", "A", "--id", "\x1b"},
+			`--id: has a control character: "\x1b"; send it without`},
+		"wrong deadline": {[]string{"--contract", "1", "--codes", "A", "--deadline", "soon"},
+			`--deadline: "soon" is not an RFC 3339 time with a zone`},
+		"one id for two": {[]string{"--contract", "1,2", "--codes", "A", "--id", "r"},
+			"--id: is one id for 2 requests"},
+		"codes with file": {[]string{"--file", "x.csv", "--codes", "A"}, "--codes: belongs to --contract"},
+		"format without file": {[]string{"--contract", "1", "--codes", "A", "--format", "csv"},
+			"--format: belongs to --file"},
+		"skip-invalid without file": {[]string{"--contract", "1", "--codes", "A", "--skip-invalid"},
+			"--skip-invalid: belongs to --file"},
+		"unknown ending": {[]string{"--file", "x.txt"},
+			`--format: the ending of "x.txt" does not tell the format; write csv or ndjson`},
+		"unknown format": {[]string{"--file", "x.csv", "--format", "xml"},
+			`--format: "xml" is not known; write csv or ndjson`},
+		"standard input": {[]string{"--file", "-"}, "--format: is needed for standard input"},
+		"no such file":   {[]string{"--file", "/nowhere/x.csv"}, "--file: open /nowhere/x.csv: no such file"},
+		"rate": {[]string{"--file", "x.csv", "--rate", "-1"},
+			"--rate: is not a number of requests per second"},
+		"rate 0": {[]string{"--file", "x.csv", "--rate", "0"}, "--rate: 0 requests per second would never end"},
+		"rate NaN": {[]string{"--file", "x.csv", "--rate", "NaN"},
+			"--rate: is not a number of requests per second"},
+		"output without wait": {[]string{"--file", "x.csv", "--output", "json"},
+			"--timeout and --output: are about the answers; add --wait"},
+		"unknown output": {[]string{"--file", "x.csv", "--wait", "--output", "xml"},
+			`--output: "xml" is not known; write text or json`},
+		"timeout":      {[]string{"--file", "x.csv", "--wait", "--timeout", "0s"}, "--timeout: must be more than 0"},
+		"argument":     {[]string{"70001"}, `unexpected argument "70001"`},
+		"unknown flag": {[]string{"--contracts", "1"}, "--contracts: unknown flag; did you mean --contract?"},
 	}
 	s := clitest.NewShell(t, Command)
 	for name, test := range tests {
@@ -68,7 +84,8 @@ func TestRequestPublishes(t *testing.T) {
 	if c.Out.String() != "" {
 		t.Errorf("output %q", &c.Out)
 	}
-	c = s.Run(command.ExitDone, "request", "--contract", "4", "--codes", "A", "--id", "r-1", "--deadline", "2026-01-31T12:00:00Z")
+	c = s.Run(command.ExitDone, "request", "--contract", "4", "--codes", "A", "--id", "r-1", "--deadline",
+		"2026-01-31T12:00:00Z")
 	clitest.WantText(t, "the summary", c.Err.String(), "published 1 request in ")
 	want := map[string]string{
 		"70001": `{"contractId":"70001","balanceCodes":["AVAILABLE","BLOCKED"]}`,
@@ -92,7 +109,8 @@ func TestRequestFile(t *testing.T) {
 		t.Errorf("%d requests were published, want those before the invalid line", n)
 	}
 	c = s.Run(command.ExitFailed, "request", "--file", path, "--skip-invalid")
-	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ", "balanceq: 2 lines were not valid and left out\n",
+	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ",
+		"balanceq: 2 lines were not valid and left out\n",
 		"line 4, column contractId: ", "line 6, column balanceCodes: is empty")
 	c = s.Run(command.ExitDone, "request", "--file", path, "--no-validate")
 	clitest.WantText(t, "the summary", c.Err.String(), "published 5 requests in ")
@@ -101,7 +119,8 @@ func TestRequestFile(t *testing.T) {
 func TestRequestSkipListIsBounded(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
-	c := s.Run(command.ExitFailed, "request", "--file", s.File("requests.ndjson", strings.Repeat("{}\n", 1000)), "--skip-invalid")
+	c := s.Run(command.ExitFailed, "request", "--file", s.File("requests.ndjson", strings.Repeat("{}\n", 1000)),
+		"--skip-invalid")
 	clitest.WantText(t, "the error", c.Err.String(), "1000 lines were not valid", "line 20: ", "… and 980 more")
 	if strings.Contains(c.Err.String(), "line 21: ") {
 		t.Errorf("all lines are listed:\n%s", &c.Err)
@@ -130,7 +149,8 @@ func TestRequestTooLargeForTopic(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := clitest.NewShell(t, Command)
 	s.Requests = s.Broker.Topic(t, 1, "max.message.bytes=2000")
-	text := `{"contractId":1,"balanceCodes":["A"],"x":"` + strings.Repeat("y", 3000) + `"}` + "\n" + `{"contractId":1,"balanceCodes":["A"]}`
+	text := `{"contractId":1,"balanceCodes":["A"],"x":"` + strings.Repeat("y", 3000) + `"}` + "\n" +
+		`{"contractId":1,"balanceCodes":["A"]}`
 	c := s.Run(command.ExitFailed, "request", "--file", s.File("requests.ndjson", text), "--skip-invalid")
 	clitest.WantText(t, "the error", c.Err.String(), "published 1 request in ", "takes messages of at most 2000")
 }
@@ -152,7 +172,8 @@ func TestRequestInterrupted(t *testing.T) {
 	kafkatest.Eventually(t, 30*time.Second, "all requests are published", func() bool { return s.Count(s.Requests) == 3 })
 	c.Stop()
 	c.Wait(t, command.ExitFailed)
-	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ", "balanceq: interrupted\n", "3 requests were not answered yet; later answers are shown by: ")
+	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ", "balanceq: interrupted\n",
+		"3 requests were not answered yet; later answers are shown by: ")
 }
 
 // A read of standard input that blocks must not hold up Ctrl-C.
@@ -191,7 +212,8 @@ func TestRequestNoTopics(t *testing.T) {
 	s := clitest.NewShell(t, Command)
 	s.Requests, s.Dead = "no-such-requests", "no-such-deadletters"
 	c := s.Run(command.ExitFailed, "request", "--wait", "--contract", "1", "--codes", "A")
-	clitest.WantText(t, "the error", c.Err.String(), "topic no-such-requests does not exist, or the brokers do not let this client see it; create it with: balanceq topics create",
+	clitest.WantText(t, "the error", c.Err.String(), "topic no-such-requests does not exist, or the brokers do not let "+
+		"this client see it; create it with: balanceq topics create",
 		"topic no-such-deadletters does not exist, or", "--operation Describe --topic no-such-deadletters")
 }
 
@@ -199,7 +221,8 @@ func TestRequestNoKafka(t *testing.T) {
 	for _, args := range [][]string{{"request", "--contract", "1", "--codes", "A"}, {"results"}} {
 		var out, errOut clitest.Output
 		start := time.Now()
-		code := clitest.Execute(context.Background(), append(args, "--kafka.brokers", "127.0.0.1:1"), nil, &out, &errOut, Command, results.Command)
+		code := clitest.Execute(context.Background(), append(args, "--kafka.brokers", "127.0.0.1:1"), nil, &out, &errOut,
+			Command, results.Command)
 		if code != command.ExitFailed || time.Since(start) > command.ReachTimeout+time.Second {
 			t.Errorf("exit code %d after %v", code, time.Since(start))
 		}
@@ -209,16 +232,19 @@ func TestRequestNoKafka(t *testing.T) {
 
 func TestHelpShowsOwnFlagsFirst(t *testing.T) {
 	var out clitest.Output
-	if code := clitest.Execute(context.Background(), []string{"request", "--help"}, nil, &out, &out, Command); code != command.ExitDone {
+	if code := clitest.Execute(context.Background(), []string{"request", "--help"}, nil, &out, &out,
+		Command); code != command.ExitDone {
 		t.Errorf("exit code %d", code)
 	}
 	text := out.String()
 	clitest.WantText(t, "the help", text, "--contract ids", "--config string", "balanceq config reference lists them")
-	if strings.Contains(text, "--cms.url") || strings.Index(text, "--contract ids") > strings.Index(text, "--config string") {
+	if strings.Contains(text, "--cms.url") || strings.Index(text, "--contract ids") > strings.Index(text,
+		"--config string") {
 		t.Errorf("help:\n%s", text)
 	}
 	// Hidden or not, a mistyped key is told.
-	if code := clitest.Execute(context.Background(), []string{"request", "--kafka.broker", "x"}, nil, &out, &out, Command); code != command.ExitUsage {
+	if code := clitest.Execute(context.Background(), []string{"request", "--kafka.broker", "x"}, nil, &out, &out,
+		Command); code != command.ExitUsage {
 		t.Errorf("exit code %d", code)
 	}
 	clitest.WantText(t, "the error", out.String(), "did you mean --kafka.brokers?")

@@ -11,11 +11,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/balanceq/balanceq/internal/cli/command"
-	"github.com/balanceq/balanceq/schemas"
-
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+
+	"github.com/balanceq/balanceq/internal/cli/command"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // source yields requests, one at a time.
@@ -40,8 +40,8 @@ type BadRequestError struct {
 
 func (e *BadRequestError) Error() string { return e.Where + ": " + e.Problem }
 
-// Nowhere is the position at which requests are decoded here. An id made of it says that the request has none: no real one
-// may hold a control character.
+// Nowhere is the position at which requests are decoded here. An id made of it says that the request has none: no real
+// one may hold a control character.
 var Nowhere = schemas.Position{Topic: "\n"}
 
 // newEntry decodes the request for its contract id, which becomes the key, and its id. The error is a
@@ -73,7 +73,8 @@ func (d Draft) Entry(where string) (entry, error) {
 	}
 	e, err := newEntry(where, d.JSON())
 	for _, m := range []struct{ name, text string }{
-		{"contractId", d.ContractID}, {"balanceCodes", strings.Join(d.Codes, ",")}, {"requestId", d.id}, {"deadline", d.deadline},
+		{"contractId", d.ContractID}, {"balanceCodes", strings.Join(d.Codes, ",")}, {"requestId", d.id},
+		{"deadline", d.deadline},
 	} {
 		if !utf8.ValidString(m.text) { // the JSON has replacement characters, which must not go out unnoticed
 			return e, &schemas.RequestError{Field: m.name, Problem: "is not UTF-8; write it as UTF-8"}
@@ -118,7 +119,8 @@ type flagSource struct {
 }
 
 // FlagOf is the flag that sets a request's member.
-var FlagOf = map[string]string{"contractId": "--contract", "balanceCodes": "--codes", "requestId": "--id", "deadline": "--deadline"}
+var FlagOf = map[string]string{"contractId": "--contract", "balanceCodes": "--codes", "requestId": "--id",
+	"deadline": "--deadline"}
 
 func (s *flagSource) next() (entry, error) {
 	if s.done == len(s.o.contracts) {

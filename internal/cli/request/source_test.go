@@ -59,7 +59,8 @@ func TestCSV(t *testing.T) {
 				`line 3 2 {"contractId":"2","balanceCodes":["A"]}`,
 			}},
 		"byte order mark, blank lines, no line end": {text: "\ufeff" + header + "\n1,A\n\n2,A",
-			want: []string{`line 3 1 {"contractId":"1","balanceCodes":["A"]}`, `line 5 2 {"contractId":"2","balanceCodes":["A"]}`}},
+			want: []string{`line 3 1 {"contractId":"1","balanceCodes":["A"]}`,
+				`line 5 2 {"contractId":"2","balanceCodes":["A"]}`}},
 		"cell over two lines": {text: "contractId,balanceCodes,requestId\n1,\"A\nB\",r\n2,A,\"x\ny\"\n3,A,z\n",
 			want: []string{
 				`! line 2, column balanceCodes: has a control character: "A\nB"; send the code without it`,
@@ -93,17 +94,24 @@ func TestCSV(t *testing.T) {
 				`! line 4, column 5: extraneous or missing " in quoted-field`,
 				`line 5 4 {"contractId":"4","balanceCodes":["A"]}`,
 			}},
-		"quote not closed":      {text: header + "1,\"A\n2,A\n", want: []string{`! line 3, column 5: extraneous or missing " in quoted-field (it began on line 2)`}},
-		"nothing":               {text: "", want: []string{`!! has no lines; begin with the header contractId,balanceCodes`}},
-		"header only":           {text: header},
-		"unknown column":        {text: "contractID,balanceCodes\n1,A\n", want: []string{`!! line 1: unknown column "contractID"; did you mean contractId?`}},
-		"unknown column, plain": {text: "contractId,codes\n1,A\n", want: []string{`!! line 1: unknown column "codes"; the columns are contractId, balanceCodes, requestId, deadline`}},
-		"escape in a header":    {text: "\x1b[31m,balanceCodes\n", want: []string{`!! line 1: unknown column "\x1b[31m"; the columns are contractId, balanceCodes, requestId, deadline`}},
-		"column twice":          {text: "contractId,contractId\n", want: []string{`!! line 1: column contractId is there twice; remove one`}},
+		"quote not closed": {text: header + "1,\"A\n2,A\n",
+			want: []string{`! line 3, column 5: extraneous or missing " in quoted-field (it began on line 2)`}},
+		"nothing":     {text: "", want: []string{`!! has no lines; begin with the header contractId,balanceCodes`}},
+		"header only": {text: header},
+		"unknown column": {text: "contractID,balanceCodes\n1,A\n",
+			want: []string{`!! line 1: unknown column "contractID"; did you mean contractId?`}},
+		"unknown column, plain": {text: "contractId,codes\n1,A\n",
+			want: []string{`!! line 1: unknown column "codes"; the columns are contractId, balanceCodes, requestId, deadline`}},
+		"escape in a header": {text: "\x1b[31m,balanceCodes\n",
+			want: []string{`!! line 1: unknown column "\x1b[31m"; the columns are contractId, balanceCodes, requestId, deadline`}},
+		"column twice": {text: "contractId,contractId\n",
+			want: []string{`!! line 1: column contractId is there twice; remove one`}},
 		"column missing": {text: "contractId,requestId\n", want: []string{
 			`!! line 1: column balanceCodes is missing; the header is contractId,balanceCodes and, if wanted, requestId and deadline`}},
-		"semicolons":      {text: "contractId;balanceCodes\n1;A\n", want: []string{`!! line 1: the columns are separated by something other than commas; save the file with commas`}},
-		"quote in header": {text: "a\"b\n", want: []string{`!! reading the header: line 1, column 2: bare " in non-quoted-field`}},
+		"semicolons": {text: "contractId;balanceCodes\n1;A\n",
+			want: []string{`!! line 1: the columns are separated by something other than commas; save the file with commas`}},
+		"quote in header": {text: "a\"b\n",
+			want: []string{`!! reading the header: line 1, column 2: bare " in non-quoted-field`}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -115,7 +123,8 @@ func TestCSV(t *testing.T) {
 // A quote that is never closed must not read the whole file into memory.
 func TestCSVMemoryIsBounded(t *testing.T) {
 	rest := &endless{text: "2,A\n"}
-	got := collect(newCSVSource(io.MultiReader(strings.NewReader("contractId,balanceCodes\n1,A\n2,\"A\n"), rest), &options{}))
+	got := collect(newCSVSource(io.MultiReader(strings.NewReader("contractId,balanceCodes\n1,A\n2,\"A\n"), rest),
+		&options{}))
 	wantLines(t, got, `line 2 1 {"contractId":"1","balanceCodes":["A"]}`,
 		fmt.Sprintf("!! after line 2: a line is longer than %d bytes; is a quote not closed?", maxRecord))
 	if rest.read > maxRecord+64<<10 {
@@ -145,13 +154,21 @@ func TestNDJSON(t *testing.T) {
 		text string
 		want []string
 	}{
-		"byte for byte":                   {text: good + "\n" + good + "\r\n" + good, want: []string{"line 1 70001 " + good, "line 2 70001 " + good, "line 3 70001 " + good}},
-		"byte order mark and empty lines": {text: "\ufeff" + good + "\n\n \t\r\n" + good + "\n", want: []string{"line 1 70001 " + good, "line 4 70001 " + good}},
-		"nothing":                         {text: ""},
-		"not valid":                       {text: "{}\n{\"contractId\":\n" + good + "\n", want: []string{"! line 1: contractId: is missing; send a number or a string of digits, 1 to 999999999999999999", "! line 2: value: is not complete JSON: it ends at byte 14", "line 3 70001 " + good}},
-		"not validated":                   {o: options{noValidate: true}, text: "\x1b[31m\n{\"contractId\":7}\n", want: []string{"line 1  \x1b[31m", `line 2 7 {"contractId":7}`}},
-		"larger than any topic takes":     {text: large + "\n" + good, want: []string{fmt.Sprintf("! line 1: has %d bytes; send at most %d", len(large)+1, schemas.MaxRequestSize), "line 2 70001 " + good}},
-		"larger than any topic takes, no line end": {o: options{noValidate: true}, text: large, want: []string{fmt.Sprintf("! line 1: has %d bytes; send at most %d", len(large), schemas.MaxRequestSize)}},
+		"byte for byte": {text: good + "\n" + good + "\r\n" + good,
+			want: []string{"line 1 70001 " + good, "line 2 70001 " + good, "line 3 70001 " + good}},
+		"byte order mark and empty lines": {text: "\ufeff" + good + "\n\n \t\r\n" + good + "\n",
+			want: []string{"line 1 70001 " + good, "line 4 70001 " + good}},
+		"nothing": {text: ""},
+		"not valid": {text: "{}\n{\"contractId\":\n" + good + "\n",
+			want: []string{"! line 1: contractId: is missing; send a number or a string of digits, 1 to 999999999999999999",
+				"! line 2: value: is not complete JSON: it ends at byte 14", "line 3 70001 " + good}},
+		"not validated": {o: options{noValidate: true}, text: "\x1b[31m\n{\"contractId\":7}\n",
+			want: []string{"line 1  \x1b[31m", `line 2 7 {"contractId":7}`}},
+		"larger than any topic takes": {text: large + "\n" + good,
+			want: []string{fmt.Sprintf("! line 1: has %d bytes; send at most %d", len(large)+1, schemas.MaxRequestSize),
+				"line 2 70001 " + good}},
+		"larger than any topic takes, no line end": {o: options{noValidate: true}, text: large,
+			want: []string{fmt.Sprintf("! line 1: has %d bytes; send at most %d", len(large), schemas.MaxRequestSize)}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -167,7 +184,8 @@ func TestWaitGivesIDs(t *testing.T) {
 		"flags": &flagSource{o: o},
 		"CSV":   newCSVSource(strings.NewReader("contractId,balanceCodes,requestId\n1,A,\n2,A,\n3,A,mine\n"), o),
 		"NDJSON": newNDJSONSource(strings.NewReader(`{"contractId":1,"balanceCodes":["A"]}`+"\n"+
-			`{"contractId":1,"balanceCodes":["A"],"requestId":null}`+"\nbroken\n"+`{"contractId":1,"balanceCodes":["A"],"requestId":"mine"}`+"\n"), o),
+			`{"contractId":1,"balanceCodes":["A"],"requestId":null}`+"\nbroken\n"+
+			`{"contractId":1,"balanceCodes":["A"],"requestId":"mine"}`+"\n"), o),
 	}
 	for name, source := range sources {
 		t.Run(name, func(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/balanceq/balanceq/internal/cli/answers"
-
 	"golang.org/x/sync/semaphore"
+
+	"github.com/balanceq/balanceq/internal/cli/answers"
 )
 
 // maxUnanswered bounds the memory of --wait: with so many unanswered requests, publishing pauses until answers come.
@@ -83,8 +83,8 @@ func (w *waiting) Acknowledged() {
 	}
 }
 
-// take finds the request that an answer belongs to; nil: it is not of this run, or it has had its answer. The caller shows the
-// answer and then calls complete.
+// take finds the request that an answer belongs to; nil: it is not of this run, or it has had its answer. The caller
+// shows the answer and then calls complete.
 func (t *tracker) take(id string) *waiting {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -30,7 +30,8 @@ func TestRequestWait(t *testing.T) {
 	c = s.Run(command.ExitFailed, "request", "--wait", "--contract", "3,4041", "--codes", "AVAILABLE,DUE")
 	clitest.WantText(t, "the output", c.Out.String(), "  3         partial      AVAILABLE 9811.31 EUR; missing: DUE\n",
 		"  4041      dead letter  contract-not-found: the CMS has no such contract (HTTP 404 CONTRACT_DOES_NOT_EXIST)\n")
-	clitest.WantText(t, "the error", c.Err.String(), "answered 2: 1 partial, 1 dead letter", "1 request was answered by a dead letter")
+	clitest.WantText(t, "the error", c.Err.String(), "answered 2: 1 partial, 1 dead letter",
+		"1 request was answered by a dead letter")
 
 	// Bytes that are no JSON can be followed too.
 	c = s.Run(command.ExitFailed, "request", "--wait", "--no-validate", "--file", s.File("x.ndjson", "\x1b[31mred\n"))
@@ -57,7 +58,8 @@ func TestRequestWaitJSON(t *testing.T) {
 		lines[answer.Outcome+" "+answer.ContractID+" "+answer.Reason] = bytes.TrimSpace(line)
 	}
 	results := s.Broker.ReadAll(t, s.Results)
-	if len(lines) != 2 || lines["dead-letter 404 contract-not-found"] == nil || !bytes.Equal(lines["complete 1 "], results[0].Value) {
+	if len(lines) != 2 || lines["dead-letter 404 contract-not-found"] == nil ||
+		!bytes.Equal(lines["complete 1 "], results[0].Value) {
 		t.Errorf("output:\n%s", &c.Out)
 	}
 }
@@ -93,8 +95,10 @@ func TestRequestWaitTimesOut(t *testing.T) {
 		}
 		return clitest.AnswerAll(req)
 	})
-	c := s.Run(command.ExitFailed, "request", "--wait", "--timeout", "500ms", "--contract", "1,2,3", "--codes", "AVAILABLE")
-	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ", "answered 2: 2 complete", "1 request was not answered within 500ms",
+	c := s.Run(command.ExitFailed, "request", "--wait", "--timeout", "500ms", "--contract", "1,2,3", "--codes",
+		"AVAILABLE")
+	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ", "answered 2: 2 complete",
+		"1 request was not answered within 500ms",
 		"/readyz", "breaker", "balanceq results --deadletters --since ")
 }
 
@@ -104,8 +108,9 @@ func TestRequestWaitWithPublishedFailures(t *testing.T) {
 	s := clitest.NewShell(t, Command)
 	s.Respond(func(req *inflight.Request) *schemas.Outcome {
 		o := clitest.AnswerAll(req)
-		o.Result = &schemas.Result{RequestID: req.Request.ID, ContractID: req.Request.ContractID, Outcome: schemas.OutcomeFailed,
-			Reason: o.DeadLetter.Reason, RetrievedAt: time.Now(), Source: req.Record.Position}
+		o.Result = &schemas.Result{RequestID: req.Request.ID, ContractID: req.Request.ContractID,
+			Outcome: schemas.OutcomeFailed,
+			Reason:  o.DeadLetter.Reason, RetrievedAt: time.Now(), Source: req.Record.Position}
 		return o
 	})
 	c := s.Run(command.ExitFailed, "request", "--wait", "--contract", "404", "--codes", "AVAILABLE")

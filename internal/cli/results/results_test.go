@@ -25,8 +25,10 @@ func TestResultsUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		"beginning and since":  {[]string{"--from-beginning", "--since", "1h"}, "--from-beginning and --since: give one of them"},
-		"since what":           {[]string{"--since", "yesterday"}, `--since: "yesterday" is neither a duration nor an RFC 3339 time`},
+		"beginning and since": {[]string{"--from-beginning", "--since", "1h"},
+			"--from-beginning and --since: give one of them"},
+		"since what": {[]string{"--since", "yesterday"},
+			`--since: "yesterday" is neither a duration nor an RFC 3339 time`},
 		"since the future":     {[]string{"--since", "-1h"}, `--since: "-1h" is neither`},
 		"exit without a start": {[]string{"--exit"}, "--exit: would show nothing; add --from-beginning or --since"},
 		"limit":                {[]string{"--limit", "-1"}, "--limit: -1 is less than 0"},
@@ -60,16 +62,18 @@ func TestResults(t *testing.T) {
 		args string
 		want []string // contract and outcome of each line, in any order
 	}{
-		"all":                   {"--from-beginning", []string{"1 complete", "2 partial"}},
-		"since":                 {"--since 1h", []string{"1 complete", "2 partial"}},
-		"since a later time":    {"--since " + time.Now().Add(time.Hour).Format(time.RFC3339), nil},
-		"dead letters":          {"--from-beginning --deadletters", []string{"1 complete", "2 partial", "404 dead letter"}},
-		"contract":              {"--from-beginning --deadletters --contract 404,7", []string{"404 dead letter"}},
-		"contracts":             {"--from-beginning --deadletters --contract 404 --contract 2", []string{"404 dead letter", "2 partial"}},
+		"all":                {"--from-beginning", []string{"1 complete", "2 partial"}},
+		"since":              {"--since 1h", []string{"1 complete", "2 partial"}},
+		"since a later time": {"--since " + time.Now().Add(time.Hour).Format(time.RFC3339), nil},
+		"dead letters":       {"--from-beginning --deadletters", []string{"1 complete", "2 partial", "404 dead letter"}},
+		"contract":           {"--from-beginning --deadletters --contract 404,7", []string{"404 dead letter"}},
+		"contracts": {"--from-beginning --deadletters --contract 404 --contract 2",
+			[]string{"404 dead letter", "2 partial"}},
 		"request id":            {"--from-beginning --request-id mine", []string{"2 partial"}},
 		"request id of another": {"--from-beginning --request-id mine --contract 1", nil},
 	}
-	line := regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  (\d+) +(complete|partial|dead letter)  .*\[.+\]$`)
+	line := regexp.MustCompile(
+		`(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  (\d+) +(complete|partial|dead letter)  .*\[.+\]$`)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			sub := *s
@@ -106,12 +110,14 @@ func TestResultsJSON(t *testing.T) {
 		t.Errorf("not shown: %v\noutput:\n%s", want, &c.Out)
 	}
 
-	c = s.Run(command.ExitDone, "results", "--from-beginning", "--exit", "--output", "json", "--deadletters", "--contract", "404")
+	c = s.Run(command.ExitDone, "results", "--from-beginning", "--exit", "--output", "json", "--deadletters", "--contract",
+		"404")
 	var got deadletter.Summary
 	if err := json.Unmarshal([]byte(c.Out.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Outcome != "dead-letter" || got.ContractID != 404 || got.Reason != string(schemas.ReasonContractNotFound) || got.HTTPStatus != 404 ||
+	if got.Outcome != "dead-letter" || got.ContractID != 404 || got.Reason != string(schemas.ReasonContractNotFound) ||
+		got.HTTPStatus != 404 ||
 		got.Source == nil || got.Source.Topic != s.Requests || got.DeadLetter.Topic != s.Dead || got.RequestID == "" {
 		t.Errorf("got %+v", got)
 	}
@@ -131,9 +137,11 @@ func TestResultsFollows(t *testing.T) {
 	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
 	s := withAnswers(t)
 	c := s.Start("results")
-	kafkatest.Eventually(t, 30*time.Second, "it follows", func() bool { return strings.Contains(c.Err.String(), "following "+s.Results) })
+	kafkatest.Eventually(t, 30*time.Second, "it follows",
+		func() bool { return strings.Contains(c.Err.String(), "following "+s.Results) })
 	s.Run(command.ExitDone, "request", "--contract", "7", "--codes", "AVAILABLE", "--id", "new")
-	kafkatest.Eventually(t, 30*time.Second, "the new result is shown", func() bool { return strings.Contains(c.Out.String(), "[new]\n") })
+	kafkatest.Eventually(t, 30*time.Second, "the new result is shown",
+		func() bool { return strings.Contains(c.Out.String(), "[new]\n") })
 	c.Stop()
 	c.Wait(t, command.ExitDone)
 	if n := strings.Count(c.Out.String(), "\n"); n != 1 {
@@ -150,10 +158,12 @@ func TestResultsForeignRecords(t *testing.T) {
 		RetrievedAt: time.Now(), Source: schemas.Position{Topic: "t"}}
 	s.Write(s.Results, result.Message(nil), schemas.Message{Value: []byte("\x1b[31mno result")}, schemas.Message{})
 	s.Write(s.Dead, schemas.Message{Value: []byte("\x1b]0;x\a"), Headers: []schemas.Header{
-		{Key: schemas.HeaderReason, Value: []byte("\x1b[31m")}, {Key: schemas.HeaderDetail, Value: []byte("\u009b31m")}}}, schemas.Message{})
+		{Key: schemas.HeaderReason, Value: []byte("\x1b[31m")}, {Key: schemas.HeaderDetail, Value: []byte("\u009b31m")}}},
+		schemas.Message{})
 	for _, form := range []string{term.Text, term.JSON} {
 		c := s.Run(command.ExitDone, "results", "--from-beginning", "--exit", "--deadletters", "--output", form)
-		if strings.ContainsFunc(strings.ReplaceAll(c.Out.String()+c.Err.String(), "\n", ""), func(r rune) bool { return !printable.Rune(r) }) {
+		if strings.ContainsFunc(strings.ReplaceAll(c.Out.String()+c.Err.String(), "\n", ""),
+			func(r rune) bool { return !printable.Rune(r) }) {
 			t.Errorf("%s: characters for the terminal: %q, %q", form, &c.Out, &c.Err)
 		}
 		if n := strings.Count(c.Out.String(), "\n"); n != 3 {
@@ -172,7 +182,8 @@ func TestResultsForeignRecords(t *testing.T) {
 				first = line
 			}
 		}
-		if got, err := schemas.DecodeResult(first); err != nil || got.RequestID != result.RequestID || got.Balances[0] != result.Balances[0] {
+		if got, err := schemas.DecodeResult(first); err != nil || got.RequestID != result.RequestID ||
+			got.Balances[0] != result.Balances[0] {
 			t.Errorf("the JSON has another value: %v: %s", err, first)
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/balanceq/balanceq/internal/printable"
-
 	"github.com/mattn/go-isatty"
+
+	"github.com/balanceq/balanceq/internal/printable"
 )
 
 // The forms of --output.

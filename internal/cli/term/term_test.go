@@ -37,7 +37,8 @@ func TestCheckOutput(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := CheckOutput("--format", "yaml"); err == nil || err.Error() != `--format: "yaml" is not known; write text or json` {
+	if err := CheckOutput("--format", "yaml"); err == nil ||
+		err.Error() != `--format: "yaml" is not known; write text or json` {
 		t.Error(err)
 	}
 }
@@ -93,7 +94,8 @@ func TestProgress(t *testing.T) {
 
 	on := &Progress{out: &b, shown: true, max: 10, Unit: "records"}
 	on.Draw(5, "reading")
-	if text := b.String(); !strings.Contains(text, "reading") || !strings.Contains(text, "50%") || !strings.Contains(text, "records/s") {
+	if text := b.String(); !strings.Contains(text, "reading") || !strings.Contains(text, "50%") ||
+		!strings.Contains(text, "records/s") {
 		t.Errorf("drawn: %q", text)
 	}
 	on.Draw(10, "reading") // a full bar would end the line

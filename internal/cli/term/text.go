@@ -1,5 +1,5 @@
-// Package term is what commands print with: text of others, counts and times, JSON lines, tables, progress, and whether a
-// terminal reads it. Package printable says what may go to a terminal.
+// Package term is what commands print with: text of others, counts and times, JSON lines, tables, progress, and whether
+// a terminal reads it. Package printable says what may go to a terminal.
 package term
 
 import (
