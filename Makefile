@@ -54,6 +54,7 @@ lint: ## Static checks
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(GOLANGCI) run
+	$(GO) run ./tools/words
 
 words: ## Look for retired words, in names, comments and documents (tools/words says what to write instead)
 	@$(GO) run ./tools/words

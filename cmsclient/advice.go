@@ -68,8 +68,8 @@ var (
 	fixProxy      = advice{"check the proxy's address, give its user and password in HTTPS_PROXY, have it allow the " +
 		"host of the CMS, or choose another proxy", []string{"Proxy"}}
 	fixSigning    = fixAuth("check the signing key")
-	fixServerCert = advice{"the server's certificate cannot be trusted: check the CMS's address, the trusted authorities " +
-		"and any proxy in between", []string{"URL", "TLS.RootCAs", "Proxy"}}
+	fixServerCert = advice{"the server's certificate cannot be trusted: check the CMS's address, the trusted " +
+		"authorities and any proxy in between", []string{"URL", "TLS.RootCAs", "Proxy"}}
 	fixClientCert = fixCert(
 		"the server refuses the client certificate: check it, its expiry and that it is the one registered there")
 )

@@ -20,9 +20,6 @@ const (
 	kindObject = jsontext.Kind('{')
 	kindArray  = jsontext.Kind('[')
 
-	kindObjectEnd = jsontext.Kind('}')
-	kindArrayEnd  = jsontext.Kind(']')
-
 	maxIDDigits = 18 // balanceId is at most 999999999999999999
 )
 

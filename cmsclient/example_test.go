@@ -91,7 +91,7 @@ func ExampleError() {
 		}
 		switch failed.Class {
 		case cmsclient.ContractNotFound, cmsclient.Rejected:
-			fmt.Println("give up:", err)
+			fmt.Println("give up:", failed.Class, failed.Status)
 		case cmsclient.Transient, cmsclient.Undecodable:
 			again := backoff.Next(failed.RetryAfter) <= time.Second
 			fmt.Println("ask again within a second:", again)
@@ -99,8 +99,9 @@ func ExampleError() {
 			fmt.Println("no fault of this request: Admit waits until it is over")
 		}
 	}
-	// Output: give up: cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract
-	// with id 99999 not found ask again within a second: true
+	// Output:
+	// give up: contract-not-found 404
+	// ask again within a second: true
 }
 
 // Settings that contradict each other are named by the caller's own names for them.

@@ -45,7 +45,7 @@ func encodeNote(log logID, next int64, runs iter.Seq[Run], limit int) (metadata 
 	if log.known() {
 		version = noteLogVersion
 	}
-	b := binary.AppendUvarint([]byte{version}, uint64(next))
+	b := binary.AppendUvarint([]byte{version}, uint64(next)) //nolint:gosec // an offset
 	if log.known() {
 		b = append(b, log.topic[:]...)
 		b = binary.BigEndian.AppendUint32(b, log.cluster)
@@ -54,8 +54,8 @@ func encodeNote(log logID, next int64, runs iter.Seq[Run], limit int) (metadata 
 	all = true
 	for r := range runs {
 		size := len(b)
-		b = binary.AppendUvarint(b, uint64(r.From-end))
-		b = binary.AppendUvarint(b, uint64(r.To-r.From))
+		b = binary.AppendUvarint(b, uint64(r.From-end))  //nolint:gosec // the runs ascend
+		b = binary.AppendUvarint(b, uint64(r.To-r.From)) //nolint:gosec // and are not empty
 		if aheadEncoding.EncodedLen(len(b)) > limit {
 			b, all = b[:size], false
 			break
@@ -119,7 +119,7 @@ func decodeRuns(next int64, b []byte) ([]Run, error) {
 	}
 	var runs []Run
 	for end := next; len(b) > 0; {
-		gap, length := int64(number()), int64(number())
+		gap, length := int64(number()), int64(number()) //nolint:gosec // what wraps around is refused below
 		if err != nil {
 			return nil, err
 		}

@@ -78,7 +78,8 @@ type Consumer struct {
 	lanes    *lanes
 	fetcher  *fetcher
 	room     *room
-	work     context.Context //nolint:containedctx // Run's, for handlers and what Grant starts: it outlives the intake by the drain
+	// Run's, for handlers and what Grant starts: it outlives the intake by the drain.
+	work     context.Context //nolint:containedctx // see above
 	progress wait.Signal     // something finished while draining
 	moved    wait.Signal     // a commit offset has moved
 

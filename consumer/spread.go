@@ -13,6 +13,7 @@ const spreadBits = 12
 
 // note takes constant time and no memory: it is on the way of every request.
 func (s *spread) note(contract int64, partition int32) {
+	//nolint:gosec // a hash
 	slot := &s.last[uint64(contract)*0x9E3779B97F4A7C15>>(64-spreadBits)] // Fibonacci hashing (Knuth, TAOCP 6.4)
 	if slot.contract == contract && slot.partition != int64(partition) {
 		s.changes++

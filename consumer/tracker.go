@@ -31,7 +31,7 @@ func newTracker(next int64, ahead []Run) tracker { return tracker{next: next, ah
 func (t *tracker) start(offset, contract int64) ticket {
 	t.entries = append(t.entries, tracked{after: offset + 1, contract: contract, started: true})
 	t.open++
-	return t.first + ticket(len(t.entries)-1)
+	return t.first + ticket(len(t.entries)-1) //nolint:gosec // there is one at least
 }
 
 // finish notes that a record is done and returns how many records the commit offset moved past. Finishing twice changes

@@ -102,8 +102,8 @@ var advice = map[schemas.Reason]Advice{
 		Means: "The request was answered, and its result, which repeats the request's key, is larger than the results " +
 			"topic takes.",
 		Look: "The detail names the sizes; the key, which is usually of a few bytes; `balanceq topics check`.",
-		Do: "Have the publisher send smaller keys, or raise max.message.bytes of the results topic to that of the requests. " +
-			"Then replay.",
+		Do: "Have the publisher send smaller keys, or raise max.message.bytes of the results topic to that of the " +
+			"requests. Then replay.",
 	},
 	schemas.ReasonInternalError: {
 		Means: "balanceq itself failed on it: a defect.",

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 func runTests(m *testing.M) int {
 	flag.Parse()
 	if testing.Short() {
-		fmt.Println("e2e: all of it needs a broker: nothing to do with -short")
+		_, _ = fmt.Fprintln(os.Stdout, "e2e: all of it needs a broker: nothing to do with -short")
 		return 0
 	}
 	code := kafkatest.Run(m)

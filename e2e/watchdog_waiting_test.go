@@ -186,6 +186,9 @@ func TestWatchdogLetsSwallowedFetchesBe(t *testing.T) {
 		return nil, nil, false
 	})
 	t.Cleanup(func() { close(over) })
-	kafkatest.Eventually(t, waitTimeout, "/readyz tells of Kafka", func() bool { h := r.readyz(addr); return h.Waiting == "kafka" && h.KafkaFailing != "" })
+	kafkatest.Eventually(t, waitTimeout, "/readyz tells of Kafka", func() bool {
+		h := r.readyz(addr)
+		return h.Waiting == "kafka" && h.KafkaFailing != ""
+	})
 	r.staysLive(addr, 6*watchdogAfter)
 }

@@ -59,10 +59,9 @@ func (e *brokerExchange) Broker(c protocol.Cluster) (protocol.Broker, error) {
 func (e *groupExchange) Group() string { return e.group }
 
 // ApiKey names the request (the spelling is kafka-go's).
-func (e *exchange) ApiKey() protocol.ApiKey {
-	return protocol.ApiKey(
-		e.req.Key())
-} //nolint:revive // kafka-go's interface
+//
+//nolint:revive // kafka-go's interface
+func (e *exchange) ApiKey() protocol.ApiKey { return protocol.ApiKey(e.req.Key()) }
 
 // Required says that this message always does its own exchange.
 func (e *exchange) Required(map[protocol.ApiKey]int16) bool { return true }

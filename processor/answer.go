@@ -87,7 +87,7 @@ func (p *Processor) ask(
 	for _, req := range q.requests {
 		req.Attempts++
 	}
-	p.saved.Add(uint64(len(q.requests) - 1))
+	p.saved.Add(uint64(len(q.requests) - 1)) //nolint:gosec // there is one at least
 	sent = time.Now()
 	answer, err := call.Get(ctx, q.Query)
 	return answer, sent, err

@@ -84,7 +84,7 @@ func TestCloseWhileRepeating(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: notEnoughReplicas, Count: -1})
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: errNotEnoughReplicas, Count: -1})
 	a := newAcks()
 	write(t, p, "topic", 0, "x", a)
 	kafkatest.Eventually(t, within, "writes fail", func() bool { return len(obs.seen()) > 3 })

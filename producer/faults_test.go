@@ -19,7 +19,7 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-var notEnoughReplicas = kerr.NotEnoughReplicas
+var errNotEnoughReplicas = kerr.NotEnoughReplicas
 
 // What a broker answers to a batch, before applying it or after: each message is in the log once all the same, in
 // order, and what is sent again is sent byte for byte.

@@ -23,6 +23,11 @@ import (
 
 var transactionTopics = []kfake.Opt{kfake.SeedTopics(4, "requests", "results", "deadletters")}
 
+// transactionRequests are those of a transaction, in order.
+var transactionRequests = []kmsg.Key{
+	kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn,
+}
+
 func onEmbedded(t *testing.T, cluster *kfake.Cluster, change func(*TransactionConfig)) *rig {
 	t.Helper()
 	b := transactions(t, cluster.ListenAddrs(), "requests", "results", "deadletters", "a", change)
@@ -142,7 +147,7 @@ func TestOneOffsetRefused(t *testing.T) {
 // nothing is seen twice. As the first one might still arrive, the next transaction has an epoch of its own.
 func TestLostAnswersOfTransactions(t *testing.T) {
 	t.Parallel()
-	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+	for _, key := range transactionRequests {
 		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
 			t.Parallel()
 			var lose atomic.Int32
@@ -219,7 +224,7 @@ func TestTransactionRequests(t *testing.T) {
 	b := onEmbedded(t, cluster, nil)
 	var mu sync.Mutex
 	seen := map[string]int{}
-	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.Produce, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+	for _, key := range transactionRequests {
 		cluster.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
 			mu.Lock()

@@ -180,7 +180,8 @@ func ReadDeadLetter(rec *Record) DeadLetterInfo {
 	partition, gotPartition := headerInt(rec, HeaderErrorsPartition, 32)
 	offset, gotOffset := headerInt(rec, HeaderErrorsOffset, 64)
 	if len(topic) > 0 && gotPartition && gotOffset {
-		info.Source = Position{Topic: cleanText(string(topic)), Partition: int32(partition), Offset: offset}
+		of32 := int32(partition) //nolint:gosec // headerInt has read 32 bits
+		info.Source = Position{Topic: cleanText(string(topic)), Partition: of32, Offset: offset}
 		info.HasSource = true
 	}
 	return info

@@ -16,9 +16,9 @@ func DecodeResult(text []byte) (Result, error) {
 	if err == nil {
 		err = r.end()
 	}
-	var field *resultError
+	field, ofField := errors.AsType[*resultError](err)
 	switch {
-	case errors.As(err, &field):
+	case ofField:
 		return Result{}, fmt.Errorf("decoding result: %w", field)
 	case err != nil:
 		return Result{}, fmt.Errorf("decoding result: the value %s", explain(err))
@@ -143,7 +143,7 @@ func (r *resultReader) source() error {
 		case "partition":
 			var n int64
 			n, err = r.integer("source.partition", 32)
-			p.Partition = int32(n)
+			p.Partition = int32(n) //nolint:gosec // integer has read 32 bits
 		case "offset":
 			p.Offset, err = r.integer("source.offset", 64)
 		default:

@@ -12,6 +12,7 @@ func appendTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	dst = t.AppendFormat(dst, time.RFC3339)
 	ms := t.Nanosecond() / int(time.Millisecond)
+	//nolint:gosec // digits
 	return append(dst[:len(dst)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 

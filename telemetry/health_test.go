@@ -270,7 +270,7 @@ func TestProgressIsNoStandstill(t *testing.T) {
 			m.consumer.Partitions[0].Waits, m.consumer.Partitions[0].Oldest = true,
 				n
 		},
-		"called":       func(m *moment, n int64) { m.cms.InFlight, m.ended = 1, int64(n) },
+		"called":       func(m *moment, n int64) { m.cms.InFlight, m.ended = 1, n },
 		"acknowledged": func(m *moment, n int64) { m.consumer.Partitions[0].Oldest = n },
 		"written":      func(m *moment, _ int64) { m.producer.Silent.Since = m.at.Add(-time.Minute) },
 		"committed": func(m *moment, n int64) {

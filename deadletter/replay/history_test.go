@@ -46,10 +46,10 @@ func TestHistory(t *testing.T) {
 				at = entries[rapid.IntRange(0, len(entries)-1).Draw(t, "which")].Request
 			}
 			if rapid.Bool().Draw(t, "dead") {
-				h.DeadAgain(schemas.Position(at))
+				h.DeadAgain(at)
 				outcomes[at] = DeadAgain
 			} else {
-				h.Answered(schemas.Position(at))
+				h.Answered(at)
 				if outcomes[at] == "" {
 					outcomes[at] = Answered
 				}

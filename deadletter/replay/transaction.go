@@ -108,7 +108,7 @@ func (r *Run) partitionOf(a *Candidate) int32 {
 	for i := range all {
 		all[i] = i
 	}
-	return int32(kafkawire.KeyPartition(a.Message.Key, all...))
+	return int32(kafkawire.KeyPartition(a.Message.Key, all...)) //nolint:gosec // one of all
 }
 
 // produce writes one batch a partition, leader by leader, and returns the offset of the first record of each.

@@ -38,8 +38,8 @@ func TestDocsEvents(t *testing.T) {
 	}
 }
 
-// Alerts go by events: every line at warn and error has one that is listed, at the level that is listed, and every event
-// that is listed is logged somewhere.
+// Alerts go by events: every line at warn and error has one that is listed, at the level that is listed, and every
+// event that is listed is logged somewhere.
 func TestEventsOfTheSource(t *testing.T) {
 	level := map[string]string{}
 	for _, e := range telemetry.Events {

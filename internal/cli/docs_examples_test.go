@@ -74,7 +74,8 @@ func parseCommand(args []string) error {
 	return cmd.ValidateArgs(cmd.Flags().Args())
 }
 
-// Marked examples are valid: "schema: NAME", "event" (structured CloudEvents) and "config" (a file of the configuration).
+// Marked examples are valid: "schema: NAME", "event" (structured CloudEvents) and "config" (a file of the
+// configuration).
 func TestDocsExamples(t *testing.T) {
 	seen := map[string]int{}
 	for page, text := range pages(t) {

@@ -88,8 +88,8 @@ func TestDocsRunbookReadyz(t *testing.T) {
 	}
 }
 
-// What the log is said to say is in the source: quoted text behind the word log, in a row or an item of a list. Rows of the
-// first table go by events (TestDocsEvents).
+// What the log is said to say is in the source: quoted text behind the word log, in a row or an item of a list. Rows of
+// the first table go by events (TestDocsEvents).
 func TestDocsRunbookLog(t *testing.T) {
 	all := strings.Join(sources(t, "cmd", "internal", "cmsclient", "consumer", "processor", "producer", "telemetry"), "\n")
 	all = regexp.MustCompile(`" \+\n\s*"`).ReplaceAllString(all, "")

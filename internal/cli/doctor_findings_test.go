@@ -127,7 +127,8 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			fix:    []string{"cms.tls.ca-file"}, skips: 2},
 		"no authorities": {set: []string{"cms.tls.ca-file", w.files.at("none.pem")}, check: "TLS", status: "fail",
 			detail: []string{"cms.tls.ca-file", "none.pem"}, fix: []string{"exists"}, skips: 2},
-		"another host's certificate": {sim: func(s *cmssim.Config) { s.TLS.Certificates = []tls.Certificate{w.files.elsewhere} },
+		"another host's certificate": {
+			sim:   func(s *cmssim.Config) { s.TLS.Certificates = []tls.Certificate{w.files.elsewhere} },
 			check: "TLS", status: "fail", detail: []string{`"other.test"`, "127.0.0.1"},
 			fix: []string{"the host of cms.url"}, skips: 2},
 		"server expired": {sim: func(s *cmssim.Config) { s.TLS.Certificates = []tls.Certificate{w.files.stale} },

@@ -32,9 +32,9 @@ func skipCommand(e *command.Env) *cobra.Command {
 		Long: `Lets the group go on behind a batch of the request topic that cannot be read: its checksum is wrong, or its format. The
 requests in it are lost, as nothing can tell what they were. /readyz and the log name partition and offset.
 
-Without --execute it shows what would be skipped, and changes nothing. What can be read is never skipped. The decision is
-recorded in topics.replays (balanceq deadletters history shows it); the instance that holds the partition finds it there
-within seconds, or the next one to start, and goes on. It says so as an error in its log.
+Without --execute it shows what would be skipped, and changes nothing. What can be read is never skipped. The decision
+is recorded in topics.replays (balanceq deadletters history shows it); the instance that holds the partition finds it
+there within seconds, or the next one to start, and goes on. It says so as an error in its log.
 
 Exit code 0: done, or shown. 1: there is nothing to skip, or Kafka fails. 2: wrong usage.`,
 		Example: `  balanceq skip --partition 3 --offset 1042
@@ -111,11 +111,11 @@ func unreadable(
 	gap = tail.Span{From: offset, To: offset}
 	for gap.To-gap.From < maxNonsense {
 		f, err := fetchOne(ctx, wire, topic, partition, gap.To)
-		var corrupt *kafkawire.CorruptError
+		corrupt, isCorrupt := errors.AsType[*kafkawire.CorruptError](f.Err)
 		switch {
 		case err != nil:
 			return gap, nil, err
-		case errors.As(f.Err, &corrupt) && f.Next == gap.To && (why == nil || corrupt.First != gap.To):
+		case isCorrupt && f.Next == gap.To && (why == nil || corrupt.First != gap.To):
 			at := gap.To
 			if gap.To = corrupt.Beyond(at); why == nil {
 				why = corrupt

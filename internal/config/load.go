@@ -61,7 +61,7 @@ func Load(fs *pflag.FlagSet, environ []string) (*Loaded, error) {
 	l.nameInstance()
 	l.uncross()
 
-	if problems := append(l.problems, l.validate()...); len(problems) > 0 {
+	if problems := slices.Concat(l.problems, l.validate()); len(problems) > 0 {
 		return nil, finding.Join(findings(problems)...)
 	}
 	for _, p := range l.Config.warnings() {

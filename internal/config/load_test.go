@@ -266,7 +266,8 @@ func TestWarnings(t *testing.T) {
 			[]string{"kafka.tls.ca-file: has no effect while kafka.tls.enabled is false; set that to true" +
 				" (BALANCEQ_KAFKA_TLS_CA_FILE)"}},
 		"user without mechanism": {[]string{"BALANCEQ_KAFKA_SASL_USERNAME=u"},
-			[]string{"kafka.sasl.mechanism: is none, so the user and password have no effect; set it to the brokers' mechanism"}},
+			[]string{"kafka.sasl.mechanism: is none, so the user and password have no effect; " +
+				"set it to the brokers' mechanism"}},
 		"plain without TLS": {[]string{"BALANCEQ_KAFKA_SASL_USERNAME=u", "BALANCEQ_KAFKA_SASL_PASSWORD=p",
 			"BALANCEQ_KAFKA_SASL_MECHANISM=plain", "BALANCEQ_KAFKA_BROKERS=127.0.0.1:9092,kafka-1:9092"},
 			[]string{"kafka.sasl.mechanism: plain sends the password unencrypted; set kafka.tls.enabled to true" +

@@ -192,7 +192,10 @@ func (r *reader) fetch(ctx context.Context, leader *kgo.Broker, topicID [16]byte
 	if err != nil {
 		return err
 	}
-	resp := answer.(*kmsg.FetchResponse)
+	resp, ok := answer.(*kmsg.FetchResponse)
+	if !ok {
+		return fmt.Errorf("a fetch was answered by %T", answer)
+	}
 	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const secondsShift = 30
 // the monotonic reading is the same.
 func Time(t time.Time, by time.Duration) time.Time {
 	// A negative step wraps around, which is what subtracts it.
-	*(*uint64)(unsafe.Pointer(&t)) += uint64(
-		int64(by/time.Second)) << secondsShift //nolint:gosec // package time has no way
+	//nolint:gosec // package time has no way
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(int64(by/time.Second)) << secondsShift
 	return t
 }

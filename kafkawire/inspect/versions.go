@@ -132,7 +132,7 @@ func Brokers(ctx context.Context, c *kafkawire.Client, apis []API) ([]Broker, er
 	var brokers []Broker
 	answered := false
 	for _, b := range listed {
-		id := int32(b.ID) //nolint:gosec // node ids have 32 bits, kafka-go has them as int
+		id := int32(b.ID) // node ids have 32 bits, kafka-go has them as int
 		broker := Broker{ID: id, Address: fmt.Sprintf("%s:%d", b.Host, b.Port)}
 		broker.Refusals, broker.Err = refusals(ctx, c, broker.ID, apis)
 		answered = answered || broker.Err == nil

@@ -92,13 +92,14 @@ func remove(engine client.APIClient, id string) {
 // kafkaEnv configures one node that leaves Kafka's defaults alone where a figure could depend on them: the garbage
 // collector, the compilers, the sessions of groups and transactions. Few partitions of the internal topics start fast.
 func kafkaEnv(addr string) map[string]string {
+	const listeners = "CLIENTS://:9092,BROKER://localhost:19092,CONTROLLER://localhost:9093"
 	return map[string]string{
 		"KAFKA_NODE_ID":                                  "1",
 		"KAFKA_PROCESS_ROLES":                            "broker,controller",
 		"KAFKA_CONTROLLER_QUORUM_VOTERS":                 "1@localhost:9093",
 		"KAFKA_CONTROLLER_LISTENER_NAMES":                "CONTROLLER",
 		"KAFKA_INTER_BROKER_LISTENER_NAME":               "BROKER",
-		"KAFKA_LISTENERS":                                "CLIENTS://:9092,BROKER://localhost:19092,CONTROLLER://localhost:9093",
+		"KAFKA_LISTENERS":                                listeners,
 		"KAFKA_ADVERTISED_LISTENERS":                     "CLIENTS://" + addr + ",BROKER://localhost:19092",
 		"KAFKA_LISTENER_SECURITY_PROTOCOL_MAP":           "CLIENTS:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"KAFKA_LOG_DIRS":                                 "/tmp/kafka-logs",

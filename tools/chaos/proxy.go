@@ -37,7 +37,9 @@ func (p *proxy) serve() {
 		if err != nil {
 			return
 		}
-		p.serving.Go(func() { p.pass(conn.(*net.TCPConn)) })
+		if tcp, ok := conn.(*net.TCPConn); ok { // a listener for TCP accepts nothing else
+			p.serving.Go(func() { p.pass(tcp) })
+		}
 	}
 }
 
@@ -51,7 +53,10 @@ func (p *proxy) pass(client *net.TCPConn) {
 	if err != nil {
 		return
 	}
-	server := conn.(*net.TCPConn)
+	server, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
 	defer p.forget(server)
 	if !p.remember(server) {
 		return

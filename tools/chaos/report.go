@@ -11,8 +11,9 @@ import (
 // shown is how many cases of a finding are printed.
 const shown = 10
 
-const tableHead = "| Kafka | brokers | mode | protocol | seed | requests | worker kills | broker kills | other faults " +
-	"| lost | repeated (bound) | out of order | dead letters while open | commits ahead (checked) | longest stall |\n" +
+const tableHead = "| Kafka | brokers | mode | protocol | seed | requests | worker kills | broker kills " +
+	"| other faults | lost | repeated (bound) | out of order | dead letters while open " +
+	"| commits ahead (checked) | longest stall |\n" +
 	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
 
 // report prints the row of the table in docs/RELIABILITY.md, which it also appends to the file of that name, and what

@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string) error {
 	if *still {
 		film.frames = film.frames[film.shown():][:1]
 	}
-	return os.WriteFile(flags.Arg(0), film.svg(), 0o644) //nolint:gosec // a picture for all to see
+	return os.WriteFile(flags.Arg(0), film.svg(), 0o644)
 }
 
 // record runs a command in a terminal and returns the screens that it drew. What it leaves behind is the last one.
@@ -61,8 +61,8 @@ func record(ctx context.Context, command []string, columns, rows int) ([]frame, 
 	if err != nil {
 		return nil, fmt.Errorf("opening a terminal: %w", err)
 	}
-	defer master.Close()
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // the caller's command
+	defer func() { _ = master.Close() }()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=", "COLORTERM=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

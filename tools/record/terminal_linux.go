@@ -25,7 +25,6 @@ func openTerminal(columns, rows int) (master, slave *os.File, err error) {
 	if err != nil {
 		return fail(err)
 	}
-	//nolint:gosec // a terminal's size
 	size := unix.Winsize{Row: uint16(rows), Col: uint16(columns)}
 	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &size); err != nil {
 		return fail(err)

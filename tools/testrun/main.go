@@ -39,14 +39,16 @@ func run(unit bool, slowest int, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if unit {
-		fmt.Println("Tests that need no broker, about 30 seconds on two cores (building them comes on top)")
+		_, _ = fmt.Fprintln(os.Stdout,
+			"Tests that need no broker, about 30 seconds on two cores (building them comes on top)")
 		args = append([]string{"-short"}, args...)
 	} else {
 		kind, broker, err := kafkatest.Describe(ctx)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("Broker: %s\nAll tests take %s on two cores (building them comes on top)\n", broker, usual[kind])
+		_, _ = fmt.Fprintf(os.Stdout, "Broker: %s\nAll tests take %s on two cores (building them comes on top)\n",
+			broker, usual[kind])
 	}
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go test passes it on, and tests clean up

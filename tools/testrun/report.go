@@ -126,17 +126,17 @@ func reasonOf(text string) string {
 
 // end prints the totals: subtests count as tests.
 func (r *report) end(slowest int) {
-	fmt.Fprintf(r.out, "\n%d tests passed, %d failed, %d skipped in %v\n",
+	_, _ = fmt.Fprintf(r.out, "\n%d tests passed, %d failed, %d skipped in %v\n",
 		r.counts["pass"], r.counts["fail"], r.counts["skip"], time.Since(r.began).Round(time.Second))
 	byCount := func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(r.skipped[b]), len(r.skipped[a])), cmp.Compare(a, b))
 	}
 	for _, reason := range slices.SortedFunc(maps.Keys(r.skipped), byCount) {
-		fmt.Fprintf(r.out, "%5d skipped: %s (%s)\n", len(r.skipped[reason]), reason, examples(r.skipped[reason]))
+		_, _ = fmt.Fprintf(r.out, "%5d skipped: %s (%s)\n", len(r.skipped[reason]), reason, examples(r.skipped[reason]))
 	}
 	byTime := slices.SortedFunc(maps.Keys(r.took), func(a, b name) int { return cmp.Compare(r.took[b], r.took[a]) })
 	for _, of := range byTime[:min(slowest, len(byTime))] {
-		fmt.Fprintf(r.out, "%6.1fs  %s %s\n", r.took[of], of.pkg, of.test)
+		_, _ = fmt.Fprintf(r.out, "%6.1fs  %s %s\n", r.took[of], of.pkg, of.test)
 	}
 }
 

@@ -31,7 +31,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.end(1)
-	want := "ok  \tp\t2.6s\nr.go:1: undefined: x\n    c_test.go:9: wrong\npanic: out of time\nFAIL\tq\t3s\nnot an event\n" +
+	want := "ok  \tp\t2.6s\nr.go:1: undefined: x\n    c_test.go:9: wrong\npanic: out of time\nFAIL\tq\t3s\n" +
+		"not an event\n" +
 		"\n1 tests passed, 1 failed, 1 skipped in 0s\n    1 skipped: needs a broker (TestB)\n   2.5s  p TestA\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)

@@ -204,7 +204,7 @@ func createExport(name string, force bool) (*exportFile, error) {
 	if force {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
-	f, err := os.OpenFile(name+partialSuffix, flags, 0o600) //nolint:gosec // the user names the file
+	f, err := os.OpenFile(name+partialSuffix, flags, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil,
 			fmt.Errorf("--file: %s exists: another export is writing it, or one was killed; remove it, or add --force",

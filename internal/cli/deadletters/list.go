@@ -37,8 +37,8 @@ and of the last one; with --records it lists them, with their positions in the t
 UTC, in the form that --since takes. It reads without a consumer group and changes nothing. Records that are not
 readable count as (unreadable).
 
-In text, contract ids that could be card numbers are masked. --output json is one object a line, a group or a record, and
-holds contract and request ids as they are, as results does; {"unreadable":…} is a line of its own.`,
+In text, contract ids that could be card numbers are masked. --output json is one object a line, a group or a record,
+and holds contract and request ids as they are, as results does; {"unreadable":…} is a line of its own.`,
 		Example: `  balanceq deadletters list
   balanceq deadletters list --since 24h --reason contract-not-found --by contract
   balanceq deadletters list --contract 70001 --records --output json`,

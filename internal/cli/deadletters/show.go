@@ -39,10 +39,10 @@ func showCommand(e *command.Env) *cobra.Command {
 		Long: `Shows dead letters by their position in the dead-letter topic, as deadletters list --records prints it: the request,
 why it was given up and by whom, what to do about it, and its headers, key and value. It changes nothing.
 
-Text is shown as it is, with card numbers masked. What is not printable all through stands in double quotes, escaped as
-in a string of Go (\n, \x1b, \u009b). Long values are cut. --raw writes the value alone, byte for byte, and --output json
-one object for each dead letter; both are whole and not masked. The exit code is 1 if one is not there, cannot be read or
-is no dead letter.`,
+Text is shown as it is, with card numbers masked. What is not printable all through stands in double quotes, escaped
+as in a string of Go (\n, \x1b, \u009b). Long values are cut. --raw writes the value alone, byte for byte, and --output
+json one object for each dead letter; both are whole and not masked. The exit code is 1 if one is not there, cannot be
+read or is no dead letter.`,
 		Example: `  balanceq deadletters show 3/17
   balanceq deadletters show 3/17 0/4711 --output json
   balanceq deadletters show 3/17 --raw > request.json`,

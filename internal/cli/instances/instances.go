@@ -100,8 +100,7 @@ func (i Instance) ask(ctx context.Context, method, path, who string, answer any,
 	}
 	resp, err := instanceClient.Do(req)
 	if err != nil {
-		var of *url.Error // says the URL once more
-		if errors.As(err, &of) {
+		if of, ok := errors.AsType[*url.Error](err); ok { // says the URL once more
 			err = of.Err
 		}
 		return fmt.Errorf("%s cannot be reached: %w", i.URL, err)

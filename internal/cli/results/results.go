@@ -42,9 +42,9 @@ func Command(e *command.Env) *cobra.Command {
 		Use: "results", Short: "Follow the results", Args: command.NoArguments,
 		Long: `Shows results as they come, until Ctrl-C; with --from-beginning or --since earlier ones first.
 
-It reads all partitions without a consumer group, so it takes no record away from another reader. Results of
-one contract are in order. Times are UTC. --output json prints each result as it is, and with --deadletters an object with "outcome":"dead-letter"
-for each dead letter.`,
+It reads all partitions without a consumer group, so it takes no record away from another reader. Results of one
+contract are in order. Times are UTC. --output json prints each result as it is, and with --deadletters an object with
+"outcome":"dead-letter" for each dead letter.`,
 		Example: `  balanceq results --since 1h --contract 70001
   balanceq results --from-beginning --exit --deadletters --output json`,
 	}, func(ctx context.Context, c *command.Call) error {
