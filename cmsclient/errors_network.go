@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/balanceq/balanceq/cmsclient/http1"
 )
 
 // incomplete translates the lack of a complete answer. resp is nil when not even its header came.
@@ -40,8 +42,8 @@ func adviceOnNetwork(err error) advice {
 	if _, signing := errors.AsType[*authError](err); signing {
 		return fixSigning
 	}
-	proxy, ok := errors.AsType[*proxyError](err)
-	if ok && classify(proxy.status, cmsError{}, false) == Halting || errors.Is(err, errProxyAddress) {
+	proxy, ok := errors.AsType[*http1.ProxyStatusError](err)
+	if ok && classify(proxy.Status, cmsError{}, false) == Halting || errors.Is(err, errProxyAddress) {
 		return fixProxy
 	}
 	if distrusted(err) {

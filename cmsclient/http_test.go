@@ -59,10 +59,9 @@ func requestOnTheWire(t *testing.T, auth Authenticator, authorization string) {
 	}
 	want := "GET /global%2Dprocessing/core/contracts/999999999999999999/balances" +
 		"?balance_codes=AVAILABLE%2CA%26B%3DC%2C%C3%89%20%2B%2CA.b-c_d~ HTTP/1.1\r\n" +
-		"Host: " + host +
-		"\r\nUser-Agent: balanceq\r\nAccept: application/json;charset=utf-8\r\nAccept-Encoding: identity\r\n" +
-		authorization +
-		"Content-Type: application/json;charset=utf-8\r\nCorrelation-Id: c-1\r\n\r\n"
+		"Host: " + host + "\r\nAccept: application/json;charset=utf-8\r\nAccept-Encoding: identity\r\n" +
+		authorization + "Content-Type: application/json;charset=utf-8\r\n" +
+		"Correlation-Id: c-1\r\nUser-Agent: balanceq\r\n\r\n"
 	if got := <-seen; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

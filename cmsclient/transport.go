@@ -25,10 +25,7 @@ func newRoundTripper(cfg Config) http.RoundTripper {
 	if wire == nil {
 		wire = newRotation(func() pool { return newPool(cfg) })
 	}
-	if cfg.Auth == nil {
-		return wire
-	}
-	return &signing{cfg.Auth, wire}
+	return &sending{cfg.Auth, wire}
 }
 
 // sharedHeaders are the header values that never change. All requests share them; a RoundTripper must not write to

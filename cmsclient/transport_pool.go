@@ -1,14 +1,13 @@
 package cmsclient
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/balanceq/balanceq/cmsclient/http1"
 )
 
 const (
@@ -17,27 +16,16 @@ const (
 	maxResponseHeader = 64 << 10         // bytes
 )
 
-// newPool returns a pool of at most MaxInFlight HTTP/1.1 connections. Compression is off: the answers are small and may
-// be encrypted. HTTP/2 is off: one broken connection would fail all calls.
-func newPool(cfg Config) *http.Transport {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	connectTime := min(cfg.Timeout, maxDialTime)
-	return &http.Transport{
-		Proxy:                  proxyOf(cfg),
-		OnProxyConnectResponse: connectAnswer,
-		DialContext:            (&net.Dialer{Timeout: connectTime, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:        tlsConfig(cfg.TLS),
-		TLSHandshakeTimeout:    connectTime,
-		ResponseHeaderTimeout:  cfg.Timeout,
-		IdleConnTimeout:        idleConnTime,
-		MaxIdleConns:           cfg.MaxInFlight,
-		MaxIdleConnsPerHost:    cfg.MaxInFlight,
-		MaxConnsPerHost:        cfg.MaxInFlight,
-		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true,
-		Protocols:              &protocols,
-	}
+// newPool returns a pool of HTTP/1.1 connections: as many as there are calls under way, which are at most MaxInFlight.
+// Compression is not asked for: the answers are small and may be encrypted.
+func newPool(cfg Config) *http1.Transport {
+	return http1.New(http1.Config{
+		TLS:         tlsConfig(cfg.TLS),
+		Proxy:       proxyOf(cfg),
+		ConnectTime: min(cfg.Timeout, maxDialTime),
+		IdleTime:    idleConnTime,
+		MaxHeader:   maxResponseHeader,
+	})
 }
 
 // tlsConfig returns a copy of given that speaks TLS 1.2 at least (API basics) and does not offer HTTP/2.
@@ -66,18 +54,4 @@ func proxyOf(cfg Config) Proxy {
 		}
 		return proxy, nil
 	}
-}
-
-// proxyError is a proxy's refusal to connect to the CMS. net/http would report the proxy's own words only.
-type proxyError struct{ status int }
-
-func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy does not connect to the CMS, it answers with status %d", e.status)
-}
-
-func connectAnswer(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
-	if answer.StatusCode != http.StatusOK {
-		return &proxyError{answer.StatusCode}
-	}
-	return nil
 }

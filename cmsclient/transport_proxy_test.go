@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/balanceq/balanceq/cmsclient/http1"
 )
 
 // proxy is a forward proxy with a password: CONNECT, and plain requests.
@@ -78,7 +80,7 @@ func TestProxy(t *testing.T) {
 	plain, direct := serveTLS(t, nil, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, goodBody) })
 	gone, _ := serveTLS(t, nil, http.NotFound)
 	gone.Close()
-	var refused *proxyError
+	var refused *http1.ProxyStatusError
 
 	for name, c := range map[string]struct {
 		cms      *httptest.Server
@@ -88,7 +90,7 @@ func TestProxy(t *testing.T) {
 		class    Class
 		connects int32
 		forwards int32
-		status   int // of the proxyError; 0: none
+		status   int // of the ProxyStatusError; 0: none
 	}{
 		"https":                   {cms: cms, connects: 1},
 		"http":                    {cms: plain, forwards: 3},
@@ -130,7 +132,7 @@ func TestProxy(t *testing.T) {
 				if c.class != "" && classOf(err) != c.class {
 					t.Errorf("got %v, want %s", err, c.class)
 				}
-				if errors.As(err, &refused) != (c.status != 0) || c.status != 0 && refused.status != c.status {
+				if errors.As(err, &refused) != (c.status != 0) || c.status != 0 && refused.Status != c.status {
 					t.Errorf("got %v, want a refusal with %d", err, c.status)
 				}
 				for _, secret := range []string{proxyUser, proxyPassword, password, "s3cret", "Basic", "nonce"} {

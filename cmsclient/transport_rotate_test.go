@@ -17,7 +17,7 @@ import (
 
 // exchangePool does what the time does.
 func exchangePool(c *Client) {
-	r := c.transport.(*rotation)
+	r := c.transport.(*sending).next.(*rotation)
 	r.exchange(r.current.Load())
 }
 
@@ -164,7 +164,7 @@ func TestExchangesUnderLoad(t *testing.T) {
 	cfg := trusting(server)
 	cfg.Auth = &counter{}
 	client := newTestClient(t, cfg, nil)
-	rotation := client.transport.(*signing).next.(*rotation)
+	rotation := client.transport.(*sending).next.(*rotation)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	for range 8 {

@@ -7,13 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/balanceq/balanceq/cmsclient/http1"
 )
 
 type authenticate func(*http.Request) error
@@ -201,18 +202,17 @@ func TestNotRepeatedWithoutACaller(t *testing.T) {
 }
 
 // A transport's own time limit is no end of a connection.
-func TestTimeoutIsNotRepeated(t *testing.T) {
-	for _, err := range []error{os.ErrDeadlineExceeded, io.EOF} {
+func TestOnlyStaleConnectionsAreRepeated(t *testing.T) {
+	for _, err := range []error{os.ErrDeadlineExceeded, io.EOF, &http1.StaleError{Err: io.EOF}} {
 		sent := 0
 		cfg := testConfig("http://cms.test")
 		cfg.Auth = &counter{}
-		cfg.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		cfg.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
 			sent++
-			httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{Reused: true})
 			return nil, err
 		})
 		_, _ = ask(t.Context(), newTestClient(t, cfg, nil), 1)
-		if repeated := sent == 2; repeated == errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, stale := errors.AsType[*http1.StaleError](err); stale != (sent == 2) {
 			t.Errorf("%v: sent %d times", err, sent)
 		}
 	}
@@ -275,7 +275,7 @@ func TestCannotSign(t *testing.T) {
 }
 
 // Without an Authenticator net/http goes on repeating by itself.
-func TestUnsignedIsRepeatedByNetHTTP(t *testing.T) {
+func TestUnsignedIsRepeated(t *testing.T) {
 	server := startRaw(t, func(conn *net.TCPConn, nth int) bool { return nth == 1 && answerGood(conn) })
 	client := newTestClient(t, testConfig(server.url), nil)
 	for range 10 {
