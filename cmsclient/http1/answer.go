@@ -28,12 +28,13 @@ type answer struct {
 }
 
 var (
-	errNoHTTP    = errors.New("the answer is no HTTP/1 answer")
-	errSwitching = errors.New("the answer switches to another protocol, which nobody asked for")
-	errInterim   = errors.New("there are too many interim answers")
-	errFraming   = errors.New("the answer's header says in two ways how long its body is")
-	errCoding    = errors.New("the answer's body has a transfer coding other than chunked")
-	errLength    = errors.New("the answer's Content-Length is no length")
+	errHeaderName = errors.New("malformed header of the answer")
+	errNoHTTP     = errors.New("the answer is no HTTP/1 answer")
+	errSwitching  = errors.New("the answer switches to another protocol, which nobody asked for")
+	errInterim    = errors.New("there are too many interim answers")
+	errFraming    = errors.New("the answer's header says in two ways how long its body is")
+	errCoding     = errors.New("the answer's body has a transfer coding other than chunked")
+	errLength     = errors.New("the answer's Content-Length is no length")
 )
 
 // maxInterim bounds how many 1xx answers may precede the final one; the header's limit bounds their size, all together.
@@ -70,6 +71,17 @@ func readHeader(in *bufio.Reader) (*answer, error) {
 	header, err := tp.ReadMIMEHeader()
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range header {
+		// textproto leaves such names as they are: "Content-Length : 4" would be none (RFC 9112 §5.1).
+		if !httpguts.ValidHeaderFieldName(name) {
+			return nil, errHeaderName
+		}
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return nil, errHeaderName
+			}
+		}
 	}
 	a.header = http.Header(header)
 	return a, nil
