@@ -107,7 +107,9 @@ func (a *answer) parseStatus(line []byte) error {
 		}
 		a.status = 10*a.status + int(digit-'0')
 	}
-	a.text = string(rest)
+	if a.text = string(rest); !httpguts.ValidHeaderFieldValue(a.text) {
+		return errNoHTTP
+	}
 	return nil
 }
 
@@ -208,6 +210,8 @@ type chunks struct {
 	reader io.Reader
 }
 
+var errTrailer = errors.New("the trailer of the answer's body is malformed or larger than it may be")
+
 // maxTrailer bounds the fields behind a chunked body: nobody asks for them.
 const maxTrailer = 64
 
@@ -225,9 +229,13 @@ func (c *chunks) Read(p []byte) (int, error) {
 		if err != nil {
 			return n, fmt.Errorf("the trailer of the answer's body: %w", unexpected(err))
 		}
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+		if string(line) == "\r\n" {
 			return n, io.EOF
 		}
+		name, _, field := bytes.Cut(line, []byte(":"))
+		if !field || !bytes.HasSuffix(line, []byte("\r\n")) || !httpguts.ValidHeaderFieldName(string(name)) {
+			return n, errTrailer
+		}
 	}
-	return n, errors.New("the trailer of the answer's body is larger than it may be")
+	return n, errTrailer
 }
