@@ -25,15 +25,13 @@ func (t *Transport) connect(ctx context.Context, r *http.Request) (*conn, error)
 		return nil, err
 	}
 	c := &conn{transport: t}
-	server := address(r.URL)
-	first := server
-	if by != nil && by.Scheme != "socks5" && by.Scheme != "socks5h" {
-		first = address(by)
-	}
-	if by != nil && first == server && by.Scheme != "http" && by.Scheme != "https" {
+	switch server := address(r.URL); {
+	case by == nil:
+		_, err = c.DialContext(ctx, "tcp", server)
+	case by.Scheme == "socks5", by.Scheme == "socks5h":
 		err = c.dialSOCKS(ctx, by, server)
-	} else {
-		err = c.dial(ctx, first)
+	default:
+		_, err = c.DialContext(ctx, "tcp", address(by))
 	}
 	if err != nil {
 		return nil, err
@@ -74,9 +72,23 @@ func (c *conn) dialer() *net.Dialer {
 	return &net.Dialer{Timeout: c.transport.cfg.ConnectTime, KeepAlive: keepAlive}
 }
 
-func (c *conn) dial(ctx context.Context, to string) error {
-	tcp, err := c.dialer().DialContext(ctx, "tcp", to)
-	return c.opened(tcp, err)
+// Dial implements proxy.Dialer, which proxy.SOCKS5 asks for and does not use.
+func (c *conn) Dial(network, to string) (net.Conn, error) {
+	return c.DialContext(context.Background(), network, to)
+}
+
+// DialContext connects and keeps the connection, in whatever another protocol wraps it then.
+func (c *conn) DialContext(ctx context.Context, network, to string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: c.transport.cfg.ConnectTime, KeepAlive: keepAlive}
+	tcp, err := dialer.DialContext(ctx, network, to)
+	if err != nil {
+		return nil, err
+	}
+	c.tcp, c.wire = tcp, tcp
+	if system, ok := tcp.(syscall.Conn); ok {
+		c.raw, err = system.SyscallConn()
+	}
+	return tcp, err
 }
 
 func (c *conn) dialSOCKS(ctx context.Context, by *url.URL, to string) error {
@@ -85,7 +97,7 @@ func (c *conn) dialSOCKS(ctx context.Context, by *url.URL, to string) error {
 		password, _ := by.User.Password()
 		auth = &proxy.Auth{User: by.User.Username(), Password: password}
 	}
-	through, err := proxy.SOCKS5("tcp", address(by), auth, c.dialer())
+	through, err := proxy.SOCKS5("tcp", address(by), auth, c)
 	if err != nil {
 		return err
 	}
@@ -95,21 +107,11 @@ func (c *conn) dialSOCKS(ctx context.Context, by *url.URL, to string) error {
 	if !ok {
 		return fmt.Errorf("connecting through a socks5 proxy: %T knows no context", through)
 	}
-	tcp, err := dialer.DialContext(ctx, "tcp", to)
-	return c.opened(tcp, err)
-}
-
-func (c *conn) opened(tcp net.Conn, err error) error {
+	wire, err := dialer.DialContext(ctx, "tcp", to)
 	if err != nil {
 		return err
 	}
-	c.tcp, c.wire = tcp, tcp
-	if system, ok := tcp.(syscall.Conn); ok {
-		if c.raw, err = system.SyscallConn(); err != nil {
-			_ = tcp.Close()
-			return err
-		}
-	}
+	c.wire = wire
 	return nil
 }
 

@@ -23,9 +23,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // server accepts connections, reads requests, and leaves the rest to handle: it returns false to have the connection
 // closed.
 type server struct {
-	url    string
-	tls    *tls.Config // of a client that trusts it; nil: plain
-	opened atomic.Int32
+	url string
+	tls *tls.Config // of a client that trusts it; nil: plain
+	// serverTLS has its certificate.
+	serverTLS *tls.Config
+	opened    atomic.Int32
 }
 
 func serve(t testing.TB, secured bool, handle func(conn net.Conn, r *http.Request, nth int) bool) *server {
@@ -40,7 +42,8 @@ func serve(t testing.TB, secured bool, handle func(conn net.Conn, r *http.Reques
 		model.Close()
 		s.tls = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "example.com", MinVersion: tls.VersionTLS12}
 		s.tls.RootCAs.AddCert(model.Certificate())
-		listener = tls.NewListener(listener, &tls.Config{Certificates: model.TLS.Certificates, MinVersion: tls.VersionTLS12})
+		s.serverTLS = &tls.Config{Certificates: model.TLS.Certificates, MinVersion: tls.VersionTLS12}
+		listener = tls.NewListener(listener, s.serverTLS)
 		s.url = "https" + strings.TrimPrefix(s.url, "http")
 	}
 	var wg sync.WaitGroup
