@@ -21,6 +21,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/balanceq/balanceq/cmsclient/http1"
 )
 
 // remoteAlert is a server's alert as crypto/tls reports it over TCP.

@@ -96,16 +96,7 @@ func reset(conn *net.TCPConn) bool {
 // askKept asks once. The connection is idle then.
 func askKept(t *testing.T, c *Client) {
 	t.Helper()
-<<<<<<< HEAD
-	for kept := false; !kept; {
-		ctx := httptrace.WithClientTrace(t.Context(),
-			&httptrace.ClientTrace{PutIdleConn: func(err error) { kept = err == nil }})
-		if _, err := ask(ctx, c, 1); err != nil {
-			t.Fatal(err)
-		}
-=======
 	if _, err := ask(t.Context(), c, 1); err != nil {
 		t.Fatal(err)
->>>>>>> 10e2b1f (A transport of our own: an answer is read on the goroutine of its caller)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/balanceq/balanceq/cmsclient/http1"
 )
 
-// sending signs every request right before it is sent, and sends it again, signed again, if it met a connection that had
-// ended while it was idle: a nonce may be used only once (RFC 5849 §3.3).
+// sending signs every request right before it is sent, and sends it again, signed again, if it met a connection that
+// had ended while it was idle: a nonce may be used only once (RFC 5849 §3.3).
 type sending struct {
 	auth Authenticator // nil: nothing is signed
 	next http.RoundTripper

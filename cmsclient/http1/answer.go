@@ -30,7 +30,7 @@ type answer struct {
 var (
 	errHeaderName = errors.New("malformed header of the answer")
 	errNoHTTP     = errors.New("the answer is no HTTP/1 answer")
-	errSwitching  = errors.New("the answer switches to another protocol, which nobody asked for")
+	errSwitching  = errors.New("the answer switches to another protocol, unasked")
 	errInterim    = errors.New("there are too many interim answers")
 	errFraming    = errors.New("the answer's header says in two ways how long its body is")
 	errCoding     = errors.New("the answer's body has a transfer coding other than chunked")
@@ -114,8 +114,8 @@ func (a *answer) parseStatus(line []byte) error {
 }
 
 // frame finds how long the body is (RFC 9112 §6.3), and whether the connection can be used after it. Two readers of one
-// answer that disagree about its end take what follows for different things: so what can be read in two ways is an error,
-// where the RFC would have it read in one and the connection closed.
+// answer that disagree about its end take what follows for different things: so what can be read in two ways is an
+// error, where the RFC would have it read in one and the connection closed.
 func (a *answer) frame(in *bufio.Reader) error {
 	a.reusable = a.minor == 1 && !httpguts.HeaderValuesContainsToken(a.header["Connection"], "close")
 	codings, lengths := a.header["Transfer-Encoding"], a.header["Content-Length"]
@@ -160,7 +160,7 @@ func parseLength(values []string) (int64, error) {
 	if err != nil {
 		return 0, errLength
 	}
-	return int64(n), nil //nolint:gosec // 63 bits
+	return int64(n), nil
 }
 
 // response makes net/http's form of it; the body is the caller's to add.
@@ -212,7 +212,7 @@ type chunks struct {
 
 var errTrailer = errors.New("the trailer of the answer's body is malformed or larger than it may be")
 
-// maxTrailer bounds the fields behind a chunked body: nobody asks for them.
+// maxTrailer bounds the fields behind a chunked body: they are not asked for.
 const maxTrailer = 64
 
 // Read implements io.Reader.
@@ -221,7 +221,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if err != io.EOF { //nolint:errorlint // what the chunked reader returns at the last chunk
+	if err != io.EOF { // it returns no wrapped one
 		return n, unexpected(err)
 	}
 	for range maxTrailer {

@@ -181,9 +181,9 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.reader.Read(p)
-	switch {
-	case err == nil:
-	case err == io.EOF: //nolint:errorlint // a wrapped one is no end of the body
+	switch err {
+	case nil:
+	case io.EOF: // a wrapped one is no end of the body
 		b.end()
 	default:
 		b.reusable = false

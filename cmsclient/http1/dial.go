@@ -68,10 +68,6 @@ func address(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-func (c *conn) dialer() *net.Dialer {
-	return &net.Dialer{Timeout: c.transport.cfg.ConnectTime, KeepAlive: keepAlive}
-}
-
 // Dial implements proxy.Dialer, which proxy.SOCKS5 asks for and does not use.
 func (c *conn) Dial(network, to string) (net.Conn, error) {
 	return c.DialContext(context.Background(), network, to)
@@ -144,7 +140,7 @@ func (c *conn) secure(ctx context.Context, server, by *url.URL) error {
 func (c *conn) handshake(ctx context.Context, host string, toProxy bool) error {
 	cfg := c.transport.cfg.TLS.Clone()
 	if cfg == nil {
-		cfg = &tls.Config{} //nolint:gosec // the caller's to choose; the default is TLS 1.2 and newer
+		cfg = &tls.Config{} // TLS 1.2 and newer
 	}
 	if cfg.ServerName == "" || toProxy {
 		cfg.ServerName = host

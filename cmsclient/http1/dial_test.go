@@ -16,9 +16,10 @@ import (
 	"time"
 )
 
-// tunnel is a proxy: it reads what a client asks of it, connects to the server, and copies. begin returns the address asked
-// for, or "" when the connection is to be closed.
-func tunnel(t *testing.T, wrap func(net.Listener) net.Listener, begin func(in *bufio.Reader, out io.Writer) (to string)) string {
+// tunnel is a proxy: it reads what a client asks of it, connects to the server, and copies. begin returns the address
+// asked for, or "" when the connection is to be closed.
+func tunnel(t *testing.T, wrap func(net.Listener) net.Listener,
+	begin func(in *bufio.Reader, out io.Writer) (to string)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -123,16 +124,20 @@ func TestProxies(t *testing.T) {
 		begin  func(in *bufio.Reader, out io.Writer) string
 		fails  string
 	}{
-		"socks5":                    {server: plain, scheme: "socks5", begin: socks5("", "")},
-		"socks5 to https":           {server: secured, scheme: "socks5", begin: socks5("", "")},
-		"socks5, login":             {server: plain, scheme: "socks5", user: url.UserPassword("u", "p"), begin: socks5("u", "p")},
-		"socks5, wrong login":       {server: plain, scheme: "socks5", user: url.UserPassword("u", "s3cret"), begin: socks5("u", "p"), fails: "socks"},
-		"http to https":             {server: secured, scheme: "http", begin: connect("200 OK", "")},
-		"http, interim answer":      {server: secured, scheme: "http", begin: connect("103 Early Hints\r\n\r\nHTTP/1.1 200 OK", "")},
-		"https to https":            {server: secured, scheme: "https", wrap: overTLS, begin: connect("200 OK", "")},
-		"http, more than an answer": {server: secured, scheme: "http", begin: connect("200 OK", "x"), fails: "behind its answer"},
-		"http, refused":             {server: secured, scheme: "http", begin: connect("403 Forbidden", ""), fails: "status 403"},
-		"another scheme":            {server: plain, scheme: "gopher", begin: connect("200 OK", ""), fails: "http, https or socks5"},
+		"socks5":          {server: plain, scheme: "socks5", begin: socks5("", "")},
+		"socks5 to https": {server: secured, scheme: "socks5", begin: socks5("", "")},
+		"socks5, login": {server: plain, scheme: "socks5", user: url.UserPassword("u", "p"),
+			begin: socks5("u", "p")},
+		"socks5, wrong login": {server: plain, scheme: "socks5", user: url.UserPassword("u", "s3cret"),
+			begin: socks5("u", "p"), fails: "socks"},
+		"http to https": {server: secured, scheme: "http", begin: connect("200 OK", "")},
+		"http, interim answer": {server: secured, scheme: "http",
+			begin: connect("103 Early Hints\r\n\r\nHTTP/1.1 200 OK", "")},
+		"https to https": {server: secured, scheme: "https", wrap: overTLS, begin: connect("200 OK", "")},
+		"http, more than an answer": {server: secured, scheme: "http", begin: connect("200 OK", "x"),
+			fails: "behind its answer"},
+		"http, refused":  {server: secured, scheme: "http", begin: connect("403 Forbidden", ""), fails: "status 403"},
+		"another scheme": {server: plain, scheme: "gopher", begin: connect("200 OK", ""), fails: "http, https or socks5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wrap := c.wrap
@@ -150,7 +155,8 @@ func TestProxies(t *testing.T) {
 				if c.fails == "" && (err != nil || text != "good") {
 					t.Errorf("%q, %v", text, err)
 				}
-				if c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails) || strings.Contains(err.Error(), "s3cret")) {
+				if c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails) ||
+					strings.Contains(err.Error(), "s3cret")) {
 					t.Errorf("%v, want %q", err, c.fails)
 				}
 			}
@@ -161,7 +167,7 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// Whoever accepts a connection and says nothing holds a call up for the time to connect, and no longer.
+// A peer that accepts a connection and says nothing holds a call up for the time to connect, and no longer.
 func TestSilentWhileConnecting(t *testing.T) {
 	silent := tunnel(t, asIs, func(in *bufio.Reader, _ io.Writer) string {
 		_, _ = in.ReadByte()

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Where this reader takes an answer and would use its connection again, net/http reads the same answer and body from the
-// same bytes, and leaves the same rest.
+// Where this reader takes an answer and would use its connection again, net/http reads the same answer and body from
+// the same bytes, and leaves the same rest.
 func FuzzReadAnswer(f *testing.F) {
 	for _, seed := range []string{
 		good, good + good, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\ngood\r\n0\r\nX: y\r\n\r\nrest",
@@ -47,7 +47,8 @@ func FuzzReadAnswer(f *testing.F) {
 		otherText, err := io.ReadAll(resp.Body)
 		otherRest, _ := io.ReadAll(other)
 		if err != nil || resp.StatusCode != a.status || !bytes.Equal(text, otherText) || !bytes.Equal(rest, otherRest) {
-			t.Errorf("%d %q, then %q; net/http: %d %q, then %q, %v", a.status, text, rest, resp.StatusCode, otherText, otherRest, err)
+			t.Errorf("%d %q, then %q; net/http: %d %q, then %q, %v", a.status, text, rest, resp.StatusCode, otherText, otherRest,
+				err)
 		}
 		if got := a.response(&http.Request{}); got.Close || strings.ContainsAny(got.Status, "\r\n") {
 			t.Errorf("%+v", got)

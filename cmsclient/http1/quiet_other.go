@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// quiet says that the connection is open and that the kernel has nothing of it. Where the kernel cannot be asked, a read
-// that is given no time is.
+// quiet says that the connection is open and that the kernel has nothing of it. Where the kernel cannot be asked, a
+// read that is given no time is.
 func (c *conn) quiet() bool {
 	if c.tcp.SetReadDeadline(time.Now().Add(100*time.Microsecond)) != nil {
 		return false

@@ -13,9 +13,10 @@ func (c *conn) quiet() bool {
 	var failure error
 	err := c.raw.Read(func(fd uintptr) bool {
 		var one [1]byte
-		n, _, failure = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT) //nolint:gosec // a descriptor
+		n, _, failure = syscall.Recvfrom(int(fd), one[:],
+			syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		return true
 	})
 	// n is -1 with EAGAIN while there is nothing, 0 at the end of the stream.
-	return err == nil && n < 0 && failure == syscall.EAGAIN //nolint:errorlint // a number of the kernel's
+	return err == nil && n < 0 && failure == syscall.EAGAIN
 }

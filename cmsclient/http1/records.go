@@ -5,9 +5,9 @@ import (
 	"net"
 )
 
-// records hands TLS one record at a time (RFC 8446 §5.1: a type, a version and a length, five bytes, then so many). Left
-// to itself, crypto/tls reads ahead and keeps what it has: an answer that nobody asked for would lie in there unseen, and
-// be taken for the next call's.
+// records hands TLS one record at a time (RFC 8446 §5.1: a type, a version and a length, five bytes, then so many).
+// Left to itself, crypto/tls reads ahead and keeps what it has: an unasked answer would lie in there
+// unseen, and be taken for the next call's.
 type records struct {
 	net.Conn
 	in   *bufio.Reader

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// An answer that comes before it is asked for, while its connection is idle, is nobody's: in a record of TLS of its own, in
-// a part of one, or in plain.
+// An answer that comes before it is asked for, while its connection is idle, reaches no call: in a record of TLS of its
+// own, in a part of one, or in plain.
 func TestUnaskedAnswers(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprintf("TLS %t", secured), func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestUnaskedAnswers(t *testing.T) {
 	}
 }
 
-// crypto/tls must not read ahead: a part of a record that it has would be seen by nobody.
+// crypto/tls must not read ahead: a part of a record that it has would not be seen.
 func TestRecordsAreGivenOneAtATime(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
@@ -114,7 +114,8 @@ func TestNoAnswerReachesAnotherCall(t *testing.T) {
 // A caller that gives up, before the answer or in it, costs the connection, and others keep theirs.
 func TestCancelled(t *testing.T) {
 	for _, secured := range []bool{false, true} {
-		for name, begin := range map[string]string{"no answer": "", "in the body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"} {
+		for name, begin := range map[string]string{"no answer": "",
+			"in the body": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"} {
 			t.Run(fmt.Sprintf("%s, TLS %t", name, secured), func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				s := serve(t, secured, func(conn net.Conn, r *http.Request, _ int) bool {
@@ -129,7 +130,8 @@ func TestCancelled(t *testing.T) {
 				if _, _, err := get(t.Context(), t, transport, s.url+"good"); err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := get(ctx, t, transport, s.url+"bad"); err == nil || begin == "" && !errors.Is(err, context.Canceled) {
+				if _, _, err := get(ctx, t, transport, s.url+"bad"); err == nil || begin == "" &&
+					!errors.Is(err, context.Canceled) {
 					t.Errorf("got %v", err)
 				}
 				if _, text, err := get(t.Context(), t, transport, s.url+"good"); text != "good" || s.opened.Load() != 2 {
