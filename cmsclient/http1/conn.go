@@ -132,7 +132,8 @@ var errHeaderValue = errors.New("http1: a header of the request has something th
 
 // encode writes the request into out (RFC 9112 §3).
 func (c *conn) encode(r *http.Request) error {
-	out := append(c.out[:0], "GET "...)
+	out := c.out[:0]
+	out = append(out, "GET "...)
 	if c.absolute {
 		out = append(append(append(out, r.URL.Scheme...), "://"...), r.URL.Host...)
 	}
@@ -162,7 +163,8 @@ func (c *conn) encode(r *http.Request) error {
 	if c.proxyAuth != "" && c.absolute {
 		out = append(append(append(out, "Proxy-Authorization: "...), c.proxyAuth...), "\r\n"...)
 	}
-	c.out = append(out, "\r\n"...)
+	out = append(out, "\r\n"...)
+	c.out = out
 	return nil
 }
 
