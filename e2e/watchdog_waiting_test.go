@@ -154,8 +154,7 @@ func TestWatchdogLetsKafkaBeDown(t *testing.T) {
 	// A write that is refused is repeated after 2 s, and so says something every few seconds only.
 	const after = 6 * time.Second
 	addr := r.serve(r.broker.Brokers(), func(c *config.Config) {
-		c.Watchdog.After, c.CMS.MaxInFlight,
-			c.CMS.MinInFlight = after, 4, 4
+		c.Watchdog.After, c.CMS.MaxInFlight, c.CMS.MinInFlight = after, 4, 4
 	}, app.Overrides{})
 	r.Send(asks(1000, 100, 32_000)...)
 	r.AwaitWritten(r.results, 100)

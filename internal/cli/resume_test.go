@@ -12,8 +12,7 @@ import (
 // resumable is an instance that answers with body.
 func resumable(t *testing.T, body string) (url string) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_,
-			_ = w.Write([]byte(body))
+		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
 	return server.URL

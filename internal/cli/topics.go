@@ -51,9 +51,11 @@ func createTopics(ctx context.Context, c *command.Call, partitions, replication 
 	}
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
-	common, err := commonConfigs(ctx, client, replication)
+	limited, cancel := context.WithTimeout(ctx, command.ReachTimeout)
+	defer cancel()
+	common, err := commonConfigs(limited, client, replication)
 	if err != nil {
-		return err
+		return preflight.Unasked(c.Config.Kafka, err)
 	}
 	limit := func(bytes int) map[string]string { return map[string]string{"max.message.bytes": strconv.Itoa(bytes)} }
 	topics := c.Config.Topics
@@ -65,9 +67,9 @@ func createTopics(ctx context.Context, c *command.Call, partitions, replication 
 	} {
 		t.ReplicationFactor = replication
 		maps.Copy(t.Configs, common)
-		existed, err := client.CreateTopic(ctx, t)
+		existed, err := client.CreateTopic(limited, t)
 		if err != nil {
-			return err
+			return preflight.Unasked(c.Config.Kafka, err)
 		}
 		done := "created with " + term.Count(int64(t.Partitions), "partition")
 		if existed {

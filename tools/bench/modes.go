@@ -48,8 +48,7 @@ func (b *bench) batch(ctx context.Context, w io.Writer) (figures, error) {
 	perSecond := float64(b.n) / a.last.Sub(<-asked).Seconds()
 	cpu := float64(u.cpu.Microseconds()) / float64(b.n)
 	stats := b.sim.Simulator().Stats()
-	_,
-		err = fmt.Fprintf(w,
+	_, err = fmt.Fprintf(w,
 		"batch  n=%d latency=%v in-flight=%d  %.0f/s  cpu %.1f us/record  peak RSS %v  first result %.2fs  "+
 			"calls in flight at most %d  connections %d  calls per 1000 requests %.0f  %v\n",
 		b.n, b.latency, b.inFlight, perSecond, cpu, u, a.first.Sub(began).Seconds(),
@@ -87,8 +86,7 @@ func (b *bench) pace(ctx context.Context, w io.Writer) (figures, error) {
 	slices.Sort(l)
 	at := func(q float64) float64 { return float64(l[int(q*float64(len(l)-1))].Microseconds()) / 1000 }
 	cpu := float64(u.cpu.Microseconds()) / float64(total)
-	_,
-		err = fmt.Fprintf(w,
+	_, err = fmt.Fprintf(w,
 		"rate   %d/s latency=%v  p50 %.2f ms  p90 %.2f  p99 %.2f  max %.2f  cpu %.0f us/record  peak RSS %v  "+
 			"calls per 1000 requests %.0f  %v\n",
 		b.rate, b.latency, at(.5), at(.9), at(.99), at(1), cpu, u, b.callsPer1000(total), a)

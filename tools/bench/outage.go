@@ -54,8 +54,7 @@ func (b *bench) down(ctx context.Context, w io.Writer) error {
 		}
 	}
 	answered := slices.IndexFunc(calls, func(n int64) bool { return n > during })
-	_,
-		err = fmt.Fprintf(w,
+	_, err = fmt.Fprintf(w,
 		"outage n=%d of %v  calls during it %d  first call after %v  calls in the first second after it %d  "+
 			"in the first second after that call %d  full rate %.0f/s after %v  most in a second %d  all answered after %.1fs "+
 			"%v\n",

@@ -21,8 +21,7 @@ const tableHead = "| Kafka | brokers | mode | protocol | seed | requests | worke
 func (s *session) report(out io.Writer, h history, v verdict) error {
 	row := s.row(h, v)
 	_, _ = fmt.Fprintf(out, "\n%s%s\n", tableHead, row)
-	_,
-		_ = fmt.Fprintf(out, "%d dead letters were due, %d tenures of partitions were broken, %d commits and %d sampled "+
+	_, _ = fmt.Fprintf(out, "%d dead letters were due, %d tenures of partitions were broken, %d commits and %d sampled "+
 		"offsets were checked\n",
 		h.due(), len(h.broken), v.checked, v.sampled)
 	_, _ = fmt.Fprintf(out, "%d acknowledged requests were lost by Kafka itself\n", v.gone)

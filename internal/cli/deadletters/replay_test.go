@@ -16,8 +16,7 @@ import (
 func TestServiceWatch(t *testing.T) {
 	serve := func(body string) instances.Instance {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_,
-				_ = w.Write([]byte(body))
+			_, _ = w.Write([]byte(body))
 		}))
 		t.Cleanup(s.Close)
 		return instances.Instance{URL: s.URL}

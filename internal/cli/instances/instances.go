@@ -49,9 +49,8 @@ func URLs(flag []string, listen string) ([]string, error) {
 		u, err := url.Parse(text)
 		// What it holds is not repeated: it may be a password.
 		if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return nil,
-				errors.New(
-					"--service: not the address of an instance; write http://host:port, the host and port of its http.listen")
+			return nil, errors.New(
+				"--service: not the address of an instance; write http://host:port, the host and port of its http.listen")
 		}
 		if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return nil, errors.New("--service: write http://host:port, without user, query or fragment")
