@@ -154,6 +154,16 @@ func (c *Consumer) setJoined(joined bool) {
 // hintTries is when to begin to log what passes by itself as a rule, a few seconds after the grant.
 const hintTries = 16
 
+// hintFrom is how many tries an error has before it is logged. The transaction of an instance that was killed is open
+// until its timeout and up to ten seconds more, by when the brokers look (transaction.abort.timed.out.transaction.
+// cleanup.interval.ms): that is how exactly-once goes on after a crash, and nothing to call somebody for.
+func hintFrom(err error) int {
+	if errors.Is(err, kafka.UnstableOffsetCommit) {
+		return 2 * hintTries
+	}
+	return hintTries
+}
+
 // noteUnstarted records why partitions have not started, for the status, and logs it at every doubling of their tries:
 // one line a reason.
 func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]error) {
@@ -167,7 +177,7 @@ func (c *Consumer) noteUnstarted(granted map[int32]*starting, failed map[int32]e
 		}
 		s.err = err
 		s.tries++
-		if wait.Report(s.tries) && (s.tries >= hintTries || !kafkawire.Transient(err)) {
+		if wait.Report(s.tries) && (s.tries >= hintFrom(err) || !kafkawire.Transient(err)) {
 			why := unstartedReason(err)
 			due[why] = append(due[why], id)
 			since[why] = s.since
