@@ -148,8 +148,8 @@ func TestUnstartedPartitionsAreNamed(t *testing.T) {
 			c.noteUnstarted(granted, failed)
 		}
 		for text, times := range map[string]int{
-			`"partitions":[0,1],"reason":"an open transaction`: 2, // 16, 32
-			`"partitions":[2],"reason":"it has no leader`:      2,
+			`"partitions":[0,1],"reason":"an open transaction`: 1, // 32: brokers end it by themselves before that
+			`"partitions":[2],"reason":"it has no leader`:      2, // 16, 32
 			`"partitions":[3],"reason":"[29] Topic Author`:     6, // 1, 2, 4, 8, 16, 32
 		} {
 			if n := strings.Count(out.String(), text); n != times {
