@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // within bounds what a test waits for before it says what it saw.
-const within = 30 * time.Second
+const within = 2 * time.Minute
 
 // wire returns a client of the given brokers that is closed with the test.
 func wire(tb testing.TB, brokers []string, topics ...string) *Client {

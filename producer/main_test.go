@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 // within bounds what a test waits for before it says what it saw.
-const within = 30 * time.Second
+const within = 2 * time.Minute
 
 func connect(tb testing.TB, brokers []string, topics ...string) *kafkawire.Client {
 	tb.Helper()

@@ -143,7 +143,7 @@ func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 4), broker.Topic(t, 4), broker.Topic(t, 4), "a",
-		func(c *TransactionConfig) { c.Timeout = 2 * time.Second })
+		func(c *TransactionConfig) { c.Timeout = 5 * time.Second })
 	b.mustCommit(b.everywhere(0, 1))
 	admin, err := kgo.NewClient(kgo.SeedBrokers(b.brokers...))
 	if err != nil {
