@@ -12,7 +12,7 @@ PACKAGES      ?= ./...
 # Most tests wait and leave the cores to others; those of the program take longest, so they come first. Under the race
 # detector they compute more than they wait.
 GOTEST        := -p 3 -shuffle=on -timeout 15m
-GORACE        := -race -p 2 -shuffle=on -timeout 20m
+RACETEST      := -race -p 2 -shuffle=on -timeout 20m
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -24,7 +24,7 @@ test: ## Run every test: against Kafka in a container where there is an engine, 
 	@$(GO) run ./tools/testrun -- $(GOTEST) ./e2e $(PACKAGES)
 
 test-race: ## The same under the race detector, the program included: twice the time, and it needs a C compiler
-	@$(GO) run ./tools/testrun -- $(GORACE) ./e2e $(PACKAGES)
+	@$(GO) run ./tools/testrun -- $(RACETEST) ./e2e $(PACKAGES)
 
 test-unit: ## Only the tests that need no broker, in half a minute
 	@$(GO) run ./tools/testrun -unit -- $(GOTEST) $(PACKAGES)
