@@ -19,7 +19,7 @@ import (
 func joinRequest(group, topic, instance string) JoinRequest {
 	return JoinRequest{
 		GroupMember: GroupMember{Member: Member{Group: group}, InstanceID: instance}, Strategy: "test",
-		SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second,
+		SessionTimeout: 30 * time.Second, RebalanceTimeout: 10 * time.Second,
 		Subscription: Subscription{Topics: []string{topic}, Owned: map[string][]int32{topic: {1}}, Generation: 3},
 	}
 }
