@@ -274,8 +274,9 @@ func TestTLSTranslation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			obs := &recorder{}
 			cfg := testConfig("https://" + handshakes(t, c.server))
-			cfg.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: own.pool(),
-				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.client, nil }}}
+			cfg.Proxy = noProxy
+			cfg.TLS = &tls.Config{RootCAs: own.pool(),
+				GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.client, nil }}
 			cms := newTestClient(t, cfg, obs)
 			_, err := ask(t.Context(), cms, 1)
 			if classOf(err) != c.class || (err == nil) != (c.class == "") {

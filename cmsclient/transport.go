@@ -25,7 +25,7 @@ func newRoundTripper(cfg Config) http.RoundTripper {
 	if wire == nil {
 		wire = newRotation(func() pool { return newPool(cfg) })
 	}
-	return &sending{cfg.Auth, wire}
+	return &sending{auth: cfg.Auth, next: wire, foreign: cfg.Transport != nil}
 }
 
 // sharedHeaders are the header values that never change. All requests share them; a RoundTripper must not write to

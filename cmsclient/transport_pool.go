@@ -3,8 +3,10 @@ package cmsclient
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient/http1"
@@ -51,6 +53,9 @@ func proxyOf(cfg Config) Proxy {
 		proxy, err := choose(r)
 		if err != nil {
 			return nil, errProxyAddress
+		}
+		if proxy != nil && !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) {
+			return nil, fmt.Errorf("%w with http, https or socks5 before it", errProxyAddress)
 		}
 		return proxy, nil
 	}

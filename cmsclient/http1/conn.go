@@ -51,13 +51,14 @@ func (c *conn) close() { _ = c.wire.Close() } // TLS says goodbye; nothing can b
 
 // untouched says that an idle connection is open, and that nothing has come on it: then it is as its last call left it.
 func (c *conn) untouched() bool {
+	if len(c.records) > 0 && !c.decrypted() {
+		return false
+	}
+	// After that read: in TLS within TLS it may have moved a part of an inner record from one to the other.
 	for _, r := range c.records {
 		if !r.between() {
 			return false
 		}
-	}
-	if len(c.records) > 0 && !c.decrypted() {
-		return false
 	}
 	return c.quiet()
 }
@@ -91,10 +92,7 @@ func (c *conn) exchange(ctx context.Context, r *http.Request) (*http.Response, e
 	c.header = c.transport.cfg.MaxHeader
 	if _, err := c.in.Peek(1); err != nil {
 		stop()
-		if writeErr != nil {
-			err = writeErr
-		}
-		return nil, c.stale(err)
+		return nil, c.stale(errors.Join(err, writeErr)) // what came says more: an alert of TLS
 	}
 	a, err := readAnswer(c.in)
 	if err != nil {
@@ -130,6 +128,11 @@ func unexpected(err error) error {
 
 var errHeaderValue = errors.New("http1: a header of the request has something that a header cannot have")
 
+// framing are headers that say where a request ends, or whose it is: those are this package's.
+var framing = map[string]bool{
+	"Connection": true, "Content-Length": true, "Host": true, "Trailer": true, "Transfer-Encoding": true,
+}
+
 // encode writes the request into out (RFC 9112 §3).
 func (c *conn) encode(r *http.Request) error {
 	out := c.out[:0]
@@ -154,7 +157,7 @@ func (c *conn) encode(r *http.Request) error {
 	slices.Sort(c.names) // a call is the same bytes every time
 	for _, name := range c.names {
 		for _, value := range r.Header[name] {
-			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			if framing[name] || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 				return errHeaderValue
 			}
 			out = append(append(append(append(out, name...), ": "...), value...), "\r\n"...)

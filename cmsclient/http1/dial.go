@@ -34,7 +34,7 @@ func (t *Transport) connect(ctx context.Context, r *http.Request) (*conn, error)
 		_, err = c.DialContext(ctx, "tcp", address(by))
 	}
 	if err != nil {
-		return nil, err
+		return nil, ofProxy(by, err)
 	}
 	if err := c.secure(ctx, r.URL, by); err != nil {
 		_ = c.tcp.Close()
@@ -42,6 +42,14 @@ func (t *Transport) connect(ctx context.Context, r *http.Request) (*conn, error)
 	}
 	c.in = bufio.NewReader(c)
 	return c, nil
+}
+
+// ofProxy says of an error on the way to a proxy that it is one, as net/http does.
+func ofProxy(by *url.URL, err error) error {
+	if by == nil {
+		return err
+	}
+	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 }
 
 func (t *Transport) proxyFor(r *http.Request) (*url.URL, error) {
@@ -82,9 +90,9 @@ func (c *conn) DialContext(ctx context.Context, network, to string) (net.Conn, e
 	}
 	c.tcp, c.wire = tcp, tcp
 	if system, ok := tcp.(syscall.Conn); ok {
-		c.raw, err = system.SyscallConn()
+		c.raw, _ = system.SyscallConn() // without it, the connection is not used again
 	}
-	return tcp, err
+	return tcp, nil
 }
 
 func (c *conn) dialSOCKS(ctx context.Context, by *url.URL, to string) error {
@@ -117,7 +125,7 @@ func (c *conn) secure(ctx context.Context, server, by *url.URL) error {
 	defer cancel()
 	if by != nil && by.Scheme == "https" {
 		if err := c.handshake(ctx, by.Hostname(), true); err != nil {
-			return err
+			return ofProxy(by, err)
 		}
 	}
 	if by != nil && (by.Scheme == "http" || by.Scheme == "https") {

@@ -201,15 +201,23 @@ func TestNothingStrangeIsSent(t *testing.T) {
 		t.Error("it was sent")
 		return write(conn, good)
 	})
-	transport := s.transport(t, nil)
 	for name, spoil := range map[string]func(*http.Request){
-		"another method": func(r *http.Request) { r.Method = http.MethodPost },
-		"header value":   func(r *http.Request) { r.Header.Set("X", "a\r\nY: b") },
-		"header name":    func(r *http.Request) { r.Header["X: a\r\nY"] = []string{"b"} },
-		"host":           func(r *http.Request) { r.Host = "a b" },
+		"another method":   func(r *http.Request) { r.Method = http.MethodPost },
+		"a framing header": func(r *http.Request) { r.Header.Set("Content-Length", "4") },
+		"another host":     func(r *http.Request) { r.Header.Set("Host", "other") },
+		"a body":           func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("x")) },
+		"another server":   func(r *http.Request) { r.URL.Host = "other.test" },
+		"another scheme":   func(r *http.Request) { r.URL.Scheme = "https" },
+		"header value":     func(r *http.Request) { r.Header.Set("X", "a\r\nY: b") },
+		"header name":      func(r *http.Request) { r.Header["X: a\r\nY"] = []string{"b"} },
+		"host":             func(r *http.Request) { r.Host = "a b" },
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url, nil)
 		if err != nil {
+			t.Fatal(err)
+		}
+		transport := s.transport(t, nil)
+		if err := transport.sameOrigin(r.URL); err != nil {
 			t.Fatal(err)
 		}
 		spoil(r)

@@ -7,8 +7,8 @@
 // connection's deadline into the past.
 //
 // The rule that all else follows from: a connection is used again only if everything that was sent on it is an answer
-// to what was asked, read to its end. Whatever else is found there, before, in or behind an answer, closes it. No
-// answer can reach another request.
+// to what was asked, read to its end. Whatever else is found there, before, in or behind an answer, closes it. So
+// nothing that has come by the time a connection is taken can be the answer to the call that takes it.
 package http1
 
 import (
@@ -18,8 +18,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // Config says how to connect.
@@ -40,7 +44,8 @@ type Config struct {
 // have been calls at the same time within the idle time: a call uses one of its own until its answer's body is read to
 // the end or closed.
 type Transport struct {
-	cfg Config
+	cfg    Config
+	origin atomic.Pointer[origin] // of the first request
 
 	mu    sync.Mutex
 	idle  []*conn // the last one is used next, so that those that are not needed grow old
@@ -70,16 +75,22 @@ func (e *ProxyStatusError) Error() string {
 // has to be closed; reading it ends with the context, too.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
-		_ = r.Body.Close() // http.RoundTripper demands it; there is nothing in it
+		_ = r.Body.Close() // http.RoundTripper demands it
 	}
-	if r.Method != http.MethodGet {
-		return nil, fmt.Errorf("http1: %s: only GET is sent", r.Method)
+	if r.Method != http.MethodGet || r.Body != nil && r.Body != http.NoBody {
+		return nil, errors.New("http1: only GET without a body is sent")
+	}
+	if err := t.sameOrigin(r.URL); err != nil {
+		return nil, err
 	}
 	ctx := r.Context()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := t.take()
+	var c *conn
+	if ctx.Value(newConnection{}) == nil {
+		c = t.take()
+	}
 	if c == nil {
 		var err error
 		if c, err = t.connect(ctx, r); err != nil {
@@ -93,6 +104,34 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+type newConnection struct{}
+
+// OnNewConnection makes a context whose call takes no idle connection: where one had ended, others may have as well.
+func OnNewConnection(ctx context.Context) context.Context {
+	return context.WithValue(ctx, newConnection{}, true)
+}
+
+// origin is where a URL leads.
+type origin struct{ scheme, host string }
+
+// sameOrigin refuses what is not for the server of the first request: its connections are this one's.
+func (t *Transport) sameOrigin(u *url.URL) error {
+	is := t.origin.Load()
+	if is == nil {
+		if u.Host == "" || !httpguts.ValidHostHeader(u.Host) || u.Scheme != "http" && u.Scheme != "https" {
+			return errServer
+		}
+		t.origin.CompareAndSwap(nil, &origin{u.Scheme, u.Host})
+		is = t.origin.Load()
+	}
+	if is.scheme != u.Scheme || is.host != u.Host {
+		return errServer
+	}
+	return nil
+}
+
+var errServer = errors.New("http1: a transport sends to one server, over http or https")
 
 // endOf returns the context's error where it has ended: what fails then, fails because of it.
 func endOf(ctx context.Context, err error) error {
@@ -115,7 +154,7 @@ func (t *Transport) take() *conn {
 		t.idle[n-1] = nil
 		t.idle = t.idle[:n-1]
 		t.mu.Unlock()
-		if c.untouched() {
+		if time.Since(c.since) < t.cfg.IdleTime && c.untouched() {
 			c.reused = true
 			return c
 		}
@@ -125,48 +164,65 @@ func (t *Transport) take() *conn {
 
 // put keeps a connection for the next call.
 func (t *Transport) put(c *conn) {
-	c.since = time.Now()
+	c.since = time.Now().Round(0) // by the wall clock, which goes on while a machine is suspended
+	if !t.keep(c) {
+		c.close()
+	}
+}
+
+func (t *Transport) keep(c *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
-		c.close()
-		return
+		return false
 	}
 	t.idle = append(t.idle, c)
 	if t.sweep == nil {
 		t.sweep = time.AfterFunc(t.cfg.IdleTime, t.closeOld)
 	}
+	return true
 }
 
 // closeOld closes what has been idle for too long, and comes again while there is anything idle.
-func (t *Transport) closeOld() {
+func (t *Transport) closeOld() { closeAll(t.takeOld()) }
+
+func (t *Transport) takeOld() (old []*conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old := 0
-	for old < len(t.idle) && time.Since(t.idle[old].since) >= t.cfg.IdleTime {
-		t.idle[old].close()
-		old++
+	n := 0
+	for n < len(t.idle) && time.Since(t.idle[n].since) >= t.cfg.IdleTime {
+		n++
 	}
-	t.idle = append(t.idle[:0], t.idle[old:]...)
-	if len(t.idle) == 0 {
+	old = slices.Clone(t.idle[:n])
+	t.idle = slices.Delete(t.idle, 0, n)
+	switch {
+	case t.ended:
+	case len(t.idle) == 0:
 		t.sweep = nil
-		return
+	default:
+		t.sweep.Reset(max(t.cfg.IdleTime-time.Since(t.idle[0].since), time.Millisecond))
 	}
-	t.sweep.Reset(t.cfg.IdleTime - time.Since(t.idle[0].since))
+	return old
+}
+
+// closeAll runs without the lock: TLS says goodbye on each, which is a system call.
+func closeAll(conns []*conn) {
+	for _, c := range conns {
+		c.close()
+	}
 }
 
 // CloseIdleConnections closes the idle connections, and those in use when their call has ended. Calls can still be
 // made; each has a connection of its own then.
 func (t *Transport) CloseIdleConnections() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.ended = true
-	for _, c := range t.idle {
-		c.close()
-	}
+	idle := t.idle
 	t.idle = nil
 	if t.sweep != nil {
 		t.sweep.Stop()
 		t.sweep = nil
 	}
+	t.mu.Unlock()
+	closeAll(idle)
 }
