@@ -31,7 +31,7 @@ test-unit: ## Only the tests that need no broker, in half a minute
 
 # What does not depend on the broker's version says so (kafkatest.OnlyOnce) and is skipped here.
 test-integration: ## Once more on another broker (BALANCEQ_TEST_KAFKA_IMAGE): only what depends on its version
-	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- -count=1 $(GOTEST) \
+	@BALANCEQ_TEST_AGAIN=1 $(GO) run ./tools/testrun -- -count=1 -p 2 -shuffle=on -timeout 15m \
 	  ./e2e ./internal/kafkatest ./internal/cli/... ./kafkawire/... ./producer/... ./consumer/... ./deadletter/...
 
 build: ## Build the programs into bin/

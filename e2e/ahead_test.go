@@ -13,7 +13,7 @@ import (
 // offset.
 func TestKillBehindAHeldRequestRepeatsLittle(t *testing.T) {
 	t.Parallel()
-	const inFlight, behind, held = 16, 1000, 4000
+	const inFlight, behind, held = 16, 3000, 4000 // many commit intervals at 8,000 a second
 	const interval = 100 * time.Millisecond
 	r := newRig(t, 1, cmssim.Config{Latency: 2 * time.Millisecond})
 	fault := r.sim.AddFault(cmssim.Fault{Match: cmssim.Match{Contracts: []int64{held}}, Effect: cmssim.EffectHang})

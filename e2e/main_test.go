@@ -24,7 +24,7 @@ func runTests(m *testing.M) int {
 		_, _ = fmt.Fprintln(os.Stdout, "e2e: all of it needs a broker: nothing to do with -short")
 		return 0
 	}
-	code := kafkatest.Run(m)
+	code := kafkatest.Run(m, kafkatest.OnBroker(4))
 	if err := os.RemoveAll(buildDir); err != nil {
 		fmt.Fprintln(os.Stderr, "removing the program under test:", err)
 		code = max(code, 1)

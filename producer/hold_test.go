@@ -102,9 +102,11 @@ func TestOversizedOutcomeHoldsUpItsPartition(t *testing.T) {
 	b.wantSeen(fits)
 
 	raiseLimit(t, broker.Brokers(), dead, "5600")
-	b.due()
-	refused() // the first fits now, the second does not
-	refused()
+	kafkatest.Eventually(t, within, "the first fits now, the second does not", func() bool {
+		b.due() // the broker takes its time to apply the limit
+		refused()
+		return b.stored(0)[0] == 6
+	})
 	b.wantSeen(append(slices.Clone(fits), held[0]))
 	raiseLimit(t, broker.Brokers(), dead, "20000")
 	kafkatest.Eventually(t, within, "it is committed", func() bool { b.due(); return b.commit(offsets) == nil })

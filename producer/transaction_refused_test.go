@@ -161,6 +161,14 @@ func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
 	name.Topic = &b.outcomes.DeadLetters
 	del.TopicNames, del.Topics, del.TimeoutMillis = []string{b.outcomes.DeadLetters}, append(del.Topics, name), 10_000
 	ask(del)
+	kafkatest.Eventually(t, within, "the topic is gone", func() bool {
+		req := kmsg.NewPtrMetadataRequest()
+		of := kmsg.NewMetadataRequestTopic()
+		of.Topic = &b.outcomes.DeadLetters
+		req.Topics = append(req.Topics, of)
+		resp, err := req.RequestWith(deadline(t), admin)
+		return err == nil && len(resp.Topics) == 1 && resp.Topics[0].ErrorCode == kerr.UnknownTopicOrPartition.Code
+	})
 	asked := b.everywhere(1, 5)
 	kafkatest.Eventually(t, within, "the others are committed", func() bool {
 		err := b.commit(asked)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,13 @@ const startTimeout = 2 * time.Minute
 // Option changes what Main does.
 type Option func(*settings)
 
-type settings struct{ leaks []goleak.Option }
+type settings struct {
+	leaks    []goleak.Option
+	onBroker int // tests at once where the broker is a real one
+}
+
+// OnBroker says how many tests run at once on a real broker; else they are 2.
+func OnBroker(n int) Option { return func(s *settings) { s.onBroker = n } }
 
 // Leaks adds options to the check for leaked goroutines that Main does after the last test.
 func Leaks(options ...goleak.Option) Option {
@@ -28,11 +35,8 @@ func Leaks(options ...goleak.Option) Option {
 // Main runs the tests of a package with one shared broker, stops everything that was started, fails the run if
 // goroutines leaked, and exits the process. It is the whole of a TestMain.
 func Main(m *testing.M, options ...Option) {
-	var s settings
-	for _, option := range options {
-		option(&s)
-	}
-	code := Run(m)
+	s := apply(options)
+	code := Run(m, options...)
 	if code == 0 {
 		if err := FindLeaks(s.leaks...); err != nil {
 			fmt.Fprintln(os.Stderr, "kafkatest: goroutines leaked:", err)
@@ -49,9 +53,17 @@ func FindLeaks(options ...goleak.Option) error {
 	return goleak.Find(append(options, goleak.IgnoreAnyFunction(control))...)
 }
 
+func apply(options []Option) settings {
+	s := settings{onBroker: 2}
+	for _, option := range options {
+		option(&s)
+	}
+	return s
+}
+
 // Run is Main without the check for leaks and without the exit, for a TestMain with more to do. It returns the exit
 // code.
-func Run(m *testing.M) int {
+func Run(m *testing.M, options ...Option) int {
 	chosen, err := choose(context.Background(), os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "kafkatest: no broker:", err)
@@ -65,7 +77,7 @@ func Run(m *testing.M) int {
 		}
 	}
 	fmt.Println(chosen.line(chosen.brokersAt(current.port)))
-	if err := setParallel(chosen.kind); err != nil {
+	if err := setParallel(chosen.kind, apply(options).onBroker); err != nil {
 		fmt.Fprintln(os.Stderr, "kafkatest:", err)
 		return 1
 	}
@@ -80,16 +92,19 @@ func Run(m *testing.M) int {
 // setParallel says how many tests run side by side, unless the command line or TestMain has said so: most of them wait,
 // for brokers and for timers, and not for a core. A broker in a container wants cores of its own, and so does the race
 // detector.
-func setParallel(kind string) error {
+func setParallel(kind string, onBroker int) error {
 	flag.Parse()
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
 	if chosen {
 		return nil
 	}
-	n := "6"
-	if kind == KindEmbedded && !Race {
-		n = "16"
+	n := "16"
+	switch {
+	case kind != KindEmbedded:
+		n = strconv.Itoa(onBroker)
+	case Race:
+		n = "6"
 	}
 	return flag.Set("test.parallel", n)
 }
