@@ -1,15 +1,10 @@
 package e2e
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
@@ -143,25 +138,5 @@ func TestUnwritableTopicHoldsEverything(t *testing.T) {
 // setTopic changes a setting of a topic.
 func (r *rig) setTopic(topic, name, value string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
-	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer cl.Close()
-	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	config.Name, config.Value, config.Op = name, kmsg.StringPtr(value), kmsg.IncrementalAlterConfigOpSet
-	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
-	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, topic
-	resource.Configs = append(resource.Configs, config)
-	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	req.Resources = append(req.Resources, resource)
-	resp, err := req.RequestWith(ctx, cl)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.Resources[0].ErrorCode)
-	}
-	if err != nil {
-		r.t.Fatalf("setting %s of %s: %v", name, topic, err)
-	}
+	kafkatest.SetTopic(r.t, r.broker.Brokers(), topic, name, value)
 }
