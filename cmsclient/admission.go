@@ -67,7 +67,7 @@ func (a *admission) onBreakerChange(from, to BreakerState) {
 	if to == BreakerClosed {
 		a.pace.restart(a.cfg.MinInFlight, time.Now(), a.cfg.SlowStart)
 	}
-	failing := a.breaker.failing.String()
+	failing := a.breaker.failing.summary()
 	a.events.post(func() { a.obs.breakerChanged(from, to, failing) })
 }
 
@@ -77,15 +77,16 @@ func (a *admission) admit(ctx context.Context, k kind) (permit, error) {
 		return permit{}, err
 	}
 	a.mu.Lock()
+	now := time.Now()
 	if a.queue.passes(k) {
-		if p, ok := a.tryPermit(time.Now(), k); ok {
-			a.refresh(time.Now())
+		if p, ok := a.tryPermit(now, k); ok {
+			a.refresh(now)
 			a.unlock()
 			return p, nil
 		}
 	}
 	w := a.queue.push(k)
-	a.pump()
+	a.pump(now)
 	a.unlock()
 
 	select {
@@ -100,7 +101,7 @@ func (a *admission) admit(ctx context.Context, k kind) (permit, error) {
 		a.complete(p, errNotSent)
 	default:
 		a.queue.remove(w)
-		a.pump()
+		a.pump(time.Now())
 	}
 	a.unlock()
 	return permit{}, ctx.Err()
@@ -128,7 +129,7 @@ func (a *admission) finish(p permit, err error) {
 func (a *admission) wake() {
 	a.mu.Lock()
 	a.wakeAt = time.Time{}
-	a.pump()
+	a.pump(time.Now())
 	a.unlock()
 }
 
@@ -139,8 +140,7 @@ func (a *admission) unlock() {
 }
 
 // pump gives permits to those who wait as long as it can. It requires mu, and must run after every change.
-func (a *admission) pump() {
-	now := time.Now()
+func (a *admission) pump(now time.Time) {
 	if a.detector.confirmed(now) {
 		a.halt(a.detector.err, a.detector.firstSent, now)
 	}
@@ -218,7 +218,7 @@ func (a *admission) complete(p permit, err error) {
 	case answered && p.coolRound == a.coolRound:
 		a.coolDown = 0
 	}
-	a.pump()
+	a.pump(now)
 }
 
 // endOf says how a call ended: its class ("" for a 2xx and for what is not an *Error) and whether an answer came.

@@ -3,6 +3,7 @@ package cmsclient
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -103,7 +104,7 @@ func TestHaltedProbeNotSentIsHandedOn(t *testing.T) {
 }
 
 func TestCoolDownHonoursRetryAfter(t *testing.T) {
-	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
+	inBubble(t, func(t *testing.T, c *Client, cms *fakeCMS, rec *recorder) {
 		cms.latency = 0
 		for name, wish := range map[string]func() string{
 			"seconds": func() string { return "7" },
@@ -128,6 +129,9 @@ func TestCoolDownHonoursRetryAfter(t *testing.T) {
 			if s := c.Status(); s.Cause != "" || !s.CoolDownUntil.IsZero() {
 				t.Errorf("%s: afterwards %+v", name, s)
 			}
+		}
+		if want := []time.Duration{7 * time.Second, 7 * time.Second}; !slices.Equal(rec.pauses, want) {
+			t.Errorf("told of pauses of %v, want %v", rec.pauses, want)
 		}
 	})
 }

@@ -51,8 +51,8 @@ var refusals = []refusal{
 	{status: http.StatusBadRequest, page: "The plain HTTP request was sent to HTTPS port",
 		advice: fixURL("the CMS's address must start with https://")},
 	{status: http.StatusUnauthorized, advice: fixAuth("check the keys and their expiry, and this machine's clock")},
-	{status: http.StatusForbidden, advice: fixAuth(
-		"check the keys and their expiry, and that Mastercard has enabled this API for their project and this issuer")},
+	{status: http.StatusForbidden, advice: advice{"check the keys and their expiry, that Mastercard has enabled " +
+		"this API for their project and this issuer, and any proxy in between", []string{"Auth", "Proxy"}}},
 	{status: http.StatusNotFound, advice: advice{"check the path of the CMS's address, and that the Mastercard project " +
 		"of the consumer key is entitled to this API", []string{"URL", "Auth"}}},
 	{status: http.StatusProxyAuthRequired, advice: fixProxy},

@@ -3,6 +3,7 @@ package cmsclient
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"regexp"
@@ -16,8 +17,13 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
+// decodeText has it decoded in both ways: what is read as plain text is read in the same way as JSON.
 func decodeText(text string, wanted ...string) ([]schemas.Balance, error) {
-	return decodeBalances(jsontext.NewDecoder(bytes.NewBufferString(text)), wanted)
+	got, err := decodeBalances(jsontext.NewDecoder(bytes.NewBufferString(text)), wanted)
+	if plainly, ok := plainBalances([]byte(text), wanted); ok && (err != nil || !slices.Equal(plainly, got)) {
+		return nil, fmt.Errorf("read as %+v where it is plain; else as %+v, %w", plainly, got, err)
+	}
+	return got, err
 }
 
 func balances(elements string) string { return `{"contractBalances":[` + elements + `]}` }
@@ -137,6 +143,23 @@ func TestDecodeBalancesRefuses(t *testing.T) {
 	}
 }
 
+// What the CMS writes is plain, and an envelope is not.
+func TestPlainBalances(t *testing.T) {
+	for text, want := range map[string]bool{
+		goodBody:                   true,
+		balances(""):               true,
+		`{"contractBalances": []}`: true,
+		balances(`{"balanceCode":"AVAILABLE","balanceId":1},{"balanceId":2,"balanceValue":-0.5,"balanceCode":"B"}`): true,
+		`{"encryptedData":"e"}`:                       false,
+		`{"contractBalances":[],"encryptedData":"e"}`: false,
+		`{"encryptedData":"e","contractBalances":[]}`: false,
+	} {
+		if got, ok := plainBalances([]byte(text), []string{"AVAILABLE"}); ok != want {
+			t.Errorf("%s: %+v, %v, want %v", text, got, ok, want)
+		}
+	}
+}
+
 // The names of members are the sender's, and not for a log.
 func TestAnswerErrorsHoldNoNames(t *testing.T) {
 	for _, text := range []string{`{"contractBalances":[{"hunter2":[}]}`, `{"hunter2":1,"hunter2":2}`,
@@ -185,16 +208,18 @@ func TestPlainDecimalKeepsTheValue(t *testing.T) {
 func FuzzDecodeBalances(f *testing.F) {
 	f.Add([]byte(goodBody))
 	f.Add([]byte(balances("")))
+	f.Add([]byte(" { \"contractBalances\" : [ { \"balanceId\" : 10 ,\"balanceCode\":\"A\"} , " +
+		"{\"balanceCode\":\"AVAILABLE\",\n\"balanceValue\":-0.50,\"balanceCurrency\":\"eur\",\"balanceId\":7}\t]\r} "))
 	f.Add([]byte(balances(`{"balanceCode":"AVAILABLE","balanceId":1,"balanceValue":-1.5e-3,"x":{"y":[null,true]}}`)))
 	f.Add([]byte(balances(`{"balanceCode":"A","balanceId":999999999999999999,"balanceCurrency":null}`)))
 	f.Add([]byte("{\"contract\\u0042alances\":[{}]}"))
 	f.Add([]byte(`{"contractBalances":[{"balanceCode":"A","bala`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		wanted := []string{"A", "AVAILABLE"}
-		got, err := decodeBalances(jsontext.NewDecoder(bytes.NewBuffer(slices.Clone(data))), wanted)
+		got, err := decodeText(string(data), wanted...)
 		if err != nil {
-			if got != nil {
-				t.Errorf("balances beside the error %v", err)
+			if got != nil || strings.HasPrefix(err.Error(), "read as") {
+				t.Errorf("%+v beside the error %v", got, err)
 			}
 			return
 		}
@@ -232,4 +257,29 @@ func TestBodyIsReusable(t *testing.T) {
 	if err := b.read(strings.NewReader("{}"), 2); err != nil || b.buffer.String() != "{}" {
 		t.Errorf("2 bytes with a limit of 2: %v, %q", err, &b.buffer)
 	}
+}
+
+func BenchmarkDecodeBalances(b *testing.B) {
+	text := []byte(balances(`{"balanceCode":"AVAILABLE","balanceCurrency":"EUR","balanceId":89516416,"balanceValue":9811.31},` +
+		`{"balanceCode":"BLOCKED","balanceCurrency":"EUR","balanceId":89516417,"balanceValue":9811.31}`))
+	wanted := []string{"AVAILABLE", "BLOCKED"}
+	b.Run("plain", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := plainBalances(text, wanted); !ok {
+				b.Fatal("it is plain")
+			}
+		}
+	})
+	b.Run("any", func(b *testing.B) {
+		b.ReportAllocs()
+		in := newBody()
+		for b.Loop() {
+			in.reset()
+			in.buffer.Write(text)
+			if _, err := decodeBalances(in.decoder(), wanted); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

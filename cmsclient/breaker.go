@@ -15,7 +15,8 @@ const (
 // breaker opens when too many calls fail or are slow, each counted by a gobreaker of its own: a ratio of one cannot
 // stand in for the other. It is open while one of them is, for a time that doubles while its probes fail.
 //
-// It takes no callbacks from gobreaker: state asks after every step. All methods require the admission's mutex.
+// It takes no callbacks from gobreaker, which makes them under its own lock and so deadlocks when they ask it anything:
+// state asks after every step. All methods require the admission's mutex.
 type breaker struct {
 	cfg      BreakerSettings
 	failures *twoStep
@@ -92,9 +93,10 @@ func (b *breaker) done(t ticket, err error, now time.Time) {
 	slow := b.slow != nil && signalOf(err) == success && now.Sub(t.start) > b.cfg.SlowCall
 	switch {
 	case signalOf(err) == failure:
-		b.failing.note(kindOf(err), now, b.cfg.Window, b.seen == BreakerClosed)
+		kind, status := kindOf(err)
+		b.failing.note(kind, status, now, b.cfg.Window, b.seen == BreakerClosed)
 	case slow:
-		b.failing.note("slower than "+b.cfg.SlowCall.String(), now, b.cfg.Window, b.seen == BreakerClosed)
+		b.failing.note("slower than "+b.cfg.SlowCall.String(), 0, now, b.cfg.Window, b.seen == BreakerClosed)
 	}
 	if t.round != b.round {
 		return
@@ -110,17 +112,24 @@ func (b *breaker) done(t ticket, err error, now time.Time) {
 			t.slow(nil)
 		}
 	}
-	b.state(now)
+	if b.seen != BreakerClosed || slow || signalOf(err) == failure {
+		b.look(now)
+	}
 }
 
 // errSlow is a failure to the breaker of slow calls.
 var errSlow = &Error{Class: Transient}
 
-// state returns the state and notes its changes.
+// state returns the state and notes its changes. A closed one stays so until done is told of a failure.
 func (b *breaker) state(now time.Time) BreakerState {
-	if b.seen == BreakerOpen && now.Before(b.openUntil) {
+	if b.seen == BreakerClosed || b.seen == BreakerOpen && now.Before(b.openUntil) {
 		return b.seen
 	}
+	return b.look(now)
+}
+
+// look asks gobreaker.
+func (b *breaker) look(now time.Time) BreakerState {
 	state := stateOf(b.failures.State())
 	if b.slow != nil {
 		state = max(state, stateOf(b.slow.State()))

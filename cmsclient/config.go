@@ -12,7 +12,7 @@ import (
 // are the one home of their defaults and limits.
 type Settings struct {
 	URL              string        // base address, http or https, may have a path; no query, no user info
-	MinInFlight      int           // calls that adapting and slow start never go below; at most MaxInFlight
+	MinInFlight      int           // calls that adapting, slow start, 429 and retry budget leave; at most MaxInFlight
 	MaxInFlight      int           // calls, and so connections, at the same time
 	Adaptive         bool          // fewer calls at the same time while answers get slower
 	SlowStart        time.Duration // from the breaker's closing to MaxInFlight; 0: at once

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient/jwe"
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // Class says what a failed call means. The set is closed.
@@ -50,28 +51,44 @@ type Error struct {
 }
 
 // Error returns one line: what happened and how to fix it. The correlation ids are not in it.
-func (e *Error) Error() string { return e.text(string(e.Class)) }
-
-// Detail is Error for one request's dead letter: what says "halting" there halts nothing, only this request is refused.
-func (e *Error) Detail() string {
-	if e.Class == Halting {
-		return e.text("refused")
+func (e *Error) Error() string {
+	text := "cms: " + string(e.Class)
+	if e.Status != 0 {
+		text += ", status " + e.statusLine()
 	}
-	return e.Error()
+	return text + e.explanation()
 }
 
-func (e *Error) text(what string) string {
-	var b strings.Builder
-	b.WriteString("cms: " + what)
-	if e.Status != 0 {
-		b.WriteString(", status " + strconv.Itoa(e.Status))
+// Detail is Error for one request's dead letter. It has a reason of its own, so the class is left out: it would say the
+// same once more, or halting where nothing halts and only this request is refused.
+func (e *Error) Detail() string {
+	explanation := e.explanation()
+	switch {
+	case e.Status == 0:
+		return "the call to the CMS failed" + explanation
+	case explanation == "" && e.ReasonCode == "":
+		explanation = ": the answer does not say why"
+	case e.Class == Undecodable:
+		explanation = " with a body that cannot be used" + explanation
 	}
+	return "HTTP " + e.statusLine() + explanation
+}
+
+// statusLine is like "404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING".
+func (e *Error) statusLine() string {
+	line := strconv.Itoa(e.Status)
 	if e.ReasonCode != "" {
-		b.WriteString(" " + e.ReasonCode)
+		line += " " + e.ReasonCode
 	}
 	if e.Source != "" {
-		b.WriteString(" from " + e.Source)
+		line += " from " + e.Source
 	}
+	return line
+}
+
+// explanation is like ": Contract with id 99999 not found; check …".
+func (e *Error) explanation() string {
+	var b strings.Builder
 	if e.Description != "" {
 		b.WriteString(": " + strings.TrimSuffix(e.Description, "."))
 	}
@@ -98,8 +115,8 @@ func newError(class Class, resp *http.Response) *Error {
 
 // refused translates an answer that is not a 2xx.
 func (c *Client) refused(ctx context.Context, resp *http.Response, b *body, readErr error) error {
-	if readErr != nil && ended(ctx) != nil {
-		return ended(ctx)
+	if readErr != nil && wait.Ended(ctx) != nil {
+		return wait.Ended(ctx)
 	}
 	if readErr != nil && !errors.Is(readErr, errTooLarge) && bodyDecides(resp.StatusCode) {
 		// What was cut off could have said that the request is to blame. Ask again.

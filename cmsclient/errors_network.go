@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient/http1"
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // incomplete translates the lack of a complete answer. resp is nil when not even its header came.
 func (c *Client) incomplete(ctx context.Context, resp *http.Response, err error) error {
-	if end := ended(ctx); end != nil {
+	if end := wait.Ended(ctx); end != nil {
 		return end
 	}
 	e := &Error{Class: Transient}
@@ -98,15 +99,3 @@ func certificateRefused(err error) bool {
 type timeoutError struct{ limit time.Duration }
 
 func (e *timeoutError) Error() string { return "no complete answer within " + e.limit.String() }
-
-// ended returns the caller's context error. A dialer gives up at the context's deadline by a clock of its own, which
-// may be just before the context ends, so a deadline that has passed counts, too.
-func ended(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return nil
-}

@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -205,34 +204,14 @@ func (a *authority) pool() *x509.CertPool {
 // end, so that an alert is never lost to a reset. It returns its address.
 func handshakes(t *testing.T, cfg *tls.Config) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(func() {
-		listener.Close()
-		wg.Wait()
-	})
-	wg.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer conn.Close()
-				server := tls.Server(conn, cfg)
-				if _, err := http.ReadRequest(bufio.NewReader(server)); err == nil {
-					fmt.Fprintf(server, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(goodBody),
-						goodBody)
-					server.CloseWrite()
-				}
-				io.Copy(io.Discard, conn)
-			})
+	return serveConns(t, func(conn net.Conn) {
+		server := tls.Server(conn, cfg)
+		if _, err := http.ReadRequest(bufio.NewReader(server)); err == nil {
+			fmt.Fprintf(server, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(goodBody), goodBody)
+			server.CloseWrite()
 		}
+		io.Copy(io.Discard, conn)
 	})
-	return listener.Addr().String()
 }
 
 // The same over real connections, as net/http reports it.

@@ -209,20 +209,27 @@ func TestErrorText(t *testing.T) {
 		body   string
 		want   Error
 		line   string
+		detail string // of a dead letter
 	}{
 		"of the CMS": {404, notFoundBody,
 			Error{Class: ContractNotFound, Status: 404, Source: processing, ReasonCode: "CONTRACT_DOES_NOT_EXIST",
 				Description: "Contract with id 99999 not found."},
 			"cms: contract-not-found, status 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 99999 " +
-				"not found"},
+				"not found",
+			"HTTP 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 99999 not found"},
 		"cause and fix": {403, errorBody(processing, "OPERATION_DENIED"),
 			Error{Class: Halting, Status: 403, Source: processing, ReasonCode: "OPERATION_DENIED", Description: "why",
 				Fix: "ask Mastercard to enable the operation getContractBalances for this issuer"},
 			"cms: halting, status 403 OPERATION_DENIED from MASTERCARD PROCESSING: why; " +
+				"ask Mastercard to enable the operation getContractBalances for this issuer",
+			"HTTP 403 OPERATION_DENIED from MASTERCARD PROCESSING: why; " +
 				"ask Mastercard to enable the operation getContractBalances for this issuer"},
 		"the client's keys": {401, "",
 			Error{Class: Halting, Status: 401, Fix: "check the keys and their expiry, and this machine's clock (keys of Auth)"},
-			"cms: halting, status 401; check the keys and their expiry, and this machine's clock (keys of Auth)"},
+			"cms: halting, status 401; check the keys and their expiry, and this machine's clock (keys of Auth)",
+			"HTTP 401; check the keys and their expiry, and this machine's clock (keys of Auth)"},
+		"no word why": {500, "", Error{Class: Transient, Status: 500},
+			"cms: transient, status 500", "HTTP 500: the answer does not say why"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -243,10 +250,21 @@ func TestErrorText(t *testing.T) {
 			if e.Error() != c.line {
 				t.Errorf("got %q", e.Error())
 			}
-			if want := strings.Replace(c.line, "cms: halting,", "cms: refused,", 1); e.Detail() != want {
-				t.Errorf("the detail of a dead letter is %q, want %q", e.Detail(), want)
+			if e.Detail() != c.detail {
+				t.Errorf("the detail of a dead letter is %q, want %q", e.Detail(), c.detail)
 			}
 		})
+	}
+	for want, e := range map[string]*Error{
+		"the call to the CMS failed: no complete answer within 5s": {Class: Transient, Err: &timeoutError{5 * time.Second}},
+		"HTTP 200: no complete answer: unexpected EOF": {Class: Transient, Status: 200,
+			Err: fmt.Errorf("no complete answer: %w", io.ErrUnexpectedEOF)},
+		"HTTP 200 with a body that cannot be used: the body is larger than an answer may be": {Class: Undecodable,
+			Status: 200, Err: errTooLarge},
+	} {
+		if got := e.Detail(); got != want {
+			t.Errorf("the detail of a dead letter is %q, want %q", got, want)
+		}
 	}
 }
 

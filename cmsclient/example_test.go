@@ -124,11 +124,10 @@ func ExampleSettings_Check() {
 type openings int
 
 // BreakerChanged implements cmsclient.BreakerObserver.
-func (n *openings) BreakerChanged(from, to cmsclient.BreakerState, failing string) {
+func (n *openings) BreakerChanged(from, to cmsclient.BreakerState, failing cmsclient.Failing) {
 	if to == cmsclient.BreakerOpen {
 		*n++
-		kinds, _, _ := strings.Cut(failing, ", since ")
-		fmt.Println(from, "to", to, "after", kinds)
+		fmt.Println(from, "to", to, "after", failing.Cause)
 	}
 }
 

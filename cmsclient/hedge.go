@@ -7,6 +7,18 @@ import (
 	"time"
 )
 
+// hedged is a call that has another attempt beside its first, when that has no answer after HedgeAfter, if the budget
+// has one to spare and no caller waits. The first answer counts and the other attempt is called off. Both were sent
+// after the question, so neither answer is older than it.
+type hedged struct {
+	client  *Client
+	start   func(permit)
+	callOff context.CancelFunc
+	slow    *time.Timer
+	results chan attempted
+	running int
+}
+
 // attempted is what came of one of the attempts of a hedged call.
 type attempted struct {
 	answer Answer
@@ -14,43 +26,48 @@ type attempted struct {
 	panic  any
 }
 
-// hedged makes an attempt and, when that has no answer after HedgeAfter, another one beside it, if the budget has one
-// to spare and no caller waits. The first answer counts and the other attempt is called off; it returns when both have
-// ended. Both were sent after the question, so neither answer is older than it.
-func (c *Client) hedged(ctx context.Context, p permit, q Query) (Answer, error) {
+// hedge makes the first attempt.
+func (c *Client) hedge(ctx context.Context, p permit, q Query) *hedged {
 	both, callOff := context.WithCancel(ctx)
-	results := make(chan attempted, 2) // room for both, so that no attempt has to be waited for to report
-	start := func(p permit) {
+	h := &hedged{client: c, callOff: callOff, slow: time.NewTimer(c.cfg.HedgeAfter)}
+	h.results = make(chan attempted, 2) // room for both, so that no attempt has to be waited for to report
+	h.start = func(p permit) {
+		h.running++
 		go func() {
 			var a attempted
 			defer func() {
 				a.panic = recover()
-				results <- a
+				h.results <- a
 			}()
 			a.answer, a.err = c.once(both, p, q)
 		}()
 	}
-	start(p)
-	running := 1
-	timer := time.NewTimer(c.cfg.HedgeAfter)
-	defer timer.Stop()
+	h.start(p)
+	return h
+}
+
+// once makes one attempt.
+func (c *Client) once(ctx context.Context, p permit, q Query) (Answer, error) {
+	call := Call{attempt: attempt{client: c, permit: p, query: q}}
+	defer call.Release()
+	call.prepare(ctx)
+	call.exchange.wait()
+	return call.answer(ctx)
+}
+
+// answer returns when both attempts have ended.
+func (h *hedged) answer() (Answer, error) {
+	defer h.end()
 	var last attempted
-	defer func() {
-		callOff()
-		for range running {
-			<-results
-		}
-	}()
-	for running > 0 {
+	for h.running > 0 {
 		select {
-		case <-timer.C:
-			if second, ok := c.admission.tryHedge(); ok {
-				start(second)
-				running++
+		case <-h.slow.C:
+			if second, ok := h.client.admission.tryHedge(); ok {
+				h.start(second)
 			}
 			continue
-		case last = <-results:
-			running--
+		case last = <-h.results:
+			h.running--
 		}
 		if last.panic != nil {
 			panic(fmt.Sprint(last.panic)) // on the caller's goroutine, where it is expected
@@ -60,6 +77,15 @@ func (c *Client) hedged(ctx context.Context, p permit, q Query) (Answer, error) 
 		}
 	}
 	return last.answer, last.err
+}
+
+// end calls off what is under way.
+func (h *hedged) end() {
+	h.slow.Stop()
+	h.callOff()
+	for ; h.running > 0; h.running-- {
+		<-h.results
+	}
 }
 
 // isFinal reports whether the other attempt could say nothing better.

@@ -53,7 +53,7 @@ func requestOnTheWire(t *testing.T, auth Authenticator, authorization string) {
 		t.Fatal(err)
 	}
 	q := Query{ContractID: 999999999999999999, Codes: []string{"AVAILABLE", "A&B=C", "É +", "A.b-c_d~"},
-		CorrelationID: "c-1"}
+		CorrelationID: "c-1", Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 	if _, err := call.Get(t.Context(), q); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,8 @@ func requestOnTheWire(t *testing.T, auth Authenticator, authorization string) {
 		"?balance_codes=AVAILABLE%2CA%26B%3DC%2C%C3%89%20%2B%2CA.b-c_d~ HTTP/1.1\r\n" +
 		"Host: " + host + "\r\nAccept: application/json;charset=utf-8\r\nAccept-Encoding: identity\r\n" +
 		authorization + "Content-Type: application/json;charset=utf-8\r\n" +
-		"Correlation-Id: c-1\r\nUser-Agent: balanceq\r\n\r\n"
+		"Correlation-Id: c-1\r\nTraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n" +
+		"User-Agent: balanceq\r\n\r\n"
 	if got := <-seen; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -165,7 +166,7 @@ func TestBrokenAnswers(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			client, obs := serve(t, c.handler, func(cfg *Config) {
-				cfg.Timeout = 2 * time.Second
+				cfg.Timeout, cfg.Breaker.Window = time.Minute, 2*time.Minute // longer than a busy machine takes
 				if c.called == CallTimeout {
 					cfg.Timeout = 50 * time.Millisecond
 				}

@@ -20,8 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type recorder struct {
 	mu       sync.Mutex
 	calls    map[string]int
-	changes  []string // breaker, halted and resumed, in order
-	failing  []string // what it heard when the breaker opened
+	changes  []string        // breaker, halted and resumed, in order
+	failing  []Failing       // what it heard when the breaker opened
+	pauses   []time.Duration // that Throttled told of
 	onChange func()
 }
 
@@ -43,7 +44,7 @@ func (r *recorder) change(s string) {
 	}
 }
 
-func (r *recorder) BreakerChanged(_, to BreakerState, failing string) {
+func (r *recorder) BreakerChanged(_, to BreakerState, failing Failing) {
 	if to == BreakerOpen {
 		r.mu.Lock()
 		r.failing = append(r.failing, failing)
@@ -54,6 +55,12 @@ func (r *recorder) BreakerChanged(_, to BreakerState, failing string) {
 func (r *recorder) Halted(error)         { r.change("halted") }
 func (r *recorder) Resumed()             { r.change("resumed") }
 func (r *recorder) QuotaSpent(time.Time) { r.change("quota spent") }
+
+func (r *recorder) Throttled(until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pauses = append(r.pauses, time.Until(until))
+}
 
 func (r *recorder) history() string {
 	r.mu.Lock()

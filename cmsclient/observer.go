@@ -3,12 +3,13 @@ package cmsclient
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Observer is told what happens: one or several of CallObserver, BreakerObserver, HaltObserver and QuotaObserver. Their
-// methods are called outside any lock, so they may call the client. What is not about a single call comes one at a time
-// and in the order of events.
+// Observer is told what happens: one or several of CallObserver, BreakerObserver, ThrottleObserver, HaltObserver and
+// QuotaObserver. Their methods are called outside any lock, so they may call the client. What is not about a single
+// call comes one at a time and in the order of events.
 type Observer any
 
 // CallObserver hears of every attempt.
@@ -20,7 +21,13 @@ type CallObserver interface {
 // BreakerObserver hears of the circuit breaker.
 type BreakerObserver interface {
 	// BreakerChanged reports a change; failing is how the CMS fails or failed, as in Status.
-	BreakerChanged(from, to BreakerState, failing string)
+	BreakerChanged(from, to BreakerState, failing Failing)
+}
+
+// ThrottleObserver hears when the CMS asks for fewer calls.
+type ThrottleObserver interface {
+	// Throttled reports that all calls pause after a 429, until then or, if others ask for more, longer.
+	Throttled(until time.Time)
 }
 
 // HaltObserver hears when the CMS refuses the client itself.
@@ -58,10 +65,11 @@ var CallClasses = []string{Call2xx, Call3xx, Call4xx, Call429, Call5xx, CallOthe
 
 // observers are those of a client, by what they hear of.
 type observers struct {
-	call    []CallObserver
-	breaker []BreakerObserver
-	halt    []HaltObserver
-	quota   []QuotaObserver
+	call     []CallObserver
+	breaker  []BreakerObserver
+	throttle []ThrottleObserver
+	halt     []HaltObserver
+	quota    []QuotaObserver
 }
 
 // newObservers refuses what would never be called; nil is ignored.
@@ -71,6 +79,7 @@ func newObservers(all []Observer) (observers, error) {
 		known := one == nil
 		known = add(&o.call, one) || known
 		known = add(&o.breaker, one) || known
+		known = add(&o.throttle, one) || known
 		known = add(&o.halt, one) || known
 		known = add(&o.quota, one) || known
 		if !known {
@@ -94,9 +103,15 @@ func (o *observers) called(class string, d time.Duration) {
 	}
 }
 
-func (o *observers) breakerChanged(from, to BreakerState, failing string) {
+func (o *observers) breakerChanged(from, to BreakerState, failing Failing) {
 	for _, one := range o.breaker {
 		one.BreakerChanged(from, to, failing)
+	}
+}
+
+func (o *observers) throttled(until time.Time) {
+	for _, one := range o.throttle {
+		one.Throttled(until)
 	}
 }
 
@@ -120,7 +135,8 @@ func (o *observers) quotaSpent(until time.Time) {
 
 // events hands state changes to the observer: post under any lock, flush under none.
 type events struct {
-	mu      sync.Mutex // a leaf: nothing else is locked under it
+	some    atomic.Bool // queue is not empty: spares all calls the lock
+	mu      sync.Mutex  // a leaf: nothing else is locked under it
 	queue   []func()
 	running bool
 }
@@ -128,14 +144,18 @@ type events struct {
 func (e *events) post(f func()) {
 	e.mu.Lock()
 	e.queue = append(e.queue, f)
+	e.some.Store(true)
 	e.mu.Unlock()
 }
 
 // flush runs what was posted. Only one goroutine runs at a time, which keeps the order: if A runs event 1 while B
 // flushes event 2, B returns at once and A finds event 2 when it comes back for more. For the same reason an observer
 // that calls the client, and so flush again, neither deadlocks nor recurses.
+//
+// A caller that posts flushes after that, and sees its own event or that it is taken: so a flush that sees none leaves
+// none.
 func (e *events) flush() {
-	for e.runNext() {
+	for e.some.Load() && e.runNext() {
 	}
 }
 
@@ -147,6 +167,7 @@ func (e *events) runNext() bool {
 	}
 	next := e.queue[0]
 	e.queue = e.queue[1:]
+	e.some.Store(len(e.queue) > 0)
 	e.running = true
 	e.mu.Unlock()
 

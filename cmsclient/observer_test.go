@@ -59,7 +59,7 @@ func TestObserversHearWhatTheyImplement(t *testing.T) {
 		t.Fatal(err)
 	}
 	obs.called(Call2xx, 0)
-	obs.breakerChanged(BreakerClosed, BreakerOpen, "status 503 (5)")
+	obs.breakerChanged(BreakerClosed, BreakerOpen, Failing{Cause: "status 503 (5)"})
 	obs.halted(errors.New("no key"))
 	obs.resumed()
 	if !slices.Equal(h.heard, []string{"no key", "resumed"}) {

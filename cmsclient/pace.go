@@ -49,7 +49,9 @@ func newPace(cfg Config, now time.Time) *pace {
 func (p *pace) limit(now time.Time) int {
 	n := p.cfg.MaxInFlight
 	if p.adaptive != nil {
-		n = min(n, p.adaptive.Limit())
+		if found := p.adaptive.Limit(); found < n-n/feelsItsWay {
+			n = found
+		}
 	}
 	if p.growTime > 0 {
 		if done := float64(now.Sub(p.growSince)) / float64(p.growTime); done >= 1 {
@@ -61,6 +63,11 @@ func (p *pace) limit(now time.Time) int {
 	}
 	return max(n, p.cfg.MinInFlight)
 }
+
+// feelsItsWay is the part of MaxInFlight below which a lower limit of the adaptive limiter counts for nothing: with a
+// CMS that is well it goes down and up by a step or two all the time, and as soon as one call has to wait for another's
+// end, each does: a goroutine put to sleep and woken for every call.
+const feelsItsWay = 16
 
 // growsAt returns when to look at limit again, though no call has ended; not after now: there is no need to.
 func (p *pace) growsAt(now time.Time) time.Time {

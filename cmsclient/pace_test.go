@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
 )
 
 // crowd keeps callers asking, each again as soon as it is answered, until stop is called, which waits for them.
@@ -156,12 +158,37 @@ func TestAdaptiveLimit(t *testing.T) {
 	}
 }
 
+// limitedTo is an adaptive limiter that has found a limit.
+type limitedTo struct {
+	adaptivelimiter.AdaptiveLimiter[any]
+	limit int
+}
+
+func (l limitedTo) Limit() int { return l.limit }
+
+// A step or two below MaxInFlight is no finding.
+func TestAdaptiveLimitFeelsItsWay(t *testing.T) {
+	for found, want := range map[int]int{256: 256, 252: 256, 240: 256, 239: 239, 20: 20, 3: 4} {
+		p := pace{adaptive: limitedTo{limit: found}}
+		p.cfg.MaxInFlight, p.cfg.MinInFlight = 256, 4
+		if got := p.limit(time.Now()); got != want {
+			t.Errorf("a limit of %d: %d calls, want %d", found, got, want)
+		}
+	}
+}
+
 func TestRate(t *testing.T) {
 	inBubbleWith(t, func(cfg *Config) { cfg.Rate = 20 }, func(t *testing.T, c *Client, cms *fakeCMS, _ *recorder) {
 		start := time.Now()
 		stop := crowd(t, c, 50)
 		time.Sleep(10 * time.Second)
+		if s := c.Status(); !s.Paced || s.Most != DefaultSettings().MaxInFlight {
+			t.Errorf("%+v", s)
+		}
 		stop()
+		if s := c.Status(); s.Paced {
+			t.Errorf("no caller waits: %+v", s)
+		}
 		if n := cms.callsWithin(start, 10*time.Second); n < 199 || n > 203 {
 			t.Errorf("%d calls in 10 s at 20 per second", n)
 		}

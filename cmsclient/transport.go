@@ -7,26 +7,19 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/balanceq/balanceq/cmsclient/http1"
+	"github.com/balanceq/balanceq/internal/poison"
 )
 
 const (
 	maxCorrelationID = 128 // characters, of the client and of the CMS
 	mediaType        = "application/json;charset=utf-8"
 )
-
-// newRoundTripper returns what the client sends through: cfg.Transport or connections of its own, under the signature.
-func newRoundTripper(cfg Config) http.RoundTripper {
-	wire := cfg.Transport
-	if wire == nil {
-		wire = newRotation(func() pool { return newPool(cfg) })
-	}
-	return &sending{auth: cfg.Auth, next: wire, foreign: cfg.Transport != nil}
-}
 
 // sharedHeaders are the header values that never change. All requests share them; a RoundTripper must not write to
 // them.
@@ -40,26 +33,51 @@ func requestTemplate(host string) http.Request {
 	return http.Request{Method: http.MethodGet, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 }
 
-// request builds the GET. It goes to RoundTrip directly: http.Client would add redirects and cookies, which are not
-// wanted. The CMS asks for the Content-Type on a GET, too (API basics).
-func (c *Client) request(ctx context.Context, q Query) *http.Request {
-	target := c.base
-	id := strconv.FormatInt(q.ContractID, 10)
-	target.Path += "/contracts/" + id + "/balances"
-	if target.RawPath != "" {
-		target.RawPath += "/contracts/" + id + "/balances"
-	}
-	target.RawQuery = balanceCodes(q.Codes)
+// outgoing is a request and what it consists of. A map of headers for each call was a fifth of all that a record
+// allocates, so a pool keeps them: our own transport keeps nothing of a request that it has ready.
+type outgoing struct {
+	request     http.Request
+	url         url.URL
+	header      http.Header
+	correlation [1]string
+	traceparent [1]string
+}
 
-	r := c.template.WithContext(ctx)
-	r.URL = &target
-	r.Header = http.Header{
+func (c *Client) newOutgoing() *outgoing {
+	o := &outgoing{}
+	o.header = http.Header{
 		"Accept":          c.shared.accept,
 		"Accept-Encoding": c.shared.acceptEncoding,
 		"Content-Type":    c.shared.contentType,
-		"Correlation-Id":  {q.CorrelationID},
+		"Correlation-Id":  o.correlation[:],
 		"User-Agent":      c.shared.userAgent,
 	}
+	return o
+}
+
+// request builds the GET in o. It goes to RoundTrip directly: http.Client would add redirects and cookies, which are
+// not wanted. The CMS asks for the Content-Type on a GET, too (API basics).
+func (c *Client) request(ctx context.Context, q *Query, o *outgoing) *http.Request {
+	target := &o.url
+	*target = c.base
+	var digits [20]byte
+	id := strconv.AppendInt(digits[:0], q.ContractID, 10)
+	target.Path += "/contracts/" + string(id) + "/balances"
+	if target.RawPath != "" {
+		target.RawPath += "/contracts/" + string(id) + "/balances"
+	}
+	target.RawQuery = balanceCodes(q.Codes)
+
+	o.request = *c.template.WithContext(ctx)
+	r := &o.request
+	r.URL, r.Header = target, o.header
+	switch {
+	case q.Traceparent != "":
+		r.Header["Traceparent"] = o.traceparent[:]
+	case o.traceparent[0] != "": // of the request before
+		delete(r.Header, "Traceparent")
+	}
+	o.correlation[0], o.traceparent[0] = q.CorrelationID, q.Traceparent
 	return r
 }
 
@@ -67,19 +85,42 @@ func (c *Client) request(ctx context.Context, q Query) *http.Request {
 // against the text on the wire, and this is the form that all of its clients agree on. For the same reason the codes
 // are escaped as RFC 3986 says (a space is %20, not +).
 func balanceCodes(codes []string) string {
-	return "balance_codes=" + strings.ReplaceAll(url.QueryEscape(strings.Join(codes, ",")), "+", "%20")
+	size := len("balance_codes=")
+	for _, code := range codes {
+		size += len(code) + len("%2C")
+	}
+	var text strings.Builder
+	text.Grow(size)
+	text.WriteString("balance_codes=")
+	for i, code := range codes {
+		if i > 0 {
+			text.WriteString("%2C")
+		}
+		text.WriteString(strings.ReplaceAll(url.QueryEscape(code), "+", "%20"))
+	}
+	return text.String()
 }
-
-// opaqueID is letters, digits and what holds them together: no URL, consumer key or Authorization is.
-var opaqueID = regexp.MustCompile(`^[0-9A-Za-z._-]{1,128}$`)
 
 // cmsCorrelationID returns Mastercard's own id of the call. It is opaque (not always a UUID); odd ones are dropped,
 // since it goes into logs and records.
 func cmsCorrelationID(h http.Header) string {
-	if id := h.Get("X-Mc-Correlation-Id"); opaqueID.MatchString(id) {
+	if id := h.Get("X-Mc-Correlation-Id"); opaqueID(id) {
 		return id
 	}
 	return ""
+}
+
+// opaqueID reports whether text is letters, digits and what holds them together: no URL, consumer key or Authorization
+// is.
+func opaqueID(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return 1 <= len(id) && len(id) <= maxCorrelationID
 }
 
 // errTooLarge says that a body is over MaxResponseBytes.
@@ -93,6 +134,7 @@ type body struct {
 	buffer  bytes.Buffer
 	limited io.LimitedReader
 	json    *jsontext.Decoder
+	room    http1.Room // for the answer's header
 }
 
 func newBody() *body {
@@ -121,6 +163,7 @@ func (b *body) decoder(opts ...jsontext.Options) *jsontext.Decoder {
 func (b *body) reset() bool {
 	b.limited.R = nil
 	b.buffer.Reset()
+	poison.Bytes(b.buffer.AvailableBuffer())
 	return b.buffer.Cap() <= pooledBody
 }
 

@@ -2,6 +2,7 @@ package cmsclient
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,16 +17,23 @@ type rawServer struct {
 
 	mu   sync.Mutex
 	seen []string // each request's Authorization, in order
-	open map[net.Conn]bool
 }
 
 func startRaw(t *testing.T, handle func(*net.TCPConn, int) bool) *rawServer {
+	t.Helper()
+	s := &rawServer{handle: handle}
+	s.url = "http://" + serveConns(t, s.serve)
+	return s
+}
+
+// serveConns serves each connection to the address that it returns, and closes those that are left in the end.
+func serveConns(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &rawServer{url: "http://" + listener.Addr().String(), handle: handle, open: map[net.Conn]bool{}}
+	ended, end := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -33,26 +41,22 @@ func startRaw(t *testing.T, handle func(*net.TCPConn, int) bool) *rawServer {
 			if err != nil {
 				return
 			}
-			s.mu.Lock()
-			s.open[conn] = true
-			s.mu.Unlock()
-			wg.Go(func() { s.serve(conn) })
+			wg.Go(func() {
+				defer conn.Close()
+				defer context.AfterFunc(ended, func() { conn.Close() })()
+				serve(conn)
+			})
 		}
 	})
 	t.Cleanup(func() {
+		end()
 		listener.Close()
-		s.mu.Lock()
-		for conn := range s.open {
-			conn.Close()
-		}
-		s.mu.Unlock()
 		wg.Wait()
 	})
-	return s
+	return listener.Addr().String()
 }
 
 func (s *rawServer) serve(conn net.Conn) {
-	defer conn.Close()
 	in := bufio.NewReader(conn)
 	for nth := 1; ; nth++ {
 		r, err := http.ReadRequest(in)

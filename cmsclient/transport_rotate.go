@@ -5,21 +5,23 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/balanceq/balanceq/cmsclient/http1"
 )
 
 // poolAge is how long a pool of connections is used, and up to a fifth more, so that instances which started together
 // do not all connect again together.
 const poolAge = 5 * time.Minute
 
-// pool is what rotation needs of a *http.Transport.
+// pool is what rotation needs of a *http1.Transport.
 type pool interface {
-	http.RoundTripper
+	Prepare(r *http.Request) (http1.Exchange, error)
 	CloseIdleConnections()
 }
 
-// rotation exchanges its pool for a new one every few minutes. net/http keeps a busy connection for ever; new ones see
-// that the CMS's name means another address now, and that there is another client certificate. The old pool's
-// connections are closed when they are idle, so there never are more connections than calls.
+// rotation exchanges its pool for a new one every few minutes. A busy connection is kept for ever; new ones see that
+// the CMS's name means another address now, and that there is another client certificate. The old pool's connections
+// are closed when they are idle, so there never are more connections than calls.
 type rotation struct {
 	newPool func() pool
 	current atomic.Pointer[generation]
@@ -40,18 +42,13 @@ func (r *rotation) next() *generation {
 	return &generation{r.newPool(), time.Now().Add(poolAge + rand.N(poolAge/5))}
 }
 
-// RoundTrip implements http.RoundTripper.
-func (r *rotation) RoundTrip(req *http.Request) (*http.Response, error) {
+// Prepare has a request ready on a connection of the current pool.
+func (r *rotation) Prepare(req *http.Request) (http1.Exchange, error) {
 	g := r.current.Load()
 	if time.Now().After(g.until) {
 		g = r.exchange(g)
 	}
-	resp, err := g.RoundTrip(req)
-	if r.current.Load() != g {
-		// A Transport keeps idle connections again from the next call on, and that may have been this one.
-		g.CloseIdleConnections()
-	}
-	return resp, err
+	return g.Prepare(req)
 }
 
 // exchange replaces old, unless another goroutine has, and returns what is current.

@@ -17,9 +17,13 @@ func (a *admission) refresh(now time.Time) {
 	state := a.breaker.state(now)
 	if cause := a.blockedNow(now, state); cause != a.blocked {
 		a.blocked = cause
-		if cause == CauseQuota {
+		switch cause {
+		case CauseQuota:
 			until := a.pace.quotaUntil(now)
 			a.events.post(func() { a.obs.quotaSpent(until) })
+		case CauseThrottled:
+			until := a.coolUntil
+			a.events.post(func() { a.obs.throttled(until) })
 		}
 		close(a.changed)
 		a.changed = make(chan struct{})
@@ -92,11 +96,13 @@ func (a *admission) causeNow(now time.Time) string {
 type Status struct {
 	Breaker       BreakerState
 	Cause         string    // what keeps calls from flowing freely, a half-open breaker included; "": nothing
-	Failing       string    // while the breaker is not closed: the most frequent failures, their counts, and since when
+	Failing       Failing   // while the breaker is not closed
 	HaltedError   string    // what to fix; "": not halted
 	CoolDownUntil time.Time // zero: no cool-down
 	InFlight      int       // calls admitted and not ended
 	Limit         int       // calls that may be under way at the moment
+	Most          int       // what Limit is at most: MaxInFlight
+	Paced         bool      // callers wait because of Rate
 	Queued        int       // callers waiting in Admit and AdmitRetry
 	QueuedRetries int       // of those, in AdmitRetry
 	Retries       uint64    // calls made after AdmitRetry, so far
@@ -108,20 +114,22 @@ func (c *Client) Status() Status {
 	a := c.admission
 	a.mu.Lock()
 	defer a.unlock()
-	a.pump()
 	now := time.Now()
+	a.pump(now)
 	s := Status{
 		Breaker:       a.breaker.state(now),
 		Cause:         a.causeNow(now),
 		InFlight:      a.inFlight,
 		Limit:         a.pace.limit(now),
+		Most:          a.cfg.MaxInFlight,
+		Paced:         a.queue.len() > 0 && a.pace.pausedUntil(now).After(now),
 		Queued:        a.queue.len(),
 		QueuedRetries: a.queue.retries.Len(),
 		Retries:       a.budget.retries,
 		Hedges:        a.budget.hedges,
 	}
 	if a.breaker.seen != BreakerClosed {
-		s.Failing = a.breaker.failing.String()
+		s.Failing = a.breaker.failing.summary()
 	}
 	if a.halted != nil {
 		s.HaltedError = a.halted.Error()
@@ -139,7 +147,7 @@ func (c *Client) Waiting() (cause string, changed <-chan struct{}) {
 	a := c.admission
 	a.mu.Lock()
 	defer a.unlock()
-	a.pump()
+	a.pump(time.Now())
 	return a.blocked, a.changed
 }
 
@@ -148,6 +156,6 @@ func (c *Client) BreakerOpen() bool {
 	a := c.admission
 	a.mu.Lock()
 	defer a.unlock()
-	a.pump()
+	a.pump(time.Now())
 	return a.breaker.state(time.Now()) == BreakerOpen
 }

@@ -1,6 +1,6 @@
-// Package cmssim simulates one operation of the Mastercard Processing Core API, getContractBalances (GET
-// {base}/contracts/{contract_id}/balances?balance_codes=A,B), for staging, tests, the demo and benchmarks. It answers
-// as the OpenAPI document 1.1.2 and the sandbox's test cases say, and fails on command.
+// Package cmssim simulates one operation of the Mastercard Processing Core API, getContractBalances, for staging, tests
+// and the demo. The operation is GET {base}/contracts/{contract_id}/balances?balance_codes=A,B. It answers as the
+// OpenAPI document 1.1.2 and the sandbox's test cases say, and fails on command.
 //
 // # Answers
 //
@@ -66,4 +66,6 @@
 // Two traps when counting: net/http's Transport silently repeats a GET whose reused connection was reset before the
 // first byte, so one client call may use up two resets, or be refused for its nonce; and "every" counts the calls that
 // reach its rule, not all calls.
+//
+// It is a part of the program, and no API: what is exported changes without notice.
 package cmssim

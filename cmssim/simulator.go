@@ -200,7 +200,8 @@ func (s *Simulator) record(contractID int64, now time.Time, r *http.Request) *Ca
 	if err != nil {
 		codes = nil
 	}
-	c := &Call{ContractID: contractID, Time: now, Codes: codes, CorrelationID: r.Header.Get("Correlation-Id")}
+	c := &Call{ContractID: contractID, Time: now, Codes: codes, CorrelationID: r.Header.Get("Correlation-Id"),
+		Traceparents: r.Header["Traceparent"]}
 	s.recorder.add(c)
 	return c
 }

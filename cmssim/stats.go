@@ -111,6 +111,7 @@ type Call struct {
 	Time          time.Time // of arrival
 	Codes         []string  // as asked; nil if they could not be read
 	CorrelationID string    // the Correlation-Id header of the request
+	Traceparents  []string  // the Traceparent headers of the request
 	Status        int       // of the answer; 0: none yet, or none at all
 }
 

@@ -1,12 +1,14 @@
 package consumer
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/balanceq/balanceq/kafkawire"
 )
@@ -22,33 +24,47 @@ const noteRate = 8 << 10
 // minNote is the room that encodeNote needs for the log alone.
 const minNote = 64
 
-// noteVersion begins the encoded form; noteLogVersion one that says which log it is about. They are no ASCII characters
-// and none of the small numbers that other programs begin theirs with.
+// noteVersion begins the encoded form; noteLogVersion one that says which log it is about, and noteEpochVersion one
+// that says how new what was read of that was. They are no ASCII characters and none of the small numbers that other
+// programs begin theirs with.
 const (
-	noteVersion    = 0xb1
-	noteLogVersion = 0xb2
+	noteVersion      = 0xb1
+	noteLogVersion   = 0xb2
+	noteEpochVersion = 0xb3
 )
+
+// note is the metadata of a commit.
+type note struct {
+	log   logID
+	epoch int32 // no run has a record that was written under a later one; kafkawire.NoEpoch: that is not known
+	ahead []Run // that are finished above the offset
+}
 
 // aheadEncoding is ASCII: brokers count characters and mangle what is not UTF-8.
 var aheadEncoding = base64.RawURLEncoding.Strict()
 
 // encodeNote writes the log and the runs, which lie above the commit offset next in ascending order and do not touch,
-// as metadata of that commit: the version, next, the topic id (16 bytes), the cluster (4 bytes, big-endian), then for
-// each run its distance from the end of the one before (the first: from next) and its length, all these numbers as
-// uvarint, in base64. Where the log is not known, it is left out. The lowest runs are written, as many as fit into
-// limit characters; all says whether that is all of them. Without log or run there is no metadata.
+// as metadata of that commit: the version, next, the topic id (16 bytes), the cluster (4 bytes, big-endian), the epoch,
+// then for each run its distance from the end of the one before (the first: from next) and its length, all numbers as
+// uvarint, in base64. Where the log is not known, it is left out, and so is the epoch without a log or a run. The
+// lowest runs are written, as many as fit into limit characters; all says whether that is all of them. Without log or
+// run there is no metadata.
 //
 // next is in it although the group stores it too: who copies a commit to another cluster (MirrorMaker) translates the
 // offset and not what is relative to it.
-func encodeNote(log logID, next int64, runs iter.Seq[Run], limit int) (metadata string, all bool) {
-	version := byte(noteVersion)
+func encodeNote(
+	log logID, epoch int32, next int64, runs iter.Seq[Run], limit int,
+) (metadata string, all bool) {
+	b := binary.AppendUvarint([]byte{noteVersion}, uint64(next)) //nolint:gosec // an offset
 	if log.known() {
-		version = noteLogVersion
-	}
-	b := binary.AppendUvarint([]byte{version}, uint64(next)) //nolint:gosec // an offset
-	if log.known() {
+		b[0] = noteLogVersion
 		b = append(b, log.topic[:]...)
 		b = binary.BigEndian.AppendUint32(b, log.cluster)
+	}
+	plain := b
+	if log.known() && epoch != kafkawire.NoEpoch {
+		b = binary.AppendUvarint(slices.Clone(b), uint64(epoch)) //nolint:gosec // it is not negative
+		b[0] = noteEpochVersion
 	}
 	head, end := len(b), next
 	all = true
@@ -62,7 +78,10 @@ func encodeNote(log logID, next int64, runs iter.Seq[Run], limit int) (metadata 
 		}
 		end = r.To
 	}
-	if len(b) == head && !log.known() || aheadEncoding.EncodedLen(len(b)) > limit {
+	if len(b) == head {
+		b = plain
+	}
+	if len(b) == len(plain) && !log.known() || aheadEncoding.EncodedLen(len(b)) > limit {
 		return "", all
 	}
 	return aheadEncoding.EncodeToString(b), all
@@ -70,57 +89,69 @@ func encodeNote(log logID, next int64, runs iter.Seq[Run], limit int) (metadata 
 
 // decodeNote reads what encodeNote wrote for a commit of next. Everything else is an error: a run too many would be
 // records that are never answered. No metadata is no runs, and an unknown log.
-func decodeNote(next int64, metadata string) (log logID, runs []Run, err error) {
+func decodeNote(next int64, metadata string) (note, error) {
+	unknown := note{epoch: kafkawire.NoEpoch}
 	if metadata == "" {
-		return logID{}, nil, nil
+		return unknown, nil
 	}
 	if len(metadata) > aheadLimit {
-		return logID{}, nil, fmt.Errorf("%d characters are more than this program writes", len(metadata))
+		return unknown, fmt.Errorf("%d characters are more than this program writes", len(metadata))
 	}
 	b, err := aheadEncoding.DecodeString(metadata)
 	if err != nil {
-		return logID{}, nil, err
+		return unknown, err
 	}
-	if len(b) == 0 || b[0] != noteVersion && b[0] != noteLogVersion {
-		return logID{}, nil, errors.New("another version's, or another program's")
+	if len(b) == 0 || b[0] < noteVersion || b[0] > noteEpochVersion {
+		return unknown, errors.New("another version's, or another program's")
 	}
 	version := b[0]
-	of, size := binary.Uvarint(b[1:])
-	if size <= 0 || of > math.MaxInt64 {
-		return logID{}, nil, errors.New("a number is broken")
+	of, b, err := decodeNumber(b[1:])
+	if err != nil {
+		return unknown, err
 	}
-	if int64(of) != next {
-		return logID{}, nil, fmt.Errorf("written for offset %d, not for %d", of, next)
+	if of != next {
+		return unknown, fmt.Errorf("written for offset %d, not for %d", of, next)
 	}
-	b = b[1+size:]
-	if version == noteLogVersion {
-		if len(b) < len(log.topic)+4 {
-			return logID{}, nil, errors.New("the topic id is cut off")
+	n := unknown
+	if version >= noteLogVersion {
+		if len(b) < len(n.log.topic)+4 {
+			return unknown, errors.New("the topic id is cut off")
 		}
-		b = b[copy(log.topic[:], b):]
-		log.cluster, b = binary.BigEndian.Uint32(b), b[4:]
+		b = b[copy(n.log.topic[:], b):]
+		n.log.cluster, b = binary.BigEndian.Uint32(b), b[4:]
 	}
-	if runs, err = decodeRuns(next, b); err != nil {
-		return logID{}, nil, err
+	if version == noteEpochVersion {
+		var epoch int64
+		if epoch, b, err = decodeNumber(b); err != nil || epoch > math.MaxInt32 {
+			return unknown, cmp.Or(err, errNumber)
+		}
+		n.epoch = int32(epoch) //nolint:gosec // see above
 	}
-	return log, runs, nil
+	if n.ahead, err = decodeRuns(next, b); err != nil {
+		return unknown, err
+	}
+	return n, nil
+}
+
+var errNumber = errors.New("a number is broken")
+
+func decodeNumber(b []byte) (n int64, rest []byte, err error) {
+	v, size := binary.Uvarint(b)
+	if size <= 0 || v > math.MaxInt64 {
+		return 0, nil, errNumber
+	}
+	return int64(v), b[size:], nil
 }
 
 func decodeRuns(next int64, b []byte) ([]Run, error) {
-	var err error
-	number := func() uint64 {
-		v, n := binary.Uvarint(b)
-		if n <= 0 || v > math.MaxInt64 {
-			err = errors.New("a number is broken")
-			return 0
-		}
-		b = b[n:]
-		return v
-	}
 	var runs []Run
 	for end := next; len(b) > 0; {
-		gap, length := int64(number()), int64(number()) //nolint:gosec // what wraps around is refused below
+		gap, rest, err := decodeNumber(b)
 		if err != nil {
+			return nil, err
+		}
+		var length int64
+		if length, b, err = decodeNumber(rest); err != nil {
 			return nil, err
 		}
 		if gap == 0 || length == 0 || gap > math.MaxInt64-end || length > math.MaxInt64-end-gap {
@@ -132,21 +163,44 @@ func decodeRuns(next int64, b []byte) ([]Run, error) {
 	return runs, nil
 }
 
-// readNote reads which log a commit is about, and which records above it are finished. Anybody may have committed it,
-// so whatever it does not understand says nothing.
-func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) (logID, []Run) {
-	log, ahead, err := decodeNote(o.Offset, o.Metadata)
+// readNote reads what a commit says beside its offset. Anybody may have committed it, so whatever it does not
+// understand says nothing.
+func (c *Consumer) readNote(id int32, o kafkawire.OffsetAndMetadata) note {
+	n, err := decodeNote(o.Offset, o.Metadata)
 	if err != nil {
 		c.log.Debug().Err(err).Int32("partition", id).Int64("offset", o.Offset).Int("characters", len(o.Metadata)).
 			Msg("the committed metadata is not of this program: whatever was answered above the offset is answered again")
 	}
-	return log, ahead
+	return n
+}
+
+// startAt is the position that was committed in this log, with this note.
+func startAt(log logID, o kafkawire.OffsetAndMetadata, n note) position {
+	if n.log != log {
+		n.epoch = kafkawire.NoEpoch // another cluster's log, of which this one is a copy, has epochs of its own
+	}
+	return position{log: log, committed: o, start: o.Offset, epoch: n.epoch, ahead: n.ahead}
+}
+
+// below are the runs, or their parts, below an offset.
+func below(runs iter.Seq[Run], offset int64) iter.Seq[Run] {
+	return func(yield func(Run) bool) {
+		for r := range runs {
+			if r.From >= offset || !yield(Run{r.From, min(r.To, offset)}) {
+				return
+			}
+		}
+	}
 }
 
 // note is a commit of the offset with what is known about it. It requires mu.
 func (p *partition) note(offset int64, above iter.Seq[Run], limit int) (o kafkawire.OffsetAndMetadata, all bool) {
 	o = kafkawire.OffsetAndMetadata{Offset: offset, Epoch: p.epochs.at(offset)}
-	o.Metadata, all = encodeNote(p.log, offset, above, limit)
+	read := max(p.noteEpoch, p.epochs[len(p.epochs)-1].Epoch) // they do not descend
+	if p.noteEpoch == kafkawire.NoEpoch && len(p.tracker.ahead) > 0 {
+		read = kafkawire.NoEpoch // of what a former owner names
+	}
+	o.Metadata, all = encodeNote(p.log, read, offset, above, limit)
 	return o, all
 }
 

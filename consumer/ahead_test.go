@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // drawRuns draws runs that lie above next and do not touch.
@@ -55,9 +57,32 @@ func TestAheadRoundTrip(t *testing.T) {
 	})
 }
 
-// The form is what other versions read: it changes with noteVersion only.
+// The form is what other versions read: it changes with its version only.
 func TestAheadForm(t *testing.T) {
 	t.Parallel()
+	log := logID{topic: kafkawire.TopicID{7, 15: 9}, cluster: 0x01020304}
+	of := append(append([]byte{0xac, 0x02}, log.topic[:]...), 1, 2, 3, 4)
+	for name, test := range map[string]struct {
+		epoch int32
+		runs  []Run
+		want  []byte
+	}{
+		"no run":      {3, nil, append([]byte{0xb2}, of...)},
+		"no epoch":    {kafkawire.NoEpoch, []Run{{301, 302}}, append(append([]byte{0xb2}, of...), 1, 1)},
+		"of an epoch": {200, []Run{{301, 302}}, append(append([]byte{0xb3}, of...), 0xc8, 0x01, 1, 1)},
+	} {
+		got, all := encodeNote(log, test.epoch, 300, slices.Values(test.runs), aheadLimit)
+		if want := base64.RawURLEncoding.EncodeToString(test.want); got != want || !all {
+			t.Errorf("%s: %q (all %v), want %q", name, got, all, want)
+		}
+		n, err := decodeNote(300, got)
+		if err != nil || n.log != log || !slices.Equal(n.ahead, test.runs) || len(n.ahead) > 0 && n.epoch != test.epoch {
+			t.Errorf("%s: read %+v, error %v", name, n, err)
+		}
+		if _, err := decodeNote(300, got[:len(got)-4]); err == nil {
+			t.Errorf("%s: it is cut off and was read", name)
+		}
+	}
 	got, all := encodeAhead(300, slices.Values([]Run{{301, 302}, {310, 510}}), aheadLimit)
 	want := base64.RawURLEncoding.EncodeToString([]byte{0xb1, 0xac, 0x02, 1, 1, 8, 0xc8, 0x01})
 	if got != want || !all {
@@ -146,4 +171,30 @@ func FuzzDecodeAhead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A commit's note says how new what was read is, the runs of a former owner included; it cannot while it names some of
+// which that is not known.
+func TestEpochOfTheNote(t *testing.T) {
+	t.Parallel()
+	log := logID{topic: kafkawire.TopicID{1}, cluster: 2}
+	former := []Run{{8, 12}}
+	for name, test := range map[string]struct {
+		from position
+		want int32
+	}{
+		"nothing of a former owner's": {position{log: log, start: 4, epoch: kafkawire.NoEpoch}, 5},
+		"an older epoch":              {position{log: log, start: 4, epoch: 3, ahead: former}, 5},
+		"a newer one":                 {position{log: log, start: 4, epoch: 6, ahead: former}, 6},
+		"one that is not known": {position{log: log, start: 4, epoch: kafkawire.NoEpoch, ahead: former},
+			kafkawire.NoEpoch},
+	} {
+		p := newPartition(&Consumer{}, 0, &fakeLease{}, test.from)
+		p.epochs = p.epochs.add([]kafkawire.EpochStart{{From: 4, Epoch: 5}})
+		o, all := p.note(4, slices.Values([]Run{{6, 12}}), aheadLimit)
+		n, err := decodeNote(4, o.Metadata)
+		if err != nil || !all || n.epoch != test.want {
+			t.Errorf("%s: epoch %d, want %d; error %v", name, n.epoch, test.want, err)
+		}
+	}
 }

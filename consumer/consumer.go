@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/balanceq/balanceq/consumer/group"
+	"github.com/balanceq/balanceq/inflight"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
@@ -34,9 +37,13 @@ type Config struct {
 	Group       string
 	Start       Start
 	MaxInFlight int // requests being handled at a time, over all partitions
-	// RunAhead is how many records may be started and not yet below the offset to commit, which is behind the contiguous
-	// answered ones; over all partitions. Each partition has an equal share, and may always have 16, which come on top.
-	RunAhead   int
+	// RunAhead is how many records may be started and have no outcome, over all partitions. Each partition has an equal
+	// share, more where MaxInFlight would not be used up, and may always have 16, which come on top. What waits behind
+	// others of its contract is counted for itself, up to four times as many.
+	RunAhead int
+	// Ahead is how many records may have an outcome and wait for the commit, because one before them has none, or because
+	// the delivery holds it back: over all partitions, of which each may have as many as are left, and always 16.
+	Ahead      int
 	FetchBytes int // of one fetch of one partition, at most; a larger batch comes whole all the same
 	// a kill -9 repeats what was answered in the last one; a full note is committed less often
 	CommitInterval time.Duration
@@ -58,11 +65,38 @@ const OutcomeDeadLetter = "dead-letter"
 type Observer interface {
 	// Answered is called when a request's outcome is in the log: acknowledged, or where it goes with the offset,
 	// committed. outcome is a result's outcome, or OutcomeDeadLetter.
-	Answered(outcome string, reason schemas.Reason)
+	Answered(req *inflight.Request, outcome string, reason schemas.Reason)
 	// Committed is called after each commit; err is nil when it worked.
 	Committed(took time.Duration, err error)
 	// OffsetJumped is called when records between two offsets could not be read any more.
 	OffsetJumped(partition int32, from, to int64)
+	// Rebalanced is called when partitions have come or gone, for one of the Rebalance reasons.
+	Rebalanced(reason string)
+	// Drained is called when partitions that were asked back are given back.
+	Drained(took time.Duration)
+}
+
+// Reasons of Observer.Rebalanced.
+const (
+	RebalanceAssigned = "assigned" // partitions came
+	RebalanceRevoked  = "revoked"  // partitions were asked back, also because this instance stops
+	RebalanceLost     = "lost"     // the group has given them to others without asking
+)
+
+// RebalanceReasons are all of them.
+var RebalanceReasons = []string{RebalanceAssigned, RebalanceRevoked, RebalanceLost}
+
+// Tracer decides which requests are followed.
+type Tracer interface {
+	// Begin returns the span of a request that was read, or nil where it is not sampled. It is called for every record.
+	Begin(req *inflight.Request) inflight.Span
+}
+
+// Frames checks the schema ids that requests are framed with.
+type Frames interface {
+	// Refuse says what is wrong with a request that is framed with this id; nil: nothing. It may take seconds for an id
+	// that it does not know, in which the partition is not read on, and returns early when ctx ends.
+	Refuse(ctx context.Context, id uint32) *schemas.RequestError
 }
 
 // Consumer reads one topic. Make it with New, start it with Run.
@@ -75,6 +109,8 @@ type Consumer struct {
 	skips    Skips // nil: none
 	log      zerolog.Logger
 	obs      Observer
+	tracer   Tracer // nil: nothing is traced
+	frames   Frames // nil: schema ids are not looked at
 	lanes    *lanes
 	fetcher  *fetcher
 	room     *room
@@ -82,6 +118,7 @@ type Consumer struct {
 	work     context.Context //nolint:containedctx // see above
 	progress wait.Signal     // something finished while draining
 	moved    wait.Signal     // a commit offset has moved
+	stirred  wait.Signal     // something has happened in a partition, after nothing had to be committed of it
 
 	commitMu   sync.Mutex                // one commit at a time: a later one must not be overtaken by an earlier one
 	lastCommit atomic.Pointer[time.Time] // when the last commit that worked was sent, with its monotonic reading
@@ -92,8 +129,10 @@ type Consumer struct {
 
 	mu         sync.Mutex
 	partitions map[int32]*partition
+	sorted     []*partition        // partitions, by id; nil: they have changed
 	starting   map[int32]*starting // granted, start not known yet
 	joined     bool                // some partition has started and not been given back, or there is none for this one
+	lease      group.Lease         // of the last grant; nil: there was none
 	starts     sync.WaitGroup
 	former     map[kafkawire.TopicID]bool // former topics of the same name
 
@@ -111,23 +150,26 @@ type Parts struct {
 	Skips    Skips // nil: what cannot be read is never skipped
 	Log      zerolog.Logger
 	Observer Observer
+	Tracer   Tracer // nil: nothing is traced
+	Frames   Frames // nil: the schema ids of requests are not looked at
 }
 
 // New makes a consumer that has not joined yet.
 func New(cfg Config, parts Parts) *Consumer {
 	c := &Consumer{
 		cfg: cfg, wire: parts.Offsets, member: parts.Member, delivery: parts.Delivery, gate: parts.Gate, skips: parts.Skips,
-		log: parts.Log, obs: parts.Observer,
+		log: parts.Log, obs: parts.Observer, tracer: parts.Tracer, frames: parts.Frames,
 		lanes:      newLanes(parts.Handler, cfg.MaxInFlight),
 		progress:   wait.NewSignal(),
 		moved:      wait.NewSignal(),
+		stirred:    wait.NewSignal(),
 		partitions: map[int32]*partition{},
 		starting:   map[int32]*starting{},
 		former:     map[kafkawire.TopicID]bool{},
 		noteLimit:  aheadLimit,
 	}
 	c.fetcher = newFetcher(c, parts.Fetch)
-	c.room = newRoom(cfg.RunAhead, c.wakePartitions)
+	c.room = newRoom(cfg.RunAhead, cfg.MaxInFlight, cfg.Ahead, c.wakePartitions)
 	return c
 }
 
@@ -166,97 +208,6 @@ func levelOf(err error, tries int) zerolog.Level {
 	return zerolog.ErrorLevel
 }
 
-// quietDrain is how long a drain waits without any progress while the gate names a cause: what is on the wire ends by
-// then, and what waits for the CMS, or for an operator, would wait for longer than any of that.
-const quietDrain = time.Second
-
-// Release implements group.Owner: it stops intake, lets everything that was started finish within the budget, and
-// commits. What was started must finish, not only what is being called: a hole in the finished offsets would repeat all
-// that follows it.
-func (c *Consumer) Release(ids []int32) {
-	parts := c.drainStart(ids)
-	began := time.Now()
-	deadline := time.NewTimer(c.cfg.DrainTimeout)
-	defer deadline.Stop()
-	lost := lossOf(parts)
-	for drained(parts) > 0 {
-		quiet := time.NewTimer(quietDrain)
-		over := false
-		select {
-		case <-lost: // the new owner answers them by now
-			over = true
-		case <-c.progress:
-		case <-deadline.C:
-			over = true
-		case <-quiet.C:
-			cause, _ := c.gate.Waiting()
-			over = cause != ""
-		}
-		quiet.Stop()
-		if over {
-			break
-		}
-	}
-	c.commitAndRevoke(c.work, parts, began.Add(c.cfg.DrainTimeout))
-	left := 0
-	for _, p := range parts {
-		left += p.forfeit()
-	}
-	c.mu.Lock()
-	for _, p := range parts {
-		if c.partitions[p.id] == p {
-			delete(c.partitions, p.id)
-		}
-	}
-	c.joined = len(c.partitions) > 0
-	c.room.divide(len(c.partitions))
-	c.mu.Unlock()
-	c.wakePartitions() // for what was given back, and since each has a larger share
-	c.log.Info().Ints32("partitions", ids).Int64("took_ms", time.Since(began).Milliseconds()).
-		Int("unfinished", left).Msg("gave partitions back")
-}
-
-// lossOf returns a channel that is closed when partitions that are released together are lost. They came by one
-// membership, and what is lost is lost together.
-func lossOf(parts []*partition) <-chan struct{} {
-	if len(parts) == 0 {
-		return nil
-	}
-	return parts[0].lease.Lost()
-}
-
-// drainStart stops fetching and dispatching the partitions and returns those that are held.
-func (c *Consumer) drainStart(ids []int32) []*partition {
-	var parts []*partition
-	c.forget(ids)
-	c.mu.Lock() // until all are marked: replace must not put a partition to work that is being given back
-	for _, id := range ids {
-		p := c.partitions[id]
-		if p == nil {
-			continue
-		}
-		parts = append(parts, p)
-		p.mu.Lock()
-		p.draining = true
-		p.mu.Unlock()
-		p.stop()
-	}
-	c.mu.Unlock()
-	for _, p := range parts {
-		<-p.stopped
-	}
-	return parts
-}
-
-// drained returns how many started records are unfinished.
-func drained(parts []*partition) int {
-	n := 0
-	for _, p := range parts {
-		n += p.open()
-	}
-	return n
-}
-
 // wakePartitions has every partition look again whether it may start a record.
 func (c *Consumer) wakePartitions() {
 	c.mu.Lock()
@@ -266,9 +217,13 @@ func (c *Consumer) wakePartitions() {
 	}
 }
 
-// held returns the partitions at hand, draining ones included.
+// held returns the partitions at hand by ascending id, draining ones included. It is asked for many times a second and
+// changes with rebalances only, so all share the slice: it must not be changed.
 func (c *Consumer) held() []*partition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Collect(maps.Values(c.partitions))
+	if c.sorted == nil {
+		c.sorted = slices.SortedFunc(maps.Values(c.partitions), func(a, b *partition) int { return cmp.Compare(a.id, b.id) })
+	}
+	return c.sorted
 }

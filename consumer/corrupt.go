@@ -42,6 +42,12 @@ func (p *partition) corrupt(asked int64, why *kafkawire.CorruptError) {
 		p.mu.Unlock()
 		return
 	}
+	if skip := p.skip; asked < skip.to && p.room() {
+		to := p.goOnAt(min(skip.to, why.Beyond(asked)))
+		p.mu.Unlock()
+		p.skipped(asked, to, skip.by, why)
+		return
+	}
 	now := time.Now()
 	c := Corruption{From: asked, Since: now}
 	if p.broken != nil && p.broken.From == asked {
@@ -72,17 +78,41 @@ func (p *partition) resting(now time.Time) bool {
 	return p.broken != nil && now.Before(p.broken.until)
 }
 
-// pastCorrupt goes on behind a batch that cannot be read.
-func (p *partition) pastCorrupt(offset, to int64) bool {
+// skip is what an operator has decided: to pass over what cannot be read, up to an offset. It ends with the first
+// record that can be read.
+type skip struct {
+	to int64
+	by string
+}
+
+// pastCorrupt goes on behind a batch that cannot be read, and says where. A decision may reach further, as a batch
+// whose head is nonsense does not say where it ends; what it says is not believed either, as each writer of the topic
+// of replays can make one. So each batch is tried, and what can be read is not passed over.
+func (p *partition) pastCorrupt(offset int64, decided skip) (to int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.draining || p.broken == nil || p.broken.From != offset || p.fetchNext != offset || len(p.input) > 0 ||
-		to <= offset {
-		return false
+	if p.draining || p.broken == nil || p.broken.From != offset || p.fetchNext != offset || !p.room() ||
+		decided.to <= offset {
+		return 0, false
 	}
+	p.skip = decided
+	return p.goOnAt(min(decided.to, p.broken.To)), true
+}
+
+// goOnAt requires mu and room.
+func (p *partition) goOnAt(to int64) int64 {
 	p.broken, p.fetchNext, p.epochs = nil, to, epochs{{From: to, Epoch: kafkawire.NoEpoch}}
 	p.input <- chunk{next: to}
-	return true
+	return to
+}
+
+// skipped says what was passed over.
+func (p *partition) skipped(from, to int64, by string, why error) {
+	c := p.consumer
+	c.log.Error().Str("event", "batch_skipped").Str("topic", c.cfg.Topic).Int32("partition", p.id).
+		Int64("from", from).Int64("to", to-1).Int64("offsets", to-from).Str("by", by).AnErr("why", why).
+		Msg("an operator has skipped a batch that cannot be read: the requests in it are not answered")
+	c.obs.OffsetJumped(p.id, from, to)
 }
 
 // standing are the partitions with a batch that cannot be read.
@@ -127,11 +157,11 @@ func (f *fetcher) askSkip(ctx context.Context, p *partition, broken *Corruption)
 			Msg("looking in the topic of replays whether an operator has skipped a batch failed; trying again")
 		return
 	}
-	if ok && p.pastCorrupt(broken.From, to) {
-		c.log.Error().Str("event", "batch_skipped").Str("topic", c.cfg.Topic).Int32("partition", p.id).
-			Int64("from", broken.From).Int64("to", to-1).Int64("offsets", to-broken.From).Str("by", by).AnErr("why", broken.Err).
-			Msg("an operator has skipped a batch that cannot be read: the requests in it are not answered")
-		c.obs.OffsetJumped(p.id, broken.From, to)
+	if !ok {
+		return
+	}
+	if to, ok := p.pastCorrupt(broken.From, skip{to, by}); ok {
+		p.skipped(broken.From, to, by, broken.Err)
 		f.poke()
 	}
 }

@@ -24,6 +24,8 @@ type Delivery interface {
 	// Answered returns that part of a partition's progress that outlives a crash, whatever is committed from here on.
 	// Commits name its Above in their metadata, and the next owner skips those requests.
 	Answered(p Progress) Progress
+	// InDoubt says that it is not known yet whether the last commit of a partition was made. The next one finds out.
+	InDoubt(partition int32) bool
 	// Revoked says that partitions have been given back: their pending outcomes are the next owner's business.
 	Revoked()
 }
@@ -33,7 +35,7 @@ type Offsets = map[int32]kafkawire.OffsetAndMetadata
 
 // Progress is how far a partition's requests are: acknowledged or pending.
 type Progress struct {
-	Committed int64 // the last committed offset; where the partition began, if there is none
+	Committed int64 // all below it are committed; where the partition began, if nothing is
 	Next      int64 // all below it are
 	Above     iter.Seq[Run]
 }
@@ -62,14 +64,27 @@ func (d AtLeastOnce) Deliver(ctx context.Context, req *inflight.Request, out sch
 
 // Commit implements Delivery: all or, as far as is known, nothing.
 func (d AtLeastOnce) Commit(ctx context.Context, lease group.Lease, o Offsets) (Offsets, error) {
-	if err := lease.Commit(ctx, o); err != nil {
-		return nil, err
+	err := lease.Commit(ctx, o)
+	switch {
+	case err == nil:
+		return o, nil
+	case kafkawire.RemedyOf(err) == kafkawire.Operator:
+		return nil, refusedCommitError{err}
 	}
-	return o, nil
+	return nil, err
 }
+
+// refusedCommitError is the error of offsets that are not taken before an operator has done something, while outcomes
+// are written: if the group loses this member first, as it does one without a right to it, they are written again.
+type refusedCommitError struct{ error }
+
+func (r refusedCommitError) Unwrap() error { return r.error }
 
 // Answered implements Delivery: whatever is acknowledged is in the log.
 func (d AtLeastOnce) Answered(p Progress) Progress { return p }
+
+// InDoubt implements Delivery: what a commit is about is in the log before it.
+func (d AtLeastOnce) InDoubt(int32) bool { return false }
 
 // Revoked implements Delivery: nothing is pending here.
 func (d AtLeastOnce) Revoked() {}

@@ -59,6 +59,8 @@ func (*store) Answered(p consumer.Progress) consumer.Progress {
 		Above: iter.Seq[consumer.Run](func(func(consumer.Run) bool) {})}
 }
 
+func (*store) InDoubt(int32) bool { return false }
+
 func (*store) Revoked() {}
 
 // counter counts what is answered.
@@ -68,7 +70,7 @@ type counter struct {
 	answered map[string]int
 }
 
-func (c *counter) Answered(outcome string, _ schemas.Reason) {
+func (c *counter) Answered(_ *inflight.Request, outcome string, _ schemas.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answered[outcome]++

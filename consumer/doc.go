@@ -7,4 +7,6 @@
 //
 // The promise: an offset is committed only when the Delivery has every request below it acknowledged, or commits its
 // outcome with it; and only under the lease of the member that owns the partition at that time.
+//
+// It is a part of the program, and no API: what is exported changes without notice.
 package consumer

@@ -40,7 +40,8 @@ func (h *gateHandler) handle(ctx context.Context, lane *Lane) {
 	}
 }
 
-// Giving partitions back: what was started is finished and committed, what was not is left to the next owner.
+// Giving partitions back: what handlers have taken is finished and committed; what waits in its lane, and what was not
+// started, is left to the next owner. So it takes one call, and not as many as wait for one.
 func TestReleaseDrains(t *testing.T) {
 	t.Parallel()
 	c := broker(t, 1)
@@ -48,7 +49,11 @@ func TestReleaseDrains(t *testing.T) {
 	h := newGateHandler()
 	r := start(t, c, h.handle, func(cfg *Config) { cfg.RunAhead = 20 })
 	lease := r.grant(0)
-	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == 20 })
+	const taken = 8 // MaxInFlight
+	eventually(t, "the window is full, and handlers are busy", func() bool {
+		p, _ := r.partition(0)
+		return p.Open == 20 && len(h.started) == taken
+	})
 	released := make(chan struct{})
 	go func() {
 		r.owner.Release([]int32{0})
@@ -56,7 +61,7 @@ func TestReleaseDrains(t *testing.T) {
 	}()
 	eventually(t, "it drains", func() bool {
 		for _, p := range r.held() {
-			return p.isDraining()
+			return p.released.Load()
 		}
 		return false
 	})
@@ -67,10 +72,10 @@ func TestReleaseDrains(t *testing.T) {
 	}
 	close(h.free)
 	<-released
-	if offset := lease.offset(0); offset != 20 {
-		t.Errorf("committed %d, want the 20 that were started", offset)
+	if offset := lease.offset(0); offset != taken {
+		t.Errorf("committed %d, want the %d that handlers had taken", offset, taken)
 	}
-	if got := r.delivery.count(); got != 20 {
+	if got := r.delivery.count(); got != taken {
 		t.Errorf("%d are answered", got)
 	}
 	if s := r.Status(); len(s.Partitions) != 0 || s.Joined {
@@ -112,6 +117,36 @@ func TestReleaseWithClosedGate(t *testing.T) {
 	}
 	if n := first.commits(); n != commits {
 		t.Errorf("%d commits after the release", n-commits)
+	}
+}
+
+// What a handler that has stepped aside waits for may take until an operator comes: Release does not wait for it, but
+// for those beside it, however long their calls take.
+func TestReleaseLeavesWhatHasSteppedAside(t *testing.T) {
+	t.Parallel()
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, 2)...) // the first is held, the second's call takes longer than a quiet drain
+	calling, asked := make(chan struct{}), make(chan struct{})
+	r := start(t, c, func(ctx context.Context, lane *Lane) {
+		req := takeSome(lane, 1)[0]
+		if lane.Contract() == 1 {
+			lane.StepAside(ctx, func() { <-ctx.Done() })
+			return
+		}
+		close(asked)
+		<-calling
+		req.Complete(ctx, schemas.Outcome{Result: &schemas.Result{}})
+	}, nil)
+	first := r.grant(0)
+	<-asked
+	time.AfterFunc(quietDrain*3/2, func() { close(calling) })
+	began := time.Now()
+	r.owner.Release([]int32{0})
+	if took := time.Since(began); took < quietDrain*3/2 || took > testTimeout/2 {
+		t.Errorf("Release took %v", took)
+	}
+	if offset := first.offset(0); offset != 0 || r.delivery.count() != 1 {
+		t.Errorf("committed %d, %d are answered: want the one behind what is held", offset, r.delivery.count())
 	}
 }
 

@@ -17,6 +17,9 @@ type TransactionWriter interface {
 	// Commit writes offsets and the outcomes of all requests below them in one transaction, as much as fits into one, and
 	// returns what is committed, on an error as well. member is asked again with every try: the generation may change.
 	Commit(ctx context.Context, member func() kafkawire.Member, o Offsets) (committed Offsets, err error)
+	// InDoubt says that it is not known yet whether the last commit of a partition was made. The next one finds out, and
+	// says Committed to the requests that it was made for.
+	InDoubt(partition int32) bool
 	// Revoked removes the pending outcomes of requests that are not owned any more.
 	Revoked()
 }
@@ -41,6 +44,9 @@ func (d ExactlyOnce) Commit(ctx context.Context, lease group.Lease, o Offsets) (
 func (d ExactlyOnce) Answered(p Progress) Progress {
 	return Progress{Committed: p.Committed, Next: p.Committed, Above: none}
 }
+
+// InDoubt implements Delivery.
+func (d ExactlyOnce) InDoubt(partition int32) bool { return d.Writer.InDoubt(partition) }
 
 // Revoked implements Delivery.
 func (d ExactlyOnce) Revoked() { d.Writer.Revoked() }

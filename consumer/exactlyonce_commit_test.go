@@ -81,7 +81,7 @@ func TestExactlyOnceCommitsAtOnce(t *testing.T) {
 		w := &fakeWriter{}
 		c := &Consumer{
 			cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{},
-			moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(10, func() {}),
+			moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(10, 0, 0, func() {}),
 		}
 		p := newPartition(c, 4, &fakeLease{}, position{committed: kafkawire.OffsetAndMetadata{}})
 		c.partitions[4] = p
@@ -95,11 +95,11 @@ func TestExactlyOnceCommitsAtOnce(t *testing.T) {
 		finish := func(after time.Duration, want int64) {
 			t.Helper()
 			<-time.After(after)
-			p.consumer.room.take(0)
+			p.consumer.room.take(occupancy{})
 			p.mu.Lock()
 			it := &slot{partition: p, ticket: p.tracker.start(offset, 0)}
 			p.mu.Unlock()
-			p.finish(it)
+			p.finish(it, false)
 			offset++
 			synctest.Wait()
 			c.commitMu.Lock()

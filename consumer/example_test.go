@@ -99,9 +99,11 @@ func (open) Waiting() (string, <-chan struct{}) { return "", nil }
 
 type unheard struct{}
 
-func (unheard) Answered(string, schemas.Reason)  {}
-func (unheard) Committed(time.Duration, error)   {}
-func (unheard) OffsetJumped(int32, int64, int64) {}
+func (unheard) Answered(*inflight.Request, string, schemas.Reason) {}
+func (unheard) Committed(time.Duration, error)                     {}
+func (unheard) OffsetJumped(int32, int64, int64)                   {}
+func (unheard) Rebalanced(string)                                  {}
+func (unheard) Drained(time.Duration)                              {}
 
 func publish(brokers []string, values ...string) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic("requests"))

@@ -92,11 +92,13 @@ func (g *fakeGate) set(cause string) {
 // fakeDelivery acknowledges at once, or when the test says so.
 type fakeDelivery struct {
 	fleeting bool // outcomes do not outlive a crash
+	doubt    atomic.Bool
 
 	mu        sync.Mutex
 	hold      bool // acknowledgements wait for release
 	delivered []schemas.Position
 	held      []*inflight.Request
+	pending   []*inflight.Request // which wait for their commit
 }
 
 func (d *fakeDelivery) Deliver(_ context.Context, req *inflight.Request, _ schemas.Outcome) error {
@@ -114,18 +116,36 @@ func (d *fakeDelivery) Deliver(_ context.Context, req *inflight.Request, _ schem
 }
 
 func (d *fakeDelivery) acknowledge(req *inflight.Request) {
-	if d.fleeting {
-		req.Pending()
+	if !d.fleeting {
+		req.Acknowledged()
 		return
 	}
-	req.Acknowledged()
+	d.mu.Lock()
+	d.pending = append(d.pending, req)
+	d.mu.Unlock()
+	req.Pending()
 }
 
 func (d *fakeDelivery) Commit(ctx context.Context, lease group.Lease, o Offsets) (Offsets, error) {
-	if err := lease.Commit(ctx, o); err != nil {
-		return nil, err
+	committed, err := AtLeastOnce{}.Commit(ctx, lease, o)
+	if err == nil {
+		d.committed(o)
 	}
-	return o, nil
+	return committed, err
+}
+
+// committed tells the pending requests below the offsets, and forgets those that were given back.
+func (d *fakeDelivery) committed(o Offsets) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pending = slices.DeleteFunc(d.pending, func(req *inflight.Request) bool {
+		offset, ok := o[req.Record.Partition]
+		below := ok && req.Record.Offset < offset.Offset
+		if below && req.Owned() {
+			req.Committed()
+		}
+		return below || !req.Owned()
+	})
 }
 
 func (d *fakeDelivery) Answered(p Progress) Progress {
@@ -134,6 +154,8 @@ func (d *fakeDelivery) Answered(p Progress) Progress {
 	}
 	return p
 }
+
+func (d *fakeDelivery) InDoubt(int32) bool { return d.doubt.Load() }
 
 func (d *fakeDelivery) Revoked() {}
 
@@ -184,9 +206,24 @@ type fakeObserver struct {
 	answered int
 	failures int // commits that failed
 	jumps    []jump
+	// rebalances and drains, as they came
+	rebalances []string
+	drains     int
 }
 
-func (o *fakeObserver) Answered(string, schemas.Reason) {
+func (o *fakeObserver) Rebalanced(reason string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rebalances = append(o.rebalances, reason)
+}
+
+func (o *fakeObserver) Drained(time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.drains++
+}
+
+func (o *fakeObserver) Answered(*inflight.Request, string, schemas.Reason) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.answered++

@@ -3,14 +3,10 @@ package consumer
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
-	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -21,12 +17,25 @@ const (
 	// one would leave them dry when they have room again before it returns.
 	shortPoll = 10 * time.Millisecond
 
+	// fetchInterval is the least time between two fetches of a leader while restAbove records a second come from it, or
+	// more. What comes meanwhile is fetched together, and so it is started, asked and answered together: waking up for
+	// each of 2,000 requests a second costs more than they do. Where fewer come, each would only come later.
+	fetchInterval = 4 * time.Millisecond
+	restAbove     = 1000
+
+	// decodeStep is the memory of the records that are decoded at once where they can stay encoded. A partition fetches
+	// again when its last step is decoded, so that it is some hundred requests: the fetch must be back before they are
+	// all started.
+	decodeStep = 128 << 10
+
 	maxFetchBytes  = 16 << 20
 	fetchBackoff   = 50 * time.Millisecond
 	leaderInterval = 2 * time.Second
 )
 
-// fetcher runs one loop a leader, each with one fetch on the wire for all partitions that have room.
+// fetcher runs one loop a leader, each with one fetch on the wire for all partitions that have room. A connection of
+// kafka-go's carries one request at a time, and another is opened for each that comes meanwhile: a fetch a partition
+// would be a connection a partition.
 type fetcher struct {
 	consumer *Consumer
 	wire     *kafkawire.Client
@@ -34,13 +43,13 @@ type fetcher struct {
 	failing atomic.Int32 // loops whose last fetch failed, or was refused for a partition
 
 	mu      sync.Mutex
-	leaders map[int32]int32       // by partition
-	loops   map[int32]wait.Signal // by leader
+	leaders map[int32]int32      // by partition
+	loops   map[int32]*fetchLoop // by leader
 	wg      sync.WaitGroup
 }
 
 func newFetcher(c *Consumer, wire *kafkawire.Client) *fetcher {
-	return &fetcher{consumer: c, wire: wire, leaders: map[int32]int32{}, loops: map[int32]wait.Signal{}}
+	return &fetcher{consumer: c, wire: wire, leaders: map[int32]int32{}, loops: map[int32]*fetchLoop{}}
 }
 
 // run asks for the leaders again and again, and has a loop for each, until ctx ends.
@@ -52,9 +61,7 @@ func (f *fetcher) run(ctx context.Context) {
 		if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
 			f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
 		}
-		if cause, _ := f.consumer.gate.Waiting(); cause != "" || len(f.standing()) > 0 || f.failing.Load() > 0 {
-			f.learnEnds(ctx)
-		}
+		f.learnEnds(ctx, f.unheard(time.Now()))
 		for _, p := range f.consumer.held() {
 			p.logHeldUp(time.Now())
 		}
@@ -67,10 +74,23 @@ func (f *fetcher) run(ctx context.Context) {
 	}
 }
 
-// learnEnds asks where the partitions end. Fetches say so too, but during a pause there are none, and while they are
-// refused they do not; a lag that stands still while requests pile up would deceive those who watch it.
-func (f *fetcher) learnEnds(ctx context.Context) {
+// unheard returns the partitions of which fetches do not say where they end: during a pause there are none, while they
+// are refused they do not, and a partition without room is left out.
+func (f *fetcher) unheard(now time.Time) (parts []*partition) {
 	held := f.consumer.held()
+	if cause, _ := f.consumer.gate.Waiting(); cause != "" || len(f.standing()) > 0 || f.failing.Load() > 0 {
+		return held
+	}
+	for _, p := range held {
+		if p.leftOut(now) {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// learnEnds asks where partitions end; a lag that stands still while requests pile up would deceive those who watch it.
+func (f *fetcher) learnEnds(ctx context.Context, held []*partition) {
 	if len(held) == 0 {
 		return
 	}
@@ -106,16 +126,16 @@ func (f *fetcher) refresh(ctx context.Context) error {
 	f.leaders = leaders
 	for _, leader := range leaders {
 		if _, ok := f.loops[leader]; !ok && ctx.Err() == nil {
-			wake := wait.NewSignal()
-			f.loops[leader] = wake
-			f.wg.Go(func() { f.loop(ctx, leader, wake) })
+			l := newFetchLoop(f, leader)
+			f.loops[leader] = l
+			f.wg.Go(func() { l.run(ctx) })
 		}
 	}
 	f.wakeLoops() // a partition may have come to a leader whose loop sleeps because it had none
 	return unknown
 }
 
-// poke tells the loops that a partition has room, or that there is a new one.
+// poke has the loops look at all partitions: some have come, or go, or are read from elsewhere.
 func (f *fetcher) poke() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,119 +144,20 @@ func (f *fetcher) poke() {
 
 // wakeLoops requires mu.
 func (f *fetcher) wakeLoops() {
-	for _, wake := range f.loops {
-		wake.Set()
+	for _, l := range f.loops {
+		l.all = true
+		l.wake.Set()
 	}
 }
 
-// loop fetches from one leader until ctx ends.
-func (f *fetcher) loop(ctx context.Context, leader int32, wake <-chan struct{}) {
-	tries := 0 // fetches in a row that failed
-	for ctx.Err() == nil {
-		if cause, changed := f.consumer.gate.Waiting(); cause != "" {
-			select { // what would be fetched could only wait
-			case <-ctx.Done():
-			case <-changed:
-			}
-			continue
-		}
-		partitions, offsets, complete := f.wanted(leader)
-		if len(offsets) == 0 {
-			select {
-			case <-ctx.Done():
-			case <-wake:
-			}
-			continue
-		}
-		limits := kafkawire.FetchLimits{MaxWait: shortPoll, MaxBytes: maxFetchBytes,
-			PartitionMaxBytes: f.consumer.cfg.FetchBytes}
-		if complete {
-			limits.MaxWait = longPoll
-		}
-		fetched, err := f.wire.FetchLog(ctx, leader, f.consumer.cfg.Topic, offsets, limits)
-		if err == nil {
-			err = f.accept(ctx, partitions, offsets, fetched)
-		}
-		if err == nil {
-			if tries > 0 {
-				f.failing.Add(-1)
-			}
-			tries = 0
-		} else if ctx.Err() == nil {
-			if tries++; tries == 1 {
-				f.failing.Add(1)
-			}
-			f.recover(ctx, leader, err, tries)
-		}
-	}
-}
-
-// wanted collects the leader's partitions that have room. complete says that none was left out.
-func (f *fetcher) wanted(leader int32) (
-	partitions map[int32]*partition, offsets map[int32]kafkawire.LogPosition, complete bool,
-) {
-	partitions, offsets, complete = map[int32]*partition{}, map[int32]kafkawire.LogPosition{}, true
-	held, now := f.consumer.held(), time.Now()
+// hasRoom tells the loop of the partition's leader that it has room.
+func (f *fetcher) hasRoom(p *partition) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, p := range held {
-		if of, known := f.leaders[p.id]; !known || of != leader {
-			continue
-		}
-		if p.resting(now) {
-			continue // until long after this fetch has returned
-		}
-		offset, ok := p.wanted()
-		if !ok {
-			complete = false
-			continue
-		}
-		partitions[p.id], offsets[p.id] = p, offset
-	}
-	return partitions, offsets, complete
-}
-
-// accept hands out what was fetched and returns the first error of a partition.
-func (f *fetcher) accept(
-	ctx context.Context, partitions map[int32]*partition, asked map[int32]kafkawire.LogPosition,
-	fetched []kafkawire.Fetched,
-) error {
-	var first error
-	for i := range fetched {
-		r := &fetched[i]
-		p, from := partitions[r.Partition], asked[r.Partition]
-		if r.Diverged != nil {
-			f.consumer.diverged(p, from.Offset, *r.Diverged)
-			continue
-		}
-		if errors.Is(r.Err, kafka.OffsetOutOfRange) {
-			r.Err = f.outOfRange(ctx, p, from)
-		}
-		if c := asCorrupt(r.Err); c != nil {
-			p.accept(r, from.Offset) // the good records before it
-			p.corrupt(r.Next, c)
-			continue
-		}
-		if r.Err != nil && len(r.Records) == 0 {
-			first = errors.Join(first, r.Err)
-			continue
-		}
-		p.accept(r, from.Offset) // with the good records before an error, if there is one
-	}
-	return first
-}
-
-// recover waits a little and looks for leaders afresh.
-func (f *fetcher) recover(ctx context.Context, leader int32, err error, tries int) {
-	f.consumer.log.WithLevel(levelOf(err, tries)).Str("event", "fetch_failing").Err(err).
-		Str("topic", f.consumer.cfg.Topic).
-		Int32("broker", leader).Msg("fetching failed; trying again")
-	f.wire.Reset()
-	if !wait.Sleep(ctx, fetchBackoff+rand.N(fetchBackoff)) {
-		return
-	}
-	if err := f.refresh(ctx); err != nil && ctx.Err() == nil {
-		f.consumer.log.Debug().Err(err).Msg("looking for partition leaders failed")
+	leader, known := f.leaders[p.id]
+	if l := f.loops[leader]; known && l != nil {
+		l.touched = append(l.touched, p)
+		l.wake.Set()
 	}
 }
 
@@ -273,12 +194,10 @@ func (f *fetcher) outOfRange(ctx context.Context, p *partition, asked kafkawire.
 			return err
 		}
 		if end.End >= 0 {
-			c.diverged(p, asked.Offset, end)
-			return nil
+			return c.diverged(p, asked.Offset, end)
 		}
 	}
-	c.moveBack(p, asked.Offset, bounds[0], "the log ends before the next offset to read, and nothing tells which of its "+
-		"records were read (it was committed without a leader epoch, or the brokers know no such epoch): "+
+	return c.moveBack(p, asked.Offset, bounds[0], "the log ends before the next offset to read, and nothing tells which "+
+		"of its records were read (it was committed without a leader epoch, or the brokers know no such epoch): "+
 		"all that it holds is read, and answered again")
-	return nil
 }

@@ -102,7 +102,7 @@ func (c *Consumer) beginGroup(ctx context.Context, lease group.Lease, log logID,
 	first := make(Offsets, len(from))
 	for id, at := range from {
 		at.committed = kafkawire.OffsetAndMetadata{Offset: at.start, Epoch: kafkawire.NoEpoch}
-		at.committed.Metadata, _ = encodeNote(log, at.start, none, aheadLimit)
+		at.committed.Metadata, _ = encodeNote(log, kafkawire.NoEpoch, at.start, none, aheadLimit)
 		first[id], from[id] = at.committed, at
 	}
 	if err := lease.Commit(ctx, first); err != nil {

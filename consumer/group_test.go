@@ -15,8 +15,9 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// shortSession makes heartbeats come every 100 ms.
-const shortSession = 500 * time.Millisecond
+// shortSession makes heartbeats come every 400 ms. A busy machine is late by hundreds of them now and then: then the
+// session is over, and what was not committed is answered again.
+const shortSession = 2 * time.Second
 
 func groupBroker(t *testing.T, partitions int32) *kfake.Cluster {
 	t.Helper()
@@ -95,12 +96,16 @@ func TestLeavingDrains(t *testing.T) {
 	produce(t, c, 0, requests(1, 100)...)
 	h := newGateHandler()
 	r := startInGroup(t, c, h.handle, func(cfg *Config) { cfg.RunAhead = 16 })
-	eventually(t, "the window is full", func() bool { p, _ := r.partition(0); return p.Open == 16 })
+	const taken = 8 // MaxInFlight
+	eventually(t, "the window is full, and handlers are busy", func() bool {
+		p, _ := r.partition(0)
+		return p.Open == 16 && len(h.started) == taken
+	})
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.stop() }()
 	eventually(t, "it drains", func() bool {
 		for _, p := range r.held() {
-			return p.isDraining()
+			return p.released.Load()
 		}
 		return false
 	})
@@ -108,10 +113,10 @@ func TestLeavingDrains(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}
-	if n := r.delivery.count(); n != 16 {
-		t.Errorf("%d are answered, want those that were started", n)
+	if n := r.delivery.count(); n != taken {
+		t.Errorf("%d are answered, want those that handlers had taken", n)
 	}
-	if got := committed(t, c, 0); got[0] != 16 {
+	if got := committed(t, c, 0); got[0] != taken {
 		t.Errorf("committed %d", got[0])
 	}
 	if info := c.GroupInfo(testGroup); info != nil && len(info.Members) != 0 {

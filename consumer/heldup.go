@@ -24,7 +24,12 @@ func (h *HeldUp) Long(now time.Time) bool { return h != nil && now.Sub(h.Since) 
 
 // heard notes where the log ends for readers of committed records and for all others. It requires mu.
 func (p *partition) heard(stable, end int64, now time.Time) {
-	p.stable, p.end = stable, max(stable, end)
+	p.stable, p.end, p.heardAt = stable, max(stable, end), now
+	if p.end <= p.tracker.next {
+		p.behind = time.Time{}
+	} else if p.behind.IsZero() {
+		p.behind = now
+	}
 	switch {
 	case p.stable == p.end || p.fetchNext < p.stable:
 		p.heldUp = nil

@@ -1,8 +1,12 @@
 package consumer
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync/atomic"
+
+	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // maxHeld bounds the memory of the records of a partition that are under way. The window bounds their number only, and
@@ -31,6 +35,31 @@ func (p *partition) hold(ctx context.Context, bytes int) (*hold, bool) {
 	p.held.Add(h.bytes)
 	return h, true
 }
+
+// own copies a small record out of its chunk while the records under way take more than half of what they may: which of
+// them hangs is not known yet, and one that does would keep all of its chunk. It returns what the record is held by.
+func (h *hold) own(r *kafkawire.Record) *hold {
+	size := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		size += len(r.Headers[i].Value)
+	}
+	p := h.partition
+	if p.held.Load() <= maxHeld/2 || int64(size)*smallRecord > h.bytes {
+		h.users.Add(1)
+		return h
+	}
+	r.Key, r.Value, r.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), slices.Clone(r.Headers)
+	for i := range r.Headers {
+		r.Headers[i].Value = bytes.Clone(r.Headers[i].Value)
+	}
+	alone := &hold{partition: p, bytes: int64(size)}
+	alone.users.Store(1)
+	p.held.Add(alone.bytes)
+	return alone
+}
+
+// smallRecord is the part of its chunk that a record may be, to be copied out of it.
+const smallRecord = 16
 
 // release is called once for each user. Two may be the last ones of different chunks at the same time: freed is then
 // set once, and the one that it wakes sees what both have given back.

@@ -37,7 +37,7 @@ func BenchmarkInFlight(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.awaitRoom(b.Context())
-		c.lanes.submit(b.Context(), p.begin(&rec, chunk))
+		c.lanes.submit(b.Context(), p.begin(b.Context(), &rec, chunk))
 		rec.Offset++
 	}
 	c.lanes.close()

@@ -5,82 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
-
-	"github.com/balanceq/balanceq/inflight"
 )
-
-// Handler decides what becomes of the records of one lane.
-type Handler interface {
-	// Handle is called when records wait in the lane, never twice at a time for one lane. It takes some of them (Take) and
-	// completes each one it took. When ctx ends it may return without having completed them: they are read again later.
-	Handle(ctx context.Context, lane *Lane)
-}
-
-// HandlerFunc is a function that is a Handler.
-type HandlerFunc func(ctx context.Context, lane *Lane)
-
-// Handle implements Handler.
-func (f HandlerFunc) Handle(ctx context.Context, lane *Lane) { f(ctx, lane) }
-
-// Lane queues the requests of one contract, in the order in which they were read. Records that are not valid requests
-// share lane 0.
-type Lane struct {
-	contract int64
-	lanes    *lanes
-	offered  []*slot // by Take; the handler's
-	waiting  []*slot // guarded by lanes.mu
-	oldest   uint64  // while ready: the turn of waiting[0]
-}
-
-// Contract is the contract that the lane's records ask about; 0: they are not valid requests.
-func (l *Lane) Contract() int64 { return l.contract }
-
-// Take offers up to most waiting requests to join, oldest first, until it refuses one: those that it accepted are the
-// handler's, the others wait on. Requests whose partitions have been given back meanwhile are left out.
-//
-// They are taken under the lanes' lock and offered without it, so join may be as slow as it likes. The order holds
-// whatever it answers: what it refuses goes back before everything that has come since, and only the lane's one handler
-// takes.
-func (l *Lane) Take(most int, join func(*inflight.Request) bool) {
-	l.takeWaiting(most)
-	n := 0
-	defer func() { l.giveBack(n) }() // also if join panics
-	for n < len(l.offered) && join(&l.offered[n].req) {
-		n++
-	}
-}
-
-// takeWaiting moves up to most waiting requests to where only the handler sees them.
-func (l *Lane) takeWaiting(most int) {
-	l.lanes.mu.Lock()
-	defer l.lanes.mu.Unlock()
-	l.offered = l.offered[:0]
-	n := 0
-	for ; n < len(l.waiting) && len(l.offered) < most; n++ {
-		if s := l.waiting[n]; s.Owned() {
-			l.offered = append(l.offered, s)
-		}
-	}
-	l.waiting = slices.Delete(l.waiting, 0, n)
-}
-
-// giveBack has those that were offered wait on, but for the first n.
-func (l *Lane) giveBack(n int) {
-	if n < len(l.offered) {
-		l.lanes.mu.Lock()
-		defer l.lanes.mu.Unlock()
-		l.waiting = slices.Insert(l.waiting, 0, l.offered[n:]...)
-	}
-	clear(l.offered)
-}
-
-// StepAside runs wait, which may take hours, and lets one more worker run meanwhile. The lane stays with its handler,
-// so its order holds; as many handlers may wait so as there are started records. ctx is the one given to Handle.
-func (l *Lane) StepAside(ctx context.Context, wait func()) {
-	l.lanes.stepAside(ctx)
-	defer l.lanes.comeBack()
-	wait()
-}
 
 // lanes runs the handler on lanes with waiting records, on at most limit goroutines besides those that have stepped
 // aside: that is the global in-flight limit. Workers are used again, for their grown stacks.
@@ -108,8 +33,17 @@ func newLanes(handler Handler, limit int) *lanes {
 	return l
 }
 
-// submit puts a request at the end of its lane.
-func (l *lanes) submit(ctx context.Context, s *slot) {
+// crowd is from how many workers on each makes way for a new one after every lane. Reading an answer and writing the
+// outcome take twice the stack of waiting, and a stack that has grown stays so until the collector has come by.
+const crowd = 1024
+
+// laneWindow is how many requests of one contract may take a place in the room, be they handled or wait in the lane.
+// One that hangs while its publisher goes on sending would otherwise soon have all places of its partition.
+const laneWindow = minWindow / 2
+
+// submit puts a request at the end of its lane. parked says that as many of the contract are before it as may have a
+// place in the room, or that what is before it may take hours.
+func (l *lanes) submit(ctx context.Context, s *slot) (parked bool) {
 	contract := s.req.Contract()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,14 +53,17 @@ func (l *lanes) submit(ctx context.Context, s *slot) {
 		l.spread.note(contract, s.partition.id)
 	}
 	if lane, ok := l.open[contract]; ok {
+		parked = lane.aside || lane.taken+len(lane.waiting) >= laneWindow
+		s.parked = parked // before a handler can take it
 		lane.waiting = append(lane.waiting, s)
-		return
+		return parked
 	}
 	lane := l.newLane(contract)
 	lane.waiting = append(lane.waiting, s)
 	l.open[contract] = lane
 	l.enqueue(lane)
 	l.wake(ctx)
+	return false
 }
 
 // wake sees to it that another worker looks for a lane, if there may be another one. It requires mu.
@@ -142,19 +79,49 @@ func (l *lanes) wake(ctx context.Context) {
 	}
 }
 
-func (l *lanes) stepAside(ctx context.Context) {
+// leave takes the requests out of the lanes whose partitions are released. Nothing of those is submitted any more. A
+// lane that is empty then is handled for nothing, and ends.
+func (l *lanes) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, lane := range l.open {
+		lane.waiting = slices.DeleteFunc(lane.waiting, func(s *slot) bool {
+			if !s.partition.released.Load() {
+				return false
+			}
+			s.partition.leave(s)
+			return true
+		})
+	}
+}
+
+// stepAside is called by the handler of the lane. Nothing else looks at whether a request is parked meanwhile: what is
+// in its hands has to be completed by it first, and what waits in the lane is guarded by mu.
+func (l *lanes) stepAside(ctx context.Context, lane *Lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.aside++
+	lane.aside = true
+	for s := range lane.held {
+		s.partition.setAside(1)
+		s.park()
+	}
+	for _, s := range lane.waiting {
+		s.park()
+	}
 	if len(l.ready) > 0 {
 		l.wake(ctx)
 	}
 }
 
-func (l *lanes) comeBack() {
+func (l *lanes) comeBack(lane *Lane) {
+	for s := range lane.held {
+		s.partition.setAside(-1)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.aside--
+	lane.aside = false
 }
 
 // newLane requires mu.
@@ -227,13 +194,20 @@ func (l *lanes) run(ctx context.Context) {
 		}
 		l.mu.Unlock()
 		l.handler.Handle(ctx, lane)
+		clear(lane.mine)
+		lane.mine = lane.mine[:0]
 		l.mu.Lock()
+		lane.taken = 0 // they are completed
 		if len(lane.waiting) > 0 {
 			l.enqueue(lane) // no signal: this worker looks next
-			continue
+		} else {
+			delete(l.open, lane.contract)
+			l.free = append(l.free, lane)
 		}
-		delete(l.open, lane.contract)
-		l.free = append(l.free, lane)
+		if l.workers > crowd {
+			l.wg.Go(func() { l.run(ctx) })
+			return
+		}
 	}
 }
 

@@ -8,7 +8,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
+
+// withRoom is a partition of a consumer that has room for all that the tests start.
+func withRoom() *partition {
+	c := &Consumer{room: newRoom(10_000, 0, 10_000, func() {})}
+	return &partition{lease: &fakeLease{}, consumer: c, mayStart: wait.NewSignal()}
+}
 
 // As many handlers as there are lanes step aside, which is far more than the limit: the others are handled all the
 // same, and afterwards there are no more workers than the limit.
@@ -32,7 +40,7 @@ func TestStepAsideLeavesThePlace(t *testing.T) {
 			answered.Add(1)
 			running.Add(-1)
 		}
-		l, p := newLanes(HandlerFunc(handle), limit), &partition{lease: &fakeLease{}}
+		l, p := newLanes(HandlerFunc(handle), limit), withRoom()
 		for i := range int64(stuck + good) {
 			l.submit(t.Context(), record(p, i+1, 0))
 		}
@@ -86,7 +94,7 @@ func TestStepAsideLosesNoWakeUp(t *testing.T) {
 		}
 		busy[i].Store(false)
 	}
-	l, p := newLanes(HandlerFunc(handle), limit), &partition{lease: &fakeLease{}}
+	l, p := newLanes(HandlerFunc(handle), limit), withRoom()
 	var wg sync.WaitGroup
 	for w := range int64(writers) {
 		wg.Go(func() {

@@ -21,7 +21,8 @@ func TestMain(m *testing.M) { kafkatest.Main(m) }
 const (
 	testTopic   = "requests"
 	testGroup   = "balanceq"
-	testTimeout = 20 * time.Second // of a test that waits for something that should come at once
+	testTimeout = 20 * time.Second // of drains and rebalances
+	waitTimeout = time.Minute      // of a test that waits for something that should come at once: the machine may be slow
 )
 
 // eventually waits for cond without guessing how long it takes.
@@ -29,13 +30,13 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.NewTimer(testTimeout)
+	timeout := time.NewTimer(waitTimeout)
 	defer timeout.Stop()
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatalf("not within %v: %s", testTimeout, what)
+			t.Fatalf("not within %v: %s", waitTimeout, what)
 		}
 	}
 }

@@ -255,7 +255,7 @@ func TestConsumerDrains(t *testing.T) { eachKind(t, consumerDrains) }
 
 func consumerDrains(t *testing.T, k kind) {
 	c := broker(t, 2, kfake.GroupMinSessionTimeout(shortSession), kfake.BrokerConfigs(map[string]string{
-		"group.consumer.session.timeout.ms": "500", "group.consumer.heartbeat.interval.ms": "100",
+		"group.consumer.session.timeout.ms": "2000", "group.consumer.heartbeat.interval.ms": "400",
 	}))
 	h := head{make(chan struct{})}
 	join := func(handler HandlerFunc) *rig {

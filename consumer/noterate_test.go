@@ -11,8 +11,8 @@ import (
 // is given back.
 func TestNotesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPartition(&Consumer{cfg: testConfig(), delivery: &fakeDelivery{}, room: newRoom(1<<20, func() {})}, 0,
-			&fakeLease{}, position{})
+		p := newPartition(&Consumer{cfg: testConfig(), delivery: &fakeDelivery{}, room: newRoom(1<<20, 0, 1<<20, func() {})},
+			0, &fakeLease{}, position{})
 		finish := func(offset int64) {
 			p.tracker.finish(p.tracker.start(offset, offset+1))
 		}

@@ -3,8 +3,11 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/segmentio/kafka-go"
 
 	"github.com/balanceq/balanceq/kafkawire"
 )
@@ -20,11 +23,17 @@ import (
 func (c *Consumer) fence(parts []*partition) {
 	c.commitMu.Lock()
 	defer c.commitMu.Unlock()
+	c.fenceLocked(parts)
+}
+
+// fenceLocked requires commitMu.
+func (c *Consumer) fenceLocked(parts []*partition) {
 	for _, p := range parts {
 		p.revoke()
 		p.stop()
 	}
 	c.delivery.Revoked()
+	c.fetcher.poke()
 	c.progress.Set() // a drain has nothing to wait for any more
 }
 
@@ -76,11 +85,11 @@ func (c *Consumer) follow(ctx context.Context) error {
 	var fresh []int32
 	from := map[int32]position{}
 	for id, o := range committed {
-		if of, ahead := c.readNote(id, o); of == log {
-			from[id] = position{log: log, committed: o, start: o.Offset, ahead: ahead}
-			continue
+		if n := c.readNote(id, o); n.log != log {
+			fresh = append(fresh, id)
+		} else {
+			from[id] = startAt(log, o, n)
 		}
-		fresh = append(fresh, id)
 	}
 	first, unresolved := c.beginnings(ctx, log, fresh)
 	maps.Copy(from, first)
@@ -118,11 +127,11 @@ func (c *Consumer) logRecreated(former, now logID, ids []int32) {
 // diverged goes on where the log parts from what was read: its tail was lost, and others may have written since. What
 // was answered above is forgotten, as it is about records that are not there any more, and the committed offset moves
 // back.
-func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) {
+func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) error {
 	p.mu.Lock()
 	if p.draining || p.fetchNext != asked {
 		p.mu.Unlock()
-		return
+		return nil
 	}
 	to := p.epochs.divergence(asked, end)
 	if to >= asked { // it says the same of the record in other words
@@ -130,25 +139,42 @@ func (c *Consumer) diverged(p *partition, asked int64, end kafkawire.EpochEnd) {
 	}
 	p.mu.Unlock()
 	if to < asked {
-		c.moveBack(p, asked, to, "the log has lost its end (an unclean leader election, or a power cut before records were "+
-			"on disk): the records from continuing_at up to offset that were read before are gone; what is written there now "+
-			"is read")
+		return c.moveBack(p, asked, to, "the log has lost its end (an unclean leader election, or a power cut before "+
+			"records were on disk): the records from continuing_at up to offset that were read before are gone; "+
+			"what is written there now is read")
 	}
+	return nil
 }
 
-// moveBack goes on at an offset below the one that was asked for, and below what is unfinished under it.
-func (c *Consumer) moveBack(p *partition, asked, to int64, why string) {
+// errInDoubt holds up a partition whose log has lost its end until the next commit.
+var errInDoubt = fmt.Errorf("the log has lost its end; what is answered below that is known with the next commit: %w",
+	kafka.UnstableOffsetCommit)
+
+// moveBack goes on at an offset below the one that was asked for, and below what is unfinished under it. It returns
+// errInDoubt while it is not known where that begins: what a transaction in doubt has answered after all would be
+// answered again. The next fetch finds the same. The partition has something to commit then, so the doubt ends as soon
+// as anything can be committed.
+func (c *Consumer) moveBack(p *partition, asked, to int64, why string) error {
 	c.following.Lock()
 	defer c.following.Unlock()
 	if p.revoked.Load() {
-		return
+		return nil
 	}
-	c.fence([]*partition{p})
+	c.commitMu.Lock()
+	doubt := c.delivery.InDoubt(p.id)
+	if !doubt {
+		c.fenceLocked([]*partition{p})
+	}
+	c.commitMu.Unlock()
+	if doubt {
+		return errInDoubt
+	}
 	c.log.Error().Str("event", "log_truncated").Str("topic", c.cfg.Topic).Int32("partition", p.id).
 		Int64("offset", asked).Int64("continuing_at", to).Msg(why)
 	c.obs.OffsetJumped(p.id, asked, to)
 	c.replace(p, p.before(to))
 	c.fetcher.poke()
+	return nil
 }
 
 // before is where a fenced partition goes on if the log is as it was read below to, and not from there on: behind what
@@ -157,13 +183,8 @@ func (p *partition) before(to int64) position {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	answered := p.answeredSoFar()
-	from := position{log: p.log, start: min(answered.Next, to)}
-	for r := range answered.Above {
-		if r.From >= to || from.start == to {
-			break
-		}
-		from.ahead = append(from.ahead, Run{r.From, min(r.To, to)})
-	}
+	from := position{log: p.log, start: min(answered.Next, to), epoch: p.epochs.at(to)}
+	from.ahead = slices.Collect(below(answered.Above, to))
 	from.committed = kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset, Epoch: p.epochs.at(from.start)}
 	return from
 }

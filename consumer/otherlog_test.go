@@ -1,7 +1,9 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -45,8 +47,8 @@ func aboutTheLog(t *testing.T, r *rig, e *fakeLease, n int) {
 	defer e.mu.Unlock()
 	for _, offsets := range e.history[n:] {
 		for partition, o := range offsets {
-			if log, _, err := decodeNote(o.Offset, o.Metadata); err != nil || log.topic != id {
-				t.Errorf("partition %d: committed %d about %v, error %v; the topic is %v", partition, o.Offset, log.topic, err, id)
+			if n, err := decodeNote(o.Offset, o.Metadata); err != nil || n.log.topic != id {
+				t.Errorf("partition %d: committed %d about %v, error %v; the topic is %v", partition, o.Offset, n.log, err, id)
 			}
 		}
 	}
@@ -194,7 +196,7 @@ func TestCommitsNameTheTopic(t *testing.T) {
 			} else if log == former {
 				log.cluster = now.cluster
 			}
-			metadata := must(encodeNote(log, 4, slices.Values([]Run{{6, 8}}), aheadLimit))
+			metadata := must(encodeNote(log, kafkawire.NoEpoch, 4, slices.Values([]Run{{6, 8}}), aheadLimit))
 			if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 4, Metadata: metadata}}); err != nil {
 				t.Fatal(err)
 			}
@@ -241,6 +243,102 @@ func TestCommittedAboveTheEnd(t *testing.T) {
 	}
 }
 
+// storeNote commits offset 4 of partition 0, as a former owner that has answered these runs, too.
+func storeNote(t *testing.T, c *kfake.Cluster, log logID, epoch int32, runs []Run) {
+	t.Helper()
+	metadata := must(encodeNote(log, epoch, 4, slices.Values(runs), aheadLimit))
+	if err := storeOffsets(c, map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 4, Metadata: metadata}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a former owner has answered above its offset says nothing about what is there since the log lost its end: then a
+// later leader wrote it.
+func TestAnsweredAboveTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		epoch   int32 // of the note
+		runs    []Run
+		cluster uint32 // another one than that of the log
+		again   []int64
+	}{
+		"an end that was lost":        {epoch: 0, runs: []Run{{6, 8}, {12, 15}}, again: sequence(12, 15)},
+		"one inside of a run":         {epoch: 0, runs: []Run{{6, 12}}, again: sequence(10, 12)},
+		"one that a run touches":      {epoch: 0, runs: []Run{{6, 8}, {10, 15}}, again: sequence(10, 15)},
+		"nothing was lost":            {epoch: 1, runs: []Run{{6, 8}, {12, 15}}},
+		"the note has no epoch":       {epoch: kafkawire.NoEpoch, runs: []Run{{6, 8}, {12, 15}}},
+		"a note of another cluster's": {epoch: 0, runs: []Run{{6, 8}, {12, 15}}, cluster: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := broker(t, 1)
+			produce(t, c, 0, requests(1, 10)...)
+			r := start(t, c, answerAll, nil)
+			log, err := r.identify(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			log.cluster ^= test.cluster
+			storeNote(t, c, log, test.epoch, test.runs)
+			lease := r.grant(0)
+			reached := int64(10) // all that is there; a run that begins at that is passed by before its records come
+			for _, run := range test.runs {
+				if run.From <= reached {
+					reached = max(reached, run.To)
+				}
+			}
+			eventually(t, "what is there is answered", func() bool { return lease.offset(0) == reached })
+			if err := c.MoveTopicPartition(testTopic, 0, (c.LeaderFor(testTopic, 0)+1)%3); err != nil {
+				t.Fatal(err)
+			}
+			produce(t, c, 0, requests(100, 10)...)
+			answered := func(o int64) bool {
+				return slices.ContainsFunc(test.runs, func(run Run) bool { return run.From <= o && o < run.To })
+			}
+			want := slices.DeleteFunc(sequence(4, 20), func(o int64) bool {
+				return answered(o) && !slices.Contains(test.again, o)
+			})
+			eventually(t, "all is committed", func() bool {
+				return lease.offset(0) == 20 && r.delivery.count() >= len(want)
+			})
+			got := r.delivery.offsets(0)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("answered %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// A later leader's large batch is decoded in steps, and none of them takes back what was answered of it.
+func TestLaterEpochInSteps(t *testing.T) {
+	t.Parallel()
+	const n = 5000 // many times decodeStep
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, 10)...)
+	r := start(t, c, answerAll, nil)
+	log, err := r.identify(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	storeNote(t, c, log, 0, []Run{{6, 8}})
+	if err := c.MoveTopicPartition(testTopic, 0, (c.LeaderFor(testTopic, 0)+1)%3); err != nil {
+		t.Fatal(err)
+	}
+	produceBatch(t, c, 0, batchOf(requests(100, n)))
+	lease := r.grant(0)
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == n+10 })
+	lease.mu.Lock()
+	defer lease.mu.Unlock()
+	if !slices.IsSortedFunc(lease.history, func(a, b map[int32]kafkawire.OffsetAndMetadata) int {
+		return cmp.Compare(a[0].Offset, b[0].Offset)
+	}) {
+		t.Errorf("the committed offset moved back: %v", lease.history)
+	}
+	if answered := r.delivery.count(); answered != n+4 {
+		t.Errorf("%d answers, want %d", answered, n+4)
+	}
+}
+
 // The log has lost its tail behind us while records below and above the cut are in flight: what is above is forgotten,
 // what is below and not durable is done, and nothing below twice unless it must be.
 func TestTailLost(t *testing.T) {
@@ -259,7 +357,7 @@ func TestTailLost(t *testing.T) {
 			eventually(t, "all is read", func() bool { from, _ := p.wanted(); return from.Offset == 20 })
 			r.gate.set("breaker") // or the rest would be there at once
 			eventually(t, "the log is followed", func() bool {
-				r.diverged(p, 20, kafkawire.EpochEnd{Epoch: 0, End: 12})
+				_ = r.diverged(p, 20, kafkawire.EpochEnd{Epoch: 0, End: 12})
 				return r.held()[0] != p
 			})
 			q := r.held()[0]
@@ -287,6 +385,49 @@ func TestTailLost(t *testing.T) {
 	}
 }
 
+// The log has lost its tail, and whether the last commit was made is not known. It was, and its requests hear of it
+// before the next one fails: they are not answered again.
+func TestTailLostInDoubt(t *testing.T) {
+	t.Parallel()
+	c := broker(t, 1)
+	produce(t, c, 0, requests(1, 20)...)
+	r := startWith(t, c, answerAll, nil, &fakeDelivery{fleeting: true})
+	r.delivery.doubt.Store(true)
+	var refused atomic.Int32
+	lease := &fakeLease{before: func(map[int32]kafkawire.OffsetAndMetadata) error {
+		if r.delivery.doubt.Load() || refused.Load() > 0 {
+			refused.Add(1)
+			return kerr.RequestTimedOut
+		}
+		return nil
+	}}
+	r.grantUnder(lease, 0)
+	eventually(t, "all are answered and none is committed",
+		func() bool { return r.delivery.count() == 20 && refused.Load() > 0 })
+	p := r.held()[0]
+	end := kafkawire.EpochEnd{Epoch: 0, End: 12}
+	if err := r.diverged(p, 20, end); !errors.Is(err, errInDoubt) || r.held()[0] != p || p.revoked.Load() {
+		t.Fatalf("in doubt, it goes on in the other log: %v", err)
+	}
+	r.delivery.committed(Offsets{0: {Offset: 8}})
+	r.delivery.doubt.Store(false)
+	r.gate.set("breaker") // or the rest would be there at once
+	if err := r.diverged(p, 20, end); err != nil {
+		t.Fatal(err)
+	}
+	if from, _ := r.held()[0].wanted(); from.Offset != 8 {
+		t.Errorf("reads on from %d, want 8", from.Offset)
+	}
+	refused.Store(-1 << 20)
+	r.gate.set("")
+	eventually(t, "all is committed", func() bool { return lease.offset(0) == 20 })
+	got := r.delivery.offsets(0)[20:]
+	slices.Sort(got) // their contracts differ
+	if !slices.Equal(got, sequence(8, 20)) {
+		t.Errorf("answered again: %v", got)
+	}
+}
+
 // What was read is given back and followed at the same time: each partition has one owner in the end, and none is left
 // behind.
 func TestReleaseWhileTheLogChanges(t *testing.T) {
@@ -301,7 +442,7 @@ func TestReleaseWhileTheLogChanges(t *testing.T) {
 		moved := make(chan struct{})
 		go func() {
 			defer close(moved)
-			r.moveBack(p, 20, 0, "test")
+			_ = r.moveBack(p, 20, 0, "test")
 		}()
 		r.owner.Release([]int32{0})
 		<-moved
@@ -337,5 +478,41 @@ func TestEpochs(t *testing.T) {
 		if got := e.divergence(40, test.end); got != test.want {
 			t.Errorf("%v: parts at %d, want %d", test.end, got, test.want)
 		}
+	}
+}
+
+// Who committed an offset has answered the records below it in the same log, and none in another one.
+func TestCoveredBy(t *testing.T) {
+	t.Parallel()
+	here := logID{topic: kafkawire.TopicID{1}, cluster: 7}
+	note := func(log logID, offset int64) string {
+		text, _ := encodeNote(log, kafkawire.NoEpoch, offset, none, aheadLimit)
+		return text
+	}
+	tests := map[string]struct {
+		offset   int64
+		epoch    int32
+		metadata string
+		want     bool
+	}{
+		"the next offset":                    {11, 2, "", true},
+		"under a later epoch":                {50, 3, "", true},
+		"under an epoch that is not known":   {50, kafkawire.NoEpoch, "", true},
+		"the record's own offset":            {10, 2, "", false},
+		"an end that was lost":               {50, 1, "", false},
+		"an end that was lost, in this note": {50, 1, note(here, 50), false},
+		"this topic":                         {50, 2, note(here, 50), true},
+		"a former topic":                     {50, 2, note(logID{topic: kafkawire.TopicID{2}, cluster: 7}, 50), false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &slot{partition: &partition{log: here}}
+			s.req.Record.Offset, s.req.Record.Log.LeaderEpoch = 10, 2
+			o := kafkawire.OffsetAndMetadata{Offset: test.offset, Epoch: test.epoch, Metadata: test.metadata}
+			if got := s.CoveredBy(o); got != test.want {
+				t.Errorf("%t", got)
+			}
+		})
 	}
 }

@@ -17,7 +17,7 @@ import (
 func portions(w *fakeWriter, lease group.Lease) (*Consumer, *partition) {
 	c := &Consumer{
 		cfg: Config{CommitInterval: time.Hour}, delivery: ExactlyOnce{Writer: w}, obs: &fakeObserver{}, log: zerolog.Nop(),
-		moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(100, func() {}),
+		moved: make(chan struct{}, 1), partitions: map[int32]*partition{}, room: newRoom(100, 0, 0, func() {}),
 	}
 	p := newPartition(c, 4, lease, position{committed: kafkawire.OffsetAndMetadata{}})
 	c.partitions[4] = p
@@ -27,11 +27,11 @@ func portions(w *fakeWriter, lease group.Lease) (*Consumer, *partition) {
 // done finishes the records of p from an offset on.
 func done(p *partition, from, n int64) {
 	for offset := from; offset < from+n; offset++ {
-		p.consumer.room.take(0)
+		p.consumer.room.take(occupancy{})
 		p.mu.Lock()
 		it := &slot{partition: p, ticket: p.tracker.start(offset, 0)}
 		p.mu.Unlock()
-		p.finish(it)
+		p.finish(it, false)
 	}
 }
 

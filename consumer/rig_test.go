@@ -40,7 +40,8 @@ func answerAll(ctx context.Context, lane *Lane) {
 
 func testConfig() Config {
 	return Config{
-		Topic: testTopic, Group: testGroup, Start: Earliest, MaxInFlight: 8, RunAhead: 64, FetchBytes: 64 << 10,
+		Topic: testTopic, Group: testGroup, Start: Earliest, MaxInFlight: 8, RunAhead: 64, Ahead: 1 << 16,
+		FetchBytes:     64 << 10,
 		CommitInterval: 5 * time.Millisecond, DrainTimeout: testTimeout,
 	}
 }
@@ -97,7 +98,7 @@ func (r *rig) begin(t *testing.T) {
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(testTimeout):
+		case <-time.After(waitTimeout):
 			return errors.New("Run did not return")
 		}
 	})

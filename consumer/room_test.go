@@ -46,7 +46,7 @@ func (r *roomRig) hold(ids ...int32) {
 		r.wg.Go(func() {
 			defer close(p.stopped)
 			for offset := int64(0); p.awaitRoom(ctx); offset++ {
-				it := p.begin(&kafkawire.Record{Offset: offset}, &hold{partition: p})
+				it := p.begin(ctx, &kafkawire.Record{Offset: offset}, &hold{partition: p})
 				it.req.Err, it.req.Request = nil, schemas.Request{}
 				r.mu.Lock()
 				r.begun[p] = append(r.begun[p], it)
@@ -59,9 +59,8 @@ func (r *roomRig) hold(ids ...int32) {
 // drop gives partitions back with whatever is unfinished.
 func (r *roomRig) drop(ids ...int32) {
 	parts := r.drainStart(ids)
-	left := 0
 	for _, p := range parts {
-		left += p.forfeit()
+		p.forfeit()
 	}
 	r.Consumer.mu.Lock()
 	for _, p := range parts {
@@ -80,7 +79,7 @@ func (r *roomRig) finish(p *partition, n int) {
 	r.begun[p] = r.begun[p][n:]
 	r.mu.Unlock()
 	for _, it := range done {
-		p.finish(it)
+		p.finish(it, false)
 	}
 }
 
@@ -92,7 +91,7 @@ func (r *roomRig) check(t interface {
 	synctest.Wait()
 	sum, count := 0, len(r.partitions)
 	for id, p := range r.partitions {
-		open := p.open()
+		open := p.unfinished()
 		sum += open
 		if open < minWindow {
 			t.Errorf("partition %d has %d records started and waits", id, open)
@@ -105,7 +104,7 @@ func (r *roomRig) check(t interface {
 		t.Errorf("%d records of %d partitions are started with a limit of %d", sum, count, limit)
 	}
 	for id, p := range r.partitions {
-		if open := p.open(); sum < limit && int64(open) < r.room.share.Load() {
+		if open := p.unfinished(); sum < limit && int64(open) < r.room.share.Load() {
 			t.Errorf("partition %d waits with %d of its share of %d, and %d of %d are started", id, open, r.room.share.Load(),
 				sum, limit)
 		}
@@ -167,7 +166,7 @@ func TestRoomOfPartitionsThatComeAndGo(t *testing.T) {
 		r.hold(0)
 		r.check(t, limit)
 		first := r.partitions[0]
-		if n := first.open(); n != limit {
+		if n := first.unfinished(); n != limit {
 			t.Errorf("one partition has %d started", n)
 		}
 		r.hold(eleven...) // while the first one has everything
@@ -178,16 +177,50 @@ func TestRoomOfPartitionsThatComeAndGo(t *testing.T) {
 		r.finish(first, limit)
 		r.check(t, limit)
 		for id, p := range r.partitions {
-			if p.open() != limit/12 {
-				t.Errorf("partition %d has %d started, want an equal share", id, p.open())
+			if p.unfinished() != limit/12 {
+				t.Errorf("partition %d has %d started, want an equal share", id, p.unfinished())
 			}
 		}
 		r.drop(eleven...)
 		r.check(t, limit)
-		if n := first.open(); n != limit {
+		if n := first.unfinished(); n != limit {
 			t.Errorf("the one that is left has %d started", n)
 		}
 	})
+}
+
+// Partitions with much to do have more than their share while calls are to be had, and the others have theirs at once.
+func TestRoomIsLent(t *testing.T) {
+	const limit, calls, partitions, share = 1024, 256, 12, 85
+	r := newRoom(limit, calls, 0, func() {})
+	r.divide(partitions)
+	var has [partitions]occupancy
+	fill := func(i, want int) {
+		t.Helper()
+		ok, starved := r.take(has[i])
+		for ; ok; ok, starved = r.take(has[i]) {
+			has[i].started++
+		}
+		if has[i].started != want || starved != (r.started.Load() >= limit && want < share) {
+			t.Errorf("partition %d has %d, want %d (starved: %t)", i, has[i].started, want, starved)
+		}
+	}
+	finish := func(i, n int) {
+		has[i].started -= n
+		r.add(occupancy{started: -n})
+	}
+	fill(0, calls)
+	fill(1, share)
+	finish(0, 100) // and goes on
+	fill(0, calls-share)
+	fill(1, share)
+	for i := 2; i < partitions-1; i++ {
+		fill(i, share)
+	}
+	fill(partitions-1, minWindow) // until the first has finished what it has borrowed
+	finish(0, calls-2*share)
+	fill(0, share)
+	fill(partitions-1, share)
 }
 
 // What was started when its partition was given back has no place any more: it neither keeps others waiting nor,
@@ -203,7 +236,7 @@ func TestForfeitedPlaces(t *testing.T) {
 		r.check(t, 100)
 		r.finish(gone, 50)
 		r.check(t, 100)
-		if n := r.partitions[1].open(); n != 100 {
+		if n := r.partitions[1].unfinished(); n != 100 {
 			t.Errorf("the other one has %d started", n)
 		}
 	})
@@ -260,6 +293,6 @@ func BenchmarkRoom(b *testing.B) {
 	}()
 	b.ReportAllocs()
 	for it := range items {
-		p.finish(it)
+		p.finish(it, false)
 	}
 }

@@ -28,17 +28,22 @@ type position struct {
 	committed kafkawire.OffsetAndMetadata
 	start     int64 // the committed offset, if there is one
 	ahead     []Run // what is finished beyond it
+	epoch     int32 // none of that was written under a later one
 }
 
 // Grant implements group.Owner: it looks up where to start and puts the partitions to work. It returns after the first
 // look; partitions whose start is not known by then start later, each on its own.
 func (c *Consumer) Grant(ctx context.Context, lease group.Lease, ids []int32) {
+	c.mu.Lock()
+	c.lease = lease
+	c.mu.Unlock()
 	if len(ids) == 0 {
 		c.setJoined(true)
 		c.log.Warn().Str("event", "no_partition").Str("topic", c.cfg.Topic).
 			Msg("no partition is assigned to this instance: there are more instances than partitions")
 		return
 	}
+	c.obs.Rebalanced(RebalanceAssigned)
 	granted := make(map[int32]*starting, len(ids))
 	c.mu.Lock()
 	for _, id := range ids {
@@ -132,7 +137,8 @@ func (c *Consumer) begin(id int32, lease group.Lease, from position) {
 	p := newPartition(c, id, lease, from)
 	run, stop := context.WithCancel(c.work)
 	p.stop = stop
-	c.partitions[id] = p
+	c.partitions[id], c.sorted = p, nil
+	c.stirred.Set() // its start may have to be committed
 	go p.dispatch(run)
 }
 
@@ -227,14 +233,14 @@ func (c *Consumer) committedStarts(ctx context.Context,
 	var recreated []int32
 	var former logID
 	for id, o := range committed {
-		of, ahead := c.readNote(id, o)
+		n := c.readNote(id, o)
 		switch {
 		case o.Offset == kafkawire.NoOffset:
 			fresh = append(fresh, id)
-		case of.replaced(log):
-			recreated, former = append(recreated, id), of
+		case n.log.replaced(log):
+			recreated, former = append(recreated, id), n.log
 		default:
-			from[id] = position{log: log, committed: o, start: o.Offset, ahead: ahead}
+			from[id] = startAt(log, o, n)
 		}
 	}
 	if len(recreated) == 0 {
@@ -256,7 +262,7 @@ func (c *Consumer) resolve(ctx context.Context, log logID, ids []int32, at int64
 	resolved, err := c.wire.ListOffsets(ctx, c.cfg.Topic, ids, at)
 	from := make(map[int32]position, len(resolved))
 	for id, start := range resolved {
-		from[id] = position{log: log, start: start,
+		from[id] = position{log: log, start: start, epoch: kafkawire.NoEpoch,
 			committed: kafkawire.OffsetAndMetadata{Offset: kafkawire.NoOffset, Epoch: kafkawire.NoEpoch}}
 	}
 	return from, err

@@ -31,7 +31,8 @@ func TestStatusOfTheOldest(t *testing.T) {
 	produce(t, c, 0, requests(700, 3)...) // of three contracts
 	eventually(t, "all are started", func() bool { p, _ := r.partition(0); return p.Open == 3 })
 	// The handler has been given the lane, but has taken nothing out of it.
-	if p, _ := r.partition(0); p.Oldest != 0 || p.Lane != 700 || !p.Waits || p.Fetched != 3 || r.Status().WorkerFree {
+	if p, _ := r.partition(0); p.Oldest != 0 || p.Lane != 700 || !p.Waits || p.Fetched != 3 || p.Begun != 3 ||
+		r.Status().WorkerFree {
 		t.Errorf("waiting: %+v", p)
 	}
 	release()
@@ -44,7 +45,7 @@ func TestStatusOfTheOldest(t *testing.T) {
 	r.delivery.release()
 	eventually(t, "all are finished", func() bool {
 		p, _ := r.partition(0)
-		return p.Oldest == kafkawire.NoOffset && p.Next == 3
+		return p.Oldest == kafkawire.NoOffset && p.Next == 3 && p.Begun == 3
 	})
 }
 
@@ -63,7 +64,7 @@ func TestStatusOfAFullPartition(t *testing.T) {
 		produce(t, c, 0, requests(1, 5)...) // a batch each, so that fetches are small
 	}
 	eventually(t, "there is no room", func() bool { p, _ := r.partition(0); return p.Open == minWindow && !p.Room })
-	if p, _ := r.partition(0); p.Draining || p.Fetched <= p.Oldest || p.Fetched == 100 {
+	if p, _ := r.partition(0); p.Draining || p.Fetched <= p.Oldest || p.Fetched == 100 || p.Begun != minWindow {
 		t.Errorf("%+v", p)
 	}
 }

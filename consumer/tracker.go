@@ -1,6 +1,10 @@
 package consumer
 
-import "iter"
+import (
+	"iter"
+	"slices"
+	"time"
+)
 
 // tracker finds the offset that may be committed for one partition while its records finish in any order: the end of
 // the contiguous run of finished ones; and what is finished beyond it. It is pure; the partition guards it.
@@ -19,6 +23,7 @@ type ticket uint64
 
 type tracked struct {
 	after    int64 // the offset to commit when this and everything before it is finished
+	written  int64 // the record's timestamp, in Unix milliseconds
 	contract int64 // whose order the record keeps; 0: none
 	finished bool
 	started  bool // false: a stretch with nothing to do, which takes no slot in the window
@@ -33,6 +38,9 @@ func (t *tracker) start(offset, contract int64) ticket {
 	t.open++
 	return t.first + ticket(len(t.entries)-1) //nolint:gosec // there is one at least
 }
+
+// date notes the timestamp of the record that was started last.
+func (t *tracker) date(written time.Time) { t.entries[len(t.entries)-1].written = written.UnixMilli() }
 
 // finish notes that a record is done and returns how many records the commit offset moved past. Finishing twice changes
 // nothing.
@@ -57,16 +65,27 @@ func (t *tracker) answered(offset int64) bool {
 	return true
 }
 
+// forget notes that what a former owner finished from offset on is not there any more. Nothing of it was started: where
+// next is above it, a run of that owner's took it there (advance).
+func (t *tracker) forget(offset int64) {
+	t.ahead = slices.Collect(below(slices.Values(t.ahead), offset))
+	t.next = min(t.next, offset)
+}
+
+// begun returns the offset behind what was started last.
+func (t *tracker) begun() int64 {
+	if n := len(t.entries); n > 0 {
+		return t.entries[n-1].after
+	}
+	return t.next
+}
+
 // skip notes that there is nothing to do between the last record started and offset, so that the commit offset can move
 // past control records and compacted stretches too.
 func (t *tracker) skip(offset int64) {
-	last := t.next
 	n := len(t.entries)
-	if n > 0 {
-		last = t.entries[n-1].after
-	}
 	switch {
-	case offset <= last:
+	case offset <= t.begun():
 	case n > 0 && !t.entries[n-1].started:
 		t.entries[n-1].after = offset
 	default:

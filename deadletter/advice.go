@@ -82,7 +82,7 @@ var advice = map[schemas.Reason]Advice{
 	schemas.ReasonExpired: {
 		Means: "Its deadline passed before the CMS could be asked.",
 		Look: "Whether there was an outage or a backlog at that time (--by time), and whether deadlines are shorter than " +
-			"those last.",
+			"those last. None of it: this machine's clock (`balanceq doctor`), or the publisher's.",
 		Do: "Usually nothing: the answer is of no use any more. " +
 			"A replay as it is expires again; --edit can change the deadline or remove it.",
 		Edit: true,

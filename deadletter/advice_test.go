@@ -26,7 +26,7 @@ func TestAdviceForEveryReason(t *testing.T) {
 	}
 }
 
-// Who reads the advice for one record can type what it ends with.
+// A reader of the advice for one record can type what it ends with.
 func TestAdviceOfLetter(t *testing.T) {
 	t.Parallel()
 	l := letter(7, "x", func(d *schemas.DeadLetter) { d.Reason = schemas.ReasonExpired })

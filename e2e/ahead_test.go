@@ -13,7 +13,7 @@ import (
 // offset.
 func TestKillBehindAHeldRequestRepeatsLittle(t *testing.T) {
 	t.Parallel()
-	const inFlight, behind, held = 16, 3000, 4000 // many commit intervals at 8,000 a second
+	const inFlight, behind, held = 16, 10_000, 4000 // many commit intervals at 8,000 a second, even of a busy broker
 	const interval = 100 * time.Millisecond
 	r := newRig(t, 1, cmssim.Config{Latency: 2 * time.Millisecond})
 	fault := r.sim.AddFault(cmssim.Fault{Match: cmssim.Match{Contracts: []int64{held}}, Effect: cmssim.EffectHang})
@@ -25,8 +25,7 @@ func TestKillBehindAHeldRequestRepeatsLittle(t *testing.T) {
 	}
 	in := r.StartReady(flags...)
 	r.AwaitWritten(r.results, behind)
-	window := interval + longestCommit(in.Metrics())
-	in.Kill()
+	window := in.killed() + interval
 	if committed := r.broker.Committed(t, r.group, r.requests); committed[0] != 0 {
 		t.Fatalf("committed %v while the first request is held", committed)
 	}

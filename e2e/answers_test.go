@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/base64"
+	"math"
 	"net/http"
 	"testing"
 
@@ -123,7 +124,7 @@ func wantMetrics(t *testing.T, in *instance, n int) {
 		`balanceq_in_flight`: 0, `balanceq_lanes_ready`: 0, `balanceq_joined`: 1, `balanceq_halted`: 0,
 		`balanceq_partition_lag{partition="0"}`: 0, `balanceq_partition_open{partition="1"}`: 0,
 		`balanceq_partition_stalled_seconds{partition="2"}`: 0, `balanceq_cms_in_flight`: 0,
-		`balanceq_waiting{cause=""}`: 0, `balanceq_waiting{cause="breaker"}`: 0, `balanceq_waiting{cause="halted"}`: 0,
+		`balanceq_waiting{cause="limit"}`: 0, `balanceq_waiting{cause="breaker"}`: 0, `balanceq_waiting{cause="halted"}`: 0,
 		`balanceq_waiting{cause="throttled"}`: 0, `balanceq_breaker_state{state="closed"}`: 1,
 		`balanceq_breaker_state{state="open"}`: 0, `balanceq_breaker_state{state="half-open"}`: 0,
 		`balanceq_producer_buffered_bytes`: 0, `balanceq_write_failing_seconds`: 0, `balanceq_offset_jumps_total`: 0,
@@ -135,6 +136,11 @@ func wantMetrics(t *testing.T, in *instance, n int) {
 	if got := m.sum("balanceq_records_total"); got != float64(n) {
 		t.Errorf("balanceq_records_total adds up to %v, want %d", got, n)
 	}
+	took, stages := m.sum("balanceq_request_duration_seconds_sum"), m.sum("balanceq_stage_duration_seconds_sum")
+	if got := m.sum("balanceq_request_duration_seconds_count"); got != float64(n) || took <= 0 ||
+		math.Abs(took-stages) > took/1000 {
+		t.Errorf("%v requests took %v s, their stages %v", got, took, stages)
+	}
 	calls := m.sum("balanceq_cms_calls_total")
 	if calls < 1 || calls > float64(n) || m.sum("balanceq_cms_call_duration_seconds_count") != calls {
 		t.Errorf("%v calls for %d requests, %v durations", calls, n, m.sum("balanceq_cms_call_duration_seconds_count"))
@@ -143,8 +149,8 @@ func wantMetrics(t *testing.T, in *instance, n int) {
 		m["balanceq_commit_duration_seconds_count"] != commits {
 		t.Errorf("%v commits, %v durations", commits, m["balanceq_commit_duration_seconds_count"])
 	}
-	if age, ok := m["balanceq_commit_age_seconds"]; !ok || age < 0 {
-		t.Errorf("balanceq_commit_age_seconds = %v", age)
+	if at := m["balanceq_last_commit_timestamp_seconds"]; at <= 0 || at > m["process_start_time_seconds"]+3600 {
+		t.Errorf("balanceq_last_commit_timestamp_seconds = %v", at)
 	}
 	if m["go_goroutines"] == 0 || m["process_start_time_seconds"] == 0 {
 		t.Error("the metrics of the Go runtime and the process are missing")

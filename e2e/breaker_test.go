@@ -42,7 +42,7 @@ func TestBreakerBlamesNoRequest(t *testing.T) {
 			r.Send(asks(1000, 60, 6000)...)
 			probes := in.Metrics()[reopened]
 			in.eventually("more probes have failed", func() bool { return in.Metrics()[reopened] >= probes+3 })
-			if got := in.Metrics().sum("balanceq_partition_open"); got > runAhead {
+			if got := in.Metrics().sum("balanceq_partition_open"); got > 5*runAhead { // what waits in lanes included
 				t.Errorf("%v requests were started while no call is possible; consumer.run-ahead is %d", got, runAhead)
 			}
 			if h, status := in.Health(); status != http.StatusOK || h.Breaker == "closed" || h.Waiting != "breaker" ||
@@ -76,7 +76,7 @@ func TestFetchingPausesWhileOpen(t *testing.T) {
 	in.eventually("the breaker opens", func() bool { return in.Metrics()[`balanceq_breaker_state{state="open"}`] == 1 })
 	openFor := func(d time.Duration) {
 		in.eventually("the breaker is open for "+d.String(), func() bool {
-			opened := in.Logs("the circuit breaker opened")
+			opened := in.Logged("the circuit breaker opened")
 			return time.Since(opened[len(opened)-1].time()) > d
 		})
 	}
@@ -84,15 +84,15 @@ func TestFetchingPausesWhileOpen(t *testing.T) {
 	r.Send(kafka.Message{Value: []byte("{")})
 	r.Send(asks(100, 10, 6300)...)
 	openFor(2 * time.Second)
-	m := in.Metrics()
+	started, dead := in.Metrics().sum("balanceq_partition_open"), r.written(r.deadletters)
 	if len(in.Logs("half-open")) > 0 {
 		t.Skip("the machine is too slow for this: the breaker is not open any more")
 	}
-	if got := m.sum("balanceq_partition_open"); got > 10 {
-		t.Errorf("%v requests are started, 100 of them while the breaker is open", got)
+	if started > 10 {
+		t.Errorf("%v requests are started, 100 of them while the breaker is open", started)
 	}
-	if n := r.written(r.deadletters); n != 0 {
-		t.Errorf("%d dead letters while the breaker is open", n)
+	if dead != 0 {
+		t.Errorf("%d dead letters while the breaker is open", dead)
 	}
 	r.sim.ClearFaults()
 	r.AwaitCommitted()
@@ -107,7 +107,7 @@ func TestInvalidRecordsWaitForTheBreaker(t *testing.T) {
 	r := newRig(t, 2, cmssim.Config{})
 	in := r.StartReady("--cms.backoff.initial=5ms", "--cms.backoff.max=20ms", "--cms.timeout=500ms",
 		"--cms.breaker.window=1s",
-		"--cms.breaker.open-time=100ms", "--cms.breaker.max-open-time=300ms")
+		"--cms.breaker.open-time=600ms", "--cms.breaker.max-open-time=600ms")
 	for range 4 {
 		r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusBadGateway, Count: 40})
 		for range 5 {
@@ -130,7 +130,7 @@ func (in *instance) wantNoneStampedWhileOpen(l *ledger) {
 	in.t.Helper()
 	// The message is written after the change, and a dead letter after its look at the breaker, on a machine that may be
 	// slow.
-	const slack = 100 * time.Millisecond
+	const slack = 250 * time.Millisecond
 	var opened time.Time
 	periods := 0
 	for _, line := range in.Logs("the circuit breaker") {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ func (c *cluster) flags(command string, more ...string) []string {
 	if command == "doctor" {
 		flags = append(flags, "--no-call")
 	} else {
-		flags = append(flags, "--http.listen=127.0.0.1:0", "--log.format=json")
+		flags = append(flags, "--http.listen=127.0.0.1:0", "--http.admin=127.0.0.1:0", "--log.format=json")
 	}
 	return append(flags, more...)
 }
@@ -66,7 +67,7 @@ func (c *cluster) watch() {
 func (c *cluster) watched() map[versioned]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sent
+	return maps.Clone(c.sent)
 }
 
 // ask publishes a request.

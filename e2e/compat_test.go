@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"maps"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +15,9 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 )
@@ -222,41 +222,41 @@ func TestRights(t *testing.T) {
 		return kfake.ACL{Resource: resource, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: operation,
 			Allow: true}
 	}
-	rights := map[string]kfake.ACL{
+	given := map[string]kfake.ACL{
 		"--operation Read --topic requests":     allow(kmsg.ACLResourceTypeTopic, "requests", kmsg.ACLOperationRead),
 		"--operation Write --topic results":     allow(kmsg.ACLResourceTypeTopic, "results", kmsg.ACLOperationWrite),
 		"--operation Write --topic deadletters": allow(kmsg.ACLResourceTypeTopic, "deadletters", kmsg.ACLOperationWrite),
 		"--operation Read --group g":            allow(kmsg.ACLResourceTypeGroup, "g", kmsg.ACLOperationRead),
-		"--operation Write --transactional-id balanceq.g.i1": allow(kmsg.ACLResourceTypeTransactionalId, "balanceq.g.i1",
-			kmsg.ACLOperationWrite),
+		"--operation Write --transactional-id balanceq.g. --resource-pattern-type prefixed": allow(
+			kmsg.ACLResourceTypeTransactionalId, "balanceq.g.i1", kmsg.ACLOperationWrite), // here one instance's
 	}
-	if listed := listedRights(t); !slices.Equal(listed, slices.Sorted(maps.Keys(rights))) {
-		t.Errorf("docs/COMPATIBILITY.md lists %q as what run ends without", listed)
+	if listed := listedRights(); !slices.Equal(listed, slices.Sorted(maps.Keys(given))) {
+		t.Errorf("package rights lists %q as what run ends without", listed)
 	}
 	const password = "brokers-only-3"
 	env := []string{"BALANCEQ_KAFKA_SASL_PASSWORD=" + password}
 	login := []string{"--kafka.sasl.mechanism=plain", "--kafka.sasl.username=joe", "--delivery=exactly-once"}
 	guarded := func(t *testing.T, without string) *cluster {
-		var given []kfake.ACL
-		for name, acl := range rights {
+		var left []kfake.ACL
+		for name, acl := range given {
 			if without != "all" && name != without {
-				given = append(given, acl)
+				left = append(left, acl)
 			}
 		}
 		return newCluster(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", password),
-			kfake.User("PLAIN", "joe", password, given...))
+			kfake.User("PLAIN", "joe", password, left...))
 	}
 	t.Run("all", func(t *testing.T) {
 		t.Parallel()
 		want := []string{"--bootstrap-server 127.0.0.1:", "--allow-principal 'User:joe'"}
-		for name := range rights {
+		for name := range given {
 			want = append(want, name)
 		}
 		c := guarded(t, "all")
 		refuses(t, env, c.flags("run", login...), want...)
 		refuses(t, env, c.flags("doctor", login...), append(want, "FAIL  topics", "FAIL  group", "FAIL  transactions")...)
 	})
-	for name := range rights {
+	for name := range given {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := guarded(t, name)
@@ -275,22 +275,18 @@ func TestRights(t *testing.T) {
 	})
 }
 
-// listedRights are those that run ends without by docs/COMPATIBILITY.md, with this test's names of topics and group,
-// sorted.
-func listedRights(t *testing.T) (rights []string) {
-	t.Helper()
-	text, err := os.ReadFile("../docs/COMPATIBILITY.md")
-	if err != nil {
-		t.Fatal(err)
+// listedRights are those that run ends without by package rights, with this test's names, sorted.
+func listedRights() (flags []string) {
+	var cfg config.Config
+	cfg.Kafka.Group, cfg.Delivery = "g", config.DeliveryExactlyOnce
+	cfg.Topics = config.Topics{Requests: "requests", Results: "results", DeadLetters: "deadletters", Replays: "replays"}
+	for _, r := range rights.For(cfg, rights.Run) {
+		if r.Without == "" {
+			flags = append(flags, r.Flags())
+		}
 	}
-	names := strings.NewReplacer("--topic balance.", "--topic ", "--group balanceq", "--group g", "balanceq.balanceq.NAME",
-		"balanceq.g.i1")
-	for _, m := range regexp.MustCompile("(?m)^\\| `(--operation [^`]+)` \\| `run`.* \\| it ends \\|$").
-		FindAllStringSubmatch(string(text), -1) {
-		rights = append(rights, names.Replace(m[1]))
-	}
-	slices.Sort(rights)
-	return rights
+	slices.Sort(flags)
+	return flags
 }
 
 // A time that the brokers do not allow is told by its key.

@@ -213,7 +213,7 @@ func TestRetriesThenAnswersOrGivesUp(t *testing.T) {
 		r.sim.AddFault(f)
 		dead[contract] = r.Send(ask(contract, "AVAILABLE", "DUE"))[0]
 	}
-	in := r.StartReady("--cms.max-attempts=3", "--cms.timeout=700ms", "--cms.backoff.initial=20ms",
+	in := r.StartReady("--cms.max-attempts=3", "--cms.timeout=2s", "--cms.backoff.initial=20ms",
 		"--cms.backoff.max=100ms",
 		"--cms.breaker.min-calls=1000000")
 	// An attempt counts only when others were answered since the one before: other traffic goes on until all is decided.

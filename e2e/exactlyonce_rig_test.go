@@ -131,6 +131,7 @@ func (w *subscriber) WantExactlyOnce(r *rig, traffic ...*load) *ledger {
 	for _, l := range traffic {
 		l.Stop()
 	}
+	defer w.nameUnanswered(r)
 	w.Await(len(r.sent))
 	r.AwaitCommitted()
 	l := r.Ledger()
@@ -140,6 +141,48 @@ func (w *subscriber) WantExactlyOnce(r *rig, traffic ...*load) *ledger {
 		w.t.Errorf("a subscriber has seen %d answers to %d of %d requests", answers, requests, len(r.sent))
 	}
 	return l
+}
+
+// nameUnanswered logs which requests the subscriber has seen no answer to, and what tells why: what the instances know
+// of them, whether a transaction is open, and whether another reader sees the answers.
+func (w *subscriber) nameUnanswered(r *rig) {
+	unseen := map[schemas.Position]bool{}
+	w.mu.Lock()
+	for _, m := range r.sent {
+		if of := positionOf(m); w.seen[of] == 0 {
+			unseen[of] = true
+			w.t.Logf("no answer was seen to %s", of)
+		}
+	}
+	w.mu.Unlock()
+	if len(unseen) == 0 {
+		return
+	}
+	for _, in := range r.launched() {
+		if in.running() {
+			_, status := in.get("/status")
+			w.t.Logf("the status of program %d: %s", in.cmd.Process.Pid, status)
+		}
+	}
+	for _, topic := range []string{r.requests, r.results, r.deadletters} {
+		w.t.Logf("%s: stable up to %v of %v", topic, r.broker.StableOffsets(w.t, topic), r.broker.EndOffsets(w.t, topic))
+	}
+	for _, topic := range []string{r.results, r.deadletters} {
+		for _, m := range r.broker.ReadAll(w.t, topic) {
+			if of := sourceOf(m); unseen[of] {
+				w.t.Logf("another reader sees the answer to %s at %s", of, positionOf(m))
+			}
+		}
+	}
+	w.t.Logf("the group has committed %v", r.broker.Committed(w.t, r.group, r.requests))
+}
+
+// sourceOf returns the request of a result or a dead letter.
+func sourceOf(m kafka.Message) schemas.Position {
+	if result, err := schemas.DecodeResult(m.Value); err == nil && result.Source.Topic != "" {
+		return result.Source
+	}
+	return schemas.ReadDeadLetter(recordOf(m)).Source
 }
 
 // load is traffic that goes on until it is stopped.

@@ -21,7 +21,7 @@ func TestExactlyOnceKill(t *testing.T) {
 		within time.Duration
 	}{
 		"name": {exactly("--instance=a"), waitTimeout},
-		"slot": {exactly("--kafka.instance-id=a", "--kafka.session-timeout=40s"), 20 * time.Second},
+		"slot": {exactly("--kafka.instance-id=a", "--kafka.session-timeout=50s"), 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

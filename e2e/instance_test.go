@@ -28,7 +28,8 @@ type instance struct {
 	cmd    *exec.Cmd
 	output output
 	exited chan struct{} // closed when the process has ended and all its output is here
-	http   string        // address of its HTTP server; "" until it has said so
+	http   string        // address of its probes and metrics; "" until it has said so
+	admin  string        // address of what acts
 }
 
 // output is what a process wrote to standard error.
@@ -169,12 +170,22 @@ func (in *instance) Logs(message string) []logLine {
 	return lines
 }
 
+// Logged is Logs once there is one: the line may come a moment after the metric or the probe that shows what it tells.
+func (in *instance) Logged(message string) (lines []logLine) {
+	in.t.Helper()
+	kafkatest.Eventually(in.t, waitTimeout, "the log says "+message, func() bool {
+		lines = in.Logs(message)
+		return len(lines) > 0
+	})
+	return lines
+}
+
 // await waits until the program has started serving HTTP.
 func (in *instance) await() *instance {
 	in.t.Helper()
 	in.eventually("the program has started", func() bool {
 		if lines := in.Logs("starting"); len(lines) > 0 {
-			in.http = lines[0].text("http")
+			in.http, in.admin = lines[0].text("http"), lines[0].text("admin")
 		}
 		return in.http != ""
 	})
@@ -199,9 +210,14 @@ func (in *instance) eventually(what string, cond func() bool) {
 // scraper waits as long as a monitoring system on a busy machine does.
 var scraper = &http.Client{Timeout: 20 * time.Second}
 
-// get asks the program's HTTP server. The status is 0 where there is no answer.
+// get asks for probes and metrics, and for what acts where the path is one of that. The status is 0 where there is no
+// answer.
 func (in *instance) get(path string) (status int, body []byte) {
-	req, err := http.NewRequestWithContext(in.t.Context(), http.MethodGet, "http://"+in.http+path, nil)
+	address := in.http
+	if strings.HasPrefix(path, "/debug/") || path == "/resume" {
+		address = in.admin
+	}
+	req, err := http.NewRequestWithContext(in.t.Context(), http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		in.t.Fatal(err)
 	}

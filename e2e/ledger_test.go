@@ -143,7 +143,10 @@ func (l *ledger) checkResult(got *schemas.Result, m kafka.Message, request *sche
 	wantHeaders := map[string]string{
 		"ce_specversion": "1.0", "ce_type": schemas.ResultEventType, "ce_id": headersOf(m)["ce_id"],
 		"ce_source": "balanceq/" + request.Topic, "content-type": "application/json",
-		"ce_time": got.RetrievedAt.UTC().Format("2006-01-02T15:04:05.000Z"),
+		"ce_time": got.RetrievedAt.UTC().Format("2006-01-02T15:04:05.000Z"), "ce_dataschema": schemas.ResultDataSchema,
+	}
+	if parent := string(asked.Trace.Parent); parent != "" {
+		wantHeaders["traceparent"], wantHeaders["ce_traceparent"] = parent, parent
 	}
 	// Position, topic id and leader epoch; a topic of the tests is made once and its leader elected once, or a few times.
 	if id, is := strings.CutPrefix(headersOf(m)["ce_id"], request.String()); !is || !identity.MatchString(id) {

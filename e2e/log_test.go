@@ -1,18 +1,16 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/balanceq/balanceq/cmssim"
+	"github.com/balanceq/balanceq/internal/kafkatest"
 )
 
 // An upstream that writes in transactions: what it aborts is never answered, what is open waits, and the commits reach
@@ -27,7 +25,8 @@ func TestTransactionalUpstream(t *testing.T) {
 		r.broker.ProduceTransaction(t, r.requests, asks(20, 10, aborted), false)
 	}
 	open, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...), kgo.TransactionalID(r.requests),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.TransactionTimeout(10*time.Minute)) // it is open for as long as everything before it takes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +137,7 @@ func testAddedPartitions(t *testing.T, flags ...string) {
 	in := r.StartReady(flags...)
 	r.AwaitCommitted()
 	r.Send(asks(20, 10, 20_000)...)
-	r.addPartitions(r.requests, 3)
+	kafkatest.AddPartitions(t, r.broker.Brokers(), r.requests, 3)
 	for p := range int32(3) {
 		r.SendTo(p, asks(20, 10, 20_000+100*int64(p))...)
 	}
@@ -149,28 +148,4 @@ func testAddedPartitions(t *testing.T, flags ...string) {
 		t.Errorf("%d lost, %d repeated", len(lost), l.Repeated())
 	}
 	in.Stop()
-}
-
-// addPartitions waits until they are there.
-func (r *rig) addPartitions(topic string, total int32) {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
-	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.broker.Brokers()...))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer cl.Close()
-	more := kmsg.NewCreatePartitionsRequestTopic()
-	more.Topic, more.Count = topic, total
-	req := kmsg.NewPtrCreatePartitionsRequest()
-	req.TimeoutMillis = 10_000
-	req.Topics = append(req.Topics, more)
-	resp, err := req.RequestWith(ctx, cl)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
-	}
-	if err != nil {
-		r.t.Fatalf("adding partitions to %s: %v", topic, err)
-	}
 }

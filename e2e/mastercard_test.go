@@ -88,13 +88,19 @@ func TestMastercard(t *testing.T) {
 			if stats.Calls == 0 || len(in.Logs("halted")) > 0 {
 				t.Errorf("%d calls, and the log says %v", stats.Calls, in.Logs("halted"))
 			}
-			days, known := in.Metrics()[`balanceq_key_expiry_days{key="signing"}`]
+			days, known := in.daysLeft("signing")
 			if known != (form.expiry != nil) || known && !form.expiry(days) {
 				t.Errorf("the signing key expires in %v days (known: %v)", days, known)
 			}
 			in.Stop()
 		})
 	}
+}
+
+// daysLeft returns in how many days a key expires, and whether that is known.
+func (in *instance) daysLeft(key string) (days float64, known bool) {
+	at, known := in.Metrics()[`balanceq_key_expiry_timestamp_seconds{key="`+key+`"}`]
+	return (at - float64(time.Now().Unix())) / (24 * 60 * 60), known
 }
 
 // mishap is something that no request can be blamed for, and its cure.
@@ -167,7 +173,7 @@ func TestGoesOnWhenFixed(t *testing.T) {
 			if status != http.StatusOK || h.Waiting != "halted" || !strings.Contains(h.Halted, m.fix) || h.Breaker != "closed" {
 				t.Errorf("/readyz is %d: %+v", status, h)
 			}
-			said := in.Logs("halted:")
+			said := in.Logged("halted:")
 			if len(said) != 1 || said[0].text("level") != "error" ||
 				!strings.Contains(said[0].text("error"), m.cause) || !strings.Contains(said[0].text("error"), m.fix) {
 				t.Errorf("the log says %v", said)
@@ -200,11 +206,12 @@ func (m mishap) wantFixed(s *mastercardRig, in *instance) {
 		h, _ := in.Health()
 		return h.Halted == "" && h.Waiting == ""
 	})
-	if again, errs := in.Logs("no longer halted"), in.Logs("halted:"); len(again) != 1 || len(errs) != 1 {
+	if again, errs := in.Logged("no longer halted"), in.Logs("halted:"); len(again) != 1 || len(errs) != 1 {
 		s.t.Errorf("the log says %v and %v", errs, again)
 	}
 	in.wantInForce(m.key)
-	days, want := in.Metrics()[`balanceq_key_expiry_days{key="signing"}`], 100.0
+	days, _ := in.daysLeft("signing")
+	want := 100.0
 	if m.key == "signing" {
 		want = 200
 	}
@@ -216,8 +223,12 @@ func (m mishap) wantFixed(s *mastercardRig, in *instance) {
 // wantInForce wants the log to say that this one key was exchanged, or none for "", and that no key fails.
 func (in *instance) wantInForce(key string) {
 	in.t.Helper()
+	const inForce = "a new key is in force"
+	if key != "" {
+		in.Logged(inForce)
+	}
 	var exchanged []string
-	for _, line := range in.Logs("a new key is in force") {
+	for _, line := range in.Logs(inForce) {
 		exchanged = append(exchanged, line.text("key"))
 	}
 	if got := strings.Join(exchanged, ","); got != key {
@@ -240,7 +251,7 @@ func TestRubbishInPlaceOfAKey(t *testing.T) {
 	s.files.check(err)
 	s.files.put("signing.p12", right[:len(right)/2])
 	in.eventually("the key fails", func() bool { return in.Metrics()[`balanceq_key_failing{key="signing"}`] == 1 })
-	said := in.Logs("the one before stays in force")
+	said := in.Logged("the one before stays in force")
 	if len(said) != 1 || said[0].text("level") != "error" || said[0].text("key") != "signing" ||
 		!strings.Contains(said[0].text("error"), "cms.auth.key-file (signing.p12)") {
 		t.Errorf("the log says %v", said)

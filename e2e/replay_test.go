@@ -19,16 +19,12 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// replayRig is a rig with a ledger.
-type replayRig struct {
-	*rig
-	replays string
-}
+// replayRig is a rig for the tools of dead letters.
+type replayRig struct{ *rig }
 
 func newReplayRig(t *testing.T, partitions int) *replayRig {
 	t.Helper()
-	r := newRig(t, partitions, cmssim.Config{})
-	return &replayRig{r, r.broker.Topic(t, 1)}
+	return &replayRig{newRig(t, partitions, cmssim.Config{})}
 }
 
 // start runs a command of the program that works on the rig's topics.
@@ -70,7 +66,8 @@ func TestReplayStory(t *testing.T) {
 	const refused = 25
 	var msgs []kafka.Message
 	for i := range refused {
-		msgs = append(msgs, kafka.Message{Key: []byte("8001"), Headers: []kafka.Header{header("trace", "t"+strconv.Itoa(i))},
+		msgs = append(msgs, kafka.Message{Key: []byte("8001"), Headers: []kafka.Header{header("trace", "t"+strconv.Itoa(i)),
+			header("kafka_correlationId", "\x00\xff"+strconv.Itoa(i))},
 			Value: fmt.Appendf(nil, `{"contractId":"8001","balanceCodes":["AVAILABLE"],"requestId":"r%d"}`, i)})
 	}
 	msgs = append(msgs, asks(20, 5, 9000)...)
@@ -106,6 +103,10 @@ func TestReplayStory(t *testing.T) {
 			t.Fatal(err)
 		}
 		answered[result.RequestID]++
+		comes := headersOf(m)["kafka_correlationId"]
+		if i, of := strings.CutPrefix(result.RequestID, "r"); of && comes != "\x00\xff"+i || !of && comes != "" {
+			t.Errorf("the result of %s has the correlation id %q", result.RequestID, comes)
+		}
 	}
 	for i := range refused {
 		if id := "r" + strconv.Itoa(i); answered[id] != 1 {
@@ -187,7 +188,7 @@ func (r *replayRig) wantOnce(n int) {
 	}
 }
 
-var unwatched = []string{"deadletters", "replay", "--execute", "--canary=off", "--http.listen=off"}
+var unwatched = []string{"deadletters", "replay", "--all", "--execute", "--canary=off", "--http.listen=off"}
 
 // A replay that is killed in the middle, twice, goes on where it was and repeats nothing.
 func TestReplayKilledTwice(t *testing.T) {
@@ -235,7 +236,8 @@ func TestReplayPausesWithTheBreaker(t *testing.T) {
 	outage := r.sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: http.StatusServiceUnavailable})
 	r.Send(asks(50, 50, 100)...)
 	in.eventually("the breaker is open", func() bool { h, _ := in.Health(); return h.Breaker == "open" })
-	replay := r.start(nil, "deadletters", "replay", "--execute", "--canary=off", "--service="+in.http, "--rate=25")
+	replay := r.start(nil, "deadletters", "replay", "--all", "--execute", "--canary=off", "--service="+in.http,
+		"--rate=25")
 	replay.eventually("the replay is paused", func() bool {
 		return strings.Contains(replay.output.String(),
 			"its circuit breaker is open")

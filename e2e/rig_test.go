@@ -3,7 +3,10 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
@@ -23,8 +26,12 @@ type rig struct {
 	requests    string
 	results     string
 	deadletters string
+	replays     string
 	sent        []kafka.Message
-	instances   int
+	instances   atomic.Int32 // commands for it may be made in parallel
+
+	mu      sync.Mutex
+	started []*instance
 }
 
 // The settings that `topics create` gives the topics.
@@ -54,25 +61,38 @@ func newRigOn(t *testing.T, broker *kafkatest.Broker, partitions int, sim cmssim
 	r.requests = broker.Topic(t, partitions, requestsMax)
 	r.results = broker.Topic(t, partitions, outcomesMax)
 	r.deadletters = broker.Topic(t, partitions, outcomesMax)
+	r.replays = broker.Topic(t, 1, "retention.ms=-1")
 	r.group = "group-of-" + r.requests
 	return r
 }
 
 // flags are the command line of run for this rig.
 func (r *rig) flags() []string {
-	r.instances++
 	return []string{
 		"run", "--kafka.brokers=" + r.broker.Brokers()[0], "--kafka.group=" + r.group, "--kafka.session-timeout=6s",
 		"--topics.requests=" + r.requests, "--topics.results=" + r.results, "--topics.deadletters=" + r.deadletters,
-		"--cms.url=" + r.cmsURL, "--cms.breaker.open-time=500ms", "--cms.probe-interval=500ms",
-		"--http.listen=127.0.0.1:0", "--log.format=json", "--log.level=debug", "--instance=i" + strconv.Itoa(r.instances),
+		"--topics.replays=" + r.replays, "--cms.url=" + r.cmsURL,
+		"--cms.breaker.open-time=500ms", "--cms.probe-interval=500ms",
+		"--http.listen=127.0.0.1:0", "--http.admin=127.0.0.1:0", "--log.format=json", "--log.level=debug", "--instance=i" +
+			strconv.Itoa(int(r.instances.Add(1))),
 	}
 }
 
 // Start runs an instance and waits until it serves HTTP; it may not hold its place in the group yet.
 func (r *rig) Start(flags ...string) *instance {
 	r.t.Helper()
-	return launch(r.t, append(r.flags(), flags...)...).await()
+	in := launch(r.t, append(r.flags(), flags...)...).await()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.started = append(r.started, in)
+	return in
+}
+
+// launched returns what Start has started.
+func (r *rig) launched() []*instance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.started)
 }
 
 // StartReady is Start that also waits until the instance holds its place in the group.

@@ -125,15 +125,16 @@ func percent(text string) string {
 	return b.String()
 }
 
-var listening = regexp.MustCompile(`"?http"?[:=]"?([0-9.]+:[0-9]+)`)
+var listening = regexp.MustCompile(`"?(?:http|admin)"?[:=]"?([0-9.]+:[0-9]+)`)
 
 // start starts the program and notes what /readyz says until the test ends.
 func (w *secretsRig) start(flags ...string) {
 	w.t.Helper()
 	w.in = launchIn(w.t, w.env, slices.Concat(w.args, flags)...)
 	w.in.eventually("the program has started", func() bool {
-		if address := listening.FindStringSubmatch(w.in.output.String()); address != nil {
-			w.in.http = address[1]
+		if all := listening.FindAllStringSubmatch(w.in.output.String(), 2); len(all) == 2 {
+			slices.SortFunc(all, func(a, b []string) int { return strings.Compare(b[0], a[0]) })
+			w.in.http, w.in.admin = all[0][1], all[1][1]
 		}
 		return w.in.http != ""
 	})
@@ -185,7 +186,7 @@ func (w *secretsRig) commands() {
 	var running sync.WaitGroup
 	var mu sync.Mutex
 	for command, configured := range map[string]bool{
-		"config print": true, "config check": true, "doctor": true, "doctor --format=json": true,
+		"config print": true, "config check": true, "doctor": true, "doctor --output=json": true,
 		"config reference": false, "run --help": false, "--help": false, "version": false,
 	} {
 		args := strings.Fields(command)

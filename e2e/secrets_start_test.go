@@ -68,7 +68,8 @@ func startsWithKeys(f *keyFiles) map[string]start {
 		"a key as authority":        withArgs("no PEM certificate", "--cms.tls.ca-file={files}/signing.pem"),
 		"another certificate's key": withArgs("cms.tls.key-file", "--cms.tls.key-file={files}/other.pem"),
 		"a key as certificate":      withArgs("cms.tls.cert-file", "--cms.tls.cert-file={files}/other.pem"),
-		"a damaged key for Kafka": withFile(damaged, "kafka.tls.cert-file: the certificate or its key cannot be read",
+		"a damaged key for Kafka": withFile(damaged,
+			"kafka.tls.cert-file, kafka.tls.key-file: ca.pem, file: tls: failed to parse",
 			"--kafka.tls.enabled", "--kafka.tls.cert-file={files}/ca.pem", "--kafka.tls.key-file={file}"),
 		"a key instead of its path": instead,
 		"a consumer key as path": withEnv("consumer-key"+isPath, envConsumerKey+"=", envConsumerKey+"_FILE="+

@@ -50,7 +50,7 @@ func TestStopsDuringOutage(t *testing.T) {
 			r := newRig(t, 2, cmssim.Config{})
 			r.sim.AddFault(fault)
 			r.Send(asks(200, 50, 3000)...)
-			const budget = 10 * time.Second
+			const budget = 20 * time.Second
 			in := r.StartReady("--cms.timeout=3s", "--shutdown.timeout="+budget.String())
 			in.eventually("calls were made", func() bool { return r.sim.Stats().Calls > 0 })
 			if took := in.Stop(); took > budget {

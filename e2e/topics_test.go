@@ -45,6 +45,10 @@ func TestTopicsCheckKafka(t *testing.T) {
 	if out, code := r.run("topics", "check", replays); code != 0 {
 		t.Errorf("fixed: exit code %d: %s", code, out)
 	}
+	out, code := r.run("topics", "check", replays+"-not-made")
+	if code != 1 || !strings.Contains(out, "-not-made does not exist") || !strings.Contains(out, "topics create") {
+		t.Errorf("without a topic of replays: exit code %d: %s", code, out)
+	}
 	r.setTopic(r.results, "cleanup.policy", "compact")
 	r.Send(asks(10, 5, 31_000)...)
 	in := r.StartReady()

@@ -29,7 +29,8 @@ func (r *rig) serve(brokers []string, change func(*config.Config), with app.Over
 	cfg.Topics = config.Topics{Requests: r.requests, Results: r.results, DeadLetters: r.deadletters}
 	cfg.CMS.URL, cfg.CMS.Timeout, cfg.CMS.ProbeInterval = r.cmsURL, 500*time.Millisecond, 200*time.Millisecond
 	cfg.CMS.Backoff = config.Backoff{Initial: 10 * time.Millisecond, Max: 100 * time.Millisecond}
-	cfg.Instance, cfg.HTTP.Listen, cfg.Shutdown.Timeout = "watched", "127.0.0.1:0", 10*time.Second
+	cfg.Instance, cfg.Shutdown.Timeout = "watched", 10*time.Second
+	cfg.HTTP.Listen, cfg.HTTP.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Watchdog.After = watchdogAfter
 	if change != nil {
 		change(&cfg)

@@ -15,6 +15,10 @@ type Request struct {
 	Request schemas.Request
 	// Err says why the record is not a valid request; Request then holds only what could be read of it (at least the ID).
 	Err error
+	// Span is nil for a request that is not sampled.
+	Span Span
+	// Stages says when it came where.
+	Stages Stages
 
 	// What happened to it so far; the processor writes these, and they are not read before it has completed the request.
 	Attempts     int       // CMS calls made for it, all of them
@@ -60,7 +64,8 @@ type Slot interface {
 	First() bool
 	// CommitOffset is what to commit when this is the last request that is answered.
 	CommitOffset() kafkawire.OffsetAndMetadata
-	// SameLog says whether a commit was counted in the log that the record stands in, and not in a former topic's of that
-	// name.
-	SameLog(committed kafkawire.OffsetAndMetadata) bool
+	// CoveredBy says whether who committed that offset has answered this request: it lies beyond the record, and was
+	// counted in the log that the record stands in, not in a former topic's of that name, nor in an end that this log has
+	// lost.
+	CoveredBy(committed kafkawire.OffsetAndMetadata) bool
 }

@@ -69,58 +69,10 @@ func corrupt(b []byte, why error) *CorruptError {
 // Offsets ascend and lie below next. On an error, which is a *CorruptError, records and next cover the good batches
 // before it.
 func DecodeBatches(b []byte, from int64, aborted []Aborted) (records []Record, next int64, err error) {
-	d := portion{limits: DecodeLimits{}.orDefault(), from: from, next: from, aborts: newAborts(aborted)}
-	err = d.decode(b)
+	d := decoding{limits: DecodeLimits{}.orDefault(), b: b, from: from, next: from, aborts: newAborts(aborted)}
+	p := d.portion()
 	d.inside.close()
-	return d.records, d.next, err
-}
-
-// portion is what is handed out at once of what a fetch returned for one partition.
-type portion struct {
-	limits     DecodeLimits
-	from, next int64
-	aborts     aborts
-	resume     *batchReader // where the portion before stopped, if that is known
-	inside     *batchReader // where this one stopped, if that is inside a batch
-	records    []Record
-	epochs     []EpochStart
-	used       int // bytes of memory
-}
-
-// full says that nothing more is to be handed out. One record always is, or there would be no progress.
-func (d *portion) full() bool { return d.used >= d.limits.Portion && len(d.records) > 0 }
-
-func (d *portion) decode(b []byte) error {
-	d.records = make([]Record, 0, min(countRecords(b), d.limits.Portion/recordMemory+1))
-	for !d.full() {
-		batch, err := cutBatch(b)
-		if batch == nil && err == nil {
-			return nil
-		}
-		var h head
-		good := len(d.records)
-		if err == nil {
-			if h = readHead(batch); h.last < d.from && h.last >= h.base {
-				b = b[len(batch):]
-				continue
-			}
-			err = d.batch(h, batch)
-		}
-		if err != nil {
-			d.records = d.records[:good]
-			return corrupt(b, err)
-		}
-		if n := len(d.epochs); n == 0 || d.epochs[n-1].Epoch != h.epoch {
-			d.epochs = append(d.epochs, EpochStart{From: max(h.base, d.from), Epoch: h.epoch})
-		}
-		if d.inside != nil {
-			d.next = d.records[len(d.records)-1].Offset + 1
-			return nil
-		}
-		b = b[len(batch):]
-		d.next = h.last + 1
-	}
-	return nil
+	return p.Records, p.Next, p.Err
 }
 
 // cutBatch returns the first batch, nil where it is not there in full.
@@ -141,60 +93,6 @@ func cutBatch(b []byte) ([]byte, error) {
 	default:
 		return b[:size:size], nil
 	}
-}
-
-// batch takes the records of one batch that count, as far as there is room for them.
-func (d *portion) batch(h head, b []byte) error {
-	body := b[batchHead:]
-	if h.base < 0 || h.last < h.base || h.last == math.MaxInt64 || h.count < 0 || h.base < d.next && d.next > d.from {
-		return fmt.Errorf("%d records up to offset %d after offset %d", h.count, h.last, d.next)
-	}
-	if h.attributes&attrTransactional != 0 {
-		d.aborts.enter(h.last)
-	}
-	switch {
-	case h.attributes&attrControl != 0:
-		d.aborts.marker(h, body)
-		return nil
-	case h.attributes&attrTransactional != 0 && d.aborts.open[h.producerID]:
-		return nil
-	}
-	r := d.resume
-	if d.resume = nil; !r.continues(b, d.from) {
-		r.close()
-		var err error
-		if r, err = newBatchReader(h, b); err != nil {
-			return err
-		}
-	}
-	done, err := d.take(r)
-	if err != nil || done {
-		r.close()
-		return err
-	}
-	d.inside = r
-	return nil
-}
-
-// take reads records until the batch ends or the portion is full.
-func (d *portion) take(r *batchReader) (done bool, err error) {
-	d.used += r.reopened()
-	for r.more() {
-		if d.full() {
-			return false, nil
-		}
-		n := len(d.records)
-		d.records = append(d.records, Record{})
-		if err := r.next(&d.records[n], d.from, &d.limits); err != nil {
-			return false, err
-		}
-		d.used += r.spent()
-		d.records[n].LeaderEpoch = r.head.epoch
-		if d.records[n].Offset < d.from {
-			d.records = d.records[:n]
-		}
-	}
-	return true, r.end()
 }
 
 // head is the part of a batch header that decoding needs.
@@ -219,22 +117,4 @@ func readHead(b []byte) head {
 		producerID: int64(be.Uint64(b[atProducerID:])),
 		count:      int(int32(be.Uint32(b[atCount:]))),
 	}
-}
-
-// minRecord is the smallest record: seven lengths, deltas and counts of a byte each.
-const minRecord = 7
-
-// countRecords sizes the result. A lying count costs no more than as many records as there is room for; those of a
-// batch that shrank by more than that through compression make the result grow.
-func countRecords(b []byte) int {
-	n, room := 0, len(b)/minRecord
-	for len(b) >= batchHead && n < room {
-		size := 12 + int(binary.BigEndian.Uint32(b[atLength:]))
-		if size > len(b) || size < batchHead {
-			break
-		}
-		n += int(binary.BigEndian.Uint32(b[atCount:]))
-		b = b[size:]
-	}
-	return min(n, room)
 }

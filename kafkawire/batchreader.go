@@ -22,6 +22,8 @@ type batchReader struct {
 	head   head
 	crc    uint32
 	size   int       // of the whole batch
+	plain  bool      // not compressed
+	copies int       // of such a batch, what is copied at once
 	in     *inflater // nil: b is all that there is
 	b      []byte    // decompressed and not read yet
 	start  []byte    // the room in which b lies
@@ -34,12 +36,17 @@ type batchReader struct {
 	lost   error // why the rest cannot be decompressed in the memory that there is: its records are known by position only
 }
 
-func newBatchReader(h head, batch []byte) (*batchReader, error) {
+// newBatchReader makes one. copies is what is copied at once of a batch that is not compressed; 0: records alias it.
+func newBatchReader(h head, batch []byte, copies int) (*batchReader, error) {
 	body := batch[batchHead:]
 	r := &batchReader{head: h, crc: binary.BigEndian.Uint32(batch[atCRC:]), size: len(batch), left: h.count, before: -1,
 		room: headerRoom{names: map[string]string{}, records: h.count}}
 	if codec := h.attributes & attrCodec; codec == 0 || len(body) == 0 { // what compaction has emptied is left empty
-		r.b = body
+		if r.plain, r.copies = true, copies; copies == 0 {
+			r.b = body
+		} else {
+			r.in = newCopier(body)
+		}
 		return r, nil
 	}
 	var err error
@@ -62,7 +69,12 @@ func (r *batchReader) close() {
 func (r *batchReader) more() bool { return r.left > 0 }
 
 // reopened returns the memory in which the next records lie already.
-func (r *batchReader) reopened() int { return cap(r.start) }
+func (r *batchReader) reopened() int {
+	if r.plain && r.in != nil {
+		return len(r.b)
+	}
+	return cap(r.start)
+}
 
 // spent returns the memory for what was read since it was last called.
 func (r *batchReader) spent() int {
@@ -93,10 +105,13 @@ func (r *batchReader) end() error {
 
 // fill decompresses on until n bytes are there, if there are as many. It reads as much as there is room for.
 func (r *batchReader) fill(n int) error {
+	if r.plain && r.in != nil {
+		n = min(n, len(r.b)+r.in.left.Len()) // no memory because a length claims so
+	}
 	if len(r.b) >= n || r.in == nil {
 		return nil
 	}
-	size := max(n, min(maxChunk, max(minChunk, 6*r.size)))
+	size := max(n, r.chunk())
 	if r.shared || cap(r.start) < size {
 		r.start = make([]byte, size)
 		r.cost += size
@@ -110,6 +125,14 @@ func (r *batchReader) fill(n int) error {
 		return nil // an error of the codec comes again with the next bytes
 	}
 	return err
+}
+
+// chunk is how much is decompressed, or copied, at once where records are no longer.
+func (r *batchReader) chunk() int {
+	if r.plain {
+		return min(r.copies, len(r.b)+r.in.left.Len())
+	}
+	return min(maxChunk, max(minChunk, 6*r.size))
 }
 
 // next reads a record into an empty one. Of one before from only the offset is told.

@@ -3,6 +3,7 @@ package kafkawire
 import (
 	"fmt"
 	"testing"
+	"time"
 )
 
 // Ordinary batches, as a busy publisher of requests makes them.
@@ -32,5 +33,26 @@ func BenchmarkDecodeBatches(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// Batches of results, as the producer makes them.
+func BenchmarkAppendBatch(b *testing.B) {
+	for _, n := range []int{1, 100} {
+		records := make([]Record, n)
+		for i := range records {
+			records[i] = Record{Key: []byte("70001"), Value: make([]byte, 250), Time: time.UnixMilli(1769860798250),
+				Headers: []Header{
+					{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("balance.requests/3/123456")},
+				}}
+		}
+		b.Run(fmt.Sprintf("records=%d", n), func(b *testing.B) {
+			var batch []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				batch = AppendBatch(batch[:0], ProducerID{ID: 1}, 0, records, records[0].Time)
+			}
+			b.SetBytes(int64(len(batch)))
+		})
 	}
 }

@@ -1,13 +1,14 @@
 package kafkawire
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/sasl"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -15,8 +16,10 @@ import (
 type Settings struct {
 	Brokers  []string // bootstrap addresses, host:port
 	ClientID string
-	TLS      *tls.Config    // nil: plain text
-	SASL     sasl.Mechanism // nil: none
+	TLS      func() *tls.Config // asked for each connection; nil: plain text
+	SASL     Login              // nil: none
+	// Metadata is how old what is known of leaders and partitions may be where no request has failed; 0: 2 s.
+	Metadata time.Duration
 }
 
 const (
@@ -32,29 +35,38 @@ type Client struct {
 	api       *kafka.Client
 	formatter *kmsg.RequestFormatter
 	opened    opened
+
+	coordinators coordinators
 }
 
-// NewClient connects lazily. It keeps metadata of the given topics only, or of all where none is given.
+// NewClient connects lazily. Once it is used, it keeps metadata of the given topics only, or of all where none is
+// given.
 func NewClient(s Settings, topics ...string) *Client {
+	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID(s.ClientID))
+	s.Metadata = cmp.Or(s.Metadata, metadataTTL)
 	t := &kafka.Transport{
-		ClientID: s.ClientID, TLS: s.TLS, SASL: s.SASL,
+		ClientID:    s.ClientID,
 		DialTimeout: dialTimeout, IdleTimeout: 30 * time.Second,
-		MetadataTTL: metadataTTL, MetadataTopics: topics,
-		Dial: dialer{bootstrap: s.Brokers, guarded: s.TLS == nil}.dial,
+		MetadataTTL: s.Metadata, MetadataTopics: topics,
+		Dial: dialer{s, f}.dial,
 	}
 	return &Client{
 		transport: t,
 		api:       &kafka.Client{Addr: kafka.TCP(s.Brokers...), Transport: t, Timeout: callTimeout},
-		formatter: kmsg.NewRequestFormatter(kmsg.FormatterClientID(s.ClientID)),
+		formatter: f,
 	}
 }
 
 // API is kafka-go's own client on the same connections, for administration.
 func (c *Client) API() *kafka.Client { return c.api }
 
-// Reset drops pooled connections and cached metadata. Call it after every failed request: kafka-go neither refreshes
-// metadata on NOT_LEADER nor notices that a restarted broker has left its pooled connections dead.
-func (c *Client) Reset() { c.transport.CloseIdleConnections() }
+// Reset drops pooled connections, cached metadata and what is known of coordinators. Call it after every failed
+// request: kafka-go neither refreshes metadata on NOT_LEADER nor notices that a restarted broker has left its pooled
+// connections dead.
+func (c *Client) Reset() {
+	c.coordinators.forgetAll()
+	c.transport.CloseIdleConnections()
+}
 
 // Close ends the client's connections and goroutines.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
@@ -73,11 +85,30 @@ func (c *Client) Broker(ctx context.Context, id int32, req kmsg.Request) (kmsg.R
 	return c.roundTrip(ctx, &brokerExchange{exchange{ctx, req, c.formatter}, id})
 }
 
-// Coordinator sends a request to the coordinator of a consumer group.
-func (c *Client) Coordinator(ctx context.Context, group string, req kmsg.Request) (kmsg.Response, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	return c.roundTrip(ctx, &groupExchange{exchange{ctx, req, c.formatter}, group})
+// Connect opens connections that will be used soon, to the leaders of a topic and to the coordinator of a group ("": of
+// none), so that the first requests need not wait for them. What cannot be connected to by then, those find out.
+func (c *Client) Connect(ctx context.Context, topic, group string) {
+	var connecting sync.WaitGroup
+	defer connecting.Wait()
+	connect := func(broker int32) { _, _ = c.Broker(ctx, broker, kmsg.NewPtrApiVersionsRequest()) }
+	if group != "" {
+		connecting.Go(func() {
+			if id, err := c.GroupCoordinator(ctx, group); err == nil {
+				connect(id)
+			}
+		})
+	}
+	leaders, _, err := c.Leaders(ctx, topic)
+	if err != nil {
+		return
+	}
+	seen := map[int32]bool{}
+	for _, leader := range leaders {
+		if !seen[leader] {
+			seen[leader] = true
+			connecting.Go(func() { connect(leader) })
+		}
+	}
 }
 
 // Typed gives an answer the type that its request has: Typed[*T](c.Any(ctx, request)).
@@ -114,13 +145,13 @@ func (c *Client) roundTrip(ctx context.Context, msg kafka.Request) (kmsg.Respons
 }
 
 // Leaders returns the node id of each partition's leader; a partition without one is missing. The answer may be
-// metadataTTL old; after Reset it is fresh.
+// Settings.Metadata old; after Reset it is fresh.
 func (c *Client) Leaders(ctx context.Context, topic string) (leaders map[int32]int32, partitions int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	m, err := c.api.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
 	if err != nil {
-		return nil, 0, fmt.Errorf("reading metadata of %s: %w", topic, err)
+		return nil, 0, fmt.Errorf("reading metadata of %s: %w", topic, Cause(err))
 	}
 	if len(m.Topics) != 1 {
 		return nil, 0, fmt.Errorf("reading metadata of %s: %w", topic, kafka.UnknownTopicOrPartition)
@@ -149,29 +180,4 @@ func (c *Client) Partitions(ctx context.Context, topic string) ([]int32, error) 
 		ids[i] = wireInt(i)
 	}
 	return ids, nil
-}
-
-// Kinds of coordinators.
-const (
-	groupKey       = int8(0)
-	transactionKey = int8(1)
-)
-
-// GroupCoordinator returns the node id of the broker that coordinates a group, or the error that says why there is
-// none.
-func (c *Client) GroupCoordinator(ctx context.Context, group string) (int32, error) {
-	return c.coordinatorOf(ctx, groupKey, group)
-}
-
-// coordinatorOf asks who coordinates a group or a transactional id (FindCoordinator v2). kafka-go does so too, but
-// drops the error that comes with it.
-func (c *Client) coordinatorOf(ctx context.Context, kind int8, key string) (int32, error) {
-	req := kmsg.NewPtrFindCoordinatorRequest()
-	req.Version = 2
-	req.CoordinatorType, req.CoordinatorKey = kind, key
-	r, err := Typed[*kmsg.FindCoordinatorResponse](c.Any(ctx, req))
-	if err != nil {
-		return 0, err
-	}
-	return r.NodeID, CodeError(r.ErrorCode)
 }

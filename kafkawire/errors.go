@@ -1,8 +1,10 @@
 package kafkawire
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,7 +12,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/internal/wait"
 )
+
+// Cause is what failed in a call of kafka-go's, without the name of its method ("kafka.(*Client).Metadata: …"), which
+// tells a user nothing.
+func Cause(err error) error {
+	if cause := errors.Unwrap(err); cause != nil && strings.HasPrefix(err.Error(), "kafka.(*Client).") {
+		return cause
+	}
+	return err
+}
 
 // Transient says whether the same request may simply be sent again after a pause (and a Reset). Errors that are not
 // Kafka's own come from the connection: the request may or may not have been applied.
@@ -94,6 +106,9 @@ func refused(p *kmsg.ProduceResponseTopicPartition) error {
 // OutOfRange says that the log does not hold the offset that was asked for.
 func OutOfRange(err error) bool { return errors.Is(err, kafka.OffsetOutOfRange) }
 
+// MadeAgain says that the topic of that id is gone: it was deleted, and may have been made again under its name.
+func MadeAgain(err error) bool { return errors.Is(err, kafka.UnknownTopicID) }
+
 // ErrNoLeader says that a partition has no leader at the moment. It is transient.
 var ErrNoLeader error = kafka.LeaderNotAvailable
 
@@ -103,6 +118,14 @@ func Forbidden(err error) bool {
 		errors.Is(err, kafka.ClusterAuthorizationFailed) || errors.Is(err, kafka.TransactionalIDAuthorizationFailed)
 }
 
+// TransactionForbidden is Forbidden for a transactional id.
+func TransactionForbidden(err error) bool {
+	return errors.Is(err, kafka.TransactionalIDAuthorizationFailed)
+}
+
+// GroupForbidden is Forbidden for a group.
+func GroupForbidden(err error) bool { return errors.Is(err, kafka.GroupAuthorizationFailed) }
+
 // LoginRefused says that the brokers do not take the SASL user and password, or the mechanism.
 func LoginRefused(err error) bool {
 	return errors.Is(err, kafka.SASLAuthenticationFailed) || errors.Is(err, kafka.UnsupportedSASLMechanism)
@@ -110,3 +133,53 @@ func LoginRefused(err error) bool {
 
 // NoCoordinator says that no broker coordinates the group or transactional id, at least at the moment.
 func NoCoordinator(err error) bool { return errors.Is(err, kafka.GroupCoordinatorNotAvailable) }
+
+// PartitionsError says which partitions of a request failed, and why: all others have their answer.
+type PartitionsError map[int32]error
+
+// Error implements error. It names the lowest partition.
+func (e PartitionsError) Error() string {
+	if len(e) == 0 {
+		return "no partition failed"
+	}
+	first := slices.Min(slices.Collect(maps.Keys(e)))
+	if len(e) == 1 {
+		return e[first].Error()
+	}
+	return fmt.Sprintf("%v, and %d more partitions failed", e[first], len(e)-1)
+}
+
+// Unwrap lets errors.Is and errors.As look at each partition's error.
+func (e PartitionsError) Unwrap() []error { return slices.Collect(maps.Values(e)) }
+
+// orNil is e as an error: none where no partition failed.
+func (e PartitionsError) orNil() error {
+	if len(e) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Failures gives each partition that was asked for and has no answer its error; err is that of the request,
+// PartitionsError or one of all partitions.
+func Failures[T any](asked []int32, answers map[int32]T, err error) map[int32]error {
+	failed := map[int32]error{}
+	each, _ := errors.AsType[PartitionsError](err)
+	for _, id := range asked {
+		if _, ok := answers[id]; ok {
+			continue
+		}
+		failed[id] = cmp.Or(each[id], err)
+	}
+	return failed
+}
+
+// ReportAfter is how many failures in a row are told to people where they may pass by themselves: elections, and
+// brokers that start or make a first producer id, cause some.
+const ReportAfter = 4
+
+// Report says whether the n-th failure in a row should be logged: as wait.Report, but one that may pass by itself not
+// before ReportAfter. n counts from 1.
+func Report(n int, err error) bool {
+	return wait.Report(n) && (n >= ReportAfter || !Transient(err))
+}

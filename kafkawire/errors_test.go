@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/segmentio/kafka-go"
@@ -67,5 +68,19 @@ func TestTransient(t *testing.T) {
 	}
 	if CodeError(0) != nil || !errors.Is(CodeError(6), kafka.NotLeaderForPartition) {
 		t.Error("CodeError")
+	}
+}
+
+// What users read of a cluster that cannot be asked names no method of a library.
+func TestErrorsNameNoMethod(t *testing.T) {
+	t.Parallel()
+	c := wire(t, []string{"127.0.0.1:1"})
+	_, described := c.DescribeTopic(deadline(t), "t")
+	_, _, leaders := c.Leaders(deadline(t), "t")
+	_, created := c.CreateTopic(deadline(t), Topic{Name: "t", Partitions: 1, ReplicationFactor: 1})
+	for _, err := range []error{described, leaders, created} {
+		if err == nil || strings.Contains(err.Error(), "kafka.(") || !Transient(err) {
+			t.Errorf("%v", err)
+		}
 	}
 }

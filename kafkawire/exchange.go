@@ -5,11 +5,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/poison"
 )
 
 // maxResponse bounds what is allocated for one answer. The size field of something that is not a Kafka broker (an HTTP
@@ -35,28 +38,20 @@ type brokerExchange struct {
 	broker int32
 }
 
-type groupExchange struct {
-	exchange
-	group string
-}
-
 var (
 	_ protocol.RawExchanger  = (*exchange)(nil)
 	_ protocol.BrokerMessage = (*brokerExchange)(nil)
-	_ protocol.GroupMessage  = (*groupExchange)(nil)
 )
 
 // Broker routes by node id.
 func (e *brokerExchange) Broker(c protocol.Cluster) (protocol.Broker, error) {
 	b, ok := c.Brokers[e.broker]
 	if !ok {
-		return b, fmt.Errorf("kafka: broker %d is not in the cluster's metadata", e.broker)
+		return b, fmt.Errorf("kafka: broker %d is not in the cluster's metadata: it has stopped, or the others miss it",
+			e.broker)
 	}
 	return b, nil
 }
-
-// Group routes to the group's coordinator.
-func (e *groupExchange) Group() string { return e.group }
 
 // ApiKey names the request (the spelling is kafka-go's).
 //
@@ -89,10 +84,7 @@ func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 
 func (e *exchange) converse(rw io.ReadWriter) (protocol.Message, error) {
 	const correlation = 0x62616c71
-	buf, _ := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	*buf = e.formatter.AppendRequest((*buf)[:0], e.req, correlation)
-	if _, err := rw.Write(*buf); err != nil {
+	if err := e.send(rw, correlation); err != nil {
 		return nil, err
 	}
 	var head [4]byte
@@ -125,6 +117,33 @@ func (e *exchange) converse(rw io.ReadWriter) (protocol.Message, error) {
 		return nil, fmt.Errorf("kafka: decoding the answer to request %d: %w", e.req.Key(), err)
 	}
 	return &answer{exchange: *e, resp: resp}, nil
+}
+
+// send writes the request. Its buffer is free from then on: kept until the answer, each request that waits for one
+// would have a buffer that was once as large as the largest of all.
+func (e *exchange) send(w io.Writer, correlation int32) error {
+	buf, _ := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	*buf = e.formatter.AppendRequest(slices.Grow((*buf)[:0], batchBytes(e.req)), e.req, correlation)
+	_, err := w.Write(*buf)
+	poison.Bytes(*buf)
+	return err
+}
+
+// batchBytes is how much of a request is records. Those of a transaction are megabytes, and a buffer that grows to that
+// step by step leaves three times as much behind.
+func batchBytes(req kmsg.Request) (n int) {
+	p, ok := req.(*kmsg.ProduceRequest)
+	if !ok {
+		return 0
+	}
+	const around = 64 // what stands around a partition's
+	for i := range p.Topics {
+		for j := range p.Topics[i].Partitions {
+			n += around + len(p.Topics[i].Partitions[j].Records)
+		}
+	}
+	return n + around
 }
 
 func checkSize(size uint32) error {

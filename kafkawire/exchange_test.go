@@ -67,19 +67,17 @@ func TestExchangeGarbage(t *testing.T) {
 			if _, err := client.Any(deadline(t), metadataRequest()); err != nil { // connected, so that only the exchange counts
 				t.Fatal(err)
 			}
-			timeout := within
-			if strings.HasPrefix(name, "hangs") && !c.hangUp {
+			timeout, hangs := within, strings.HasPrefix(name, "hangs") && !c.hangUp
+			if hangs {
 				timeout = 300 * time.Millisecond
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
 			var err error
-			var took time.Duration
-			n := allocated(func() {
-				began := time.Now()
-				_, err = client.NewProducerID(ctx)
-				took = time.Since(began)
-			})
+			n := allocated(func() { _, err = client.NewProducerID(ctx) })
+			if ctx.Err() != nil && !hangs {
+				t.Error("it took all the time there was")
+			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
@@ -88,9 +86,6 @@ func TestExchangeGarbage(t *testing.T) {
 			}
 			if n > 8<<20 {
 				t.Errorf("it allocated %d MiB", n>>20)
-			}
-			if took > timeout/2+500*time.Millisecond {
-				t.Errorf("it took %v", took)
 			}
 			if id, err := client.NewProducerID(deadline(t)); err != nil || id != (ProducerID{ID: 77, Epoch: 3}) {
 				t.Errorf("the call after it: %v, error %v", id, err)

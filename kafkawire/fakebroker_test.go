@@ -94,6 +94,8 @@ func (f *fakeBroker) serve(conn net.Conn) {
 			resp.Version = version
 			resp.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 0, Host: f.addr.IP.String(), Port: int32(f.addr.Port)}}
 			reply(conn, correlation, resp.AppendTo(nil))
+		case int16(kmsg.SASLHandshake): // who was hung up on as one of the first things asks why
+			return
 		default:
 			if fresh {
 				f.data.Add(1)

@@ -40,8 +40,14 @@ func FuzzDecodeBatches(f *testing.F) {
 			return
 		}
 		for _, b := range [][]byte{b, reseal(b)} {
-			if why := brokenOffsets(b, from, []Aborted{{ProducerID: producer, FirstOffset: first}}); why != "" {
+			aborted := []Aborted{{ProducerID: producer, FirstOffset: first}}
+			if why := brokenOffsets(b, from, aborted); why != "" {
 				t.Fatal(why)
+			}
+			for _, step := range []int{1, 300, 5000} {
+				if why := brokenSteps(b, from, aborted, step); why != "" {
+					t.Fatalf("in steps of %d: %s", step, why)
+				}
 			}
 		}
 	})

@@ -116,7 +116,7 @@ func (c *Client) SyncGroup(
 	if err != nil {
 		return Assignment{}, fmt.Errorf("synchronising with group %s: %w", m.Group, err)
 	}
-	a, err := decodeAssignment(resp.MemberAssignment)
+	a, err := DecodeAssignment(resp.MemberAssignment)
 	if err != nil {
 		return Assignment{}, fmt.Errorf("synchronising with group %s: %w", m.Group, err)
 	}
@@ -207,7 +207,7 @@ func (c *Client) AssignedPartitions(ctx context.Context, group string) (map[stri
 	assigned := map[string]int32{}
 	for i := range resp.Groups[0].Members {
 		m := &resp.Groups[0].Members[i]
-		a, err := decodeAssignment(m.MemberAssignment)
+		a, err := DecodeAssignment(m.MemberAssignment)
 		if err != nil {
 			return nil, fmt.Errorf("describing group %s: assignment of member %s: %w", group, m.MemberID, err)
 		}

@@ -160,11 +160,11 @@ func TestStaticConsumerGroupMember(t *testing.T) {
 	}
 	if _, err := g.ConsumerHeartbeat(deadline(t), ConsumerHeartbeat{GroupMember: old}); !errors.Is(err,
 		kafka.FencedInstanceID) {
-		t.Errorf("heartbeat of who had the name before: %v", err)
+		t.Errorf("heartbeat of the member that had the name before: %v", err)
 	}
 	if err := g.CommitMemberOffsets(deadline(t), old.Member, g.topic, offset(0, 5)); !errors.Is(err,
 		kafka.UnknownMemberId) {
-		t.Errorf("commit of who had the name before: %v", err)
+		t.Errorf("commit of the member that had the name before: %v", err)
 	}
 }
 

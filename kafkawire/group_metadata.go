@@ -61,9 +61,9 @@ func (a *Assignment) encode() []byte {
 	return m.AppendTo(nil)
 }
 
-// decodeAssignment takes nothing at all for an empty assignment: so the group answers a member of which the leader did
-// not know.
-func decodeAssignment(b []byte) (Assignment, error) {
+// DecodeAssignment reads what the leader has given to a member. It takes nothing at all for an empty assignment: so the
+// group answers a member of which the leader did not know.
+func DecodeAssignment(b []byte) (Assignment, error) {
 	a := Assignment{Partitions: map[string][]int32{}}
 	if len(b) == 0 {
 		return a, nil

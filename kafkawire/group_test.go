@@ -99,11 +99,11 @@ func TestGroupMembership(t *testing.T) {
 		}
 	}
 	if err := c.Heartbeat(deadline(t), m); !errors.Is(err, kafka.UnknownMemberId) {
-		t.Errorf("heartbeat of who has left: %v", err)
+		t.Errorf("heartbeat of a member that has left: %v", err)
 	}
 	req.Strategy = ""
 	if _, err := c.JoinGroup(deadline(t), req); !errors.Is(err, kafka.UnknownMemberId) {
-		t.Errorf("join of who has left: %v", err)
+		t.Errorf("join of a member that has left: %v", err)
 	}
 }
 
@@ -143,11 +143,11 @@ func TestStaticMembership(t *testing.T) {
 		t.Errorf("assigned %+v, %v", got, err)
 	}
 	if err := c.Heartbeat(deadline(t), before); !errors.Is(err, kafka.FencedInstanceID) {
-		t.Errorf("heartbeat of who had the name before: %v", err)
+		t.Errorf("heartbeat of the member that had the name before: %v", err)
 	}
 	err = c.LeaveGroup(deadline(t), before, "")
 	if !errors.Is(err, kafka.FencedInstanceID) && broker.Kind() != kafkatest.KindEmbedded { // kfake looks at the name only
-		t.Errorf("leave of who had the name before: %v", err)
+		t.Errorf("leave of the member that had the name before: %v", err)
 	}
 	if err := c.LeaveGroup(deadline(t), after, ""); err != nil && broker.Kind() != kafkatest.KindEmbedded {
 		t.Error(err)
@@ -208,12 +208,12 @@ func TestGroupMetadataRoundTrip(t *testing.T) {
 			rt.Fatalf("%+v became %+v, %v", s, got, err)
 		}
 		a := Assignment{Partitions: genTopics(rt)}
-		back, err := decodeAssignment(a.encode())
+		back, err := DecodeAssignment(a.encode())
 		if err != nil || !maps.EqualFunc(back.Partitions, a.Partitions, slices.Equal) {
 			rt.Fatalf("%+v became %+v, %v", a, back, err)
 		}
 	})
-	if a, err := decodeAssignment(nil); err != nil || len(a.Partitions) != 0 {
+	if a, err := DecodeAssignment(nil); err != nil || len(a.Partitions) != 0 {
 		t.Errorf("no assignment: %+v, %v", a, err)
 	}
 }
@@ -256,11 +256,11 @@ func FuzzAssignment(f *testing.F) {
 	f.Add(a.encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := decodeAssignment(b)
+		a, err := DecodeAssignment(b)
 		if err != nil {
 			return
 		}
-		again, err := decodeAssignment(a.encode())
+		again, err := DecodeAssignment(a.encode())
 		if err != nil || !maps.EqualFunc(again.Partitions, a.Partitions, slices.Equal) {
 			t.Errorf("%+v became %+v, %v", a, again, err)
 		}

@@ -21,7 +21,14 @@ type inflater struct {
 	name string
 	// shrunk says that the data may refer back further than maxWindow: an error does not mean that they are corrupt.
 	shrunk bool
-	err    error // ended it
+	left   *bytes.Reader // of one that only copies
+	err    error         // ended it
+}
+
+// newCopier stands for a codec where there is none.
+func newCopier(b []byte) *inflater {
+	left := bytes.NewReader(b)
+	return &inflater{ReadCloser: io.NopCloser(left), left: left}
 }
 
 func newInflater(codec uint16, b []byte) (*inflater, error) {

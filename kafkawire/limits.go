@@ -23,6 +23,9 @@ type Oversized = struct {
 // DecodeLimits bound what is decoded at once. Zero values have defaults.
 type DecodeLimits struct {
 	Portion int // bytes of memory for what is handed out, records and headers included; the last record may go beyond it
+	// Step, if set, has decoding stop after so many bytes of memory already where nothing is lost by that: between two
+	// batches, and in one that is not compressed. What follows is a Portion's Rest.
+	Step    int
 	Record  int // bytes of one encoded record; MaxRecordBytes
 	Headers int // of one record; MaxRecordHeaders
 }

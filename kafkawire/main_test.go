@@ -18,10 +18,7 @@ const within = 2 * time.Minute
 
 // wire returns a client of the given brokers that is closed with the test.
 func wire(tb testing.TB, brokers []string, topics ...string) *Client {
-	tb.Helper()
-	c := NewClient(Settings{Brokers: brokers, ClientID: "wire-test"}, topics...)
-	tb.Cleanup(c.Close)
-	return c
+	return kafkatest.Closing(tb, NewClient(Settings{Brokers: brokers, ClientID: "wire-test"}, topics...))
 }
 
 // oracle is franz-go's client, which shares no code with kafkawire but the message codec.
@@ -35,12 +32,7 @@ func oracle(tb testing.TB, brokers []string, opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-func deadline(tb testing.TB) context.Context {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	tb.Cleanup(cancel)
-	return ctx
-}
+func deadline(tb testing.TB) context.Context { return kafkatest.Deadline(tb, within) }
 
 // leaderOf waits for the leader of partition 0; a topic just made may not have one yet.
 func leaderOf(tb testing.TB, c *Client, topic string) int32 {

@@ -1,10 +1,8 @@
 package kafkawire
 
 import (
-	"crypto/tls"
-	"crypto/x509"
+	"context"
 	"fmt"
-	"os"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
@@ -14,8 +12,8 @@ import (
 // SettingError says that a setting of the connections cannot be used. It comes in parts, for callers who know the
 // setting by another name.
 type SettingError struct {
-	Field string // "TLSFiles.CA", "TLSFiles.Cert" (and Key, which goes with it), "SASL"
-	What  string // "holds no PEM certificate"
+	Field string // "SASL"
+	What  string // "the mechanism is not known"
 	Fix   string
 	Err   error // why; nil: What says all
 }
@@ -34,53 +32,61 @@ func (e *SettingError) Problem() string {
 // Unwrap returns why.
 func (e *SettingError) Unwrap() error { return e.Err }
 
-// TLSFiles name PEM files. An empty CA means the system's authorities; certificate and key go together.
-type TLSFiles struct{ CA, Cert, Key string }
+// Login is how a connection says who it is. It is asked for each connection, and again before a login ends.
+type Login = sasl.Mechanism
 
-// Load reads the files into a configuration for TLS 1.2 and newer. Its errors are *SettingError.
-func (f TLSFiles) Load() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if f.CA != "" {
-		const field, fix = "TLSFiles.CA", "give the PEM file of the authorities that sign the brokers' certificates"
-		pem, err := os.ReadFile(f.CA)
-		if err != nil {
-			return nil, &SettingError{Field: field, What: "cannot be read", Err: err, Fix: fix}
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &SettingError{Field: field, What: f.CA + " holds no PEM certificate", Fix: fix}
-		}
-	}
-	if f.Cert != "" || f.Key != "" {
-		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-		if err != nil {
-			return nil, &SettingError{Field: "TLSFiles.Cert", What: "the certificate or its key cannot be read", Err: err,
-				Fix: "give the PEM files of one certificate and its key"}
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
-}
-
-// SASL returns the mechanism of that name: plain, scram-sha-256, scram-sha-512; nil for none. Its errors are
-// *SettingError.
-func SASL(mechanism, user, password string) (m sasl.Mechanism, err error) {
+// SASL returns the mechanism of that name: plain, scram-sha-256, scram-sha-512; nil for none. It asks for the password
+// for each connection. Its errors are *SettingError.
+func SASL(mechanism, user string, password func() string) (sasl.Mechanism, error) {
+	login := passwordLogin{user: user, password: password}
 	switch mechanism {
 	case "", "none":
 		return nil, nil
 	case "plain":
-		return plain.Mechanism{Username: user, Password: password}, nil
+		login.mechanism = func(user, password string) (sasl.Mechanism, error) {
+			return plain.Mechanism{Username: user, Password: password}, nil
+		}
 	case "scram-sha-256":
-		m, err = scram.Mechanism(scram.SHA256, user, password)
+		login.mechanism = scrams(scram.SHA256)
 	case "scram-sha-512":
-		m, err = scram.Mechanism(scram.SHA512, user, password)
+		login.mechanism = scrams(scram.SHA512)
 	default:
 		return nil, &SettingError{Field: "SASL", What: fmt.Sprintf("the mechanism %q is not known", mechanism),
-			Fix: "set none, plain, scram-sha-256 or scram-sha-512"}
+			Fix: "set none, plain, scram-sha-256, scram-sha-512 or oauthbearer"}
 	}
+	now, err := login.now()
 	if err != nil {
 		return nil, &SettingError{Field: "SASL", What: "the login cannot be prepared", Err: err,
 			Fix: "check user and password"}
 	}
-	return m, nil
+	login.name = now.Name()
+	return login, nil
+}
+
+func scrams(by scram.Algorithm) func(user, password string) (sasl.Mechanism, error) {
+	return func(user, password string) (sasl.Mechanism, error) { return scram.Mechanism(by, user, password) }
+}
+
+// passwordLogin logs in by the password as it is then.
+type passwordLogin struct {
+	name      string
+	user      string
+	password  func() string
+	mechanism func(user, password string) (sasl.Mechanism, error)
+}
+
+func (l passwordLogin) now() (sasl.Mechanism, error) {
+	return l.mechanism(l.user, l.password())
+}
+
+// Name implements sasl.Mechanism.
+func (l passwordLogin) Name() string { return l.name }
+
+// Start implements sasl.Mechanism.
+func (l passwordLogin) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	m, err := l.now()
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Start(ctx)
 }

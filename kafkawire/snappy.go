@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/snappy"
+
+	"github.com/balanceq/balanceq/internal/poison"
 )
 
 var (
@@ -36,6 +38,8 @@ var snappyPool sync.Pool
 // Close implements io.Closer.
 func (r *snappyReader) Close() error {
 	if r.room != nil {
+		r.room.Reset()
+		poison.Bytes(r.room.AvailableBuffer())
 		snappyPool.Put(r.room)
 		r.room, r.out = nil, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -20,23 +19,6 @@ import (
 type Transactional struct {
 	ID       string
 	Producer ProducerID
-}
-
-type transactionExchange struct {
-	exchange
-	id string
-}
-
-var _ protocol.TransactionalMessage = (*transactionExchange)(nil)
-
-// Transaction routes to the coordinator of the transactional id.
-func (e *transactionExchange) Transaction() string { return e.id }
-
-// transactionCall asks the coordinator of the transactional id.
-func (c *Client) transactionCall(ctx context.Context, id string, req kmsg.Request) (kmsg.Response, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	return c.roundTrip(ctx, &transactionExchange{exchange{ctx, req, c.formatter}, id})
 }
 
 // ConcurrentTransactions says that the coordinator is still ending the transaction before: the same request works in a
@@ -176,6 +158,17 @@ func (c *Client) AddOffsets(ctx context.Context, t Transactional, group string) 
 // of life. The errors of partitions are joined, unless all say the same, which concerns none alone. Then the
 // transaction must be aborted, as ending it would store the others.
 func (c *Client) CommitTransactionOffsets(
+	ctx context.Context, t Transactional, m Member, topic string, offsets map[int32]OffsetAndMetadata,
+) error {
+	for portion := range commitPortions(m.Group, topic, offsets) {
+		if err := c.commitTransactionPortion(ctx, t, m, topic, portion); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) commitTransactionPortion(
 	ctx context.Context, t Transactional, m Member, topic string, offsets map[int32]OffsetAndMetadata,
 ) error {
 	req := kmsg.NewPtrTxnOffsetCommitRequest()

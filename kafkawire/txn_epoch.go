@@ -152,14 +152,10 @@ func notThere(err error) (refused []*PartitionError) {
 // CompleteCommit; "" means that it was never used, or not for a long time. Unlike InitTransactional, it fences no
 // producer.
 func (c *Client) DescribeTransactional(ctx context.Context, id string) (string, error) {
-	coordinator, err := c.coordinatorOf(ctx, transactionKey, id)
-	if err != nil {
-		return "", fmt.Errorf("describing transactional id %s: %w", id, err)
-	}
 	req := kmsg.NewPtrDescribeTransactionsRequest()
 	req.Version = 0
 	req.TransactionalIDs = []string{id}
-	r, err := Typed[*kmsg.DescribeTransactionsResponse](c.Broker(ctx, coordinator, req))
+	r, err := Typed[*kmsg.DescribeTransactionsResponse](c.transactionCall(ctx, id, req))
 	if err == nil && len(r.TransactionStates) != 1 {
 		err = fmt.Errorf("kafka: %d ids in the answer, want one", len(r.TransactionStates))
 	}

@@ -107,7 +107,7 @@ func (b *budget) trip(reason schemas.Reason) {
 	b.log.Error().Str("event", "dead_letter_budget_spent").Int("deadletters", letters).Int("outcomes", outcomes).
 		Float64("share", rounded(letters, outcomes)).Float64("budget", b.cfg.Share).
 		Int64("window_ms", b.cfg.Window.Milliseconds()).Str("reasons", top).
-		Msg("too many dead letters: consumption pauses, and none is written until an operator resumes; " +
+		Msg("too many dead letters: they are held, and none is written until an operator resumes; " +
 			"find out why with balanceq deadletters list, then go on with balanceq resume")
 }
 
@@ -126,8 +126,8 @@ func (b *budget) resume(now time.Time, who string) (was string, resumed bool) {
 	was = b.why
 	b.log.Info().Str("event", "dead_letter_budget_resumed").Str("by", who).Int("held", b.held).
 		Int64("window_ms", b.cfg.Window.Milliseconds()).
-		Msg("resumed: consumption goes on; the dead-letter budget is armed again after a whole window without too many " +
-			"dead letters")
+		Msg("resumed: what was held is asked for once more; the dead-letter budget is armed again after a whole window " +
+			"without too many dead letters")
 	b.state, b.exceeded, b.held, b.why = grace, now, 0, ""
 	b.recent = newRecent(b.cfg.Window, now)
 	close(b.resumed)
@@ -161,16 +161,6 @@ func (b *budget) leave(resumed <-chan struct{}) {
 	}
 }
 
-// waiting returns a channel that the next resuming closes; nil: the budget is not spent.
-func (b *budget) waiting() (resumed <-chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.state != spent {
-		return nil
-	}
-	return b.resumed
-}
-
 // BudgetStatus is a snapshot of the dead-letter budget.
 type BudgetStatus struct {
 	Why   string  // what has spent it, and what to do; "": it is not spent
@@ -179,7 +169,7 @@ type BudgetStatus struct {
 	Trips uint64  // how many times it was spent
 }
 
-// Spent says whether consumption pauses.
+// Spent says whether dead letters are held.
 func (s BudgetStatus) Spent() bool { return s.Why != "" }
 
 func (b *budget) status(now time.Time) BudgetStatus {

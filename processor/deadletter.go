@@ -28,15 +28,63 @@ func failedWith(d *schemas.DeadLetter, cms *cmsclient.Error) {
 	d.HTTPStatus, d.CMSReasonCode, d.CMSCorrelationID = cms.Status, cms.ReasonCode, cms.CMSCorrelationID
 }
 
-// deadLetter completes a request with a dead letter as soon as that may be, or never, if ctx ends before.
+// giveUp completes a request with the dead letter that an answer of the CMS has decided on. A verdict that has had to
+// wait is not written: an outage, or what spent the budget, is over since, and may be why the CMS answered so. Then it
+// returns true, and the request is to be asked for once more.
+func (p *Processor) giveUp(
+	ctx context.Context, h *handling, req *inflight.Request, d *schemas.DeadLetter,
+) (again bool) {
+	changed := p.deadLetterWaits(d.Reason)
+	if changed == nil {
+		p.writeDeadLetter(ctx, h, req, d)
+		return false
+	}
+	h.stepAside(ctx, func() { again = p.awaitDeadLettering(ctx, req, changed) })
+	if deadline := req.Request.Deadline; again && !deadline.IsZero() && !time.Now().Before(deadline) {
+		p.deadLetter(ctx, h, req, d) // there is no better answer than that one any more
+		return false
+	}
+	return again
+}
+
+// deadLetter completes a request with a dead letter as soon as that may be, or never, if ctx ends before, or if the
+// request is not owned any more. It may take until an operator comes, so it holds no worker: good requests of others
+// have their results meanwhile.
+func (p *Processor) deadLetter(ctx context.Context, h *handling, req *inflight.Request, d *schemas.DeadLetter) {
+	for changed := p.deadLetterWaits(d.Reason); changed != nil; changed = p.deadLetterWaits(d.Reason) {
+		may := false
+		h.stepAside(ctx, func() { may = p.awaitDeadLettering(ctx, req, changed) })
+		if !may {
+			return
+		}
+	}
+	p.writeDeadLetter(ctx, h, req, d)
+}
+
+// awaitDeadLettering waits for changed. It returns false if ctx ended, or the request is not owned any more.
+func (p *Processor) awaitDeadLettering(ctx context.Context, req *inflight.Request, changed <-chan struct{}) bool {
+	revoked := req.Revoked()
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	case <-revoked:
+	}
+	if ctx.Err() != nil || wait.Over(revoked) {
+		p.budget.leave(changed)
+		return false
+	}
+	return true
+}
+
+// writeDeadLetter hands a dead letter in. Its caller has just found that it may.
 //
 // The check and the time stamp stand side by side: the breaker may still open between them and the write, but then the
 // stamp is older than the opening.
-func (p *Processor) deadLetter(ctx context.Context, h handling, req *inflight.Request, d *schemas.DeadLetter) {
-	if !p.mayDeadLetter(ctx, h, req, d.Reason) {
-		return
-	}
+func (p *Processor) writeDeadLetter(ctx context.Context, h *handling, req *inflight.Request, d *schemas.DeadLetter) {
 	d.DecidedAt = time.Now()
+	if req.Span == nil && p.cfg.FollowDeadLetter != nil {
+		req.Span = p.cfg.FollowDeadLetter(req)
+	}
 	out := schemas.Outcome{DeadLetter: d}
 	if p.cfg.PublishFailures {
 		out.Result = &schemas.Result{
@@ -47,39 +95,6 @@ func (p *Processor) deadLetter(ctx context.Context, h handling, req *inflight.Re
 	}
 	p.announce(req, d)
 	h.complete(ctx, req, out)
-}
-
-// mayDeadLetter waits for the two things that hold dead letters back. It is false when ctx ended, or when the request
-// is not owned any more. It may take until an operator comes, so it holds no worker: good requests of others have their
-// results meanwhile.
-func (p *Processor) mayDeadLetter(ctx context.Context, h handling, req *inflight.Request,
-	reason schemas.Reason) (may bool) {
-	changed := p.deadLetterWaits(reason)
-	if changed == nil {
-		return true
-	}
-	h.stepAside(ctx, func() { may = p.awaitDeadLettering(ctx, req, reason, changed) })
-	return may
-}
-
-// awaitDeadLettering waits for changed, and for what else deadLetterWaits names then.
-func (p *Processor) awaitDeadLettering(
-	ctx context.Context, req *inflight.Request, reason schemas.Reason, changed <-chan struct{},
-) (may bool) {
-	revoked := req.Revoked()
-	for changed != nil {
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		case <-revoked:
-		}
-		if ctx.Err() != nil || wait.Over(revoked) {
-			p.budget.leave(changed)
-			return false
-		}
-		changed = p.deadLetterWaits(reason)
-	}
-	return true
 }
 
 // deadLetterWaits returns nil when a dead letter is to be handed in now. Else the channel is closed when that may have
@@ -115,5 +130,5 @@ func (p *Processor) announce(req *inflight.Request, d *schemas.DeadLetter) {
 	if d.CMSCorrelationID != "" {
 		event.Str("cms_correlation_id", schemas.Mask(d.CMSCorrelationID))
 	}
-	event.Msg("dead letter")
+	event.EmbedObject(req).Msg("dead letter")
 }

@@ -12,82 +12,61 @@ var classes = []cmsclient.Class{
 	cmsclient.Undecryptable, cmsclient.Undecodable,
 }
 
-// The table of what happens when. Attempts are "counted of 5".
+// The table of what happens when: so many attempts count against the request, of so many that it has.
 func TestDecide(t *testing.T) {
-	const closed, alone = true, false
+	const (
+		closed, alone = true, false
+		notFound      = schemas.ReasonContractNotFound
+		rejected      = schemas.ReasonRequestRejected
+		exhausted     = schemas.ReasonAttemptsExhausted
+		unexpected    = schemas.ReasonUnexpectedResponse
+	)
 	tests := map[string]struct {
-		failure failure
-		want    action
-		reason  schemas.Reason
+		class         cmsclient.Class
+		counted, of   int
+		breakerClosed bool
+		shared        bool
+		want          action
+		reason        schemas.Reason
 	}{
-		"400": {failure{class: cmsclient.Rejected, counted: 1, maxAttempts: 5, breakerClosed: closed, shared: alone},
-			deadLetter, schemas.ReasonRequestRejected},
-		"400 by the probe that closes the breaker": {failure{class: cmsclient.Rejected, counted: 1, maxAttempts: 5,
-			breakerClosed: !closed, shared: alone}, deadLetter, schemas.ReasonRequestRejected},
-		"400, shared": {failure{class: cmsclient.Rejected, counted: 1, maxAttempts: 5,
-			breakerClosed: closed, shared: !alone}, askAlone, ""},
-		"400, shared, not closed": {failure{class: cmsclient.Rejected, counted: 1, maxAttempts: 5,
-			breakerClosed: !closed, shared: !alone}, askAlone, ""},
-		"404 of the CMS": {failure{class: cmsclient.ContractNotFound, counted: 1, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, deadLetter, schemas.ReasonContractNotFound},
-		"404 of the CMS, shared": {failure{class: cmsclient.ContractNotFound, counted: 1, maxAttempts: 5,
-			breakerClosed: closed, shared: !alone}, deadLetter, schemas.ReasonContractNotFound},
-		"404, not closed": {failure{class: cmsclient.ContractNotFound, counted: 1, maxAttempts: 5,
-			breakerClosed: !closed, shared: alone}, deadLetter, schemas.ReasonContractNotFound},
-		"5xx, attempts left": {failure{class: cmsclient.Transient, counted: 4, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, retry, ""},
-		"5xx, attempts left, share": {failure{class: cmsclient.Transient, counted: 4, maxAttempts: 5,
-			breakerClosed: closed, shared: !alone}, retry, ""},
-		"5xx, attempts used up": {failure{class: cmsclient.Transient, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, deadLetter, schemas.ReasonAttemptsExhausted},
-		"5xx, used up, shared": {failure{class: cmsclient.Transient, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: !alone}, askAlone, ""},
-		"5xx, used up, not closed": {failure{class: cmsclient.Transient, counted: 5, maxAttempts: 5,
-			breakerClosed: !closed, shared: alone}, noVerdict, ""},
-		"5xx, not closed": {failure{class: cmsclient.Transient, counted: 1, maxAttempts: 5,
-			breakerClosed: !closed, shared: alone}, noVerdict, ""},
-		"bad 2xx, attempts left": {failure{class: cmsclient.Undecodable, counted: 4, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, retry, ""},
-		"bad 2xx, used up": {failure{class: cmsclient.Undecodable, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, deadLetter, schemas.ReasonUnexpectedResponse},
-		"bad 2xx, used up, shared": {failure{class: cmsclient.Undecodable, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: !alone}, askAlone, ""},
-		"bad 2xx, not closed": {failure{class: cmsclient.Undecodable, counted: 9, maxAttempts: 5,
-			breakerClosed: !closed, shared: alone}, noVerdict, ""},
-		"429": {failure{class: cmsclient.Throttled, counted: 1, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, noVerdict, ""},
-		"429 for ever": {failure{class: cmsclient.Throttled, counted: 99, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, noVerdict, ""},
-		"403": {failure{class: cmsclient.Halting, counted: 1, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, noVerdict, ""},
-		"403, one attempt allowed": {failure{class: cmsclient.Halting, counted: 1, maxAttempts: 1,
-			breakerClosed: closed, shared: alone}, noVerdict, ""},
-		"403, used up, not closed": {failure{class: cmsclient.Halting, counted: 9, maxAttempts: 5,
-			breakerClosed: !closed, shared: alone}, noVerdict, ""},
-		"403 while all others are answered": {failure{class: cmsclient.Halting, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, deadLetter, schemas.ReasonRequestRejected},
-		"the same, shared": {failure{class: cmsclient.Halting, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: !alone}, askAlone, ""},
-		"no key": {failure{class: cmsclient.Undecryptable, counted: 1, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, noVerdict, ""},
-		"no key, one attempt allowed": {failure{class: cmsclient.Undecryptable, counted: 1, maxAttempts: 1,
-			breakerClosed: closed, shared: alone}, noVerdict, ""},
-		"no key, attempts left": {failure{class: cmsclient.Undecryptable, counted: 4, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, noVerdict, ""},
-		"no key, used up, not closed": {failure{class: cmsclient.Undecryptable, counted: 9, maxAttempts: 5,
-			breakerClosed: !closed, shared: alone}, noVerdict, ""},
-		"no key while others are answered": {failure{class: cmsclient.Undecryptable, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: alone}, deadLetter, schemas.ReasonUnexpectedResponse},
-		"no key, the same, shared": {failure{class: cmsclient.Undecryptable, counted: 5, maxAttempts: 5,
-			breakerClosed: closed, shared: !alone}, askAlone, ""},
-		"a class from the future": {failure{class: "new", counted: 99, maxAttempts: 5, breakerClosed: closed, shared: alone},
-			noVerdict, ""},
+		"400": {cmsclient.Rejected, 1, 5, closed, alone, deadLetter, rejected},
+		"400 by the probe that closes the breaker": {cmsclient.Rejected, 1, 5, !closed, alone, deadLetter, rejected},
+		"400, shared":                       {cmsclient.Rejected, 1, 5, closed, !alone, askAlone, ""},
+		"400, shared, not closed":           {cmsclient.Rejected, 1, 5, !closed, !alone, askAlone, ""},
+		"404 of the CMS":                    {cmsclient.ContractNotFound, 1, 5, closed, alone, deadLetter, notFound},
+		"404 of the CMS, shared":            {cmsclient.ContractNotFound, 1, 5, closed, !alone, deadLetter, notFound},
+		"404, not closed":                   {cmsclient.ContractNotFound, 1, 5, !closed, alone, deadLetter, notFound},
+		"5xx, attempts left":                {cmsclient.Transient, 4, 5, closed, alone, retry, ""},
+		"5xx, attempts left, share":         {cmsclient.Transient, 4, 5, closed, !alone, retry, ""},
+		"5xx, attempts used up":             {cmsclient.Transient, 5, 5, closed, alone, deadLetter, exhausted},
+		"5xx, used up, shared":              {cmsclient.Transient, 5, 5, closed, !alone, askAlone, ""},
+		"5xx, used up, not closed":          {cmsclient.Transient, 5, 5, !closed, alone, noVerdict, ""},
+		"5xx, not closed":                   {cmsclient.Transient, 1, 5, !closed, alone, noVerdict, ""},
+		"bad 2xx, attempts left":            {cmsclient.Undecodable, 4, 5, closed, alone, retry, ""},
+		"bad 2xx, used up":                  {cmsclient.Undecodable, 5, 5, closed, alone, deadLetter, unexpected},
+		"bad 2xx, used up, shared":          {cmsclient.Undecodable, 5, 5, closed, !alone, askAlone, ""},
+		"bad 2xx, not closed":               {cmsclient.Undecodable, 9, 5, !closed, alone, noVerdict, ""},
+		"429":                               {cmsclient.Throttled, 1, 5, closed, alone, noVerdict, ""},
+		"429 for ever":                      {cmsclient.Throttled, 99, 5, closed, alone, noVerdict, ""},
+		"403":                               {cmsclient.Halting, 1, 5, closed, alone, noVerdict, ""},
+		"403, one attempt allowed":          {cmsclient.Halting, 1, 1, closed, alone, noVerdict, ""},
+		"403, used up, not closed":          {cmsclient.Halting, 9, 5, !closed, alone, noVerdict, ""},
+		"403 while all others are answered": {cmsclient.Halting, 5, 5, closed, alone, deadLetter, rejected},
+		"the same, shared":                  {cmsclient.Halting, 5, 5, closed, !alone, askAlone, ""},
+		"no key":                            {cmsclient.Undecryptable, 1, 5, closed, alone, noVerdict, ""},
+		"no key, one attempt allowed":       {cmsclient.Undecryptable, 1, 1, closed, alone, noVerdict, ""},
+		"no key, attempts left":             {cmsclient.Undecryptable, 4, 5, closed, alone, noVerdict, ""},
+		"no key, used up, not closed":       {cmsclient.Undecryptable, 9, 5, !closed, alone, noVerdict, ""},
+		"no key while others are answered":  {cmsclient.Undecryptable, 5, 5, closed, alone, deadLetter, unexpected},
+		"no key, the same, shared":          {cmsclient.Undecryptable, 5, 5, closed, !alone, askAlone, ""},
+		"a class from the future":           {"new", 99, 5, closed, alone, noVerdict, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, reason := decide(test.failure)
-			if got != test.want || reason != test.reason {
-				t.Errorf("decide(%+v) = %v %q, want %v %q", test.failure, got, reason, test.want, test.reason)
+			f := failure{class: test.class, counted: test.counted, maxAttempts: test.of, breakerClosed: test.breakerClosed,
+				shared: test.shared}
+			if got, reason := decide(f); got != test.want || reason != test.reason {
+				t.Errorf("decide(%+v) = %v %q, want %v %q", f, got, reason, test.want, test.reason)
 			}
 		})
 	}

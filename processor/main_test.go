@@ -130,7 +130,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 func (w *world) Halted(error) { w.halts.Add(1) }
 func (w *world) Resumed()     {}
 
-func (w *world) BreakerChanged(_, to cmsclient.BreakerState, _ string) {
+func (w *world) BreakerChanged(_, to cmsclient.BreakerState, _ cmsclient.Failing) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if to == cmsclient.BreakerOpen {

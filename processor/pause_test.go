@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -72,9 +73,8 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 	}
 	inWorld(t, answer, limited, func(t *testing.T, w *world) {
 		w.spend(300)
-		cause, resumed := w.processor.Waiting()
-		if cause != CauseBudget {
-			t.Errorf("it waits for %q", cause)
+		if cause, _ := w.processor.Waiting(); cause != "" {
+			t.Errorf("reading waits for %q: good requests are to go on", cause)
 		}
 		w.lane(404).submit(request(404, 1), request(404, 2))
 		for i := range int64(50) {
@@ -89,17 +89,10 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 		if s := w.processor.Budget(); s.Held != 2 || w.client.Status().InFlight != 0 {
 			t.Errorf("%+v; %d calls in flight", s, w.client.Status().InFlight)
 		}
-		select {
-		case <-resumed:
-			t.Error("it went on by itself")
-		default:
-		}
-
 		if was, done := w.processor.Resume("ann@desk 4111111111111111"); !done ||
 			!strings.Contains(was, "100 of 100 requests") {
 			t.Errorf("resumed %v, was %q", done, was)
 		}
-		<-resumed
 		completed = w.await(300+50+2, time.Second)
 		last := int64(-1)
 		for _, s := range completed {
@@ -110,15 +103,53 @@ func TestBudgetHoldsDeadLetters(t *testing.T) {
 				last = at
 			}
 		}
-		if cause, _ := w.processor.Waiting(); cause != "" {
-			t.Errorf("it waits for %q", cause)
-		}
-		if log := w.log(); strings.Count(log, "consumption pauses") != 1 ||
+		if log := w.log(); strings.Count(log, "they are held") != 1 ||
 			!strings.Contains(log, `"by":"ann@desk 411111******1111"`) {
-			t.Error("the log does not say once that it paused, or who resumed")
+			t.Error("the log does not say once that they are held, or who resumed")
 		}
 		if _, done := w.processor.Resume("ann"); done {
 			t.Error("resumed twice")
+		}
+	})
+}
+
+// What was held is asked for once more when an operator resumes: what was to blame may be fixed, and then there is a
+// result. Where it is not, there is the dead letter; and where a deadline has passed, the one that was decided on.
+func TestHeldVerdictsAreAskedAgain(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	answer := func(_ context.Context, c call) (*http.Response, error) {
+		if broken.Load() || c.contract == missing {
+			return refusal(404, "CONTRACT_DOES_NOT_EXIST")
+		}
+		return balances(c)
+	}
+	together := func(cfg *Config, cms *cmsclient.Config) { limited(cfg, cms); cfg.Coalesce = true }
+	inWorld(t, answer, together, func(t *testing.T, w *world) {
+		for i := range int64(budgetFloor - 1) {
+			w.lane(i + 1).submit(request(i+1, i))
+		}
+		pass(time.Second)
+		w.lane(200).submit(request(200, 200), request(200, 201), request(200, 202)) // the first of them waits
+		w.lane(missing).submit(missed(1000, 2)...)
+		late := request(201, 300)
+		late.Request.Deadline = time.Now().Add(time.Hour)
+		w.lane(201).submit(late)
+		pass(3 * time.Hour)
+		before := len(w.sent())
+		if n := len(w.outcomes()); n != budgetFloor-1 || !w.processor.Budget().Spent() {
+			t.Fatalf("%d outcomes, %+v", n, w.processor.Budget())
+		}
+		broken.Store(false)
+		w.processor.Resume("ann")
+		completed := w.await(budgetFloor-1+6, time.Minute)[budgetFloor-1:]
+		slices.SortStableFunc(completed, func(a, b completion) int {
+			return cmp.Compare(a.req.Record.Offset, b.req.Record.Offset)
+		})
+		wantSummary(t, completed, "200 complete, 201 complete, 202 complete, 300 contract-not-found, "+
+			"1000 contract-not-found, 1001 contract-not-found")
+		if n := len(w.sent()) - before; n != 2 {
+			t.Errorf("%d calls, want one for each contract that may be asked for", n)
 		}
 	})
 }

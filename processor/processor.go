@@ -34,7 +34,10 @@ type Config struct {
 	PublishFailures   bool // a dead letter also publishes a result with outcome "failed"
 	RefuseCardNumbers bool // a contract id that looks like a card number is an invalid request
 	Budget            BudgetConfig
-	// Progress is called at the beginning of each Handle, for who is to hear of it; nil: it is not reported.
+	Replies           Replies
+	// FollowDeadLetter, if set, may make the span of a request that becomes a dead letter and is not sampled, or nil.
+	FollowDeadLetter func(*inflight.Request) inflight.Span
+	// Progress is called at the beginning of each Handle, and returns what hears of its steps; nil: nothing does.
 	Progress func(contract int64) Progress
 }
 
@@ -63,16 +66,9 @@ func New(cfg Config, cms *cmsclient.Client, log zerolog.Logger) *Processor {
 		outages: outageDetector{start: now}}
 }
 
-// Waiting says why there is no point in fetching more: a cause of cmsclient's or CauseBudget, or "". With a cause, the
-// channel is closed when that one may have gone.
-func (p *Processor) Waiting() (cause string, changed <-chan struct{}) {
-	if cause, changed = p.cms.Waiting(); cause == "" {
-		if resumed := p.budget.waiting(); resumed != nil {
-			return CauseBudget, resumed
-		}
-	}
-	return cause, changed
-}
+// Waiting says why there is no point in fetching more: a cause of cmsclient's, or "". With one, the channel is closed
+// when that one may have gone. A spent budget is none: it holds dead letters, and they alone wait for it.
+func (p *Processor) Waiting() (cause string, changed <-chan struct{}) { return p.cms.Waiting() }
 
 // Budget returns the state of the dead-letter budget.
 func (p *Processor) Budget() BudgetStatus { return p.budget.status(time.Now()) }
@@ -89,25 +85,27 @@ func (p *Processor) Handle(ctx context.Context, lane Lane) {
 	h := p.begin(lane)
 	defer h.progress.End()
 	if lane.Contract() == 0 {
-		p.refuse(ctx, h)
+		p.refuse(ctx, &h)
 		return
 	}
-	limit := 1
-	if p.cfg.Coalesce {
-		limit = maxTaken
-	}
-	q := newQuery(lane.Contract(), limit)
-	if alone := p.answer(ctx, h, q); alone {
-		for _, req := range q.requests {
-			single := newQuery(lane.Contract(), 1)
-			single.join(req)
-			p.answer(ctx, h, single)
-		}
+	q := p.newQuery(lane.Contract())
+	if alone := p.answer(ctx, &h, q); alone {
+		p.answerEach(ctx, &h, q)
 	}
 }
 
-// refuse dead-letters the records of lane 0.
-func (p *Processor) refuse(ctx context.Context, h handling) {
+// answerEach asks for each request of a query by itself.
+func (p *Processor) answerEach(ctx context.Context, h *handling, q *query) {
+	for _, req := range q.requests {
+		single := newQuery(q.ContractID, 1)
+		single.join(req)
+		p.answer(ctx, h, single)
+	}
+}
+
+// refuse dead-letters the records of lane 0. They have no contract whose order they would have to keep, and share one
+// lane so that a flood of them takes one worker.
+func (p *Processor) refuse(ctx context.Context, h *handling) {
 	var all []*inflight.Request
 	h.lane.Take(maxTaken, func(req *inflight.Request) bool { all = append(all, req); return true })
 	h.progress.Took(all)
@@ -117,14 +115,14 @@ func (p *Processor) refuse(ctx context.Context, h handling) {
 }
 
 // recover turns a panic into dead letters, so that a record that provokes one cannot do so for ever.
-func (p *Processor) recover(ctx context.Context, h handling, q *query) {
+func (p *Processor) recover(ctx context.Context, h *handling, q *query) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
 	p.log.Error().Str("event", "handler_panic").Interface("panic", cause).Bytes("stack", debug.Stack()).
 		Int("requests", len(q.requests)).Msg("a panic while handling requests")
-	const detail = "the service failed while handling this request; its log has the details"
+	const detail = "the service failed while handling this request; its log has the details (event handler_panic)"
 	for _, req := range q.requests {
 		p.deadLetter(ctx, h, req, p.newDeadLetter(req, schemas.ReasonInternalError, detail, q))
 	}

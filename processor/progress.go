@@ -42,17 +42,18 @@ func (unheard) End()                        {}
 type handling struct {
 	lane     Lane
 	progress Progress
+	replies  *Replies
 }
 
 func (p *Processor) begin(lane Lane) handling {
 	if p.cfg.Progress == nil {
-		return handling{lane, unheard{}}
+		return handling{lane, unheard{}, &p.cfg.Replies}
 	}
-	return handling{lane, p.cfg.Progress(lane.Contract())}
+	return handling{lane, p.cfg.Progress(lane.Contract()), &p.cfg.Replies}
 }
 
 // take lets requests that wait in the lane join a group.
-func (h handling) take(q *query) {
+func (h *handling) take(q *query) {
 	before := len(q.requests)
 	if before == q.limit {
 		return
@@ -63,15 +64,30 @@ func (h handling) take(q *query) {
 }
 
 // stepAside runs wait and gives the handler's worker to others meanwhile.
-func (h handling) stepAside(ctx context.Context, wait func()) {
+func (h *handling) stepAside(ctx context.Context, wait func()) {
 	h.progress.Step(StepAside)
 	defer h.progress.Step(StepAsking)
 	h.lane.StepAside(ctx, wait)
 }
 
 // complete hands an outcome over.
-func (h handling) complete(ctx context.Context, req *inflight.Request, out schemas.Outcome) {
+func (h *handling) complete(ctx context.Context, req *inflight.Request, out schemas.Outcome) {
 	h.progress.Step(StepCompleting)
+	h.replies.address(req, &out)
 	req.Complete(ctx, out)
 	h.progress.Completed(req)
+	if req.Span != nil {
+		endSpan(req, out)
+	}
+}
+
+func endSpan(req *inflight.Request, out schemas.Outcome) {
+	errorType := ""
+	switch {
+	case !req.Owned():
+		errorType = inflight.ErrorRevoked
+	case out.DeadLetter != nil:
+		errorType = string(out.DeadLetter.Reason)
+	}
+	req.Span.End(errorType)
 }

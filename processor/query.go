@@ -17,10 +17,24 @@ type query struct {
 	cmsclient.Query
 	requests []*inflight.Request
 	limit    int // of requests
+	room     [1]*inflight.Request
+	waiting  inflight.Moment    // since when it waits for leave to be asked
+	next     action             // after its last call
+	sent     time.Time          // right before its call
+	backoff  *cmsclient.Backoff // nil: no call for it has failed
+}
+
+func (p *Processor) newQuery(contract int64) *query {
+	if p.cfg.Coalesce {
+		return newQuery(contract, maxTaken)
+	}
+	return newQuery(contract, 1)
 }
 
 func newQuery(contract int64, limit int) *query {
-	return &query{Query: cmsclient.Query{ContractID: contract, CorrelationID: uuid.NewString()}, limit: limit}
+	q := &query{Query: cmsclient.Query{ContractID: contract, CorrelationID: uuid.NewString()}, limit: limit}
+	q.requests = q.room[:0]
+	return q
 }
 
 // join adds a request if there is room for it and its codes.
@@ -79,6 +93,24 @@ func (q *query) deadline() time.Time {
 		}
 	}
 	return earliest
+}
+
+// follow has the next call belong to the trace of the first request that is sampled. Where none is, the first trace
+// that a request brings is passed on.
+func (q *query) follow() {
+	q.Traceparent, q.Attempt = "", nil
+	for _, req := range q.requests {
+		if req.Span != nil {
+			q.Attempt = func() (string, func(int, string)) { return req.Span.Call(q.requests, req.Attempts-1) }
+			return
+		}
+	}
+	for _, req := range q.requests {
+		if parent := req.Request.Trace.Parent; parent != nil {
+			q.Traceparent = string(parent)
+			return
+		}
+	}
 }
 
 // result picks a request's own codes out of the answer to the query; shared says that there may be others.

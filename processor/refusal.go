@@ -21,9 +21,9 @@ type refusals struct {
 	answered atomic.Int64 // requests of this period whose first call was answered
 
 	mu      sync.Mutex
-	began   time.Time // the period
-	refused int64     // requests of this period whose first call was refused
-	before  struct{ answered, refused int64 }
+	began   time.Time  // the period
+	refused int64      // requests of this period whose first call was refused
+	before  firstCalls // of the period before it
 
 	some  atomic.Bool         // given is not empty: spares all answers the lock
 	given map[int64]time.Time // contracts whose requests were given up, and when the latest was
@@ -31,9 +31,10 @@ type refusals struct {
 
 const (
 	refusalPeriod = 5 * time.Second // the latest one to two of these are looked at
-	// longAgo is as how many calls those before count: few, so that it is noticed soon when every second call is refused
-	// from now on.
+	// longAgo is as how many calls those before count after a pause, and lately where there are few: so few that it is
+	// noticed soon when every second call is refused from now on.
 	longAgo = 100
+	lately  = 16
 	// maxShare bounds how many attempts are wanted, to some fifty.
 	maxShare = .75
 	// maxChance is what the chance of having been refused every time may be at most, for a request to be blamed for it.
@@ -65,34 +66,55 @@ func (r *refusals) answer(contract int64, first bool) {
 	}
 }
 
-// refuse notes a refusal, of a request's first call or a later one, and returns the share of first calls that were
-// refused of late. It never is 0.
-func (r *refusals) refuse(first bool, now time.Time) (share float64) {
+// refuse notes a refusal, of a request's first call or a later one, and returns what became of first calls of late.
+func (r *refusals) refuse(first bool, now time.Time) firstCalls {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch past := now.Sub(r.began); {
-	case past >= 2*refusalPeriod:
+	if past := now.Sub(r.began); past >= refusalPeriod {
 		// Not forgotten altogether: where the windows of all partitions are full behind what is refused, no others come.
-		answered, refused := r.answered.Load()+r.before.answered, r.refused+r.before.refused
-		if all := answered + refused; all > longAgo {
-			answered, refused = answered*longAgo/all, refused*longAgo/all
+		latest := firstCalls{r.answered.Swap(0), r.refused}
+		known := latest.and(r.before)
+		switch {
+		case past >= 2*refusalPeriod:
+			r.before = known.scaled(longAgo)
+		case latest.answered+latest.refused < lately:
+			r.before = known.scaled(lately)
+		default:
+			r.before = latest
 		}
-		r.answered.Store(answered)
-		r.began, r.refused, r.before.answered, r.before.refused = now, refused, 0, 0
-	case past >= refusalPeriod:
-		r.before.answered, r.before.refused = r.answered.Swap(0), r.refused
 		r.began, r.refused = now, 0
 	}
 	if first {
 		r.refused++
 	}
-	refused := float64(r.refused + r.before.refused)
-	all := refused + float64(r.answered.Load()+r.before.answered)
-	return min((refused+1)/(all+2), maxShare) // Laplace's rule of succession: little is known of a few calls
+	return r.before.and(firstCalls{r.answered.Load(), r.refused})
 }
 
-// chance is how likely it is that a request was refused so many times, when each call is with that share.
-func chance(share float64, times int) float64 { return math.Pow(share, float64(times)) }
+// firstCalls are how many first calls were answered, and how many were refused.
+type firstCalls struct{ answered, refused int64 }
+
+func (f firstCalls) and(g firstCalls) firstCalls {
+	return firstCalls{f.answered + g.answered, f.refused + g.refused}
+}
+
+// scaled counts them as at most so many.
+func (f firstCalls) scaled(most int64) firstCalls {
+	if all := f.answered + f.refused; all > most {
+		return firstCalls{f.answered * most / all, f.refused * most / all}
+	}
+	return f
+}
+
+// chance is how likely it is that a call is refused so many times in a row, of which only these first calls are known:
+// Laplace's rule of succession, once for each time. So few calls make nothing certain: a share taken from them alone
+// would, where it happens to be small, blame requests that were refused by chance.
+func (f firstCalls) chance(times int) float64 {
+	p := 1.0
+	for i := range int64(times) {
+		p *= float64(f.refused+1+i) / float64(f.answered+f.refused+2+i)
+	}
+	return min(p, math.Pow(maxShare, float64(times)))
+}
 
 // giveUp remembers a contract one of whose requests was given up.
 func (r *refusals) giveUp(contract int64, now time.Time) {
@@ -119,14 +141,14 @@ func (r *refusals) gaveUp(contract int64, now time.Time) bool {
 	return known && now.Sub(at) < rememberGiven
 }
 
-// refused notes a group's call if it was refused, and returns the share of calls that are and whether requests of its
+// refused notes a group's call if it was refused, and returns what became of first calls and whether requests of its
 // contract were given up of late while others, sent since this call, are answered. For that it waits a moment.
 func (p *Processor) refused(ctx context.Context, q *query, class cmsclient.Class,
-	sent time.Time) (share float64, gaveUp bool) {
+	sent time.Time) (others firstCalls, gaveUp bool) {
 	if !isRefusal(class) {
-		return 0, false
+		return firstCalls{}, false
 	}
-	share = p.refusals.refuse(q.requests[0].Attempts == 1, time.Now())
+	others = p.refusals.refuse(q.requests[0].Attempts == 1, time.Now())
 	if gaveUp = p.refusals.gaveUp(q.ContractID, time.Now()); gaveUp {
 		p.outages.await(ctx, sent, refusalWait)
 		for range 3 { // another probe may have been sent before this call
@@ -136,5 +158,5 @@ func (p *Processor) refused(ctx context.Context, q *query, class cmsclient.Class
 			p.outages.await(ctx, sent, probeWait)
 		}
 	}
-	return share, gaveUp && p.outages.since(sent)
+	return others, gaveUp && p.outages.since(sent)
 }

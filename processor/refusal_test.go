@@ -82,7 +82,7 @@ func TestOneContractInAHundredIsRefused(t *testing.T) {
 			if want := s.req.Request.ContractID == 13; want != (s.out.DeadLetter != nil) {
 				t.Errorf("contract %d, afterwards: %s", s.req.Request.ContractID, describe(s.out))
 			}
-			if d := s.out.DeadLetter; d != nil && !strings.HasPrefix(d.Detail, "cms: refused, status ") {
+			if d := s.out.DeadLetter; d != nil && !strings.HasPrefix(d.Detail, "HTTP ") {
 				t.Errorf("the detail is %q, and nothing halts", d.Detail)
 			}
 		}
@@ -167,38 +167,39 @@ func TestGivenUpContractComesBack(t *testing.T) {
 func TestRefusalShare(t *testing.T) {
 	now := time.Now()
 	var r refusals
-	calls := func(n, oneIn int) (share float64) {
+	calls := func(n, oneIn int) (known firstCalls) {
 		for i := range n {
 			if i%oneIn == 0 {
-				share = r.refuse(true, now)
+				known = r.refuse(true, now)
 			} else {
 				r.answer(1, true)
 			}
 		}
-		return share
+		return known
 	}
-	if share := r.refuse(true, now); chance(share, 5) <= maxChance || chance(share, 50) > maxChance {
-		t.Errorf("nothing is known, and the share is %v", share)
+	share := func(f firstCalls) float64 { return f.chance(1) }
+	if known := r.refuse(true, now); known.chance(5) <= maxChance || known.chance(50) > maxChance {
+		t.Errorf("nothing is known but %v", known)
 	}
-	if share := calls(2000, 100); share < .005 || share > .02 || chance(share, 5) > maxChance {
-		t.Errorf("one in a hundred: %v", share)
+	if known := calls(2000, 100); share(known) < .005 || share(known) > .02 || known.chance(5) > maxChance {
+		t.Errorf("one in a hundred: %v", known)
 	}
 	now = now.Add(refusalPeriod)
 	calls(2000, 2)
 	now = now.Add(refusalPeriod)
-	if share := calls(2000, 2); share < .45 || share > .55 || chance(share, 5) <= maxChance {
-		t.Errorf("every second one: %v", share)
+	if known := calls(2000, 2); share(known) < .45 || share(known) > .55 || known.chance(5) <= maxChance {
+		t.Errorf("every second one: %v", known)
 	}
 	now = now.Add(time.Hour)
-	if share := r.refuse(false, now); share < .45 || share > .55 {
-		t.Errorf("after an hour without traffic the share is %v", share)
+	if known := r.refuse(false, now); share(known) < .45 || share(known) > .55 {
+		t.Errorf("after an hour without traffic: %v", known)
 	}
 	for range 100_000 {
 		r.answer(1, true)
 	}
 	now = now.Add(time.Hour)
-	if share := calls(100, 2); share < .15 {
-		t.Errorf("of the latest 100 calls half are refused, and the share is %v", share)
+	if known := calls(100, 2); share(known) < .15 {
+		t.Errorf("of the latest 100 calls half are refused: %v", known)
 	}
 	// All windows are full behind what is refused, so nothing else is asked for.
 	var full refusals
@@ -206,8 +207,50 @@ func TestRefusalShare(t *testing.T) {
 	for range 10 {
 		full.refuse(true, now)
 	}
-	if share := full.refuse(false, now); chance(share, 6) > maxChance {
-		t.Errorf("1000 answers and 10 refusals: %v", share)
+	if known := full.refuse(false, now); known.chance(7) > maxChance {
+		t.Errorf("1000 answers and 10 refusals: %v", known)
+	}
+	// One contract that is refused again and again, and one answer to another in each period: that is enough in time.
+	var alone refusals
+	times := 0
+	for known := (firstCalls{}); known.chance(times) > maxChance; times++ {
+		now = now.Add(refusalPeriod)
+		alone.answer(1, true)
+		known = alone.refuse(times == 0, now)
+	}
+	if times > 20 {
+		t.Errorf("one contract is refused, and it takes %d attempts to tell", times)
+	}
+}
+
+// Whatever share of calls is refused, and however few are known: those refused by chance alone are blamed as rarely as
+// is said.
+func TestChanceIsWhatItSays(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const worlds, certain = 200_000, 1e-3
+	for _, known := range []int{0, 1, 3, 10, 100} {
+		wrong := 0
+		for range worlds {
+			share := maxShare * random.Float64()
+			var f firstCalls
+			for range known {
+				if random.Float64() < share {
+					f.refused++
+				} else {
+					f.answered++
+				}
+			}
+			times := 0
+			for f.chance(times) > certain && random.Float64() < share {
+				times++
+			}
+			if f.chance(times) <= certain {
+				wrong++
+			}
+		}
+		if most := 1.2 * certain * worlds; float64(wrong) > most {
+			t.Errorf("%d calls are known: %d of %d are blamed, want at most %v", known, wrong, worlds, most)
+		}
 	}
 }
 

@@ -22,7 +22,7 @@ func retryAfter(err error) time.Duration {
 const longPause = time.Second
 
 // pause waits, but not past the deadline. It is false when ctx ended.
-func (p *Processor) pause(ctx context.Context, h handling, d time.Duration, deadline time.Time) (went bool) {
+func (p *Processor) pause(ctx context.Context, h *handling, d time.Duration, deadline time.Time) (went bool) {
 	if !deadline.IsZero() {
 		d = max(0, min(d, time.Until(deadline)))
 	}

@@ -72,7 +72,7 @@ func TestCloseGivesUp(t *testing.T) {
 		t.Fatal("closing again waits for what is not sent any more")
 	}
 	wire.Close()
-	kafkatest.Eventually(t, 3*time.Second, "nothing is left running, though the broker hangs",
+	kafkatest.Eventually(t, within, "nothing is left running, though the broker hangs",
 		func() bool { return goroutines() == 0 })
 	release()
 	if n := a.total.Load(); n != 0 {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -102,6 +101,9 @@ func (c *committer) transactions(ctx context.Context, member func() kafkawire.Me
 		held := c.hold(err)
 		if held == nil {
 			h.postpone()
+			if second.Err() != nil && !kafkawire.Fenced(err) {
+				held = h.err // the brokers have said nothing about it in its time: it is held for the reason that is known
+			}
 		}
 		return committed, cmp.Or(held, c.explainFencing(err, began))
 	}
@@ -155,6 +157,7 @@ func (c *committer) transact(ctx context.Context, member func() kafkawire.Member
 		return err
 	}
 	if err := c.end(ctx); err != nil {
+		c.doubt = maps.Clone(p.offsets)
 		return err
 	}
 	c.ready = !c.answerLost
@@ -195,20 +198,6 @@ func (c *committer) begin(ctx context.Context, queues []*queue) error {
 		c.answered = len(kafkawire.Leaves(err)) < len(queues)
 	}
 	return err
-}
-
-// send writes the queues' messages until the brokers have all of them.
-func (c *committer) send(ctx context.Context, queues []*queue, size int) error {
-	timeout := c.pace.timeout(size, kafkawire.TryTimeout)
-	again := func(err error) bool { return kafkawire.Passes(err) && !errors.Is(err, errMoved) }
-	for len(queues) > 0 {
-		err := c.retry().DoIf(ctx, timeout, again, func(ctx context.Context) error { return c.produce(ctx, queues) })
-		if err != nil {
-			return err
-		}
-		queues = unsent(queues)
-	}
-	return nil
 }
 
 // addOffsets puts the group's offsets into the transaction. The group may be between two generations, or have entered
@@ -260,7 +249,7 @@ func (c *committer) initProducer(ctx context.Context) error {
 	if err := c.resolveInDoubt(ctx); err != nil {
 		return err
 	}
-	c.ready, c.answerLost = true, false
+	c.ready, c.answerLost, c.doubt = true, false, nil
 	c.log.Debug().Str("transactional-id", c.cfg.ID).Int64("producer", c.txn.Producer.ID).
 		Int16("epoch", c.txn.Producer.Epoch).Msg("began an epoch of the transactional id")
 	return nil
@@ -277,13 +266,13 @@ func (c *committer) endAgain(ctx context.Context, last kafkawire.Ending) error {
 	return c.retry().EndAgain(ctx, c.txn, last, c.cfg.Group, c.layout.partitions())
 }
 
-// resolveInDoubt removes the outcomes that are in the log after all: those below the group's offsets, which were part
-// of the same transaction. Only this instance commits offsets of the partitions that it owns, and where another one
-// does, it has answered them. An offset of a former topic of that name says nothing about them: it can still be stored
-// when the topic was made again.
+// resolveInDoubt removes the outcomes that are in the log after all: those that the group's offsets cover, which were
+// part of the same transaction. Only this instance commits offsets of the partitions that it owns, and where another
+// one does, it has answered them. What is stored may be about a log that is no more: the topic was made again, or its
+// log has lost its end. Such an offset lies beyond outcomes of new records and says nothing about them.
 func (c *committer) resolveInDoubt(ctx context.Context) error {
 	clear(c.stored)
-	owned := slices.Collect(maps.Keys(c.outbox.firstOwned())) // the new owners commit the others
+	owned := c.outbox.owned() // the new owners commit the others
 	if len(owned) == 0 {
 		return nil
 	}
@@ -295,11 +284,6 @@ func (c *committer) resolveInDoubt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first := c.outbox.firstOwned() // some may have been given back meanwhile
-	maps.DeleteFunc(c.stored, func(partition int32, o kafkawire.OffsetAndMetadata) bool {
-		p := first[partition]
-		return p != nil && !p.req.SameLog(o)
-	})
-	c.outbox.removeCommitted(c.stored)
+	c.outbox.removeCommitted(c.outbox.covered(c.stored))
 	return nil
 }

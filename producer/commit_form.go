@@ -10,7 +10,7 @@ import (
 
 // errMoved says that a result became a dead letter: the transaction begins again, with the partition of that.
 var errMoved = errors.New(
-	"a result is larger than its topic takes: its request becomes a dead letter, in the next transaction")
+	"a result is larger than its topic takes: what is written instead is part of the next transaction")
 
 // maxCorrupt is how often a batch whose checksum is found to be wrong is encoded again within one epoch.
 const maxCorrupt = 3
@@ -51,7 +51,7 @@ func (c *committer) move(q *queue, err error) bool {
 		*m = addressed{topic, p.Partition, next}
 	})
 	if moved { // otherwise it was given back meanwhile
-		logMoved(c.log, q, bytes, err)
+		tellMoved(c.log, &c.outcomes, q, bytes, err)
 	}
 	return true
 }

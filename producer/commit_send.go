@@ -71,6 +71,30 @@ func unsent(queues []*queue) []*queue {
 	return rest
 }
 
+// send writes the queues' messages until the brokers have all of them. A partition that has no leader, or too few
+// replicas, keeps those that have taken theirs no longer than transientTimeout.
+func (c *committer) send(ctx context.Context, queues []*queue, size int) error {
+	timeout := c.pace.timeout(size, kafkawire.TryTimeout)
+	var since time.Time // since when only such partitions are left
+	again := func(err error) bool {
+		if !c.othersWait(err) {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = time.Now()
+		}
+		return kafkawire.Passes(err) && !errors.Is(err, errMoved) &&
+			(since.IsZero() || time.Since(since) < transientTimeout)
+	}
+	for len(queues) > 0 {
+		err := c.retry().DoIf(ctx, timeout, again, func(ctx context.Context) error { return c.produce(ctx, queues) })
+		if err != nil {
+			return err
+		}
+		queues = unsent(queues)
+	}
+	return nil
+}
+
 // produce sends one batch of every queue, in one request a leader, as much as a request may hold. Batches that fail
 // stay as they are; the next call sends the same bytes. The error names every partition that was refused, but those
 // that will pass only if there is no other.
@@ -153,6 +177,7 @@ func (c *committer) sent(q *queue, callErr error) error {
 	switch {
 	case err == nil || errors.Is(err, kafka.DuplicateSequenceNumber):
 		c.answered = true
+		c.obs.Wrote(len(q.entries))
 		q.sequence = kafkawire.NextSequence(q.sequence, len(q.entries))
 		clear(q.entries)
 		q.entries = q.entries[:0]

@@ -2,6 +2,8 @@ package producer
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +32,7 @@ type committer struct {
 	answered   bool          // some partition took, or refused, what this transaction wrote to it
 	layout     layout
 	stored     Offsets // committed offsets, as far as known
+	doubt      Offsets // of the transaction whose end is not known
 	holds      holds
 	fencings   fencings
 }
@@ -57,13 +60,26 @@ func (c *committer) revoked() {
 	defer c.mu.Unlock()
 	clear(c.stored)
 	c.holds.removeRequests()
+	if len(c.doubt) > 0 {
+		owned := c.outbox.owned()
+		maps.DeleteFunc(c.doubt, func(partition int32, _ kafkawire.OffsetAndMetadata) bool {
+			return !slices.Contains(owned, partition)
+		})
+	}
+}
+
+func (c *committer) inDoubt(partition int32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, is := c.doubt[partition]
+	return is
 }
 
 // retry repeats calls until they have a definite answer.
 func (c *committer) retry() kafkawire.Retry {
 	return kafkawire.Retry{Client: c.wire, Failed: func(err error, before int) {
 		c.noteLoss(err)
-		if before >= reportAfter {
+		if before >= kafkawire.ReportAfter {
 			c.failing.note(err) // Commit may go on for long
 		}
 	}}

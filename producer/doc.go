@@ -4,4 +4,6 @@
 // meanwhile becomes the next batch, so batches grow with the load and an idle producer sends at once. A batch whose
 // fate is unknown is sent again with identical bytes: the brokers recognise its sequence number (KIP-98), and nothing
 // overtakes it. Queues whose partitions have the same leader share a request.
+//
+// It is a part of the program, and no API: what is exported changes without notice.
 package producer

@@ -45,13 +45,11 @@ func TestAnswersInError(t *testing.T) {
 			a.wait(t, 100)
 			a.once(t, 100)
 			wantLog(t, cluster.ListenAddrs(), "topic", map[int32][]string{0: sequence("", 100)})
-			if n := len(obs.seen()); n != 3 || faults.Hits() != 3 || obs.at[0] != "topic/0" {
-				t.Errorf("%d failures were observed (first at %v), %d injected; want 3", n, obs.at, faults.Hits())
+			if n := len(obs.seen()); n != 3 || faults.Hits() != 3 || obs.where()[0] != "topic/0" {
+				t.Errorf("%d failures were observed (first at %v), %d injected; want 3", n, obs.where(), faults.Hits())
 			}
 			identical(t, batches())
-			if s := p.Status(); s.Failing != nil || s.Since != 0 || s.Buffered != 0 {
-				t.Errorf("afterwards the status is %+v", s)
-			}
+			awaitIdle(t, p)
 		})
 	}
 }
@@ -162,16 +160,14 @@ func TestNothingOvertakes(t *testing.T) {
 	if n := failing.total.Load(); n != 0 {
 		t.Errorf("%d acknowledgements of the failing partition", n)
 	}
-	if slices.ContainsFunc(obs.at, func(at string) bool { return at != "topic/1" }) {
-		t.Errorf("failures were observed at %v", obs.at)
+	if slices.ContainsFunc(obs.where(), func(at string) bool { return at != "topic/1" }) {
+		t.Errorf("failures were observed at %v", obs.where())
 	}
 	faults.Remove()
 	failing.wait(t, 100)
 	wantLog(t, cluster.ListenAddrs(), "topic", map[int32][]string{0: sequence("", 150), 1: sequence("", 100),
 		2: sequence("", 50)})
-	if s := p.Status(); s.Failing != nil {
-		t.Errorf("afterwards it still fails: %v", s.Failing)
-	}
+	awaitIdle(t, p)
 }
 
 // The status tells of the oldest failure, and of the next one as soon as that is over.
@@ -255,9 +251,9 @@ func TestProducerStateLost(t *testing.T) {
 func TestProducerIDRefused(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, kfake.SeedTopics(1, "topic"))
-	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}})
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, TopLevel: true, Err: kerr.CoordinatorLoadInProgress,
 		Count: 3})
+	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}}) // which asks for one ahead
 	a := newAcks()
 	for _, name := range sequence("", 10) {
 		write(t, p, "topic", 0, name, a)

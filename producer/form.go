@@ -16,21 +16,23 @@ import (
 type source struct {
 	req    *inflight.Request
 	letter *schemas.DeadLetter
-	result *schemas.Result
+	result bool // what is to be known of it again is read from the message: the result takes as much memory as that
+	reply  bool // the copy of a result: it does without what it cannot have
 }
 
 // form is how a message is written that its topic does not take as it is. The zero value is as it is.
 type form struct {
-	tried      int // so many of losses
+	refused    int   // bytes of the smallest batch of it that was too large; 0: none was
+	tried      uint8 // so many of losses
 	compressed bool
 	plain      bool // the topic takes no compressed records
-	refused    int  // bytes of the smallest batch of it that was too large; 0: none was
+	keyed      bool // a result whose key is its request's position
 	without    schemas.Without
 	time       timing
 }
 
 // timing is which time a message is written with.
-type timing int
+type timing uint8
 
 const (
 	ownTime  timing = iota
@@ -92,6 +94,7 @@ func (o *Outcomes) keyed(e *entry, topic string) (entry, string, bool) {
 	default:
 		m := e.message
 		m.Key = []byte(e.req.Record.String())
+		next.form.keyed = true
 		next.set(m)
 	}
 	return next, topic, true
@@ -109,11 +112,11 @@ func (o *Outcomes) smaller(e *entry, topic string) (entry, string, bool) {
 		switch {
 		case !f.compressed && !f.plain:
 			f.compressed = true
-		case f.tried < last:
+		case int(f.tried) < last:
 			f.tried++
 			f.without.Parts = losses[f.tried]
 			next.remake(o.Origin)
-		case e.result != nil:
+		case e.result:
 			return o.insteadOf(e)
 		default:
 			return *e, topic, false
@@ -125,13 +128,13 @@ func (o *Outcomes) smaller(e *entry, topic string) (entry, string, bool) {
 }
 
 // insteadOf returns the dead letter of a request whose result fits nowhere. Where a failure is published twice, the
-// dead letter is written anyhow.
+// dead letter is written anyhow, and where it is a copy, the result.
 func (o *Outcomes) insteadOf(e *entry) (entry, string, bool) {
-	r := e.result
+	r := e.made()
 	if o.DeadLetters == "" {
 		return *e, "", false
 	}
-	if r.Outcome == schemas.OutcomeFailed {
+	if e.reply || r.Outcome == schemas.OutcomeFailed {
 		return *e, "", true
 	}
 	req := e.req
@@ -142,6 +145,10 @@ func (o *Outcomes) insteadOf(e *entry) (entry, string, bool) {
 				"raise max.message.bytes of that topic, then replay", e.size, o.Results, len(req.Record.Key)),
 		Attempts: max(1, req.Attempts), FirstFailure: req.FirstFailure, LastFailure: req.LastFailure,
 		CorrelationID: r.CorrelationID, CMSCorrelationID: r.CMSCorrelationID, DecidedAt: time.Now(),
+	}
+	if req.Span != nil {
+		req.Span.Unsent(o.Results, string(letter.Reason))
+		letter.Trace = req.Span.Send(o.DeadLetters)
 	}
 	next := newEntry(letter.Message(o.Origin), e.ack)
 	next.source = source{req: req, letter: letter}
@@ -156,10 +163,23 @@ func (e *entry) asIs(origin schemas.Origin) entry {
 	switch {
 	case e.letter != nil:
 		next.remake(origin)
-	case e.result != nil:
-		next.set(e.result.Message(e.req.Record.Key))
+	case e.result:
+		m := e.message
+		if e.form.keyed {
+			m.Key = nil
+		}
+		if e.form.time != ownTime {
+			m.Time = e.made().RetrievedAt
+		}
+		next.set(m)
 	}
 	return next
+}
+
+// made is the result that the message says.
+func (e *entry) made() schemas.Result {
+	r, _ := schemas.DecodeResult(e.message.Value) // what this program writes it can read
+	return r
 }
 
 // remake makes a dead letter's message as the form says.

@@ -125,7 +125,7 @@ func TestReformOfAResult(t *testing.T) {
 	refuse := func(e entry, topic string) (entry, string, bool) {
 		return outcomes.reform(&e, topic, e.encodedSize(), time.Now(), fmt.Errorf("writing: %w", kafka.MessageSizeTooLarge))
 	}
-	e := outcomes.result(req, &schemas.Result{RequestID: "r-1", ContractID: 1, Outcome: schemas.OutcomeComplete})
+	e := outcomes.result(req, &schemas.Result{RequestID: "r-1", ContractID: 1, Outcome: schemas.OutcomeComplete}, false)
 	e, topic, ok := refuse(e, "results")
 	if !ok || topic != "results" || !e.form.compressed {
 		t.Fatalf("first in %s as %+v (%t)", topic, e.form, ok)
@@ -137,10 +137,30 @@ func TestReformOfAResult(t *testing.T) {
 		info.RequestID != "r-1" || info.Omission != nil || !bytes.Equal(e.message.Key, req.Record.Key) {
 		t.Errorf("then in %s: %+v", topic, info)
 	}
-	e = outcomes.result(req, &schemas.Result{Outcome: schemas.OutcomeFailed})
+	e = outcomes.result(req, &schemas.Result{Outcome: schemas.OutcomeFailed, Reason: schemas.ReasonExpired,
+		Source: req.Record.Position}, false)
 	e.form.plain = true
 	if _, topic, ok := refuse(e, "results"); topic != "" || !ok {
 		t.Errorf("a failure goes to %q (%t)", topic, ok)
+	}
+}
+
+// Results are framed in each form and each delivery, and nothing else is.
+func TestFramedOutcomes(t *testing.T) {
+	t.Parallel()
+	const frame = "\x00\x00\x00\x00\x2a{"
+	outcomes := Outcomes{Results: "results", DeadLetters: "deadletters", Replies: []string{"replies"}, SchemaID: 42}
+	req := &inflight.Request{Record: schemas.Record{Value: []byte("\x00\x00\x00\x00\x07{}")}}
+	out := schemas.Outcome{Result: &schemas.Result{}, DeadLetter: &schemas.DeadLetter{Record: &req.Record},
+		Reply: &schemas.Reply{Topic: "replies"}}
+	for _, m := range outcomes.address(req, out) {
+		again := m.entry.asIs(outcomes.Origin)
+		for _, value := range [][]byte{m.entry.message.Value, again.message.Value} {
+			if framed := bytes.HasPrefix(value, []byte(frame)); framed != (m.topic != "deadletters") ||
+				!framed && !bytes.Equal(value, req.Record.Value) {
+				t.Errorf("in %s: %q", m.topic, value)
+			}
+		}
 	}
 }
 
@@ -166,7 +186,7 @@ func TestReformByCode(t *testing.T) {
 		t.Errorf("without a key it becomes %+v", e.message)
 	}
 	back := schemas.ReplayMessage(&schemas.Record{Key: e.message.Key, Headers: e.message.Headers, Value: e.message.Value},
-		"run")
+		"run", schemas.Trace{})
 	if back.Key != nil || string(back.Value) != "x" {
 		t.Errorf("replayed it is %+v", back)
 	}
@@ -199,5 +219,29 @@ func TestReformByCode(t *testing.T) {
 		if got != want {
 			t.Errorf("%s changes the message: %t", a.Name, got)
 		}
+	}
+}
+
+// A result that people have made room for is tried with the key and the time that it had at first.
+func TestAResultAsItWas(t *testing.T) {
+	t.Parallel()
+	o := Outcomes{Results: "results"}
+	req := &inflight.Request{Record: schemas.Record{Position: schemas.Position{Topic: "requests", Offset: 7}}}
+	at := time.UnixMilli(1_769_860_798_250)
+	first := o.result(req, &schemas.Result{RequestID: "r-1", Outcome: schemas.OutcomeFailed, Reason: schemas.ReasonExpired,
+		RetrievedAt: at, Source: req.Record.Position}, true)
+	e := first
+	for _, refusal := range []error{kafka.InvalidTimestamp, kafka.InvalidRecord, kafka.MessageSizeTooLarge} {
+		var ok bool
+		if e, _, ok = o.reform(&e, "results", e.encodedSize()+100, time.Now(), refusal); !ok {
+			t.Fatalf("%v: no other form", refusal)
+		}
+	}
+	if string(e.message.Key) != "requests/0/7" || e.message.Time.Equal(at) || !e.form.compressed {
+		t.Fatalf("refused: key %q, time %v, %+v", e.message.Key, e.message.Time, e.form)
+	}
+	e = e.asIs(o.Origin)
+	if e.message.Key != nil || !e.message.Time.Equal(at) || e.form != (form{}) || e.size != first.size {
+		t.Errorf("as it was: key %q, time %v, %+v, %d bytes of %d", e.message.Key, e.message.Time, e.form, e.size, first.size)
 	}
 }

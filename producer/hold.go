@@ -45,7 +45,14 @@ type hold struct {
 
 const transientTimeout = time.Second // for what passes or does not; the others wait meanwhile
 
-func (h *hold) postpone() { h.again = time.Now().Add(operatorBackoff) }
+// postpone says when it is tried next: what passes by itself soon, and then less and less often.
+func (h *hold) postpone() {
+	pause := operatorBackoff
+	if h.transient {
+		pause = min(pause, transientTimeout<<min(max(0, h.tries-1), 10))
+	}
+	h.again = time.Now().Add(pause)
+}
 
 // timeout is how long a transaction may take that tries it again.
 func (h *hold) timeout(most time.Duration) time.Duration {
@@ -99,6 +106,17 @@ func (c *committer) hold(err error) (held error) {
 		}
 	}
 	return held
+}
+
+// othersWait says that nothing of a transaction is left but partitions that will take theirs later, as brokers say.
+func (c *committer) othersWait(err error) bool {
+	for _, err := range kafkawire.Leaves(err) {
+		_, ofPartition := errors.AsType[*kafkawire.PartitionError](err)
+		if !ofPartition || !kafkawire.Transient(err) || !isAnswer(err) {
+			return false
+		}
+	}
+	return c.answered
 }
 
 // isAnswer says that err is a broker's answer, and not the loss of one.

@@ -208,7 +208,7 @@ func TestStatusOfALongCommit(t *testing.T) {
 	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
 	b := onEmbedded(t, cluster, nil)
 	b.write(0, 1, 1)
-	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: reportAfter + 4})
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.NotCoordinator, Count: kafkawire.ReportAfter + 4})
 	done := make(chan error, 1)
 	go func() { done <- b.commit(map[int32]int64{0: 2}) }()
 	kafkatest.Eventually(t, within, "the status says so", func() bool { return b.Status().Failing != nil })

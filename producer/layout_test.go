@@ -5,11 +5,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/balanceq/balanceq/internal/kafkatest"
@@ -127,7 +125,7 @@ func TestPartitionsAdded(t *testing.T) {
 	a := newAcks()
 	write(t, p, topic, 0, "before", a)
 	a.wait(t, 1)
-	addPartitions(t, broker.Brokers(), topic, 4)
+	kafkatest.AddPartitions(t, broker.Brokers(), topic, 4)
 	n := 0
 	kafkatest.Eventually(t, within, "the new partitions are used", func() bool {
 		for range 20 {
@@ -148,27 +146,6 @@ func TestPartitionsAdded(t *testing.T) {
 	}
 	if total != n+1 {
 		t.Errorf("%d messages in the log, want %d", total, n+1)
-	}
-}
-
-func addPartitions(t *testing.T, brokers []string, topic string, count int32) {
-	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
-	add := kmsg.NewCreatePartitionsRequestTopic()
-	add.Topic, add.Count = topic, count
-	req := kmsg.NewPtrCreatePartitionsRequest()
-	req.Topics = append(req.Topics, add)
-	req.TimeoutMillis = int32(within / time.Millisecond)
-	resp, err := req.RequestWith(deadline(t), cl)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
-	}
-	if err != nil {
-		t.Fatalf("adding partitions: %v", err)
 	}
 }
 

@@ -37,6 +37,13 @@ type observer struct {
 	mu     sync.Mutex
 	errors []error
 	at     []string // topic/partition of each
+	wrote  int      // records
+}
+
+func (o *observer) Wrote(records int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wrote += records
 }
 
 func (o *observer) WriteFailed(topic string, partition int32, err error) {
@@ -50,6 +57,13 @@ func (o *observer) seen() []error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.errors)
+}
+
+// where returns the topic/partition of each write that failed.
+func (o *observer) where() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.at)
 }
 
 // saw says whether a write failed for a reason that contains this text.
@@ -76,12 +90,21 @@ func start(tb testing.TB, brokers []string, cfg Config) (*Producer, *observer) {
 	return p, obs
 }
 
-func deadline(tb testing.TB) context.Context {
+// awaitIdle waits until nothing is left and nothing fails: the status follows the acknowledgements.
+func awaitIdle(tb testing.TB, p *Producer) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	tb.Cleanup(cancel)
-	return ctx
+	kafkatest.Eventually(tb, within, "nothing is left, and nothing fails", func() bool {
+		s := p.Status()
+		return s.Failing == nil && s.Since == 0 && s.Buffered == 0
+	})
 }
+
+// tooEarly says whether what only people can cure is acknowledged before its time. It was written at began or later.
+func (a *acks) tooEarly(began time.Time) bool {
+	return a.total.Load() > 0 && time.Since(began) < operatorBackoff
+}
+
+func deadline(tb testing.TB) context.Context { return kafkatest.Deadline(tb, within) }
 
 // acks counts acknowledgements of each message.
 type acks struct {

@@ -3,12 +3,12 @@ package producer
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -49,6 +49,13 @@ func (p *pending) measure() {
 	p.size = 0
 	for i := range p.messages {
 		p.size += p.messages[i].entry.size
+	}
+}
+
+// free gives back the memory of messages that are in the log, all of them.
+func (p *pending) free() {
+	for i := range p.messages {
+		p.messages[i].entry.free()
 	}
 }
 
@@ -137,6 +144,7 @@ func (o *outbox) remove(partition int32, gone func(*pending) bool) {
 }
 
 // removeCommitted removes the outcomes of records below the offsets, which are in the log, and tells their requests.
+// Only the committer calls it, while it has none of them in a queue.
 func (o *outbox) removeCommitted(below Offsets) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -145,6 +153,9 @@ func (o *outbox) removeCommitted(below Offsets) {
 			gone := p.Offset < offset.Offset
 			if gone && p.req.Owned() {
 				p.req.Committed()
+			}
+			if gone {
+				p.free()
 			}
 			return gone
 		})
@@ -162,18 +173,33 @@ func (o *outbox) removeRevoked() {
 	o.advance()
 }
 
-// firstOwned returns the first pending outcome of each partition that this instance still owns.
-func (o *outbox) firstOwned() map[int32]*pending {
+// owned returns the partitions of pending outcomes that this instance still owns.
+func (o *outbox) owned() (partitions []int32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	first := map[int32]*pending{}
-	for partition := range o.partitions {
-		list := o.prefix(partition, math.MaxInt64)
-		if i := slices.IndexFunc(list, func(p *pending) bool { return p.req.Owned() }); i >= 0 {
-			first[partition] = list[i]
+	for partition, list := range o.partitions {
+		if slices.ContainsFunc(list, func(p *pending) bool { return p.req.Owned() }) {
+			partitions = append(partitions, partition)
 		}
 	}
-	return first
+	return partitions
+}
+
+// covered lowers committed offsets to the first outcome of each partition that they do not cover.
+func (o *outbox) covered(committed Offsets) Offsets {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	lowered := Offsets{}
+	for partition, offset := range committed {
+		lowered[partition] = offset
+		for _, p := range o.prefix(partition, offset.Offset) {
+			if p.req.Owned() && !p.req.CoveredBy(offset) {
+				lowered[partition] = kafkawire.OffsetAndMetadata{Offset: p.Offset}
+				break
+			}
+		}
+	}
+	return lowered
 }
 
 // change lets the committer give a pending message another form. It finds it by its topic and request, and returns

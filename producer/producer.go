@@ -20,7 +20,8 @@ type Config struct {
 	// Outcomes says how to write again what a topic does not take as it is. Its Producer is not used.
 	Outcomes Outcomes
 	// BufferBytes bounds what waits to be acknowledged; Write blocks while it is used up, and goes on first come, first
-	// served. One message is always let in.
+	// served. One message is always let in. What goes to a partition that only an operator can cure does not count, and is
+	// always let in: how much of it there is, the consumer bounds, and the other partitions' must find room.
 	BufferBytes int
 	// BatchBytes bounds one batch of several records; a larger single record makes a batch of its own.
 	BatchBytes int
@@ -40,8 +41,11 @@ const (
 // and must not block.
 type Ack = interface{ Acknowledged() }
 
-// Observer hears of writes that had to be repeated. Its methods are called without any lock held.
+// Observer hears of writes. A Producer calls its methods without any lock held, Transactions under that of the commit.
 type Observer interface {
+	// Wrote is called when a batch is in the log (in a transaction: written).
+	Wrote(records int)
+	// WriteFailed is called when a batch has to be repeated.
 	WriteFailed(topic string, partition int32, err error)
 }
 
@@ -53,6 +57,7 @@ type Producer struct {
 	obs  Observer
 
 	timeout time.Duration // of a produce request; produceTimeout but in tests
+	firstID sharedID
 
 	ctx    context.Context //nolint:containedctx // ends when Close gives up: Write starts senders, which outlive its own
 	cancel context.CancelFunc
@@ -62,6 +67,7 @@ type Producer struct {
 	empty    sync.Cond     // signalled when buffered falls to zero, for Close
 	waiting  line[message] // writes for which the buffer has no room
 	buffered int           // bytes that were written and are not acknowledged
+	held     int           // those of them that wait for an operator; they take no room
 	closed   bool
 	topics   map[string]*topic
 	senders  map[int32]*sender // by leader
@@ -115,11 +121,15 @@ func New(ctx context.Context, cfg Config, wire *kafkawire.Client, log zerolog.Lo
 		return nil, err
 	}
 	p.wg.Go(p.watchLayout)
+	p.wg.Go(func() { _, _ = p.firstID.get(p.ctx, p.wire) }) // ahead; what fails here, the first sender tries again
 	return p, nil
 }
 
 // firstLook asks for the layout until a broker answers: one of several may just have died.
 func firstLook(ctx context.Context, log zerolog.Logger, look func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err // what is known already would be an answer all the same, by chance
+	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
@@ -136,7 +146,7 @@ func firstLook(ctx context.Context, log zerolog.Logger, look func(context.Contex
 var errClosed = errors.New("the producer is closed")
 
 // Keyed asks for the partition that the key's hash gives.
-const Keyed = -1
+const Keyed = schemas.NoPartition
 
 // Write queues a message for one of the configured topics. partition is Keyed or a number, taken modulo the topic's
 // partitions. ack is called once. It blocks while the buffer is full and fails only when ctx ends or the producer is
@@ -171,7 +181,7 @@ func (p *Producer) admit(ctx context.Context, m message) error {
 	if p.closed {
 		return errClosed
 	}
-	if len(p.waiting.waiting) == 0 && p.room(m) {
+	if len(p.waiting.waiting) == 0 && p.room(m) || p.exempt(m) {
 		p.enqueue(m)
 		return nil
 	}
@@ -184,31 +194,41 @@ func (p *Producer) admit(ctx context.Context, m message) error {
 
 // room requires mu. A message larger than the whole buffer goes in when the buffer is empty.
 func (p *Producer) room(m message) bool {
-	return p.buffered == 0 || p.buffered+m.entry.size <= p.cfg.BufferBytes
+	counted := p.buffered - p.held
+	return counted == 0 || counted+m.entry.size <= p.cfg.BufferBytes || p.exempt(m)
 }
+
+// exempt requires mu.
+func (p *Producer) exempt(m message) bool { return m.queue().held }
 
 // advance requires mu.
 func (p *Producer) advance() {
-	p.waiting.advance(p.room, func(message) bool { return false }, p.enqueue)
+	p.waiting.advance(p.room, p.exempt, p.enqueue)
+}
+
+// queue is where the message goes. It requires mu.
+func (m *message) queue() *queue {
+	if m.partition == Keyed {
+		return m.topic.queueOf(m.entry.message.Key)
+	}
+	return m.topic.queues[max(0, int(m.partition))%len(m.topic.queues)]
 }
 
 // enqueue requires mu.
 func (p *Producer) enqueue(m message) {
-	q := m.topic.queues[max(0, int(m.partition))%len(m.topic.queues)]
-	if m.partition == Keyed {
-		q = m.topic.queueOf(m.entry.message.Key)
-	}
+	q := m.queue()
 	if q.idle() {
 		q.oldest, q.heard = m.entry.at, m.entry.at
 	}
 	q.pending = append(q.pending, m.entry)
-	p.buffered += m.entry.size
+	p.grow(q, m.entry.size)
 	p.schedule(q)
 }
 
 // Status describes the producer for metrics and health.
 type Status struct {
 	Buffered int           // bytes waiting to be acknowledged
+	Limit    int           // of those
 	Failing  error         // why the oldest repeated write fails; nil when none does
 	Since    time.Duration // how long it has been failing
 	Oldest   time.Time     // when the message that waits longest was written; zero: none waits
@@ -231,7 +251,7 @@ type Silence struct {
 func (p *Producer) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Buffered: p.buffered}
+	s := Status{Buffered: p.buffered, Limit: p.cfg.BufferBytes}
 	for _, f := range p.failing {
 		if since := time.Since(f.since); s.Failing == nil || since > s.Since {
 			s.Failing, s.Since = f.err, since

@@ -1,6 +1,8 @@
 package producer
 
 import (
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/balanceq/balanceq/kafkawire"
@@ -15,6 +17,18 @@ type entry struct {
 	at      time.Time // when it was written
 	source            // what it was made of; empty where only its bytes are known
 	form    form
+	room    *schemas.Room // that the message was made in, for this entry alone; nil: the collector has it
+}
+
+// rooms are for messages that wait to be acknowledged: a kilobyte each, a quarter of all that a request allocates.
+var rooms = sync.Pool{New: func() any { return new(schemas.Room) }}
+
+// free gives the message's memory back.
+func (e *entry) free() {
+	if e.room != nil && e.room.Reset() {
+		rooms.Put(e.room)
+	}
+	e.room, e.message = nil, schemas.Message{}
 }
 
 func newEntry(m schemas.Message, ack Ack) entry {
@@ -26,6 +40,12 @@ func newEntry(m schemas.Message, ack Ack) entry {
 func (e *entry) set(m schemas.Message) {
 	r := recordOf(&m)
 	e.message, e.size = m, kafkawire.RecordSize(&r)
+}
+
+// copied is the entry for the topic that the request wants a copy in: the same message, the same id.
+func (e entry) copied() entry {
+	e.reply, e.room = true, nil
+	return e
 }
 
 func recordOf(m *schemas.Message) kafkawire.Record {
@@ -44,6 +64,7 @@ type queue struct {
 	partition int32
 	leader    int32 // noLeader: unknown at the moment
 	pending   []entry
+	held      bool      // it waits for an operator: what is in it takes no room in the buffer
 	busy      bool      // a sender has it in its ready list or on the wire
 	oldest    time.Time // while there is something to write: when the first message of it was written
 	heard     time.Time // while there is something to write: when the brokers last took or refused some of it, or it began
@@ -53,6 +74,7 @@ type queue struct {
 	records  []kafkawire.Record
 	id       kafkawire.ProducerID
 	hasID    bool
+	hadID    bool // it has begun with the one that all begin with
 	sequence int32
 	limit    int       // bytes of a batch; halved when the topic takes no more
 	failures int       // of the batch under way
@@ -98,7 +120,9 @@ func (q *queue) encodeWith(appendBatch appendBatch, now time.Time) {
 	for i := range q.entries {
 		q.records = append(q.records, recordOf(&q.entries[i].message))
 	}
-	q.batch = kafkawire.Batch{Topic: q.topic, Partition: q.partition, Bytes: q.batch.Bytes[:0]}
+	const around = 64 // what stands around a batch's records
+	room := slices.Grow(q.batch.Bytes[:0], q.bytes()+around)
+	q.batch = kafkawire.Batch{Topic: q.topic, Partition: q.partition, Bytes: room}
 	q.batch.Bytes = appendBatch(q.batch.Bytes, q.id, q.sequence, q.records, now)
 	if len(q.entries) == 1 && q.entries[0].form.compressed {
 		q.batch.Bytes = kafkawire.CompressBatch(nil, q.batch.Bytes)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -70,26 +69,38 @@ func (p *Producer) reshape(q *queue, err error) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.buffered += q.bytes() - before
+	p.grow(q, q.bytes()-before)
 	p.advance()
 	return changed
 }
 
-// logMoved says that the one message of a batch becomes one of another topic.
-func logMoved(log zerolog.Logger, q *queue, bytes int, err error) {
-	log.Warn().Str("event", "result_too_large").Err(err).Str("topic", q.topic).Int32("partition", q.partition).
-		Stringer("request", q.entries[0].req.Record.Position).Int("bytes", bytes).Str("fix", kafkawire.Fix(err)).
-		Msg("a result is larger than its topic takes, compressed too: its request becomes a dead letter")
+// tellMoved says that the one message of a batch becomes one of another topic, or none.
+func tellMoved(log zerolog.Logger, o *Outcomes, q *queue, bytes int, err error) {
+	e := &q.entries[0]
+	var line *zerolog.Event
+	text := "a result is larger than its topic takes, compressed too: its request becomes a dead letter"
+	if e.reply {
+		line = log.Warn().Str("event", "reply_too_large")
+		if o.ReplyDropped != nil {
+			o.ReplyDropped()
+		}
+		text = "a result is larger than the reply topic takes, compressed too: only the results topic has it"
+	} else {
+		line = log.Warn().Str("event", "result_too_large")
+	}
+	line.Err(err).Str("topic", q.topic).Int32("partition", q.partition).
+		Stringer("request", e.req.Record.Position).Int("bytes", bytes).Str("fix", kafkawire.Fix(err)).
+		Msg(text)
 }
 
 // move hands the one message of the batch on to another topic, or leaves it out where the producer was not made for
 // that.
 func (p *Producer) move(q *queue, next entry, topic string, err error) {
 	e := &q.entries[0]
-	logMoved(p.log, q, e.size, err)
+	tellMoved(p.log, &p.cfg.Outcomes, q, e.size, err)
 	p.mu.Lock()
 	to := p.topics[topic]
-	p.buffered -= e.size
+	p.grow(q, -e.size)
 	if to != nil {
 		// Later outcomes of the same source partition may be there already: its dead letters have no order among contracts.
 		p.enqueue(message{to, e.req.Record.Partition, next})
@@ -107,6 +118,31 @@ func (p *Producer) move(q *queue, next entry, topic string, err error) {
 	q.hasID = q.hasID && !q.inDoubt
 }
 
+// grow notes that what is in a queue takes so many bytes more, or less. It requires mu.
+func (p *Producer) grow(q *queue, bytes int) {
+	p.buffered += bytes
+	if q.held {
+		p.held += bytes
+	}
+}
+
+// hold notes whether a queue waits for an operator. It requires mu, and what guards the batch under way.
+func (p *Producer) hold(q *queue, held bool) {
+	if q.held == held {
+		return
+	}
+	all := q.bytes()
+	for i := range q.pending {
+		all += q.pending[i].size
+	}
+	if q.held = held; held {
+		p.held += all
+		p.advance()
+	} else {
+		p.held -= all // there may be more than fits then; Write waits until it is acknowledged
+	}
+}
+
 // bytes are those of the batch under way.
 func (q *queue) bytes() (n int) {
 	for i := range q.entries {
@@ -120,6 +156,7 @@ func (p *Producer) noteFailing(q *queue, err error, held bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q.heard = time.Now()
+	p.hold(q, held)
 	if len(q.entries) == 0 && len(q.pending) == 0 { // its message has gone elsewhere
 		delete(p.failing, q)
 		return
@@ -129,21 +166,15 @@ func (p *Producer) noteFailing(q *queue, err error, held bool) {
 		f.since = q.heard
 	}
 	f.err = fmt.Errorf("to %s/%d: %w", q.topic, q.partition, err)
-	if fix := kafkawire.Fix(err); held && fix != "" {
+	if fix := kafkawire.Fix(err); fix != "" {
 		f.err = fmt.Errorf("%w; %s", f.err, fix)
 	}
 	p.failing[q] = f
 }
 
-// reportAfter is how many failures of a batch are told to people: elections and brokers that start cause a few.
-const reportAfter = 4
-
 // logFailure logs failures of a batch at every doubling, so that an outage does not fill the disk.
 func (p *Producer) logFailure(q *queue, err error, held bool) {
-	if !wait.Report(q.failures) {
-		return
-	}
-	if q.failures < reportAfter && kafkawire.Transient(err) {
+	if !kafkawire.Report(q.failures, err) {
 		return
 	}
 	failure := p.log.With().Err(err).Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures)

@@ -3,6 +3,7 @@ package producer
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -119,18 +120,44 @@ func (p *Producer) take(s *sender, into []*queue) ([]*queue, int) {
 // why.
 func (p *Producer) prepare(q *queue) bool {
 	if !q.hasID {
-		id, err := p.wire.NewProducerID(p.ctx)
+		id, err := p.producerID(q)
 		if err != nil {
 			q.batch.Err = err
 			return false
 		}
-		q.id, q.hasID, q.sequence = id, true, 0
+		q.id, q.hasID, q.hadID, q.sequence = id, true, true, 0
 		q.batch.Bytes = q.batch.Bytes[:0]
 	}
 	if len(q.batch.Bytes) == 0 {
 		q.encode(time.Now())
 	}
 	return true
+}
+
+// producerID returns the id that all queues begin with, as sequences count by partition: the first result of each need
+// not wait for one of its own. A queue that cannot go on with it gets another, for itself.
+func (p *Producer) producerID(q *queue) (kafkawire.ProducerID, error) {
+	if q.hadID {
+		return p.wire.NewProducerID(p.ctx)
+	}
+	return p.firstID.get(p.ctx, p.wire)
+}
+
+// sharedID is a producer id that is asked for once, and again as long as there is no answer.
+type sharedID struct {
+	mu    sync.Mutex
+	id    kafkawire.ProducerID
+	known bool
+}
+
+func (s *sharedID) get(ctx context.Context, wire *kafkawire.Client) (_ kafkawire.ProducerID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.known {
+		s.id, err = wire.NewProducerID(ctx)
+		s.known = err == nil
+	}
+	return s.id, err
 }
 
 // complete acts on the answer to each queue's batch. callErr is the failure of the whole request: then it is not known
@@ -158,20 +185,23 @@ func (p *Producer) complete(queues []*queue, callErr error) {
 // acknowledge ends the batch under way and lets the queue go on.
 func (p *Producer) acknowledge(q *queue) {
 	size := 0
+	p.obs.Wrote(len(q.entries))
 	for i := range q.entries {
 		size += q.entries[i].size
 		q.entries[i].ack.Acknowledged()
+		q.entries[i].free()
 	}
 	q.sequence = kafkawire.NextSequence(q.sequence, len(q.entries))
-	if q.failures >= reportAfter {
+	if q.failures >= kafkawire.ReportAfter {
 		p.log.Info().Str("topic", q.topic).Int32("partition", q.partition).Int("tries", q.failures+1).
 			Msg("writing works again")
 	}
 	q.failures = 0
-	clear(q.entries)
-	q.entries = q.entries[:0]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.hold(q, false)
+	clear(q.entries)
+	q.entries = q.entries[:0]
 	delete(p.failing, q)
 	p.buffered -= size
 	p.advance()

@@ -70,7 +70,7 @@ func letterOf(b *rig, partition int32, offset int64, size int) (*inflight.Reques
 // into a portion by then: all is committed, in portions, each with its offset.
 func TestTransactionsOnASlowLine(t *testing.T) {
 	t.Parallel()
-	const timeout, rate, size, each = time.Second, 1 << 20, 32 << 10, 12
+	const timeout, rate, size, each = 3 * time.Second, 350 << 10, 32 << 10, 12
 	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1), slowLine(rate, 0))...)
 	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout, c.BufferBytes = timeout, 32<<20 })
 	kept, asked := 0, map[int32]int64{0: 1}
@@ -144,31 +144,31 @@ func together(p *Producer) (release func()) {
 // At-least-once: a request that the line does not carry in time becomes smaller ones.
 func TestProducerOnASlowLine(t *testing.T) {
 	t.Parallel()
-	const timeout = 600 * time.Millisecond
-	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(6, "topic"), slowLine(512<<10, timeout))
+	const timeout = 1800 * time.Millisecond
+	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(6, "topic"), slowLine(170<<10, timeout))
 	p, obs := start(t, cluster.ListenAddrs(), Config{Topics: []string{"topic"}, BatchBytes: 128 << 10})
 	p.timeout = timeout
 	release := together(p)
 	a := newAcks()
 	want := map[int32][]string{}
-	// The first request carries a message of all six partitions: it takes 1.2 s.
-	for i, name := range sequence("", 48) {
+	// The first request carries a message of all six partitions: it takes 3.6 s.
+	for i, name := range sequence("", 24) {
 		value := fmt.Sprintf("%s%*s", name, 100<<10, "")
 		write(t, p, "topic", int32(i%6), value, a)
 		want[int32(i%6)] = append(want[int32(i%6)], value)
 	}
 	release()
-	a.wait(t, 48)
-	a.once(t, 48)
+	a.wait(t, 24)
+	a.once(t, 24)
 	got := logOf(t, cluster.ListenAddrs(), "topic")
 	for partition, values := range want {
 		if !slices.Equal(got[partition], values) {
 			t.Errorf("partition %d holds %d values, want %d", partition, len(got[partition]), len(values))
 		}
 	}
-	// Each failure is a request of up to six partitions. Sized once and for all, every request of six would fail: 48
+	// Each failure is a request of up to six partitions. Sized once and for all, every request of six would fail: 24
 	// writes.
-	if n := len(obs.seen()); n == 0 || n > 24 {
+	if n := len(obs.seen()); n == 0 || n > 12 {
 		t.Errorf("%d writes failed: none proves nothing, many that it has not learnt", n)
 	}
 }

@@ -12,6 +12,16 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
+// A start that is given up before it begins does not begin, although the answer is at hand.
+func TestFirstLookGivenUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := firstLook(ctx, zerolog.Nop(), func(context.Context) error { return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // A start outlives brokers that do not answer, and ends with the first answer or when the time for it is up.
 func TestFirstLook(t *testing.T) {
 	answers := map[string]struct {

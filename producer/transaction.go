@@ -104,6 +104,10 @@ func (t *Transactions) Commit(
 	return t.committer.commit(ctx, member, asked)
 }
 
+// InDoubt says that it is not known whether the last transaction with that partition's offset was committed. The next
+// Commit finds out first, and says Committed to its requests if it was.
+func (t *Transactions) InDoubt(partition int32) bool { return t.committer.inDoubt(partition) }
+
 // Revoked forgets the outcomes of partitions that have been given back (they are not owned any more).
 func (t *Transactions) Revoked() {
 	t.committer.revoked()
@@ -116,7 +120,7 @@ func (t *Transactions) Close(context.Context) error { return nil }
 
 // Status returns a snapshot. Buffered counts outcomes that are not committed; Failing is why Commit fails.
 func (t *Transactions) Status() Status {
-	s := Status{Buffered: t.outbox.buffered(), Ordered: true}
+	s := Status{Buffered: t.outbox.buffered(), Limit: t.outbox.limit, Ordered: true}
 	s.Since, s.Failing = t.committer.failing.status()
 	return s
 }

@@ -189,7 +189,7 @@ func TestUnknownEnd(t *testing.T) {
 				}
 				return nil, nil, false
 			})
-			b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Second })
+			b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 5 * time.Second })
 			names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
 			later := b.write(0, 21, 4)
 			silent.Store(true)
@@ -197,6 +197,9 @@ func TestUnknownEnd(t *testing.T) {
 				t.Fatal("committed, without an answer")
 			}
 			silent.Store(false)
+			if !b.InDoubt(0) || b.InDoubt(1) {
+				t.Errorf("in doubt: %t, and of a partition that it has nothing of: %t", b.InDoubt(0), b.InDoubt(1))
+			}
 			if applied {
 				b.wantSeen(names)
 			} else if got := b.outcomesSeen(true); len(got) != 1 {
@@ -204,10 +207,42 @@ func TestUnknownEnd(t *testing.T) {
 			}
 			b.mustCommit(map[int32]int64{0: 23})
 			b.wantSeen(slices.Concat(names, later[:2]))
-			if got := b.stored(0)[0]; got != 23 {
-				t.Errorf("stored offset %d", got)
+			if got := b.stored(0)[0]; got != 23 || b.InDoubt(0) {
+				t.Errorf("stored offset %d, in doubt: %t", got, b.InDoubt(0))
 			}
 		})
+	}
+}
+
+// The end of a transaction is not known. Its requests hear that it was committed even if the next one fails, and
+// nothing is in doubt about a partition that is given back.
+func TestDoubtEnds(t *testing.T) {
+	t.Parallel()
+	var silent atomic.Bool
+	cluster := kafkatest.Embedded(t, append(transactionTopics,
+		tap(func(k int16) bool { return k == int16(kmsg.EndTxn) && silent.Load() }))...)
+	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 5 * time.Second })
+	var slots [2]slot
+	for p := range slots {
+		req, out := b.result(int32(p), 1)
+		slots[p].offset, req.Slot = 1, &slots[p]
+		if err := b.Write(deadline(t), req, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	silent.Store(true)
+	if err := b.commit(map[int32]int64{0: 2, 1: 2}); err == nil || !b.InDoubt(0) || !b.InDoubt(1) {
+		t.Fatalf("without an answer: %v, in doubt: %t and %t", err, b.InDoubt(0), b.InDoubt(1))
+	}
+	silent.Store(false)
+	slots[1].revoked.Store(true)
+	if b.Revoked(); !b.InDoubt(0) || b.InDoubt(1) {
+		t.Errorf("with one of them given back, in doubt: %t and %t", b.InDoubt(0), b.InDoubt(1))
+	}
+	b.write(0, 2, 1)
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: kerr.InvalidCommitOffsetSize, Count: 1})
+	if err := b.commit(map[int32]int64{0: 3}); err == nil || b.InDoubt(0) || slots[0].committed.Load() != 1 {
+		t.Errorf("the next one: %v; in doubt: %t, told %d times", err, b.InDoubt(0), slots[0].committed.Load())
 	}
 }
 
@@ -277,7 +312,10 @@ func TestTransactionsUnderFire(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	b := onEmbedded(t, cluster, nil)
+	// There is room for all that is ever written: on a slow machine none of the commits may be through before it is cut
+	// off.
+	large := func(c *TransactionConfig) { c.BufferBytes = 32 << 20 }
+	b := onEmbedded(t, cluster, large)
 	names := []string{"requests/0/0"}
 	stands := map[int32]int64{0: 1, 1: 0, 2: 0, 3: 0}
 	errs := []*kerr.Error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.UnknownServerError, kerr.NotEnoughReplicas,
@@ -302,7 +340,7 @@ func TestTransactionsUnderFire(t *testing.T) {
 		cancel()
 		faulty.Store(false)
 		if round%10 == 9 { // killed and started again: it answers again what is above the stored offsets
-			b = b.again("a")
+			b = transactions(t, b.brokers, b.requests, b.outcomes.Results, b.outcomes.DeadLetters, "a", large)
 			stored := b.stored(0, 1, 2, 3)
 			b.wantSeen(below(names, stored))
 			for p, offset := range stored {
@@ -338,7 +376,7 @@ func below(names []string, offsets map[int32]int64) []string {
 func TestUnknownEndAndAFormerTopic(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, transactionTopics...)
-	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Second })
+	b := onEmbedded(t, cluster, nil)
 	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
 	// The transaction fails, and before the next one begins the group has another's offset.
 	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Err: kerr.InvalidCommitOffsetSize,
@@ -353,4 +391,35 @@ func TestUnknownEndAndAFormerTopic(t *testing.T) {
 	kafkatest.Eventually(t, within, "it is committed",
 		func() bool { return b.commit(map[int32]int64{0: 21}) == nil && b.stored(0)[0] == 21 })
 	b.wantSeen(names)
+}
+
+// An end that is not known, and an offset in the group that was committed before the log of requests lost its end: what
+// was written there since is below it, and has no outcome in the log. What was answered before the cut has.
+func TestUnknownEndAndALostTail(t *testing.T) {
+	t.Parallel()
+	cluster := kafkatest.Embedded(t, transactionTopics...)
+	b := onEmbedded(t, cluster, nil)
+	names := append([]string{"requests/0/0"}, b.write(0, 1, 20)...)
+	b.mustCommit(map[int32]int64{0: 21})
+	// Of what lies before the cut, at 31, two are done again; a transaction that had them may be committed or not.
+	again := b.write(0, 29, 2)
+	names = append(names, b.writeUnder(2, 0, 31, 10)...)
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Topic: "requests", Err: kerr.InvalidCommitOffsetSize,
+		Count: 1})
+	if err := b.commit(map[int32]int64{0: 41}); err == nil {
+		t.Fatal("committed, in spite of the refusal")
+	}
+	before := map[int32]kafkawire.OffsetAndMetadata{0: {Offset: 50}}
+	if err := b.committer.wire.CommitOffsets(t.Context(), outsider(b.group)(), b.requests, before); err != nil {
+		t.Fatal(err)
+	}
+	kafkatest.Eventually(t, within, "it is committed",
+		func() bool { return b.commit(map[int32]int64{0: 41}) == nil && b.stored(0)[0] == 41 })
+	b.wantSeen(names)
+	seen := strings.Join(b.outcomesSeen(true), " ") + " "
+	for _, name := range again {
+		if strings.Contains(seen, name+" ") {
+			t.Errorf("%s is answered again", name)
+		}
+	}
 }

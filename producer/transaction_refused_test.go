@@ -114,7 +114,7 @@ func TestRefusalHoldsWhatItConcerns(t *testing.T) {
 func TestUnavailablePartitionIsHeld(t *testing.T) {
 	t.Parallel()
 	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
-	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 500 * time.Millisecond })
+	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 10 * time.Second })
 	outage := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{1},
 		Err: kerr.NotEnoughReplicas, Count: -1})
 	asked := b.everywhere(1, 5)
@@ -136,6 +136,29 @@ func TestUnavailablePartitionIsHeld(t *testing.T) {
 	}
 	outage.Remove()
 	kafkatest.Eventually(t, within, "all is committed", func() bool { b.due(); return b.commit(asked) == nil })
+}
+
+// When the time for another try of what is held is up before the brokers have said anything about it, it is held for
+// the reason that is known, and that is what is told: not the request that came too late.
+func TestHeldForTheReasonThatIsKnown(t *testing.T) {
+	t.Parallel()
+	cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+	b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Minute })
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{1},
+		Err: kerr.NotEnoughReplicas, Count: -1})
+	asked := b.everywhere(1, 5)
+	kafkatest.Eventually(t, within, "the others are committed", func() bool {
+		_ = b.commit(asked)
+		return b.stored(0)[0] == 6
+	})
+	cluster.ControlKey(int16(kmsg.AddPartitionsToTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return nil, errors.New("cut"), true // all that is asked for now is what is held
+	})
+	b.due()
+	if err := b.commit(asked); err == nil || !strings.Contains(err.Error(), "held: deadletters/1") {
+		t.Errorf("error %v", err)
+	}
 }
 
 // A topic of outcomes that is deleted holds the requests whose outcome belongs there, until it exists again.
@@ -186,6 +209,34 @@ func TestDeletedTopicHoldsWhatBelongsThere(t *testing.T) {
 	kafkatest.Eventually(t, within, "all is committed", func() bool { b.due(); return b.commit(asked) == nil })
 	if stored := b.stored(0, 1, 2, 3); stored[0] != 6 || stored[1] != 6 || b.Status().Buffered != 0 {
 		t.Errorf("stored %v, %d bytes are kept", stored, b.Status().Buffered)
+	}
+}
+
+// A partition whose leader goes away while a transaction is written keeps the others for a moment, and not as long as
+// a transaction may last. What belongs there is committed when it is back, by itself.
+func TestLeaderThatGoesAwayKeepsOthersForAMoment(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicas} {
+		t.Run(answer.Message, func(t *testing.T) {
+			t.Parallel()
+			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = time.Minute })
+			b.mustCommit(b.everywhere(1, 1))
+			away := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "deadletters", Partitions: []int32{1},
+				Err: answer, Count: -1})
+			asked := b.everywhere(2, 5)
+			began := time.Now()
+			kafkatest.Eventually(t, within, "the others are committed", func() bool {
+				_ = b.commit(asked)
+				stored := b.stored(0, 2, 3)
+				return stored[0] == asked[0] && stored[2] == asked[2] && stored[3] == asked[3]
+			})
+			if took := time.Since(began); took > b.committer.cfg.Timeout/4 {
+				t.Errorf("the others wait for %v", took)
+			}
+			away.Remove()
+			kafkatest.Eventually(t, within, "all is committed", func() bool { return b.commit(asked) == nil })
+		})
 	}
 }
 

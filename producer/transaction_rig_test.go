@@ -26,6 +26,7 @@ type slot struct {
 	first              atomic.Bool
 	revoked            atomic.Bool
 	offset             int64
+	epoch              int32 // under which its record was written
 }
 
 func (p *slot) Pending()    { p.pending.Add(1) }
@@ -36,7 +37,10 @@ func (p *slot) Committed()  { p.committed.Add(1) }
 // ofFormerTopic is the metadata of commits that are not about the topic at hand.
 const ofFormerTopic = "former"
 
-func (p *slot) SameLog(o kafkawire.OffsetAndMetadata) bool { return o.Metadata != ofFormerTopic }
+// CoveredBy is as the consumer's, with epochs that the test gives.
+func (p *slot) CoveredBy(o kafkawire.OffsetAndMetadata) bool {
+	return o.Metadata != ofFormerTopic && o.Offset > p.offset && (o.Epoch == kafkawire.NoEpoch || o.Epoch >= p.epoch)
+}
 
 // CommitOffset needs the offset where a partition is committed in portions.
 func (p *slot) CommitOffset() kafkawire.OffsetAndMetadata {
@@ -102,10 +106,16 @@ func (b *rig) result(partition int32, offset int64) (*inflight.Request, schemas.
 // write keeps results of n records from an offset on and returns their positions.
 func (b *rig) write(partition int32, from, n int64) []string {
 	b.tb.Helper()
+	return b.writeUnder(0, partition, from, n)
+}
+
+// writeUnder is write for records that were written under a leader epoch.
+func (b *rig) writeUnder(epoch, partition int32, from, n int64) []string {
+	b.tb.Helper()
 	var names []string
 	for offset := from; offset < from+n; offset++ {
 		req, out := b.result(partition, offset)
-		p := &slot{offset: offset}
+		p := &slot{offset: offset, epoch: epoch}
 		req.Slot = p
 		if err := b.Write(deadline(b.tb), req, out); err != nil || p.pending.Load() != 1 {
 			b.tb.Fatalf("writing: %v; said to be pending %d times, want once", err, p.pending.Load())

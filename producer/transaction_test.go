@@ -290,7 +290,7 @@ func TestTransactionsFollowAddedPartitions(t *testing.T) {
 	b := onShared(t, "a")
 	names := b.write(0, 0, 30)
 	b.mustCommit(map[int32]int64{0: 30})
-	addPartitions(t, b.brokers, b.outcomes.Results, 9)
+	kafkatest.AddPartitions(t, b.brokers, b.outcomes.Results, 9)
 	kafkatest.Eventually(t, within, "a new partition is written to", func() bool {
 		next := int64(len(names))
 		names = append(names, b.write(0, next, 30)...)

@@ -35,8 +35,12 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("DecodeRequest: %v allocations, want at most 8", request)
 	}
 	result := testing.AllocsPerRun(1000, func() { _ = typicalResult.Message(nil) })
-	if result > 4 {
-		t.Errorf("Result.Message: %v allocations, want at most 4", result)
+	if result > 2 {
+		t.Errorf("Result.Message: %v allocations, want at most 2", result)
+	}
+	room := new(Room)
+	if again := testing.AllocsPerRun(1000, func() { _ = typicalResult.MessageIn(room, nil) }); again != 0 {
+		t.Errorf("Result.MessageIn: %v allocations, want 0", again)
 	}
 	mask := testing.AllocsPerRun(1000, func() { _ = Mask("contract 70001: attempt 3 of 5 failed at 1769860798250") })
 	if mask != 0 {

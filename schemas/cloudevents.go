@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"unicode/utf8"
@@ -14,10 +15,16 @@ const (
 	HeaderEventSource      = "ce_source"
 	HeaderEventType        = "ce_type"
 	HeaderEventTime        = "ce_time"
+	HeaderEventDataSchema  = "ce_dataschema"
 )
 
 // ResultEventType is the CloudEvents type of a result.
 const ResultEventType = "balanceq.balance.result.v1"
+
+// ResultDataSchema is the CloudEvents dataschema of a result: the $id of v1/balance-result.schema.json.
+const ResultDataSchema = "urn:balanceq:v1:balance-result"
+
+const structuredMedia = "application/cloudevents+json"
 
 // form is how a record holds its request. Events are decoded by hand, not with the CloudEvents SDK: its decoder is
 // built on json-iterator, which lets duplicate members and invalid UTF-8 pass.
@@ -35,12 +42,11 @@ func (r *requestReader) form(rec *Record) form {
 		return formPlain
 	}
 	contentType, _ := rec.Header(HeaderContentType)
-	media, _, _ := strings.Cut(string(contentType), ";")
-	media = strings.ToLower(strings.TrimSpace(media))
+	media := mediaType(contentType)
 	// The content type decides (binding, section 3): a structured event may repeat its attributes as headers.
 	if strings.HasPrefix(media, "application/cloudevents") {
 		switch media {
-		case "application/cloudevents+json":
+		case structuredMedia:
 			return formStructured
 		case "application/cloudevents-batch+json":
 			r.fail(HeaderContentType, "is a batch of CloudEvents; send one event per record")
@@ -85,6 +91,7 @@ func (r *requestReader) envelope() error {
 	}
 	var gotVersion bool
 	var data string
+	var traceparent, tracestate, dataType []byte
 	err := r.members(func(name []byte) error {
 		switch string(name) {
 		case "specversion":
@@ -107,17 +114,37 @@ func (r *requestReader) envelope() error {
 				return r.object("data")
 			}
 			return r.base64Data()
+		case "datacontenttype":
+			if r.kind() != '"' {
+				return r.skip()
+			}
+			text, err := r.scalar()
+			if string(text) != "application/json" { // nothing to blame, and nothing to copy
+				dataType = bytes.Clone(text)
+			}
+			return err
+		case "traceparent":
+			return r.optional(&traceparent)
+		case "tracestate":
+			return r.optional(&tracestate)
 		}
 		return r.skip()
 	})
+	if r.request.Trace.Parent == nil {
+		r.request.Trace = newTrace(traceparent, tracestate)
+	}
 	switch {
 	case err != nil:
 		return err
+	case !gotVersion && data == "":
+		r.fail("value", "is no CloudEvent, as the content-type says; send specversion and data, or set the content-type "+
+			"application/json")
 	case !gotVersion:
 		r.fail("specversion", "is missing; send CloudEvents 1.0")
 	case data == "":
 		r.fail("data", "is missing; send "+wantRequest)
 	}
+	r.blameType("datacontenttype", dataType, "data", "data_base64")
 	return nil
 }
 
@@ -127,6 +154,16 @@ func (r *requestReader) attribute(name string) ([]byte, error) {
 		return nil, r.wrongKind(name, "a string")
 	}
 	return r.scalar()
+}
+
+// optional reads a text attribute that no request is refused for, and copies it.
+func (r *requestReader) optional(to *[]byte) error {
+	if r.kind() != '"' {
+		return r.skip()
+	}
+	text, err := r.scalar()
+	*to = bytes.Clone(text)
+	return err
 }
 
 func (r *requestReader) base64Data() error {

@@ -94,7 +94,7 @@ func TestDecodeEventRefuses(t *testing.T) {
 			`value: is an array; send a CloudEvents object, as the content-type says`, ""},
 		"no data":     {event(`"x":1`), `data: is missing; send ` + wantRequest, "event-1"},
 		"null data":   {event(`"data":null`), `data: is null; send ` + wantRequest, "event-1"},
-		"string data": {event(`"data":"{}"`), `data: is a string; send ` + wantRequest, "event-1"},
+		"string data": {event(`"data":"{}"`), `data: is a string; send ` + wantObject, "event-1"},
 		"data twice": {event(`"data":` + plain + `,"data":` + plain),
 			`value: has the member "data" twice in one object; send it once`, "event-1"},
 		"both kinds of data": {event(`"data":` + plain + `,"data_base64":"` + b64(plain) + `"`),

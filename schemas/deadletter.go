@@ -38,10 +38,26 @@ type DeadLetter struct {
 	CorrelationID    string    // the Correlation-Id sent with the last call; "": none was made
 	CMSCorrelationID string    // X-MC-Correlation-ID of the last CMS answer, opaque; "": none
 	DecidedAt        time.Time // becomes the record's timestamp
+	Trace            Trace     // of its writing, where that is traced; the record's own is among its headers
 }
 
 // Outcome is what became of a record: a result, a dead letter, or (where failures are published too) both.
 type Outcome struct {
 	Result     *Result
 	DeadLetter *DeadLetter
+	Reply      *Reply // where a copy of Result goes; nil: nowhere
+}
+
+// Messages is how many messages say so.
+func (o Outcome) Messages() (n int32) {
+	if o.Result != nil {
+		n++
+	}
+	if o.DeadLetter != nil {
+		n++
+	}
+	if o.Reply != nil {
+		n++
+	}
+	return n
 }

@@ -21,8 +21,8 @@ var deadLetterHeaders = map[string]bool{
 	HeaderErrorsDeliveryCount: true, HeaderErrorsMessage: true,
 	HeaderReason: true, HeaderDetail: true, HeaderRequestID: true, HeaderHTTPStatus: true, HeaderCMSReason: true,
 	HeaderAttempts: true, HeaderFirstFailure: true, HeaderLastFailure: true, HeaderCorrelationID: true,
-	HeaderCMSCorrelationID: true,
-	HeaderInstance:         true, HeaderVersion: true, HeaderSourceTopicID: true, HeaderSourceEpoch: true,
+	HeaderCMSCorrelationID: true, HeaderDeadTraceparent: true,
+	HeaderInstance: true, HeaderVersion: true, HeaderSourceTopicID: true, HeaderSourceEpoch: true,
 	HeaderOmitted: true, HeaderValueSize: true, HeaderValueSHA256: true, HeaderKeySize: true, HeaderKeySHA256: true,
 	HeaderHeadersCount: true, HeaderOriginalKey: true,
 }
@@ -77,6 +77,7 @@ func (d *DeadLetter) MessageWithout(origin Origin, w Without) Message {
 	h.time(HeaderLastFailure, d.LastFailure)
 	h.text(HeaderCorrelationID, d.CorrelationID)
 	h.text(HeaderCMSCorrelationID, d.CMSCorrelationID)
+	h.exact(HeaderDeadTraceparent, string(d.Trace.Parent))
 	h.text(HeaderInstance, origin.Instance)
 	h.text(HeaderVersion, origin.Version)
 	h.omission(omission(rec, w.Parts))

@@ -23,7 +23,8 @@ func TestDeadLetterExamples(t *testing.T) {
 	files := examples(t, "deadletter-headers")
 	tests := map[string]DeadLetter{
 		"contract-not-found": {
-			Record: record(plain), Reason: ReasonContractNotFound, Detail: "the CMS has no contract 70404", RequestID: "r-2",
+			Record: record(plain), Reason: ReasonContractNotFound, RequestID: "r-2",
+			Detail:     "HTTP 404 CONTRACT_DOES_NOT_EXIST from MASTERCARD PROCESSING: Contract with id 70404 not found",
 			HTTPStatus: 404, CMSReasonCode: "CONTRACT_DOES_NOT_EXIST", Attempts: 1, FirstFailure: failedAt,
 			LastFailure:   failedAt,
 			CorrelationID: "0b54f1de-3f5a-4a5e-9d53-6c1f0d2b7a41", CMSCorrelationID: "0.c63e1202.1779961183.8c33327b",

@@ -8,3 +8,9 @@ import "embed"
 //
 //go:embed v1
 var Files embed.FS
+
+//go:embed v1/balance-result.schema.json
+var resultSchema string
+
+// ResultSchema is the text of the JSON Schema of results, as a schema registry has it.
+func ResultSchema() string { return resultSchema }

@@ -24,6 +24,7 @@ const (
 	HeaderLastFailure      = "balanceq-last-failure"
 	HeaderCorrelationID    = "balanceq-correlation-id"
 	HeaderCMSCorrelationID = "balanceq-cms-correlation-id"
+	HeaderDeadTraceparent  = "balanceq-traceparent" // of the span that wrote it
 	HeaderInstance         = "balanceq-instance"
 	HeaderVersion          = "balanceq-version"
 
@@ -44,6 +45,8 @@ const (
 	HeaderReplayRun   = "balanceq-replay-run"   // which run of the tool did it
 	// topic/partition/offset where the request stood first: the id of one that brings none
 	HeaderReplaySource = "balanceq-replay-source"
+	// the traceparent that was replaced first, by a replay that is traced
+	HeaderReplayTraceparent = "balanceq-replay-traceparent"
 )
 
 // MaxDetail bounds the text headers of a dead letter, in bytes.

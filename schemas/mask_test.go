@@ -19,9 +19,22 @@ func TestMask(t *testing.T) {
 		"18 digits":          {"411111111111111118", "411111********1118"},
 		"wrong check digit":  {"4111111111111112", "4111111111111112"},
 		"12 digits":          {"422222222222", "422222222222"},
-		"19 digits":          {"4111111111111111110", "4111111111111111110"},
+		"19 digits, a time":  {"1761234567890123456", "1761234567890123456"},
+		"19 digits, a card":  {"6304000000000000000", "630400*********0000"},
+		"20 digits":          {"63040000000000000000", "63040000000000000000"},
 		"two":                {"4111111111111111,5555555555554444", "411111******1111,555555******4444"},
-		"separated":          {"4111 1111 1111 1111", "4111 1111 1111 1111"},
+		"spaces":             {"4111 1111 1111 1111", "4111 11** **** 1111"},
+		"hyphens, in text":   {"for 4111-1111-1111-1111, please", "for 4111-11**-****-1111, please"},
+		"dots":               {"4111.1111.1111.1111", "4111.11**.****.1111"},
+		"15 in groups":       {"3782 822463 10005", "3782 82**** *0005"},
+		"14 in groups":       {"3056 930902 5904", "3056 93**** 5904"},
+		"19 in groups":       {"6304 0000 0000 0000 000", "6304 00** **** ***0 000"},
+		"two kinds between":  {"4111 1111-1111 1111", "4111 1111-1111 1111"},
+		"grouped, not it":    {"4111-1111-1111-1112", "4111-1111-1111-1112"},
+		"within a UUID":      {"aaaa4111-1111-4111-a111-111111111111", "aaaa4111-1111-4111-a111-111111111111"},
+		"a word goes on":     {"4111-1111-1111-1111a", "4111-1111-1111-1111a"},
+		"cut short":          {"4111-1111-1111-", "4111-1111-1111-"},
+		"a date":             {"2026-01-31-70001", "2026-01-31-70001"},
 		"largest id":         {"999999999999999999", "999999999999999999"},
 		"after other digits": {"70001/4111111111111111/3", "70001/411111******1111/3"},
 	}
@@ -84,4 +97,32 @@ func checkDigit(digits string) string {
 		}
 	}
 	panic("no check digit")
+}
+
+// The groups in which a card number is written keep none of its middle digits either.
+func TestMaskGroups(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups := rapid.SampledFrom(groupings).Draw(t, "groups")
+		between := rapid.SampledFrom([]string{" ", "-", "."}).Draw(t, "between")
+		count := 0
+		for _, n := range groups {
+			count += n
+		}
+		digits := rapid.StringMatching(`[0-9]{`+strconv.Itoa(count-1)+`}`).Draw(t, "digits")
+		card := digits + checkDigit(digits)
+		want := card[:6] + strings.Repeat("*", count-10) + card[count-4:]
+		grouped := func(text string) string {
+			var parts []string
+			for _, n := range groups {
+				parts = append(parts, text[:n])
+				text = text[n:]
+			}
+			return strings.Join(parts, between)
+		}
+		before := rapid.StringMatching(`([^0-9]{0,20}[^0-9A-Za-z])?`).Draw(t, "before")
+		after := rapid.StringMatching(`([,;:!][^0-9]{0,20})?`).Draw(t, "after")
+		if got := Mask(before + grouped(card) + after); got != before+grouped(want)+after {
+			t.Fatalf("%q: got %q", before+grouped(card)+after, got)
+		}
+	})
 }

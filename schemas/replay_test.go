@@ -13,7 +13,7 @@ import (
 // same, and what the rounds add does not pile up.
 func TestReplayRoundTrips(t *testing.T) {
 	value := rapid.OneOf(rapid.Just([]byte(nil)), rapid.SliceOf(rapid.Byte()),
-		rapid.Just([]byte(`{"contractId":1,"balanceCodes":["A"]}`)))
+		rapid.Just([]byte(`{"contractId":1,"balanceCodes":["A"]}`)), rapid.Just([]byte(frame(7, plain))))
 	rapid.Check(t, func(t *rapid.T) {
 		rec := &Record{
 			Position: Position{"requests", 3, 17}, Key: value.Draw(t, "key"), Value: value.Draw(t, "value"),
@@ -31,7 +31,7 @@ func TestReplayRoundTrips(t *testing.T) {
 			m := d.Message(Origin{Group: "g"})
 			letter := &Record{Position: Position{"letters", 1, int64(round)}, Key: m.Key, Value: m.Value, Headers: m.Headers}
 			run := "run" + strconv.Itoa(round)
-			m = ReplayMessage(letter, run)
+			m = ReplayMessage(letter, run, Trace{})
 			own := m.Headers[len(m.Headers)-4:]
 			want := []Header{
 				{HeaderReplayCount, strconv.AppendInt(nil, int64(round)+1, 10)}, {HeaderReplayOf, []byte(letter.String())},
@@ -56,7 +56,7 @@ func TestReplayRoundTrips(t *testing.T) {
 
 // A letter of another writer may say nothing of where it comes from.
 func TestReplayWithoutSource(t *testing.T) {
-	m := ReplayMessage(&Record{Position: Position{"letters", 0, 1}, Value: []byte("{}")}, "r")
+	m := ReplayMessage(&Record{Position: Position{"letters", 0, 1}, Value: []byte("{}")}, "r", Trace{})
 	if len(m.Headers) != 3 {
 		t.Errorf("headers %v", m.Headers)
 	}

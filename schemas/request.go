@@ -20,4 +20,5 @@ type Request struct {
 	ContractID   int64     // MinContractID…MaxContractID
 	BalanceCodes []string  // 1…MaxBalanceCodes, without duplicates, in the order given
 	Deadline     time.Time // zero: none
+	Trace        Trace     // that it belongs to; aliases the record
 }

@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 
@@ -13,11 +12,14 @@ var requestMembers = []string{"contractId", "balanceCodes", "requestId", "deadli
 // What to send instead, at the end of a message.
 const (
 	wantRequest    = `a JSON object with contractId and balanceCodes`
+	wantObject     = `the JSON object itself, with contractId and balanceCodes`
 	wantContractID = `a number or a string of digits, 1 to 999999999999999999`
 	wantCodes      = `an array of 1 to 100 balance codes`
 	wantCode       = `a string of 1 to 32 characters`
 	wantRequestID  = `a string of 1 to 256 bytes, or leave it out`
 	wantDeadline   = `a string such as "2026-01-31T12:00:00Z", or leave it out`
+
+	wantStructured = `looks like a CloudEvent in structured mode: set the header content-type: ` + structuredMedia
 )
 
 // RequestError says why a record is not a valid request. Its text is for the team that sent the record: printable,
@@ -33,14 +35,16 @@ type RequestError struct {
 func (e *RequestError) Error() string { return e.Field + ": " + e.Problem }
 
 // DecodeRequest reads a request strictly from a record's value: plain JSON, or a CloudEvents 1.x event in binary or
-// structured mode. Unknown members are ignored, but must be sound JSON. requestId and deadline may be null, which means
-// absent. Nothing in the Request aliases the record.
+// structured mode. What a schema registry's serializer put before it is skipped. Unknown members are ignored, but must
+// be sound JSON. requestId and deadline may be null, which means absent. Nothing in the Request but its Trace aliases
+// the record.
 //
 // The error is a *RequestError: about the text if that is not sound JSON, else about the first thing that is wrong.
 // Even then the Request has an ID: requestId if it could be read, else the CloudEvents id if it is fit to be one, else
 // the record's position, or that which a replayed request had first.
 func DecodeRequest(rec *Record) (Request, error) {
 	var r requestReader
+	r.request.Trace = ReadTrace(rec)
 	r.record(rec)
 	if r.request.ID == "" {
 		r.request.ID = r.eventID
@@ -66,7 +70,7 @@ type requestReader struct {
 	err      *RequestError
 	gotID    bool // contractId is there, right or wrong
 	gotCodes bool
-	misnamed [2]string // members that differ from contractId and balanceCodes in case only
+	missed   missed
 }
 
 // fail keeps the first problem.
@@ -94,16 +98,39 @@ func (r *requestReader) record(rec *Record) {
 		r.fail("value", "has "+strconv.Itoa(len(rec.Value))+" bytes; send at most "+strconv.Itoa(MaxRequestSize))
 		return
 	}
+	r.value(form, Unframe(rec.Value), rec)
+	if id, framed := SchemaID(rec.Value); framed {
+		r.blameFrame(id)
+	}
+	if r.err != nil {
+		contentType, _ := rec.Header(HeaderContentType)
+		r.blameType(HeaderContentType, contentType, "value")
+		r.blameHeader(rec)
+	}
+}
+
+func (r *requestReader) value(form form, text []byte, rec *Record) {
 	if form == formStructured {
-		r.text("value", rec.Value, "/data", r.envelope)
+		r.text("value", text, "/data", r.envelope)
 	} else {
-		r.text("value", rec.Value, "", func() error { return r.object("value") })
+		r.text("value", text, "", func() error { return r.object("value") })
+	}
+	if form == formPlain && r.inEnvelope() {
+		problem := wantStructured
+		if other := rec.otherCase(HeaderContentType); other != "" {
+			problem += " (it has " + quote([]byte(other)) + ": names of headers are case-sensitive)"
+		}
+		r.fail("value", problem)
+		refusal := r.err
+		r.text("value", text, "/data", r.envelope) // for the id that its publisher knows it by
+		r.err = refusal
+		return
 	}
 	if !r.gotID {
-		r.missing("contractId", r.misnamed[0], wantContractID)
+		r.missing("contractId", r.missed.contractID.name, wantContractID)
 	}
 	if !r.gotCodes {
-		r.missing("balanceCodes", r.misnamed[1], wantCodes)
+		r.missing("balanceCodes", r.missed.balanceCodes.name, wantCodes)
 	}
 }
 
@@ -132,7 +159,7 @@ func (r *requestReader) text(whole string, text []byte, root jsontext.Pointer, r
 func (r *requestReader) missing(field, misnamed, want string) {
 	problem := "is missing; send " + want
 	if misnamed != "" {
-		problem += " (" + quote([]byte(misnamed)) + " is another member: names are case-sensitive)"
+		problem += " (it has " + quote([]byte(misnamed)) + ": did you mean " + field + "?)"
 	}
 	r.fail(field, problem)
 }
@@ -149,7 +176,11 @@ func (r *requestReader) wrongKind(field, want string) error {
 
 // object reads the request itself; field is its name in a message.
 func (r *requestReader) object(field string) error {
-	if r.kind() != '{' {
+	switch r.kind() {
+	case '{':
+	case '"': // what has been made text twice
+		return r.wrongKind(field, wantObject)
+	default:
 		return r.wrongKind(field, wantRequest)
 	}
 	return r.members(func(name []byte) error {
@@ -163,11 +194,7 @@ func (r *requestReader) object(field string) error {
 		case "deadline":
 			return r.deadline()
 		}
-		if bytes.EqualFold(name, []byte("contractId")) {
-			r.misnamed[0] = string(name)
-		} else if bytes.EqualFold(name, []byte("balanceCodes")) {
-			r.misnamed[1] = string(name)
-		}
+		r.unknown(name)
 		return r.skip()
 	})
 }

@@ -91,7 +91,7 @@ func TestDecodeRequestRefuses(t *testing.T) {
 			`value: is not valid JSON at byte 36: invalid UTF-8`},
 		"invalid UTF-8 in an unknown member": {with("\"x\":\"\xc3\x28\""),
 			`value: is not valid JSON at byte 44: invalid UTF-8`},
-		"byte order mark": {"\ufeff{}", `value: is not valid JSON at byte 0: invalid character '\ufeff' at start of value`},
+		"byte order mark": {"\ufeff{}", `value: begins with a byte order mark; send JSON without one`},
 		"comment":         {with("\n// x\n"), `value: is not valid JSON at byte 40: invalid character '/' at start of value`},
 		"trailing comma": {`{"contractId":"1",}`,
 			`value: is not valid JSON at byte 17: invalid character ',' at start of value`},
@@ -131,7 +131,7 @@ func TestDecodeRequestRefuses(t *testing.T) {
 
 		"null codes": {`{"contractId":"1","balanceCodes":null}`, `balanceCodes: is null; send ` + wantCodes},
 		"misnamed codes": {`{"contractId":"1","balancecodes":["A"]}`,
-			`balanceCodes: is missing; send ` + wantCodes + ` ("balancecodes" is another member: names are case-sensitive)`},
+			`balanceCodes: is missing; send ` + wantCodes + ` (it has "balancecodes": did you mean balanceCodes?)`},
 		"null code":    {`{"contractId":"1","balanceCodes":[null]}`, `balanceCodes[0]: is null; send ` + wantCode},
 		"nested codes": {`{"contractId":"1","balanceCodes":["A",["B"]]}`, `balanceCodes[1]: is an array; send ` + wantCode},
 		"101 codes": {`{"contractId":"1","balanceCodes":[` + repeat(`"C%d"`, 101) + `]}`,

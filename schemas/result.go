@@ -31,4 +31,7 @@ type Result struct {
 	Reason              Reason    // only with OutcomeFailed
 	Source              Position  // the request's
 	Log                 LogID     // of Source; part of the event's id only
+	SchemaID            uint32    // of the frame for a schema registry's readers; 0: the value is JSON alone
+	Trace               Trace     // goes into the headers; it may alias the request's record
+	Echo                []Header  // the request's that come back behind them; see the function Echo
 }

@@ -8,9 +8,10 @@ import (
 )
 
 // DecodeResult reads a result as strictly as DecodeRequest reads a request: for the command line, for tests, and as the
-// model of a careful subscriber. Unknown members are ignored. Unknown reasons are kept: the vocabulary may grow.
-func DecodeResult(text []byte) (Result, error) {
-	r := resultReader{decoder: openDecoder(text)}
+// model of a careful subscriber. What frames it for a schema registry is skipped. Unknown members are ignored. Unknown
+// reasons are kept: the vocabulary may grow.
+func DecodeResult(value []byte) (Result, error) {
+	r := resultReader{decoder: openDecoder(Unframe(value))}
 	defer r.close()
 	err := r.read()
 	if err == nil {

@@ -3,6 +3,8 @@ package schemas
 import (
 	"strconv"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/poison"
 )
 
 // appendTime appends t in UTC with milliseconds, e.g. 2026-01-31T11:59:58.250Z: what a Kafka timestamp holds and every
@@ -72,8 +74,10 @@ func (b *Balance) appendJSON(dst []byte) []byte {
 // Values that all results share; they are never changed.
 var (
 	jsonContentType  = []byte("application/json")
+	framedType       = []byte("application/octet-stream")
 	eventSpecVersion = []byte("1.0")
 	resultEventType  = []byte(ResultEventType)
+	resultDataSchema = []byte(ResultDataSchema)
 )
 
 // Message returns the result as a record: key is the request's key; where that is null, the key is the contract id in
@@ -85,40 +89,79 @@ var (
 //     or a request at the same position of a topic that was made again, is another record and gives another id.
 //   - ce_source is "balanceq/" and the request topic.
 //   - ce_time is RetrievedAt, and so is the record's timestamp.
-func (r *Result) Message(key []byte) Message {
-	// One buffer for the small texts; each is cut with its own capacity, so appending to one cannot touch the next.
-	text := make([]byte, 0, 2*len(r.Source.Topic)+len("//@.")+len(r.Log.TopicID)+len("balanceq/")+len(
-		time.RFC3339Nano)+4*20)
-	piece := func(from int) []byte { return text[from:len(text):len(text)] }
+//   - There is no ce_subject: headers get logged, and a contract id has room for a card number.
+//
+// With a SchemaID, a registry's frame stands before the JSON, and the content type is application/octet-stream: that of
+// an event in binary mode says what the whole value is, and what passes events on in another form would break the frame
+// of one that it takes for JSON.
+//
+// Behind these are traceparent and tracestate, if there is a trace, and what comes back of the request's headers.
+func (r *Result) Message(key []byte) Message { return r.MessageIn(new(Room), key) }
 
-	text = r.Log.append(r.Source.append(text))
-	id, start := piece(0), len(text)
-	text = append(append(text, "balanceq/"...), r.Source.Topic...)
-	source, start := piece(start), len(text)
-	text = appendTime(text, r.RetrievedAt)
-	at, start := piece(start), len(text)
-	if key == nil && r.ContractID != 0 {
-		text = strconv.AppendInt(text, r.ContractID, 10)
-		key = piece(start)
-	}
-	return Message{
-		Key:   key,
-		Value: r.AppendJSON(make([]byte, 0, r.sizeHint())),
-		Headers: []Header{
-			{Key: HeaderEventSpecVersion, Value: eventSpecVersion},
-			{Key: HeaderEventID, Value: id},
-			{Key: HeaderEventSource, Value: source},
-			{Key: HeaderEventType, Value: resultEventType},
-			{Key: HeaderEventTime, Value: at},
-			{Key: HeaderContentType, Value: jsonContentType},
-		},
-		Time: r.RetrievedAt,
-	}
+// Room is memory for a message. What is made in one is good until the next message is made in it. The zero value has
+// none yet.
+type Room struct {
+	bytes   []byte
+	headers []Header
 }
 
-// sizeHint estimates the length of the JSON text from above, for text without escapes.
+// MessageIn is Message in memory that is used again.
+func (r *Result) MessageIn(room *Room, key []byte) Message {
+	b := room.bytes[:0]
+	if b == nil {
+		b = make([]byte, 0, r.sizeHint())
+	}
+	b = r.AppendJSON(appendFrame(b, r.SchemaID))
+	value := len(b)
+	b = r.Log.append(r.Source.append(b))
+	id := len(b)
+	b = append(append(b, "balanceq/"...), r.Source.Topic...)
+	source := len(b)
+	b = appendTime(b, r.RetrievedAt)
+	at := len(b)
+	ownKey := key == nil && r.ContractID != 0
+	if ownKey {
+		b = strconv.AppendInt(b, r.ContractID, 10)
+	}
+	// Each part is cut with its own capacity, so that appending to one cannot touch the next; and only now, when b does
+	// not grow any more.
+	part := func(from, to int) []byte { return b[from:to:to] }
+	if ownKey {
+		key = part(at, len(b))
+	}
+	contentType := jsonContentType
+	if r.SchemaID != 0 {
+		contentType = framedType
+	}
+	headers := room.headers[:0]
+	if headers == nil {
+		headers = make([]Header, 0, 7+r.Trace.headers()+len(r.Echo))
+	}
+	headers = append(r.Trace.append(append(headers,
+		Header{Key: HeaderEventSpecVersion, Value: eventSpecVersion},
+		Header{Key: HeaderEventID, Value: part(value, id)},
+		Header{Key: HeaderEventSource, Value: part(id, source)},
+		Header{Key: HeaderEventType, Value: resultEventType},
+		Header{Key: HeaderEventTime, Value: part(source, at)},
+		Header{Key: HeaderEventDataSchema, Value: resultDataSchema},
+		Header{Key: HeaderContentType, Value: contentType},
+	)), r.Echo...)
+	room.bytes, room.headers = b, headers
+	return Message{Key: key, Value: part(0, value), Headers: headers, Time: r.RetrievedAt}
+}
+
+// Reset lets go of what the message had of others, and says whether the room is worth keeping.
+func (r *Room) Reset() bool {
+	const most = 4 << 10 // an answer with all of a hundred codes has some 10 kB
+	clear(r.headers)
+	poison.Bytes(r.bytes)
+	return cap(r.bytes) <= most && cap(r.headers) <= 32
+}
+
+// sizeHint estimates the length of all texts of the message from above, for text without escapes.
 func (r *Result) sizeHint() int {
-	n := 320 + len(r.RequestID) + len(r.CorrelationID) + len(r.CMSCorrelationID) + len(r.Source.Topic)
+	n := 440 + len(r.RequestID) + len(r.CorrelationID) + len(r.CMSCorrelationID) + 3*len(r.Source.Topic) +
+		len(r.Log.TopicID)
 	for i := range r.Balances {
 		b := &r.Balances[i]
 		n += 80 + len(b.Code) + len(b.ID) + len(b.Currency) + len(b.Value)

@@ -17,7 +17,8 @@ func TestResultMessage(t *testing.T) {
 	r := typicalResult
 	m := r.Message([]byte("key"))
 	wantHeaders := "ce_specversion=1.0 ce_id=balance.requests/3/4711 ce_source=balanceq/balance.requests " +
-		"ce_type=balanceq.balance.result.v1 ce_time=2026-01-31T11:59:58.250Z content-type=application/json"
+		"ce_type=balanceq.balance.result.v1 ce_time=2026-01-31T11:59:58.250Z " +
+		"ce_dataschema=urn:balanceq:v1:balance-result content-type=application/json"
 	if got := showHeaders(m.Headers); got != wantHeaders {
 		t.Errorf("headers\ngot  %s\nwant %s", got, wantHeaders)
 	}
@@ -38,6 +39,14 @@ func TestResultMessage(t *testing.T) {
 	_ = append(m.Headers[1].Value, "XXXXXXXX"...)
 	if got := showHeaders(m.Headers); got != wantHeaders {
 		t.Errorf("headers after an append: %s", got)
+	}
+}
+
+// What the events of results say of their schema is what the schema says of itself.
+func TestResultDataSchema(t *testing.T) {
+	text, err := Files.ReadFile("v1/balance-result.schema.json")
+	if err != nil || !bytes.Contains(text, []byte(`"$id": "`+ResultDataSchema+`",`)) {
+		t.Errorf("%s is not its $id (%v)", ResultDataSchema, err)
 	}
 }
 
@@ -236,4 +245,31 @@ func headerValue(m Message, name string) string {
 		}
 	}
 	return ""
+}
+
+// A message in a room that another one was in before is the same as one in memory of its own.
+func TestMessageInARoomUsedAgain(t *testing.T) {
+	room := new(Room)
+	for i, r := range []*Result{
+		{RequestID: strings.Repeat("é\n", 300), ContractID: 70001, Outcome: OutcomeComplete, SchemaID: 7,
+			Source: Position{Topic: "requests", Partition: 3, Offset: 1 << 40}, RetrievedAt: time.UnixMilli(1),
+			Echo: []Header{{Key: "a", Value: []byte("1")}, {Key: "b"}}},
+		{RequestID: "r", ContractID: 7, Outcome: OutcomePartial, MissingBalanceCodes: []string{"AVAILABLE"},
+			Trace: Trace{Parent: []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), State: []byte("a=b")}},
+		{RequestID: "s", Outcome: OutcomeFailed, Reason: ReasonExpired},
+		{RequestID: "t", ContractID: 1, Outcome: OutcomeComplete, Balances: []Balance{{Code: "A", ID: "1"}}},
+	} {
+		for _, key := range [][]byte{nil, {}, []byte("key")} {
+			if got, want := r.MessageIn(room, key), r.Message(key); !reflect.DeepEqual(got, want) {
+				t.Errorf("result %d with key %q: %+v, want %+v", i, key, got, want)
+			}
+			if !room.Reset() {
+				t.Errorf("result %d: the room is not kept", i)
+			}
+		}
+	}
+	(&Result{RequestID: strings.Repeat("x", 5000)}).MessageIn(room, nil)
+	if room.Reset() {
+		t.Error("a large room is kept")
+	}
 }

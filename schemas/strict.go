@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/balanceq/balanceq/internal/jsonwalk"
+	"github.com/balanceq/balanceq/internal/poison"
 )
 
 // errTooDeep ends the reading of a text that is nested deeper than MaxRequestDepth.
@@ -52,6 +53,7 @@ func (d *decoder) close() {
 	}
 	d.text = bytes.Buffer{}
 	d.json.Reset(&d.text)
+	poison.Bytes(d.scratch)
 	decoders.Put(d)
 }
 
@@ -136,6 +138,8 @@ func explain(err error) string {
 		return "cannot be read as JSON: " + err.Error()
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "is not complete JSON: it ends at byte " + strconv.FormatInt(syntax.ByteOffset, 10)
+	case syntax.ByteOffset == 0 && strings.Contains(syntax.Err.Error(), `'\ufeff'`):
+		return "begins with a byte order mark; send JSON without one"
 	}
 	return "is not valid JSON at byte " + strconv.FormatInt(syntax.ByteOffset, 10) + ": " + syntax.Err.Error()
 }

@@ -20,12 +20,13 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// Handlers that sit on dead letters for a day are no standstill, nor is it one when they go on.
+// Handlers that sit on dead letters for a day are no standstill, though the room for those is full and nothing is read,
+// nor is it one when they go on.
 func TestPauseIsNoStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakes{
 			consumer: consumer.Status{Joined: true, WorkerFree: true, Partitions: []consumer.PartitionStatus{
-				{Partition: 2, Next: 5, Committed: 5, Open: 2, Oldest: 5, Fetched: 9, Room: true, Moved: time.Now()},
+				{Partition: 2, Next: 5, Committed: 5, Open: 2, Oldest: 5, Fetched: 9, Moved: time.Now()},
 			}},
 			cms: cmsclient.Status{}, budget: paused(2), there: map[int32]bool{2: true},
 		}
@@ -44,7 +45,7 @@ func TestPauseIsNoStandstill(t *testing.T) {
 			}
 		}
 		f.budget = processor.BudgetStatus{} // resumed: they come out of it one after the other
-		for held := range f.handlers.busy {
+		for _, held := range f.handlers.all {
 			<-time.After(5 * time.Second)
 			if v := w.State(); v.Stuck != nil {
 				t.Fatalf("%+v", v)
@@ -55,9 +56,9 @@ func TestPauseIsNoStandstill(t *testing.T) {
 	})
 }
 
-// Nothing is fetched while it is paused, so Kafka is not asked what it has.
-func TestAsksKafkaNothingWhilePaused(t *testing.T) {
-	f := &fakes{budget: paused(1), consumer: consumer.Status{Joined: true,
+// Nothing is fetched while the CMS keeps everybody waiting, so Kafka is not asked what it has.
+func TestAsksKafkaNothingWhileNothingIsRead(t *testing.T) {
+	f := &fakes{cms: cmsclient.Status{Cause: cmsclient.CauseBreaker}, consumer: consumer.Status{Joined: true,
 		Partitions: []consumer.PartitionStatus{{Fetched: 1, Room: true}}}}
 	w, _, _ := watch(t, f, StallTimeouts{After: time.Minute})
 	w.sources.AskKafka = func(context.Context, bool, map[int32]int64) (map[int32]bool, error) {
@@ -73,7 +74,7 @@ func TestBudgetMetrics(t *testing.T) {
 	_, _, get := serve(t, &fakes{budget: paused(7)})
 	_, text := get("/metrics")
 	for _, line := range []string{
-		`balanceq_dead_letter_budget_spent 1`, `balanceq_dead_letter_budget_spent_total 2`, `balanceq_dead_letter_share 0.75`,
+		`balanceq_dead_letter_budget_paused 1`, `balanceq_dead_letter_budget_spent_total 2`, `balanceq_dead_letter_ratio 0.75`,
 		`balanceq_waiting{cause="dead-letter-budget"} 7`, `balanceq_waiting{cause="breaker"} 0`,
 	} {
 		if !strings.Contains(text, line+"\n") {
@@ -81,7 +82,7 @@ func TestBudgetMetrics(t *testing.T) {
 		}
 	}
 	_, _, get = serve(t, &fakes{})
-	if _, text := get("/metrics"); !strings.Contains(text, "balanceq_dead_letter_budget_spent 0\n") ||
+	if _, text := get("/metrics"); !strings.Contains(text, "balanceq_dead_letter_budget_paused 0\n") ||
 		!strings.Contains(text, `balanceq_waiting{cause="dead-letter-budget"} 0`) {
 		t.Error("what is not spent is not exported as such")
 	}
@@ -90,26 +91,22 @@ func TestBudgetMetrics(t *testing.T) {
 // An operator with a name can resume. No web page can.
 func TestResume(t *testing.T) {
 	f := &fakes{budget: paused(1)}
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /resume", resumeHandler(f.resume))
-	var handler http.Handler = newGuard([]string{"example.com"}, mux)
+	handler := Admin{Hosts: Hosts{Names: []string{"example.com"}}, Resume: f.resume}.Handler()
 	tests := map[string]struct {
 		headers map[string]string
 		status  int
 	}{
-		"an operator":        {map[string]string{OperatorHeader: "ann@desk"}, 200},
-		"no name":            {nil, 403},
-		"an empty name":      {map[string]string{OperatorHeader: ""}, 403},
-		"a line end":         {map[string]string{OperatorHeader: "ann\nlevel=error"}, 403},
-		"an escape sequence": {map[string]string{OperatorHeader: "ann\x1b[2J"}, 403},
-		"not ASCII":          {map[string]string{OperatorHeader: "änn"}, 403},
-		"a long name":        {map[string]string{OperatorHeader: strings.Repeat("a", 129)}, 403},
-		"another site":       {map[string]string{OperatorHeader: "ann", "Origin": "https://evil.example"}, 403},
-		"no site":            {map[string]string{OperatorHeader: "ann", "Origin": "null"}, 403},
-		"a rebound name": {map[string]string{OperatorHeader: "ann", "Origin": "http://example.com",
-			"Sec-Fetch-Site": "same-origin"}, 403},
-		"a form elsewhere": {map[string]string{OperatorHeader: "ann", "Sec-Fetch-Site": "cross-site"}, 403},
-		"a typed address":  {map[string]string{OperatorHeader: "ann", "Sec-Fetch-Site": "none"}, 403},
+		"an operator":           {map[string]string{OperatorHeader: "ann@desk"}, 200},
+		"no name":               {nil, 403},
+		"an empty name":         {map[string]string{OperatorHeader: ""}, 403},
+		"a line end":            {map[string]string{OperatorHeader: "ann\nlevel=error"}, 403},
+		"an escape sequence":    {map[string]string{OperatorHeader: "ann\x1b[2J"}, 403},
+		"not ASCII":             {map[string]string{OperatorHeader: "änn"}, 403},
+		"a long name":           {map[string]string{OperatorHeader: strings.Repeat("a", 129)}, 403},
+		"another site":          {map[string]string{OperatorHeader: "ann", "Origin": "https://evil.example"}, 403},
+		"no site":               {map[string]string{OperatorHeader: "ann", "Origin": "null"}, 403},
+		"a form elsewhere":      {map[string]string{OperatorHeader: "ann", "Sec-Fetch-Site": "cross-site"}, 403},
+		"a page without a name": {map[string]string{"Origin": "http://example.com", "Sec-Fetch-Site": "same-origin"}, 403},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -133,13 +130,10 @@ func TestResume(t *testing.T) {
 // The methods, over the wire: only POST resumes, and a preflight is granted nothing.
 func TestResumeMethods(t *testing.T) {
 	f := &fakes{budget: paused(1)}
-	_, _, get := serve(t, f)
-	if code, _ := get("/resume"); code != http.StatusMethodNotAllowed {
-		t.Errorf("GET: %d", code)
-	}
+	serve(t, f)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 	ask := func(method string) (int, http.Header, Resumption) {
-		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+f.address+"/resume", http.NoBody)
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+f.admin+"/resume", http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +155,8 @@ func TestResumeMethods(t *testing.T) {
 		}
 		return resp.StatusCode, resp.Header, answer
 	}
-	for _, method := range []string{http.MethodOptions, http.MethodHead, http.MethodPut, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodOptions, http.MethodHead, http.MethodPut,
+		http.MethodDelete} {
 		if code, header, _ := ask(method); code != http.StatusMethodNotAllowed ||
 			header.Get("Access-Control-Allow-Headers") != "" {
 			t.Errorf("%s: %d %v", method, code, header)

@@ -20,7 +20,10 @@ var Events = []Event{
 	// The CMS.
 	{"breaker_opened", zerolog.WarnLevel, "the CMS fails: calls stop, consumption pauses", "breaker", ""},
 	{"breaker_half_open", zerolog.InfoLevel, "waiting requests probe the CMS", "breaker", ""},
+	{"breaker_still_open", zerolog.WarnLevel,
+		"it goes on: once a minute, with how many probes have failed", "breaker", ""},
 	{"breaker_closed", zerolog.InfoLevel, "the CMS answers again: consumption goes on", "breaker", ""},
+	{"cms_throttled", zerolog.WarnLevel, "the CMS answers 429: all calls pause; told once a minute", "throttled", ""},
 	{"cms_halted", zerolog.ErrorLevel, "the CMS refuses this service: keys, entitlement, address", "halted", ""},
 	{"cms_resumed", zerolog.InfoLevel, "it answers again", "halted", ""},
 	{"quota_spent", zerolog.WarnLevel, "the day's calls are used up: consumption pauses until the next UTC day", "quota",
@@ -34,7 +37,7 @@ var Events = []Event{
 	{"key_changed", zerolog.InfoLevel, "what its file holds now is in force", "keys", ""},
 
 	// Dead letters.
-	{"dead_letter_budget_spent", zerolog.ErrorLevel, "too many dead letters: consumption pauses until an operator resumes",
+	{"dead_letter_budget_spent", zerolog.ErrorLevel, "too many dead letters: they are held until an operator resumes",
 		"dead-letter-budget", ""},
 	{"dead_letter_budget_resumed", zerolog.InfoLevel, "an operator has resumed", "dead-letter-budget", ""},
 	{"dead_letter_budget_armed", zerolog.InfoLevel, "the budget counts again", "dead-letter-budget", ""},
@@ -42,10 +45,14 @@ var Events = []Event{
 	{"handler_panic", zerolog.ErrorLevel, "the defect behind it, with its stack", "internal-error", ""},
 	{"result_too_large", zerolog.WarnLevel, "a result does not fit its topic: its request becomes a dead letter",
 		"too-large", ""},
+	{"reply_too_large", zerolog.WarnLevel, "a copy of a result does not fit the reply topic; the results topic has it",
+		"replies", ""},
 
 	// Writing and committing.
 	{"write_failing", zerolog.WarnLevel, "writing results or dead letters fails, and is repeated until it works", "kafka",
 		""},
+	{"asking_failing", zerolog.WarnLevel, "`balanceq request --wait` cannot write requests or read answers, and goes on trying",
+		"kafka", ""},
 	{"write_held", zerolog.WarnLevel, "Kafka refuses what only an operator can cure; what it concerns waits", "held", ""},
 	{"write_reshaped", zerolog.WarnLevel, "Kafka refuses a batch; it is sent in another form", "",
 		"nothing; many of them: what `fix` says"},
@@ -70,6 +77,12 @@ var Events = []Event{
 		""},
 	{"publisher_transaction_open", zerolog.WarnLevel, "a publisher's open transaction hides requests", "transaction", ""},
 
+	// The schema registry.
+	{"registry_away", zerolog.WarnLevel,
+		"the schema registry does not tell what requests are framed with: they are answered without a look at that",
+		"registry", ""},
+	{"registry_back", zerolog.InfoLevel, "it tells again", "registry", ""},
+
 	// The group.
 	{"group_failing", zerolog.WarnLevel, "the group's coordinator does not answer as it should", "rebalance", ""},
 	{"group_leave_failed", zerolog.WarnLevel, "the partitions are free when the session is over", "", "nothing"},
@@ -87,8 +100,14 @@ var Events = []Event{
 	{"preflight_waiting", zerolog.WarnLevel, "a check of the start waits for what may be over by itself", "",
 		"what `fix` says"},
 	{"kafka_unreachable", zerolog.WarnLevel, "the start waits for Kafka", "", "what `fix` says"},
+	{"log_lines_lost", zerolog.WarnLevel,
+		"whatever reads the log did not take lines for a while, or was away: so many (`lines`) are missing", "",
+		"look at what collects the log; requests were answered all the same"},
+	{"lines_left_out", zerolog.WarnLevel, "of one sentence (`of`) more lines came within 10 s than the 50 that are written; " +
+		"at the level of those", "", "what those say; at level debug all are written"},
 	{"library_warning", zerolog.WarnLevel, "a library writes to the standard log", "", "report it where it comes again"},
-	{"demo_view_failed", zerolog.ErrorLevel, "the demo cannot read a topic any more", "", "run it again"},
+	{"export_failing", zerolog.WarnLevel, "telemetry cannot be sent by OTLP", "",
+		"what the receiver says; requests are answered all the same"},
 }
 
 // EventTable returns the events as a table in Markdown; runbook is the address of that page.

@@ -5,58 +5,52 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 )
 
-// openPaths answer every Host and Origin: probes and scrapes come by names that no setting lists, and hold nothing of a
-// request.
-var openPaths = map[string]bool{"/": true, "/livez": true, "/readyz": true, "/metrics": true}
-
-// maxProfile bounds ?seconds= of a profile: while one is taken, the program pays for it.
-const maxProfile = time.Minute
-
-// guard keeps web pages of other sites out of everything but openPaths.
-type guard struct {
-	hosts map[string]bool // lower case, without ports
-	next  http.Handler
+// Hosts are the names by which an instance may be asked, besides its IP addresses and localhost.
+type Hosts struct {
+	Names   []string // of hosts, without ports; one that begins with a dot stands for every name below it
+	Setting string   // what a refusal names as the place to add one
 }
 
-func newGuard(hosts []string, next http.Handler) guard {
-	g := guard{map[string]bool{"localhost": true}, next}
-	for _, h := range hosts {
-		g.hosts[hostName(h)] = true
-	}
-	return g
+// guard refuses what comes by a name that is not the instance's own: a page elsewhere whose name is made to point here
+// (DNS rebinding). An IP address is no such name: browsers put into Host what the page's address says, so probes, which
+// go to the pod's address, pass. So does a request without any Host (HTTP/1.0): no browser sends one.
+type guard struct {
+	hosts Hosts
+	next  http.Handler
 }
 
 // ServeHTTP implements http.Handler.
 func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case openPaths[r.URL.Path]:
-	case !g.allows(r.Host):
-		http.Error(w, fmt.Sprintf("Host %.100q is not a name of this instance; ask for it by its IP address or localhost, "+
-			"or allow the name as one of this instance's hosts", r.Host), http.StatusForbidden)
-		return
-	case fromPage(r):
-		http.Error(w, "this comes from a web page; type the address, or use balanceq or curl", http.StatusForbidden)
-		return
-	}
-	if n, err := strconv.ParseInt(r.URL.Query().Get("seconds"), 10, 64); err == nil && n > int64(maxProfile/time.Second) {
-		http.Error(w, fmt.Sprintf("seconds=%d is too long; ask for at most %d", n, int64(maxProfile/time.Second)),
-			http.StatusBadRequest)
+	h := w.Header() // pages of the profiler among it: nothing here is to be framed, guessed at, kept or to load anything
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	if !g.hosts.allow(r.Host) {
+		http.Error(w, fmt.Sprintf("Host %.100q is not a name of this instance: ask for it by its IP address or localhost, "+
+			"or add the name to %s", r.Host, g.hosts.Setting), http.StatusForbidden)
 		return
 	}
 	g.next.ServeHTTP(w, r)
 }
 
-// allows says whether a Host is one of the instance's own. A page elsewhere whose name is made to point here (DNS
-// rebinding) still sends that name, and never an IP address.
-func (g guard) allows(host string) bool {
+// allow says whether a Host is one of the instance's own.
+func (h Hosts) allow(host string) bool {
 	name := hostName(host)
-	_, err := netip.ParseAddr(name)
-	return err == nil || g.hosts[name]
+	if _, err := netip.ParseAddr(name); err == nil || host == "" || name == "localhost" {
+		return true
+	}
+	for _, own := range h.Names {
+		own = hostName(own)
+		if name == own || strings.HasPrefix(own, ".") && strings.HasSuffix(name, own) {
+			return true
+		}
+	}
+	return false
 }
 
 // hostName is a Host without port, brackets and the root's dot, in lower case.
@@ -69,20 +63,18 @@ func hostName(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// fromPage says that a web page asks, and not a person who typed the address or follows a link of the profiles' index.
-// Browsers send Origin with every POST and with what a page of another origin reads (Fetch Standard 3.2), and
-// Sec-Fetch-Site to addresses that they trust, 127.0.0.1 among them (Fetch Metadata 2.4). No page is served that could
-// send a POST or set an Origin. A page of another port of this host is same-site, and no more trusted than any other:
-// http.CrossOriginProtection would let its GETs pass.
-func fromPage(r *http.Request) bool {
-	if r.Header.Get("Origin") != "" {
-		return true
-	}
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "":
-		return false
-	case "none", "same-origin":
-		return r.Method != http.MethodGet && r.Method != http.MethodHead
-	}
-	return true
+// sameOrigin refuses what the pages of other origins ask for. http.CrossOriginProtection lets their GETs pass, as those
+// should change nothing; here they count as acting, since a profile costs time and shows memory.
+func sameOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		acting := *r
+		acting.Method = http.MethodPost
+		if err := protection.Check(&acting); err != nil {
+			http.Error(w, "this comes from a page of another origin; type the address, or use balanceq or curl",
+				http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

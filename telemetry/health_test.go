@@ -157,14 +157,14 @@ func TestStandstills(t *testing.T) {
 			parked(m)
 			m.budget, m.producer.Failing = paused(1), errors.New("no leader")
 		}, "", 0, processor.CauseBudget},
-		"held, the window is full": {func(m *moment) {
+		"held, the room for those is full": {func(m *moment) {
 			parked(m)
 			m.budget, m.consumer.Partitions[0].Room = paused(1), false
 		}, "", 0, processor.CauseBudget},
-		"not fetched, paused": {func(m *moment) {
+		"not fetched, though only dead letters are held": {func(m *moment) {
 			idle(m)
 			m.there, m.budget = map[int32]bool{3: true}, paused(0)
-		}, "", 0, processor.CauseBudget},
+		}, StageFetch, testAfter, ""},
 		"held behind a full window, another waits for leave": {func(m *moment) {
 			m.handlers = []handling{handlerAt(processor.StepAside, 0), {contract: 71, sign: epoch}}
 			m.cms.Queued, m.budget = 1, paused(1)

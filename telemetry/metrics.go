@@ -1,30 +1,40 @@
 package telemetry
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/rs/zerolog"
 
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/inflight"
+	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/telemetry/otlp"
 )
 
 // Metrics counts what happens. It is the observer of the consumer, the producer and the CMS client, and it logs what an
 // operator must not miss.
 type Metrics struct {
 	log         zerolog.Logger
-	records     *prometheus.CounterVec
+	outage      outageLog
+	requests    requests
 	calls       map[string]callMetrics // by class: looked up per call, so not through a vector
 	transitions *prometheus.CounterVec
 	commits     *prometheus.CounterVec
-	commitTime  prometheus.Histogram
+	commitTime  prometheus.Observer
+	rebalances  *prometheus.CounterVec
+	drainTime   prometheus.Observer
+	batches     prometheus.Observer
 	retries     *prometheus.CounterVec
 	jumps       prometheus.Counter
+	replies     *prometheus.CounterVec
+	exports     *prometheus.CounterVec
+	unchecked   prometheus.Counter
 	ended       atomic.Int64                  // calls to the CMS
 	refused     atomic.Pointer[refusedCommit] // nil: the last commit that came back worked
 }
@@ -39,10 +49,11 @@ var (
 	_ consumer.Observer = (*Metrics)(nil)
 	_ producer.Observer = (*Metrics)(nil)
 
-	_ cmsclient.CallObserver    = (*Metrics)(nil)
-	_ cmsclient.BreakerObserver = (*Metrics)(nil)
-	_ cmsclient.HaltObserver    = (*Metrics)(nil)
-	_ cmsclient.QuotaObserver   = (*Metrics)(nil)
+	_ cmsclient.CallObserver     = (*Metrics)(nil)
+	_ cmsclient.BreakerObserver  = (*Metrics)(nil)
+	_ cmsclient.ThrottleObserver = (*Metrics)(nil)
+	_ cmsclient.HaltObserver     = (*Metrics)(nil)
+	_ cmsclient.QuotaObserver    = (*Metrics)(nil)
 )
 
 // callMetrics are the metrics of one class of calls.
@@ -54,57 +65,76 @@ type callMetrics struct {
 // latencies suit a GET that should take milliseconds and is given up after seconds.
 var latencies = []float64{.001, .0025, .005, .01, .02, .03, .05, .075, .1, .2, .5, 1, 2, 5, 10, 40}
 
-// NewMetrics registers the counters.
-func NewMetrics(reg prometheus.Registerer, log zerolog.Logger) *Metrics {
-	f := promauto.With(reg)
+// NewMetrics registers the counters and histograms; version is the program's.
+func NewMetrics(reg prometheus.Registerer, version string, log zerolog.Logger) *Metrics {
 	m := &Metrics{
-		log: log,
-		records: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_records_total",
-			Help: "Requests whose outcome is written (with exactly-once: committed), by outcome (complete, partial, " +
-				"dead-letter) " +
-				"and the dead letter's reason."}, []string{"outcome", "reason"}),
-		calls: map[string]callMetrics{},
-		transitions: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_breaker_transitions_total",
-			Help: "Changes of the circuit breaker's state."}, []string{"from", "to"}),
-		commits: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_commits_total",
-			Help: "Offset commits (with exactly-once: transactions) by result (ok, failed)."}, []string{"result"}),
-		commitTime: f.NewHistogram(prometheus.HistogramOpts{Name: "balanceq_commit_duration_seconds",
-			Help: "Duration of an offset commit (with exactly-once: a transaction).", Buckets: latencies}),
-		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_write_retries_total",
-			Help: "Writes of results and dead letters that had to be repeated."}, []string{"topic"}),
-		jumps: f.NewCounter(prometheus.CounterOpts{Name: "balanceq_offset_jumps_total",
-			Help: "Times that the request log did not hold the next offset: requests may have been deleted unread."}),
+		log: log, outage: outageLog{log: log}, requests: newRequests(reg), calls: map[string]callMetrics{},
+		transitions: registered(reg, counterVec("balanceq_breaker_transitions_total")),
+		commits:     registered(reg, counterVec("balanceq_commits_total")),
+		commitTime:  registered(reg, histogramVec("balanceq_commit_duration_seconds", latencies)).WithLabelValues(),
+		rebalances:  registered(reg, counterVec("balanceq_rebalances_total")),
+		drainTime:   registered(reg, histogramVec("balanceq_drain_duration_seconds", latencies)).WithLabelValues(),
+		batches: registered(reg, histogramVec("balanceq_producer_batch_records",
+			prometheus.ExponentialBuckets(1, 4, 8))).WithLabelValues(),
+		retries:   registered(reg, counterVec("balanceq_write_retries_total")),
+		jumps:     registered(reg, counterVec("balanceq_offset_jumps_total")).WithLabelValues(),
+		replies:   registered(reg, counterVec("balanceq_replies_refused_total")),
+		unchecked: registered(reg, counterVec("balanceq_schema_ids_unchecked_total")).WithLabelValues(),
+		exports:   registered(reg, counterVec("balanceq_otlp_export_failures_total")),
 	}
-	calls := f.NewCounterVec(prometheus.CounterOpts{Name: "balanceq_cms_calls_total",
-		Help: "Calls to the CMS by what came back."}, []string{"class"})
-	durations := f.NewHistogramVec(prometheus.HistogramOpts{Name: "balanceq_cms_call_duration_seconds",
-		Help: "Duration of one call to the CMS.", Buckets: latencies}, []string{"class"})
+	calls := registered(reg, counterVec("balanceq_cms_calls_total"))
+	durations := registered(reg, histogramVec("balanceq_cms_call_duration_seconds", latencies))
 	for _, class := range cmsclient.CallClasses {
 		m.calls[class] = callMetrics{calls.WithLabelValues(class), durations.WithLabelValues(class)}
 	}
-	for _, outcome := range []string{schemas.OutcomeComplete, schemas.OutcomePartial} {
-		m.records.WithLabelValues(outcome, "")
+	for _, result := range []string{commitOK, commitFailed} {
+		m.commits.WithLabelValues(result)
 	}
-	for _, reason := range schemas.Reasons {
-		m.records.WithLabelValues(consumer.OutcomeDeadLetter, string(reason))
+	for _, reason := range consumer.RebalanceReasons {
+		m.rebalances.WithLabelValues(reason)
 	}
+	for _, cause := range processor.Refusals {
+		m.replies.WithLabelValues(cause)
+	}
+	for _, signal := range otlp.Signals {
+		m.exports.WithLabelValues(string(signal))
+	}
+	registered(reg, gaugeVec("balanceq_build_info")).WithLabelValues(version, runtime.Version()).Set(1)
 	return m
 }
 
+// Values of the label result of balanceq_commits_total.
+const (
+	commitOK     = "ok"
+	commitFailed = "failed"
+)
+
 // Answered implements consumer.Observer.
-func (m *Metrics) Answered(outcome string, reason schemas.Reason) {
-	m.records.WithLabelValues(outcome, string(reason)).Inc()
+func (m *Metrics) Answered(req *inflight.Request, outcome string, reason schemas.Reason) {
+	m.requests.answered(req, outcome, reason, time.Now())
 }
+
+// Rebalanced implements consumer.Observer.
+func (m *Metrics) Rebalanced(reason string) { m.rebalances.WithLabelValues(reason).Inc() }
+
+// Drained implements consumer.Observer.
+func (m *Metrics) Drained(took time.Duration) { m.drainTime.Observe(took.Seconds()) }
+
+// Wrote implements producer.Observer.
+func (m *Metrics) Wrote(records int) { m.batches.Observe(float64(records)) }
+
+// ExportFailed is what is to hear of exports by OTLP that fail.
+func (m *Metrics) ExportFailed(s otlp.Signal) { m.exports.WithLabelValues(string(s)).Inc() }
 
 // Committed implements consumer.Observer.
 func (m *Metrics) Committed(took time.Duration, err error) {
 	if err != nil {
 		m.refused.Store(&refusedCommit{time.Now(), err})
-		m.commits.WithLabelValues("failed").Inc()
+		m.commits.WithLabelValues(commitFailed).Inc()
 		return
 	}
 	m.refused.Store(nil)
-	m.commits.WithLabelValues("ok").Inc()
+	m.commits.WithLabelValues(commitOK).Inc()
 	m.commitTime.Observe(took.Seconds())
 }
 
@@ -113,6 +143,15 @@ func (m *Metrics) OffsetJumped(int32, int64, int64) { m.jumps.Inc() }
 
 // WriteFailed implements producer.Observer.
 func (m *Metrics) WriteFailed(topic string, _ int32, _ error) { m.retries.WithLabelValues(topic).Inc() }
+
+// ReplyDropped is what is to hear of copies of results that are larger than their topic takes.
+func (m *Metrics) ReplyDropped() { m.ReplyRefused(processor.RefusedSize) }
+
+// ReplyRefused is what is to hear of wishes of requests for their results that are not granted.
+func (m *Metrics) ReplyRefused(cause string) { m.replies.WithLabelValues(cause).Inc() }
+
+// SchemaIDUnchecked is what is to hear of requests whose schema id no registry has told of.
+func (m *Metrics) SchemaIDUnchecked() { m.unchecked.Inc() }
 
 // Called implements cmsclient.CallObserver.
 func (m *Metrics) Called(class string, d time.Duration) {
@@ -123,30 +162,25 @@ func (m *Metrics) Called(class string, d time.Duration) {
 }
 
 // BreakerChanged implements cmsclient.BreakerObserver.
-func (m *Metrics) BreakerChanged(from, to cmsclient.BreakerState, failing string) {
+func (m *Metrics) BreakerChanged(from, to cmsclient.BreakerState, failing cmsclient.Failing) {
+	m.requests.cms.breaker(to != cmsclient.BreakerClosed)
 	m.transitions.WithLabelValues(from.String(), to.String()).Inc()
-	change := m.log.With().Stringer("from", from).Stringer("to", to).Logger()
-	switch to {
-	case cmsclient.BreakerOpen:
-		change.Warn().Str("event", "breaker_opened").Str("failing", failing).
-			Msg("the circuit breaker opened: the CMS fails, so consumption pauses; nothing is dead-lettered meanwhile")
-	case cmsclient.BreakerHalfOpen:
-		change.Info().Str("event", "breaker_half_open").
-			Msg("the circuit breaker is half-open: waiting requests probe the CMS")
-	case cmsclient.BreakerClosed:
-		change.Info().Str("event", "breaker_closed").Msg("the circuit breaker closed: consumption goes on")
-	}
+	m.outage.breaker(from, to, failing, time.Now())
 }
+
+// Throttled implements cmsclient.ThrottleObserver.
+func (m *Metrics) Throttled(until time.Time) { m.outage.throttle(until, time.Now()) }
 
 // Halted implements cmsclient.HaltObserver.
 func (m *Metrics) Halted(err error) {
-	m.log.Error().Str("event", "cms_halted").Err(err).Msg("halted: the CMS refuses this service, not its requests; " +
-		"consumption pauses and goes on by itself when this is fixed")
+	m.requests.cms.halt(true)
+	m.outage.halt(err, time.Now())
 }
 
 // Resumed implements cmsclient.HaltObserver.
 func (m *Metrics) Resumed() {
-	m.log.Info().Str("event", "cms_resumed").Msg("the CMS answers again: no longer halted")
+	m.requests.cms.halt(false)
+	m.outage.resume(time.Now())
 }
 
 // QuotaSpent implements cmsclient.QuotaObserver.

@@ -3,10 +3,12 @@ package telemetry
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
+	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/processor"
 	"github.com/balanceq/balanceq/producer"
 )
@@ -39,11 +41,20 @@ func (m *moment) mostHeldUp() (held *consumer.PartitionStatus) {
 func (m *moment) kafkaFault() error {
 	switch {
 	case m.producer.Failing != nil:
-		return fmt.Errorf("writing fails: %w", m.producer.Failing)
+		return fmt.Errorf("writing fails: %w", withFix(m.producer.Failing))
 	case m.commits != nil:
-		return fmt.Errorf("committing fails: %w", m.commits)
+		return fmt.Errorf("committing fails: %w", withFix(m.commits))
 	}
-	return m.kafka
+	return withFix(m.kafka)
+}
+
+// withFix has err say what people can do about it, as the log does.
+func withFix(err error) error {
+	fix := kafkawire.Fix(err)
+	if fix == "" || strings.Contains(err.Error(), fix) {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, fix)
 }
 
 // partitionOf returns the partition that waits for a handler; nil: it holds up none of this instance's.

@@ -1,20 +1,20 @@
 package telemetry
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
 
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
@@ -30,10 +30,12 @@ type Health struct {
 	Paused  string                 `json:"paused,omitempty"`
 	Breaker cmsclient.BreakerState `json:"breaker"`
 	// while the breaker is not closed: how the CMS fails, and since when
-	Failing       string     `json:"failing,omitempty"`
-	CoolDownUntil *time.Time `json:"coolDownUntil,omitempty"`
+	Failing       cmsclient.Failing `json:"failing,omitzero"`
+	CoolDownUntil *time.Time        `json:"coolDownUntil,omitempty"`
 	// whose files cannot be used, while the keys before them are in force
-	KeysFailing   string `json:"keysFailing,omitempty"`
+	KeysFailing string `json:"keysFailing,omitempty"`
+	// why no new token for Kafka can be had, and until when the one before it is good
+	TokenFailing  string `json:"tokenFailing,omitempty"`
 	WritesFailing string `json:"writesFailing,omitempty"`
 	KafkaFailing  string `json:"kafkaFailing,omitempty"` // writes, commits, or that Kafka does not answer
 	// which granted partitions have not begun, and why
@@ -70,11 +72,17 @@ func (s Sources) health(v State) Health {
 		h.CoolDownUntil = &cms.CoolDownUntil
 	}
 	if p.Failing != nil {
-		h.WritesFailing = fmt.Sprintf("for %s: %v", p.Since.Round(time.Second), p.Failing)
+		h.WritesFailing = fmt.Sprintf("for %s: %v", p.Since.Round(time.Second), withFix(p.Failing))
 	}
 	for _, k := range s.Keys() {
 		if k.Failing != nil {
 			h.KeysFailing = k.Failing.Error()
+		}
+	}
+	if token, used := s.KafkaToken(); used && token.Failing != nil {
+		h.TokenFailing = token.Failing.Error()
+		if !token.Expires.IsZero() {
+			h.TokenFailing += "; the last one expires " + token.Expires.UTC().Format(time.RFC3339)
 		}
 	}
 	var open []string
@@ -121,64 +129,58 @@ func notStarted(starting []consumer.StartStatus) string {
 	return strings.Join(parts, "; ")
 }
 
-// Server serves /metrics, /livez, /readyz, POST /resume, and Go's profiles under /debug/pprof/.
+// Server is an HTTP server of the instance.
 type Server struct {
 	http     *http.Server
 	listener net.Listener
+	scheme   string
 }
 
-// idleTimeout ends connections on which nothing is asked.
-const idleTimeout = time.Minute
+// What a client may take, however slow it is: of headers, of time for them, for a whole request, and between two.
+const (
+	maxHeaders    = 16 << 10
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = maxProfile + 30*time.Second // a profile is written when it has been taken
+	idleTimeout   = time.Minute
+)
 
-// Listen binds the address, so that a port that is taken is an error at start and not a line in the log. resume does
-// what POST /resume asks for, in the name of who. hosts are names by which the instance may be asked for more than
-// openPaths, besides IP addresses and localhost.
-func Listen(
-	address string, hosts []string, reg prometheus.Gatherer, sources Sources, watchdog *Watchdog,
-	resume func(who string) Resumption,
-) (*Server, error) {
+// Listen binds the address, so that a port that is taken is an error at start and not a line in the log. security is
+// nil for plain HTTP. What net/http says of clients that misbehave goes to the log, at level debug.
+func Listen(address string, handler http.Handler, security *tls.Config, logger zerolog.Logger) (*Server, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("serving metrics and probes: %w", err)
+		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		v := watchdog.State()
-		if v.Stuck == nil {
-			_, _ = w.Write([]byte("ok\n"))
-			return
-		}
-		writeJSON(w, false, struct {
-			*Stuck
-			Goroutines string `json:"goroutines"` // where to get a dump of them
-		}{v.Stuck, goroutines})
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		h := sources.health(watchdog.State())
-		writeJSON(w, h.Ready, h)
-	})
-	mux.HandleFunc("POST /resume", resumeHandler(resume))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // goroutine dumps among them
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	return &Server{listener: l, http: &http.Server{
-		Handler: newGuard(hosts, mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: idleTimeout,
-	}}, nil
+	s := newServer(l, handler, logger)
+	if security != nil {
+		s.listener, s.scheme = tls.NewListener(l, security), "https"
+	}
+	return s, nil
 }
 
-// goroutines is where the server shows what every goroutine does.
-const goroutines = "/debug/pprof/goroutine?debug=2"
+func newServer(l net.Listener, handler http.Handler, logger zerolog.Logger) *Server {
+	return &Server{listener: l, scheme: "http", http: &http.Server{
+		Handler: handler, MaxHeaderBytes: maxHeaders, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, ErrorLog: log.New(complaints{logger}, "", 0),
+		ConnState: newCrowd().changed,
+	}}
+}
 
-func writeJSON(w http.ResponseWriter, ok bool, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	if !ok {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	_ = json.NewEncoder(w).Encode(body) // the client has gone: there is nothing to do
+// complaints is where net/http says what it thinks of clients.
+type complaints struct{ log zerolog.Logger }
+
+// Write implements io.Writer.
+func (c complaints) Write(text []byte) (int, error) {
+	c.log.Debug().Bytes("said", bytes.TrimSpace(text)).Msg("a client of the HTTP server")
+	return len(text), nil
 }
 
 // Addr is the address that is listened on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// URL is the base URL by which this machine asks the server.
+func (s *Server) URL() string { return s.scheme + "://" + s.Addr() }
 
 // Serve blocks until Shutdown.
 func (s *Server) Serve() error {

@@ -86,7 +86,7 @@ func (h *history) partitionChecks(m *moment, p *consumer.PartitionStatus) (all [
 	case p.Draining:
 	case !p.Room && p.Open == 0:
 		check(StageDispatch, "records were fetched and are not started", p.Fetched)
-	case p.Room && m.there[p.Partition] && m.cms.Cause == "" && !m.budget.Spent():
+	case p.Room && m.there[p.Partition] && m.cms.Cause == "":
 		check(StageFetch, "the log has records that Kafka hands out, and they are not fetched", p.Fetched)
 	}
 	taken := slices.ContainsFunc(m.handlers, func(b handling) bool { return b.holds(p.Partition, p.Oldest) })

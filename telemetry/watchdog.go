@@ -17,13 +17,14 @@ type StallTimeouts struct {
 }
 
 // Watchdog tells a pipeline that waits from one that is stuck. It says so as an error in the log, once, as the metric
-// balanceq_stuck, and to a caller of State.
+// balanceq_stuck, and to a caller of State; balanceq_kafka_failing is what State says of Kafka.
 type Watchdog struct {
 	sources Sources
 	metrics *Metrics
 	log     zerolog.Logger
 	after   time.Duration
-	desc    *prometheus.Desc
+	stuck   *prometheus.Desc
+	failing *prometheus.Desc
 
 	mu      sync.Mutex
 	history history
@@ -38,8 +39,7 @@ func NewWatchdog(timeouts StallTimeouts, reg prometheus.Registerer, metrics *Met
 	log zerolog.Logger) (*Watchdog, error) {
 	w := &Watchdog{
 		sources: sources, metrics: metrics, log: log, after: timeouts.After,
-		desc: prometheus.NewDesc("balanceq_stuck",
-			"1 for the stage at which the pipeline stands still without a reason.", []string{"stage"}, nil),
+		stuck: desc("balanceq_stuck"), failing: desc("balanceq_kafka_failing"),
 		history: history{timeouts: timeouts},
 	}
 	return w, reg.Register(w)
@@ -111,7 +111,7 @@ const askTimeout = 10 * time.Second
 // askKafka asks for what the snapshots do not tell: whether a partition from which nothing comes has nothing to give,
 // and whether an instance that is no member of the group could be one. While records flow it asks nothing.
 func (w *Watchdog) askKafka(ctx context.Context) {
-	c, waiting := w.sources.Consumer(), w.sources.CMS().Cause != "" || w.sources.Budget().Spent()
+	c, waiting := w.sources.Consumer(), w.sources.CMS().Cause != ""
 	fetched, from := map[int32]int64{}, map[int32]int64{}
 	for _, p := range c.Partitions {
 		if waiting || p.Draining || !p.Room {
@@ -139,13 +139,14 @@ func (w *Watchdog) askKafka(ctx context.Context) {
 }
 
 // Describe implements prometheus.Collector.
-func (w *Watchdog) Describe(ch chan<- *prometheus.Desc) { ch <- w.desc }
+func (w *Watchdog) Describe(ch chan<- *prometheus.Desc) { ch <- w.stuck; ch <- w.failing }
 
 // Collect implements prometheus.Collector.
 func (w *Watchdog) Collect(ch chan<- prometheus.Metric) {
 	v := w.State()
 	for _, stage := range Stages {
-		ch <- prometheus.MustNewConstMetric(w.desc, prometheus.GaugeValue, number(v.Stuck != nil && v.Stuck.Stage == stage),
+		ch <- prometheus.MustNewConstMetric(w.stuck, prometheus.GaugeValue, number(v.Stuck != nil && v.Stuck.Stage == stage),
 			string(stage))
 	}
+	ch <- prometheus.MustNewConstMetric(w.failing, prometheus.GaugeValue, number(v.Kafka != nil))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
 
 	"github.com/balanceq/balanceq/cmsclient"
 	"github.com/balanceq/balanceq/consumer"
@@ -25,7 +26,7 @@ func watch(t *testing.T, f *fakes, timeouts StallTimeouts) (w *Watchdog, m *Metr
 	log = &bytes.Buffer{}
 	f.handlers = NewHandlers()
 	reg := prometheus.NewRegistry()
-	m = NewMetrics(reg, zerolog.Nop())
+	m = NewMetrics(reg, "v1", zerolog.Nop())
 	w, err := NewWatchdog(timeouts, reg, m, f.sources(), zerolog.New(log))
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,55 @@ func TestRefusedCommitsExcuse(t *testing.T) {
 	})
 }
 
+// What people can do is named, for a right that is gone what gives it back, however it shows, and the metric for the
+// alert is 1: of what may not be read, nothing else is known.
+func TestKafkaFailingNamesTheFix(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		refuse func(*fakes, *Watchdog, *Metrics)
+		want   string
+	}{
+		"committing": {func(_ *fakes, _ *Watchdog, m *Metrics) { m.Committed(0, kafka.GroupAuthorizationFailed) },
+			"committing fails: " + kafka.GroupAuthorizationFailed.Error() + "; allow Read on the group"},
+		"writing": {func(f *fakes, _ *Watchdog, _ *Metrics) { f.producer.Failing = kafka.TransactionalIDAuthorizationFailed },
+			"; " + kafkawire.Fix(kafka.TransactionalIDAuthorizationFailed)},
+		"reading": {func(_ *fakes, w *Watchdog, _ *Metrics) { w.kafka = kafka.TopicAuthorizationFailed },
+			"; " + kafkawire.Fix(kafka.TopicAuthorizationFailed)},
+		"brokers that are down": {func(f *fakes, _ *Watchdog, _ *Metrics) { f.producer.Failing = kafka.NotEnoughReplicas },
+			"; " + kafkawire.Fix(kafka.NotEnoughReplicas)},
+		"what passes by itself": {func(_ *fakes, w *Watchdog, _ *Metrics) { w.kafka = kafka.NotLeaderForPartition },
+			kafka.NotLeaderForPartition.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fakes{consumer: consumer.Status{Joined: true}}
+			w, m, _ := watch(t, f, StallTimeouts{After: time.Minute})
+			if got := failingMetric(w); w.State().Kafka != nil || got != 0 {
+				t.Errorf("before: %v, %v", w.State().Kafka, got)
+			}
+			test.refuse(f, w, m)
+			if v := w.State(); v.Kafka == nil || !strings.HasSuffix(v.Kafka.Error(), test.want) {
+				t.Errorf("%v, want it to end with %q", v.Kafka, test.want)
+			}
+			if got := failingMetric(w); got != 1 {
+				t.Errorf("balanceq_kafka_failing is %v", got)
+			}
+		})
+	}
+}
+
+func failingMetric(w *Watchdog) float64 {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(w)
+	families, _ := reg.Gather()
+	for _, f := range families {
+		if f.GetName() == "balanceq_kafka_failing" {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return -1
+}
+
 // Kafka is asked about what does not move, and about nothing else.
 func TestAsksKafkaOnlyWhenIdle(t *testing.T) {
 	type question struct {
@@ -144,10 +194,10 @@ func TestLivez(t *testing.T) {
 	}
 	if code != 503 || got["stage"] != "commit" || !strings.Contains(got["reason"].(string), "not committed") ||
 		got["partition"] != 0.0 ||
-		got["offset"] != 0.0 || got["goroutines"] != goroutines || got["since"] == nil {
+		got["offset"] != 0.0 || got["goroutines"] != "http://"+f.admin+goroutines || got["since"] == nil {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, dump := get(goroutines); code != 200 || !strings.Contains(dump, "TestLivez") {
+	if code, dump := f.askAt(t, f.admin, "GET", goroutines, nil); code != 200 || !strings.Contains(dump, "TestLivez") {
 		t.Errorf("the dump: %d", code)
 	}
 	if code, body := get("/readyz"); code != 503 || !strings.Contains(body, "stuck: requests are finished") {

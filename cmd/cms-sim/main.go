@@ -2,16 +2,13 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/balanceq/balanceq/cmssim/serve"
+	"github.com/balanceq/balanceq/internal/interrupt"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program the hard way
-	os.Exit(serve.Run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(serve.Run(interrupt.Context(os.Interrupt, syscall.SIGTERM), os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -4,27 +4,34 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
 )
 
-// answer is a final answer's header, and its body as the header frames it.
+// answer is a final answer's header, and its body as the header frames it. It is one object with all that goes out to
+// the caller, whose it is: so only the caller can know when it may be used again.
 type answer struct {
 	status   int
 	text     string // status line behind the version
 	minor    int    // of HTTP/1.
 	header   http.Header
+	names    []string  // of the fields as they came, where header has each once; else nil
+	values   []string  // those of names
 	length   int64     // of the body; -1: not known before its end
 	chunked  bool      // by chunks; else by length or by the connection's end
 	body     io.Reader // nil: empty
 	reusable bool      // the connection, after the body
+
+	exactly exactly // where body is that
+	stream  body
+	resp    http.Response
 }
 
 var (
@@ -40,51 +47,132 @@ var (
 // maxInterim bounds how many 1xx answers may precede the final one; the header's limit bounds their size, all together.
 const maxInterim = 10
 
-// readAnswer reads the header of the final answer to a GET.
-func readAnswer(in *bufio.Reader) (*answer, error) {
+// keptFields is how many fields of an answer's header there is room for in the next one's.
+const keptFields = 32
+
+// reset makes an empty answer of one that was used, but for its fields.
+func (a *answer) reset() {
+	if len(a.header) > keptFields {
+		*a = answer{}
+	}
+	*a = answer{header: a.header, names: a.names, values: a.values}
+}
+
+// read reads the header of the final answer to a GET.
+func (a *answer) read(in *bufio.Reader) error {
 	for range maxInterim + 1 {
-		a, err := readHeader(in)
-		if err != nil {
-			return nil, err
+		if err := a.readHeader(in); err != nil {
+			return err
 		}
 		switch {
 		case a.status == http.StatusSwitchingProtocols:
-			return nil, errSwitching
+			return errSwitching
 		case a.status >= 200:
-			return a, a.frame(in)
+			return a.frame(in)
 		}
 	}
-	return nil, errInterim
+	return errInterim
 }
 
 // readHeader reads a status line and the fields behind it (RFC 9112 §4, §5).
-func readHeader(in *bufio.Reader) (*answer, error) {
+func (a *answer) readHeader(in *bufio.Reader) error {
+	a.reset()
 	tp := textproto.Reader{R: in}
-	line, err := tp.ReadLineBytes()
-	if err != nil {
-		return nil, err
+	line, prefix, err := in.ReadLine()
+	switch {
+	case err != nil:
+		return err
+	case prefix: // longer than in's buffer
+		return errNoHTTP
 	}
-	a := &answer{}
 	if err := a.parseStatus(line); err != nil {
-		return nil, err
+		return err
+	}
+	if a.plainFields(in) {
+		return nil
 	}
 	header, err := tp.ReadMIMEHeader()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for name, values := range header {
-		// textproto leaves such names as they are: "Content-Length : 4" would be none (RFC 9112 §5.1).
-		if !httpguts.ValidHeaderFieldName(name) {
-			return nil, errHeaderName
-		}
 		for _, value := range values {
-			if !httpguts.ValidHeaderFieldValue(value) {
-				return nil, errHeaderName
+			if !validField(name, value) {
+				return errHeaderName
 			}
 		}
 	}
-	a.header = http.Header(header)
-	return a, nil
+	a.header, a.names = http.Header(header), nil
+	return nil
+}
+
+// validField is asked since textproto leaves odd names as they are: "Content-Length : 4" would be none (RFC 9112 §5.1).
+func validField(name, value string) bool {
+	return httpguts.ValidHeaderFieldName(name) && httpguts.ValidHeaderFieldValue(value)
+}
+
+// plainFields reads fields as nearly all servers send them: in the buffer already, as a whole, each line of them valid
+// and ended by CRLF. Then one string has them all, where textproto makes one of each. Whatever is odd is left to
+// textproto, with nothing read.
+func (a *answer) plainFields(in *bufio.Reader) bool {
+	buffered, _ := in.Peek(in.Buffered())
+	end := bytes.Index(buffered, []byte("\r\n\r\n"))
+	if end < 0 {
+		return false
+	}
+	fields := string(buffered[:end+len("\r\n")])
+	if !a.sameFields(fields) && !a.newFields(fields) {
+		return false
+	}
+	_, _ = in.Discard(end + len("\r\n\r\n")) // it is there
+	return true
+}
+
+// sameFields reads fields that have the names of those before, as nearly all answers of a server have: what is new is
+// their values, and header has those already.
+func (a *answer) sameFields(fields string) bool {
+	n := 0
+	for ; fields != ""; n++ {
+		var line string
+		line, fields, _ = strings.Cut(fields, "\r\n")
+		name, value, found := strings.Cut(line, ":")
+		if !found || n == len(a.names) || name != a.names[n] || !httpguts.ValidHeaderFieldValue(value) {
+			return false
+		}
+		a.values[n] = textproto.TrimString(value)
+	}
+	return n == len(a.names)
+}
+
+// newFields reads any that are plain.
+func (a *answer) newFields(fields string) bool {
+	if a.header == nil {
+		a.header = make(http.Header, keptFields/4)
+	}
+	clear(a.header)
+	names := a.names[:0]
+	a.names = nil                                                       // until all is as it should be
+	a.values = slices.Grow(a.values[:0], strings.Count(fields, "\r\n")) // it must not grow later: header has parts of it
+	for fields != "" {
+		var line string
+		line, fields, _ = strings.Cut(fields, "\r\n")
+		name, value, found := strings.Cut(line, ":")
+		if !found || !validField(name, value) {
+			return false
+		}
+		n := len(a.values)
+		names, a.values = append(names, name), append(a.values, textproto.TrimString(value))
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		if before := a.header[name]; before != nil {
+			a.header[name] = append(before, a.values[n])
+		} else {
+			a.header[name] = a.values[n : n+1 : n+1]
+		}
+	}
+	if len(a.header) == len(names) {
+		a.names = names
+	}
+	return true
 }
 
 // parseStatus reads "HTTP/1.1 200 OK"; the reason may be missing, and its space with it.
@@ -106,6 +194,9 @@ func (a *answer) parseStatus(line []byte) error {
 			return errNoHTTP
 		}
 		a.status = 10*a.status + int(digit-'0')
+	}
+	if a.text = "200 OK"; string(rest) == a.text {
+		return nil
 	}
 	if a.text = string(rest); !httpguts.ValidHeaderFieldValue(a.text) {
 		return errNoHTTP
@@ -138,7 +229,8 @@ func (a *answer) frame(in *bufio.Reader) error {
 			return err
 		}
 		if a.length = n; n > 0 && !empty {
-			a.body = &exactly{in, n}
+			a.exactly = exactly{in, n}
+			a.body = &a.exactly
 		}
 	case empty:
 	default:
@@ -164,78 +256,19 @@ func parseLength(values []string) (int64, error) {
 }
 
 // response makes net/http's form of it; the body is the caller's to add.
-func (a *answer) response(r *http.Request) *http.Response {
-	resp := &http.Response{
+func (a *answer) response() *http.Response {
+	a.resp = http.Response{
 		Status: a.text, StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: a.minor, Header: a.header,
-		ContentLength: a.length, Close: !a.reusable, Request: r,
+		ContentLength: a.length, Close: !a.reusable,
 	}
+	resp := &a.resp
 	if a.minor == 0 {
 		resp.Proto = "HTTP/1.0"
 	}
 	if a.chunked {
 		resp.TransferEncoding = []string{"chunked"}
 		resp.Header.Del("Transfer-Encoding")
+		a.names = nil // header has another form now
 	}
 	return resp
-}
-
-// exactly reads n bytes. The end of the stream before that is io.ErrUnexpectedEOF.
-type exactly struct {
-	in *bufio.Reader
-	n  int64
-}
-
-// Read implements io.Reader. It returns io.EOF with the last bytes.
-func (e *exactly) Read(p []byte) (int, error) {
-	if e.n == 0 {
-		return 0, io.EOF
-	}
-	if int64(len(p)) > e.n {
-		p = p[:e.n]
-	}
-	n, err := e.in.Read(p)
-	e.n -= int64(n)
-	switch {
-	case err != nil && e.n > 0:
-		return n, unexpected(err)
-	case e.n == 0:
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-// chunks reads a chunked body and the trailer behind it, which is dropped (RFC 9112 §7.1).
-type chunks struct {
-	in     *bufio.Reader
-	reader io.Reader
-}
-
-var errTrailer = errors.New("the trailer of the answer's body is malformed or larger than it may be")
-
-// maxTrailer bounds the fields behind a chunked body: they are not asked for.
-const maxTrailer = 64
-
-// Read implements io.Reader.
-func (c *chunks) Read(p []byte) (int, error) {
-	n, err := c.reader.Read(p)
-	if err == nil {
-		return n, nil
-	}
-	if err != io.EOF { // it returns no wrapped one
-		return n, unexpected(err)
-	}
-	for range maxTrailer {
-		line, err := c.in.ReadSlice('\n')
-		if err != nil {
-			return n, fmt.Errorf("the trailer of the answer's body: %w", unexpected(err))
-		}
-		if string(line) == "\r\n" {
-			return n, io.EOF
-		}
-		name, _, field := bytes.Cut(line, []byte(":"))
-		if !field || !bytes.HasSuffix(line, []byte("\r\n")) || !httpguts.ValidHeaderFieldName(string(name)) {
-			return n, errTrailer
-		}
-	}
-	return n, errTrailer
 }

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"io"
-	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,16 +20,36 @@ type conn struct {
 	transport *Transport
 	tcp       net.Conn // for deadlines, and to look whether something has come
 	raw       syscall.RawConn
-	wire      net.Conn   // tcp, or TLS over it
-	records   []*records // below each TLS
-	in        *bufio.Reader
-	header    int64    // how many bytes of an answer's header may still come
-	out       []byte   // the request
-	names     []string // of its headers
-	absolute  bool     // to a proxy that forwards: the request names the server
-	proxyAuth string   // its Proxy-Authorization
+	wire      net.Conn      // tcp, or TLS over it
+	records   []*records    // below each TLS
+	in        *bufio.Reader // nil but from when an answer begins to its body's end
+	header    int64         // how many bytes of an answer's header may still come
+	absolute  bool          // to a proxy that forwards: the request names the server
+	proxyAuth string        // its Proxy-Authorization
 	reused    bool
 	since     time.Time // idle since
+
+	done    <-chan struct{} // of the context that was watched last
+	unwatch func() bool     // ends the watch over it; nil: there is none
+	stays   bool            // it goes on when the call has ended
+
+	talk    func(fd uintptr) bool // looks whether something has come, sends, and says whether it may be read
+	sent    bool
+	sendErr error
+	out     *request // nil but while it is sent
+}
+
+// The buffers of calls are used again by others: thousands of calls may wait for their answers at the same time, for
+// which they need none.
+var (
+	readers  = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+	requests = sync.Pool{New: func() any { return &request{} }}
+)
+
+// request is one as it is sent.
+type request struct {
+	bytes []byte
+	names []string // of its headers
 }
 
 var errHeaderTooLarge = errors.New("the answer's header is larger than it may be")
@@ -47,9 +67,38 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *conn) close() { _ = c.wire.Close() } // TLS says goodbye; nothing can be done about an error
+func (c *conn) close() {
+	_ = c.wire.Close() // TLS says goodbye; nothing can be done about an error
+	c.endWatch()
+}
 
-// untouched says that an idle connection is open, and that nothing has come on it: then it is as its last call left it.
+// watch has ctx's end move the deadline into the past, which ends whatever waits for the network. It costs more than
+// all else here but the system calls, and nearly all calls of a program have the same context: from the second of them
+// on, a connection keeps its watch from call to call. It is false where the last watch has begun to act, or may: that
+// could hit any later call.
+func (c *conn) watch(ctx context.Context) bool {
+	done := ctx.Done()
+	if c.unwatch != nil && c.done == done {
+		return true
+	}
+	if !c.endWatch() {
+		return false
+	}
+	c.stays = done != nil && c.done == done // c.done keeps the channel alive: no other one has its address
+	c.done = done
+	c.unwatch = context.AfterFunc(ctx, func() { _ = c.tcp.SetDeadline(longAgo) })
+	return true
+}
+
+// endWatch is false where it has begun to act.
+func (c *conn) endWatch() bool {
+	ended := c.unwatch == nil || c.unwatch()
+	c.unwatch = nil
+	return ended
+}
+
+// untouched says that an idle connection is as its last call left it: open, and nothing has come on it. What the kernel
+// knows of that may be asked for later, by sendAndWait.
 func (c *conn) untouched() bool {
 	if len(c.records) > 0 && !c.decrypted() {
 		return false
@@ -75,56 +124,7 @@ func (c *conn) decrypted() bool {
 }
 
 // longAgo is a deadline that ends what waits for the network at once.
-var longAgo, noDeadline = time.Unix(1, 0), time.Time{}
-
-// exchange sends a request and reads the answer's header. After an error the connection has to be closed.
-func (c *conn) exchange(ctx context.Context, r *http.Request) (*http.Response, error) {
-	if err := c.encode(r); err != nil {
-		return nil, err
-	}
-	deadline, _ := ctx.Deadline() // zero: none
-	if err := c.tcp.SetDeadline(deadline); err != nil {
-		return nil, c.stale(err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = c.tcp.SetDeadline(longAgo) })
-	_, writeErr := c.wire.Write(c.out)
-	// Also when it could not be sent: a server that closes for a reason may have said it before.
-	c.header = c.transport.cfg.MaxHeader
-	if _, err := c.in.Peek(1); err != nil {
-		stop()
-		return nil, c.stale(errors.Join(err, writeErr)) // what came says more: an alert of TLS
-	}
-	a, err := readAnswer(c.in)
-	if err != nil {
-		stop()
-		return nil, unexpected(err)
-	}
-	c.header = math.MaxInt64 // the caller bounds the body
-	resp := a.response(r)
-	b := &body{conn: c, stop: stop, reader: a.body, reusable: a.reusable && writeErr == nil}
-	resp.Body = b
-	if a.body == nil {
-		b.end()
-	}
-	return resp, nil
-}
-
-// stale marks the end of a connection that had been kept and on which no answer began, unless time was up: then the
-// server may well be at work.
-func (c *conn) stale(err error) error {
-	if netErr, ok := errors.AsType[net.Error](err); ok && netErr.Timeout() || !c.reused {
-		return err
-	}
-	return &StaleError{err}
-}
-
-// unexpected is the end of the stream where something has to follow.
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
+var longAgo = time.Unix(1, 0)
 
 var errHeaderValue = errors.New("http1: a header of the request has something that a header cannot have")
 
@@ -133,9 +133,9 @@ var framing = map[string]bool{
 	"Connection": true, "Content-Length": true, "Host": true, "Trailer": true, "Transfer-Encoding": true,
 }
 
-// encode writes the request into out (RFC 9112 §3).
-func (c *conn) encode(r *http.Request) error {
-	out := c.out[:0]
+// encode writes the request (RFC 9112 §3).
+func (c *conn) encode(to *request, r *http.Request) error {
+	out := to.bytes[:0]
 	out = append(out, "GET "...)
 	if c.absolute {
 		out = append(append(append(out, r.URL.Scheme...), "://"...), r.URL.Host...)
@@ -144,18 +144,19 @@ func (c *conn) encode(r *http.Request) error {
 	if host == "" {
 		host = r.URL.Host
 	}
-	target := r.URL.RequestURI()
-	if !httpguts.ValidHostHeader(host) || !httpguts.ValidHeaderFieldValue(target) {
+	before := len(out)
+	out = appendTarget(out, r.URL)
+	if !httpguts.ValidHostHeader(host) || !visible(out[before:]) {
 		return errHeaderValue
 	}
-	out = append(append(out, target...), " HTTP/1.1\r\nHost: "...)
+	out = append(out, " HTTP/1.1\r\nHost: "...)
 	out = append(append(out, host...), "\r\n"...)
-	c.names = c.names[:0]
+	to.names = to.names[:0]
 	for name := range r.Header {
-		c.names = append(c.names, name)
+		to.names = append(to.names, name)
 	}
-	slices.Sort(c.names) // a call is the same bytes every time
-	for _, name := range c.names {
+	slices.Sort(to.names) // a call is the same bytes every time
+	for _, name := range to.names {
 		for _, value := range r.Header[name] {
 			if framing[name] || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 				return errHeaderValue
@@ -167,55 +168,32 @@ func (c *conn) encode(r *http.Request) error {
 		out = append(append(append(out, "Proxy-Authorization: "...), c.proxyAuth...), "\r\n"...)
 	}
 	out = append(out, "\r\n"...)
-	c.out = out
+	to.bytes = out
 	return nil
 }
 
-// body is an answer's. Its end gives the connection back.
-type body struct {
-	conn     *conn
-	stop     func() bool // ends the watch over the context
-	reader   io.Reader   // nil: empty, or at its end
-	reusable bool
-	err      error // what reading on returns
+// appendTarget appends what u.RequestURI returns (RFC 9112 §3.2.1).
+func appendTarget(out []byte, u *url.URL) []byte {
+	if u.Opaque != "" || u.ForceQuery {
+		return append(out, u.RequestURI()...)
+	}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	out = append(out, path...)
+	if u.RawQuery != "" {
+		out = append(append(out, '?'), u.RawQuery...)
+	}
+	return out
 }
 
-// Read implements io.Reader.
-func (b *body) Read(p []byte) (int, error) {
-	if b.reader == nil {
-		return 0, b.err
+// visible says that text ends no line, and no word of one.
+func visible(text []byte) bool {
+	for _, c := range text {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
 	}
-	n, err := b.reader.Read(p)
-	switch err {
-	case nil:
-	case io.EOF: // a wrapped one is no end of the body
-		b.end()
-	default:
-		b.reusable = false
-		b.end()
-		b.err = err
-	}
-	return n, err
-}
-
-// Close implements io.Closer. What has not been read is not waited for: the connection is closed.
-func (b *body) Close() error {
-	if b.reader != nil {
-		b.reusable = false
-		b.end()
-	}
-	b.err = http.ErrBodyReadAfterClose
-	return nil
-}
-
-// end gives the connection back, or closes it.
-func (b *body) end() {
-	b.reader, b.err = nil, io.EOF
-	c := b.conn
-	// A watch that has begun may set the deadline at any time from now on: during another call, if there could be one.
-	if watched := b.stop(); !watched || !b.reusable || c.in.Buffered() > 0 {
-		c.close()
-		return
-	}
-	c.transport.put(c)
+	return true
 }

@@ -40,7 +40,6 @@ func (t *Transport) connect(ctx context.Context, r *http.Request) (*conn, error)
 		_ = c.tcp.Close()
 		return nil, err
 	}
-	c.in = bufio.NewReader(c)
 	return c, nil
 }
 
@@ -179,9 +178,9 @@ func (c *conn) tunnel(ctx context.Context, server string) error {
 	}
 	c.header = c.transport.cfg.MaxHeader
 	in := bufio.NewReader(c)
+	var a answer
 	for range maxInterim + 1 {
-		a, err := readHeader(in)
-		if err != nil {
+		if err := a.readHeader(in); err != nil {
 			return unexpected(err)
 		}
 		if a.status >= 200 {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -113,45 +114,43 @@ func connect(status, behind string) func(in *bufio.Reader, out io.Writer) string
 }
 
 func TestProxies(t *testing.T) {
-	secured := serve(t, true, func(conn net.Conn, _ *http.Request, _ int) bool { return write(conn, good) })
-	plain := serve(t, false, func(conn net.Conn, _ *http.Request, _ int) bool { return write(conn, good) })
-	overTLS := func(l net.Listener) net.Listener { return tls.NewListener(l, secured.serverTLS) }
 	for name, c := range map[string]struct {
-		server *server
-		scheme string
-		user   *url.Userinfo
-		wrap   func(net.Listener) net.Listener
-		begin  func(in *bufio.Reader, out io.Writer) string
-		fails  string
+		secured bool // the server behind the proxy
+		scheme  string
+		user    *url.Userinfo
+		wrap    bool // the proxy is spoken to by TLS
+		begin   func(in *bufio.Reader, out io.Writer) string
+		fails   string
 	}{
-		"socks5":          {server: plain, scheme: "socks5", begin: socks5("", "")},
-		"socks5 to https": {server: secured, scheme: "socks5", begin: socks5("", "")},
-		"socks5, login": {server: plain, scheme: "socks5", user: url.UserPassword("u", "p"),
+		"socks5":          {scheme: "socks5", begin: socks5("", "")},
+		"socks5 to https": {secured: true, scheme: "socks5", begin: socks5("", "")},
+		"socks5, login": {scheme: "socks5", user: url.UserPassword("u", "p"),
 			begin: socks5("u", "p")},
-		"socks5, wrong login": {server: plain, scheme: "socks5", user: url.UserPassword("u", "s3cret"),
+		"socks5, wrong login": {scheme: "socks5", user: url.UserPassword("u", "s3cret"),
 			begin: socks5("u", "p"), fails: "socks"},
-		"http to https": {server: secured, scheme: "http", begin: connect("200 OK", "")},
-		"http, interim answer": {server: secured, scheme: "http",
+		"http to https": {secured: true, scheme: "http", begin: connect("200 OK", "")},
+		"http, interim answer": {secured: true, scheme: "http",
 			begin: connect("103 Early Hints\r\n\r\nHTTP/1.1 200 OK", "")},
-		"https to https": {server: secured, scheme: "https", wrap: overTLS, begin: connect("200 OK", "")},
-		"http, more than an answer": {server: secured, scheme: "http", begin: connect("200 OK", "x"),
+		"https to https": {secured: true, scheme: "https", wrap: true, begin: connect("200 OK", "")},
+		"http, more than an answer": {secured: true, scheme: "http", begin: connect("200 OK", "x"),
 			fails: "behind its answer"},
-		"http, refused":  {server: secured, scheme: "http", begin: connect("403 Forbidden", ""), fails: "status 403"},
-		"another scheme": {server: plain, scheme: "gopher", begin: connect("200 OK", ""), fails: "http, https or socks5"},
+		"http, refused":  {secured: true, scheme: "http", begin: connect("403 Forbidden", ""), fails: "status 403"},
+		"another scheme": {scheme: "gopher", begin: connect("200 OK", ""), fails: "http, https or socks5"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wrap := c.wrap
-			if wrap == nil {
-				wrap = asIs
+			// A server for each case: one that fails leaves a connection that may be accepted only when the next has begun.
+			s := serve(t, c.secured, func(conn net.Conn, _ *http.Request, _ int) bool { return write(conn, good) })
+			wrap := asIs
+			if c.wrap {
+				wrap = func(l net.Listener) net.Listener { return tls.NewListener(l, s.serverTLS) }
 			}
 			by := &url.URL{Scheme: c.scheme, Host: tunnel(t, wrap, c.begin), User: c.user}
-			transport := c.server.transport(t, func(cfg *Config) {
-				cfg.TLS = secured.tls
+			transport := s.transport(t, func(cfg *Config) {
+				cfg.TLS = s.tls
 				cfg.Proxy = func(*http.Request) (*url.URL, error) { return by, nil }
 			})
-			before := c.server.opened.Load()
 			for range 2 {
-				_, text, err := get(t.Context(), t, transport, c.server.url)
+				_, text, err := get(t.Context(), t, transport, s.url)
 				if c.fails == "" && (err != nil || text != "good") {
 					t.Errorf("%q, %v", text, err)
 				}
@@ -160,7 +159,7 @@ func TestProxies(t *testing.T) {
 					t.Errorf("%v, want %q", err, c.fails)
 				}
 			}
-			if n := c.server.opened.Load() - before; c.fails == "" && n != 1 {
+			if n := s.opened.Load(); c.fails == "" && n != 1 {
 				t.Errorf("%d connections", n)
 			}
 		})
@@ -193,5 +192,46 @@ func TestSilentWhileConnecting(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// Calls that begin together connect a few at a time.
+func TestConnectingTakesTurns(t *testing.T) {
+	s := serve(t, false, func(conn net.Conn, _ *http.Request, _ int) bool { return write(conn, good) })
+	var connect atomic.Int32
+	pair := make(chan struct{})
+	transport := s.transport(t, func(cfg *Config) {
+		cfg.Proxy = func(*http.Request) (*url.URL, error) { // asked first of all when a call connects
+			if n := connect.Add(1); n > 2 {
+				t.Errorf("%d connect at the same time", n)
+			}
+			defer connect.Add(-1)
+			select { // each waits for another one
+			case pair <- struct{}{}:
+			case <-pair:
+			}
+			return nil, nil
+		}
+	})
+	transport.connecting = make(chan struct{}, 2)
+	var calls sync.WaitGroup
+	for range 6 {
+		calls.Go(func() {
+			if _, _, err := get(OnNewConnection(t.Context()), t, transport, s.url); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+}
+
+// A call that waits for its turn to connect ends with its context.
+func TestTurnIsNotWaitedForInVain(t *testing.T) {
+	transport := New(Config{ConnectTime: time.Minute, IdleTime: time.Minute, MaxHeader: 8 << 10})
+	transport.connecting = nil // there is never room
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, _, err := get(ctx, t, transport, "http://127.0.0.1:1/"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }

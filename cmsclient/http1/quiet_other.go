@@ -19,3 +19,6 @@ func (c *conn) quiet() bool {
 	netErr, ok := errors.AsType[net.Error](err)
 	return n == 0 && ok && netErr.Timeout()
 }
+
+// sendAndWait only sends where a connection cannot wait for the kernel alone: the read that follows waits.
+func (c *conn) sendAndWait() { c.sendErr = c.write() }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,73 @@ func TestUnaskedAnswers(t *testing.T) {
 			}
 			if n := s.opened.Load(); n != 2 {
 				t.Errorf("%d connections", n)
+			}
+		})
+	}
+}
+
+// What has come on a connection before its wait begins wakes no caller, and is seen all the same: here a server that
+// takes a connection says why it will not serve, and then neither reads nor closes.
+func TestWhatCameBeforeTheWait(t *testing.T) {
+	for name, says := range map[string]string{
+		"an answer": "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+		"the end":   "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			ended, end := context.WithCancel(t.Context())
+			defer end()
+			wg.Go(func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				if tcp, ok := conn.(*net.TCPConn); ok && says == "" {
+					err = tcp.CloseWrite()
+				} else {
+					_, err = io.WriteString(conn, says)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				<-ended.Done()
+			})
+			transport := New(Config{ConnectTime: 10 * time.Second, IdleTime: time.Minute, MaxHeader: 8 << 10})
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := transport.connect(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.close()
+			for nothing := true; nothing; <-time.After(time.Millisecond) {
+				if err := c.raw.Control(func(fd uintptr) { nothing = empty(fd) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.prepare(t.Context(), r, time.Now().Add(10*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			c.sendAndWait()
+			resp, err := c.receive(&answer{})
+			switch {
+			case says == "" && !errors.Is(err, io.EOF):
+				t.Errorf("%v, want the end of the stream", err)
+			case says != "" && (err != nil || resp.StatusCode != http.StatusServiceUnavailable):
+				t.Errorf("%+v, %v, want what it said", resp, err)
+			}
+			if err == nil {
+				_ = resp.Body.Close()
 			}
 		})
 	}
@@ -206,6 +274,8 @@ func TestNothingStrangeIsSent(t *testing.T) {
 		"a framing header": func(r *http.Request) { r.Header.Set("Content-Length", "4") },
 		"another host":     func(r *http.Request) { r.Header.Set("Host", "other") },
 		"a body":           func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("x")) },
+		"a query's space":  func(r *http.Request) { r.URL.RawQuery = "a HTTP/1.1" },
+		"a query's end":    func(r *http.Request) { r.URL.RawQuery = "a\r\nb" },
 		"another server":   func(r *http.Request) { r.URL.Host = "other.test" },
 		"another scheme":   func(r *http.Request) { r.URL.Scheme = "https" },
 		"header value":     func(r *http.Request) { r.Header.Set("X", "a\r\nY: b") },
@@ -225,6 +295,47 @@ func TestNothingStrangeIsSent(t *testing.T) {
 			resp.Body.Close()
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// Nothing of an answer is left in what is read into the same room.
+func TestRoomIsUsedAgain(t *testing.T) {
+	answers := []string{
+		"HTTP/1.1 503 No\r\nX-A: 1\r\nX-A: 2\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nbad\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nX-B: 1\r\nContent-Length: 4\r\n\r\ngood",
+		"HTTP/1.1 204 None\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nX-A: 3\r\nContent-Length: 5\r\n\r\nbett",
+	}
+	headers := []http.Header{
+		{"X-A": {"1", "2"}, "Retry-After": {"7"}}, {"X-B": {"1"}, "Content-Length": {"4"}}, {},
+		{"X-A": {"3"}, "Content-Length": {"5"}},
+	}
+	bodies := []string{"bad", "good", "", "bett"}
+	s := serve(t, false, func(conn net.Conn, _ *http.Request, nth int) bool {
+		return write(conn, answers[nth-1]) && nth < len(answers)
+	})
+	transport := s.transport(t, nil)
+	var room Room
+	for i, want := range headers {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := transport.Prepare(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Wait()
+		resp, err := x.Answer(&room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if !reflect.DeepEqual(resp.Header, want) || string(text) != bodies[i] || (err != nil) != (i == 3) ||
+			!strings.HasPrefix(answers[i], "HTTP/1.1 "+resp.Status) || (resp.TransferEncoding != nil) != (i == 0) {
+			t.Errorf("%d: %+v, %q, %v", i, resp, text, err)
+		}
+		_ = resp.Body.Close()
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package http1 sends requests without a body to one server over HTTP/1.1 (RFC 9112), and reads the answers, on the
-// caller's goroutine.
+// caller's goroutine. A call goes in steps, so that thousands can wait for their answers with little on their stacks.
 //
 // net/http gives each connection two goroutines, and each call two changes between them and its own: more than half of
 // what a call costs. Here there is none. What those goroutines do beside is done at other moments: whether an idle
-// connection is still alive, and silent, is looked at when it is taken again; a caller that gives up moves the
+// connection is still alive, and silent, is looked at right before it is used again; a caller that gives up moves the
 // connection's deadline into the past.
 //
 // The rule that all else follows from: a connection is used again only if everything that was sent on it is an answer
@@ -47,6 +47,8 @@ type Transport struct {
 	cfg    Config
 	origin atomic.Pointer[origin] // of the first request
 
+	connecting chan struct{} // has one for each connection that is being opened
+
 	mu    sync.Mutex
 	idle  []*conn // the last one is used next, so that those that are not needed grow old
 	ended bool    // CloseIdleConnections was called: none becomes idle any more
@@ -54,9 +56,15 @@ type Transport struct {
 }
 
 // New returns a transport. It connects to nothing.
-func New(cfg Config) *Transport { return &Transport{cfg: cfg} }
+func New(cfg Config) *Transport {
+	return &Transport{cfg: cfg, connecting: make(chan struct{}, maxConnecting)}
+}
 
-// StaleError is the end of a connection that had been used before and on which nothing came: most likely the server
+// maxConnecting bounds how many connections are opened at the same time: thousands of calls may begin together, after a
+// start. All at once, their handshakes would take seconds, and a stack each that is larger than all else of a call.
+const maxConnecting = 256
+
+// StaleError is the end of a connection that had been used before and on which no answer came: most likely the server
 // closed it while it was idle, and never saw the request. It can be sent again.
 type StaleError struct{ Err error }
 
@@ -71,45 +79,115 @@ func (e *ProxyStatusError) Error() string {
 	return fmt.Sprintf("the proxy does not connect to the server, it answers with status %d", e.Status)
 }
 
-// RoundTrip implements http.RoundTripper for GET. The error is the context's where that ended first. The answer's body
-// has to be closed; reading it ends with the context, too.
+// RoundTrip implements http.RoundTripper for GET: Prepare, Wait and Answer.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	for {
+		x, err := t.Prepare(r)
+		if err != nil {
+			return nil, err
+		}
+		x.Wait()
+		resp, err := x.Answer(&Room{})
+		if errors.Is(err, errTouched) {
+			continue
+		}
+		if err == nil {
+			resp.Request = r
+		}
+		return resp, err
+	}
+}
+
+// Prepare takes a connection, or opens one, and has a GET ready on it. Nothing is kept of r but its context, under
+// which the exchange goes on. The error is the context's where that ended first.
+func (t *Transport) Prepare(r *http.Request) (Exchange, error) {
 	if r.Body != nil {
 		_ = r.Body.Close() // http.RoundTripper demands it
 	}
 	if r.Method != http.MethodGet || r.Body != nil && r.Body != http.NoBody {
-		return nil, errors.New("http1: only GET without a body is sent")
+		return Exchange{}, errors.New("http1: only GET without a body is sent")
 	}
 	if err := t.sameOrigin(r.URL); err != nil {
-		return nil, err
+		return Exchange{}, err
 	}
 	ctx := r.Context()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return Exchange{}, err
 	}
+	how := callOf(ctx)
 	var c *conn
-	if ctx.Value(newConnection{}) == nil {
-		c = t.take()
+	if !how.fresh {
+		c = t.take(ctx)
 	}
 	if c == nil {
 		var err error
-		if c, err = t.connect(ctx, r); err != nil {
-			return nil, endOf(ctx, err)
+		if c, err = t.open(ctx, r, how.until); err != nil {
+			return Exchange{}, how.endOf(ctx, err)
 		}
 	}
-	resp, err := c.exchange(ctx, r)
-	if err != nil {
+	if err := c.prepare(ctx, r, how.until); err != nil {
 		c.close()
-		return nil, endOf(ctx, err)
+		return Exchange{}, how.endOf(ctx, err)
 	}
-	return resp, nil
+	return Exchange{c, ctx}, nil
 }
 
-type newConnection struct{}
+// open connects within the call's time.
+func (t *Transport) open(ctx context.Context, r *http.Request, until time.Time) (*conn, error) {
+	if err := t.awaitTurn(ctx, until); err != nil {
+		return nil, err
+	}
+	defer func() { <-t.connecting }()
+	c, err := t.connectAside(ctx, r, until)
+	if err == nil {
+		c.watch(ctx) // it is new, so there is none that could have acted
+	}
+	return c, err
+}
 
-// OnNewConnection makes a context whose call takes no idle connection: where one had ended, others may have as well.
-func OnNewConnection(ctx context.Context) context.Context {
-	return context.WithValue(ctx, newConnection{}, true)
+// awaitTurn waits until another connection may be opened. After an error it may not.
+func (t *Transport) awaitTurn(ctx context.Context, until time.Time) error {
+	select {
+	case t.connecting <- struct{}{}:
+		return nil
+	default:
+	}
+	var end <-chan time.Time // nil: there is none
+	if !until.IsZero() {
+		timer := time.NewTimer(time.Until(until))
+		defer timer.Stop()
+		end = timer.C
+	}
+	select {
+	case t.connecting <- struct{}{}:
+		return nil
+	case <-end:
+		return context.DeadlineExceeded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// connectAside connects on a goroutine of its own: finding the server, connecting and a handshake take twice the stack
+// that all else of a call does, and the caller's, once grown, would stay so for as long as its calls go on.
+func (t *Transport) connectAside(ctx context.Context, r *http.Request, until time.Time) (c *conn, err error) {
+	var cause any
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { cause = recover() }()
+		if !until.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, until)
+			defer cancel()
+		}
+		c, err = t.connect(ctx, r)
+	}()
+	<-done
+	if cause != nil {
+		panic(fmt.Sprint(cause)) // on the caller's goroutine, where it is expected
+	}
+	return c, err
 }
 
 // origin is where a URL leads.
@@ -133,16 +211,9 @@ func (t *Transport) sameOrigin(u *url.URL) error {
 
 var errServer = errors.New("http1: a transport sends to one server, over http or https")
 
-// endOf returns the context's error where it has ended: what fails then, fails because of it.
-func endOf(ctx context.Context, err error) error {
-	if end := ctx.Err(); end != nil && !errors.Is(err, end) {
-		return end
-	}
-	return err
-}
-
-// take returns the connection that was used last, if there is one that is as it was left.
-func (t *Transport) take() *conn {
+// take returns the connection that was used last, if there is one that is as it was left, as far as can be told before
+// it is used.
+func (t *Transport) take(ctx context.Context) *conn {
 	for {
 		t.mu.Lock()
 		n := len(t.idle)
@@ -154,7 +225,7 @@ func (t *Transport) take() *conn {
 		t.idle[n-1] = nil
 		t.idle = t.idle[:n-1]
 		t.mu.Unlock()
-		if time.Since(c.since) < t.cfg.IdleTime && c.untouched() {
+		if time.Since(c.since) < t.cfg.IdleTime && c.watch(ctx) && c.untouched() {
 			c.reused = true
 			return c
 		}

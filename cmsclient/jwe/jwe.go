@@ -1,7 +1,7 @@
-// Package jwe opens the encrypted answers of the Mastercard Processing Core API: a JSON object with one member that
-// holds a compact JWE (RFC 7516), such as {"encryptedData":"eyJ…"}. Mastercard's own libraries write alg RSA-OAEP-256,
-// enc A256GCM and a kid that is the hex SHA-256 of the public key (SubjectPublicKeyInfo, DER); they read three more
-// values of enc, and so does this package.
+// Package jwe opens the encrypted answers of the Mastercard Processing Core API (compact JWE, RFC 7516). Such an answer
+// is a JSON object with one member, {"encryptedData":"eyJ…"}. Mastercard's own libraries write alg RSA-OAEP-256, enc
+// A256GCM and a kid that is the hex SHA-256 of the public key (SubjectPublicKeyInfo, DER); they read three more values
+// of enc, and so does this package.
 package jwe
 
 import (

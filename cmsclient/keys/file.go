@@ -25,8 +25,10 @@ type File[T any] struct {
 
 	mu     sync.Mutex
 	loaded state // of value
-	tried  state // of the last Refresh
+	tried  state // as they were last read
 	err    error // of the files as they were then; nil: value is what they hold
+	told   state // tried, as the last Refresh knew it
+	known  state // loaded, as the last Refresh knew it
 }
 
 // state tells contents from each other, and also from a failure to read them. A digest, since keys should not be in
@@ -43,10 +45,18 @@ func Open[T any](name string, paths []string, parse func(contents [][]byte) (T, 
 	return f, nil
 }
 
+// Latest is Value as the files are now. What it finds is for Refresh to report all the same.
+func (f *File[T]) Latest() T {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.look()
+	return f.Value()
+}
+
 // Value returns what the files held when they could last be parsed.
 func (f *File[T]) Value() T { return *f.value.Load() }
 
-// Failing says why the files, as the last Refresh found them, cannot be used; nil: Value is what they hold.
+// Failing says why the files, as they were last read, cannot be used; nil: Value is what they hold.
 func (f *File[T]) Failing() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,28 +69,40 @@ func (f *File[T]) Failing() error {
 func (f *File[T]) Refresh() (changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-
-	contents, current, err := f.read()
-	previous := f.tried
-	f.tried = current
-	switch {
-	case current == previous:
+	f.look()
+	if f.tried == f.told {
 		return false, nil
-	case err == nil && current == f.loaded: // the files are again what they were
-		f.err = nil
-		return false, nil
-	case err != nil:
-		f.err = err
-		return false, err
 	}
+	f.told = f.tried
+	if f.err != nil {
+		return false, f.err
+	}
+	changed = f.loaded != f.known
+	f.known = f.loaded
+	return changed, nil
+}
+
+// look reads the files again.
+func (f *File[T]) look() {
+	contents, current, err := f.read()
+	switch {
+	case current == f.tried:
+		return
+	case err != nil:
+		f.tried, f.err = current, err
+		return
+	case current == f.loaded: // the files are again what they were
+		f.tried, f.err = current, nil
+		return
+	}
+	f.tried = current
 	value, err := f.parse(contents)
 	if err != nil {
 		f.err = f.failed(f.bases(), err)
-		return false, f.err
+		return
 	}
 	f.value.Store(&value)
 	f.loaded, f.err = current, nil
-	return true, nil
 }
 
 // read returns all contents and their state.

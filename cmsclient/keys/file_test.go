@@ -275,3 +275,31 @@ func TestKeyFile(t *testing.T) {
 		t.Errorf("%v, %v", changed, err)
 	}
 }
+
+// What Latest has found is reported by the next Refresh, once.
+func TestLatest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pem")
+	write(t, path, []byte("ok1"))
+	f := open(t, path)
+	latest := func(want string) {
+		t.Helper()
+		if got := f.Latest(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	latest("OK1;")
+	write(t, path, []byte("ok2"))
+	latest("OK2;")
+	refresh(t, f, true, "", "OK2;")
+	refresh(t, f, false, "", "OK2;")
+	write(t, path, []byte("bad"))
+	latest("OK2;")
+	if f.Failing() == nil {
+		t.Error("nothing is said of a file that cannot be used")
+	}
+	refresh(t, f, false, "a.pem", "OK2;")
+	refresh(t, f, false, "", "OK2;")
+	write(t, path, []byte("ok2"))
+	latest("OK2;")
+	refresh(t, f, false, "", "OK2;")
+}

@@ -1,5 +1,5 @@
-// Package oauth1 signs requests as Mastercard's gateway wants them signed: one-legged OAuth 1.0a (RFC 5849) with an RSA
-// signature and the body hash extension, whose hash is sent even where there is no body.
+// Package oauth1 signs requests as Mastercard's gateway wants them signed: one-legged OAuth 1.0a (RFC 5849) with RSA.
+// The hash of the body extension is sent even where there is no body.
 package oauth1
 
 import (

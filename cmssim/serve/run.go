@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/balanceq/balanceq/cmssim"
 )
@@ -119,6 +120,12 @@ func newCommand() *cobra.Command {
 	flags.BoolVar(&config.Record, "record", false, "keep the latest calls, for /_sim/stats?by=contract")
 	flags.DurationVar(&config.ClockOffset, "clock-offset", 0, "how far the simulator's clock is ahead; negative: behind")
 	secure.addFlags(flags)
+	command.InitDefaultHelpFlag()
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Value.Type() == "bool" { // help shows --record, not --record[=true|false]
+			f.Value = struct{ pflag.Value }{f.Value}
+		}
+	})
 	return command
 }
 

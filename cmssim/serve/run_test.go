@@ -128,4 +128,7 @@ func TestHelpNamesTheSpecialContracts(t *testing.T) {
 			t.Errorf("the help text lacks %s", want)
 		}
 	}
+	if strings.Contains(stdout.String(), "[=") {
+		t.Error("the help text shows switches as what takes a value")
+	}
 }

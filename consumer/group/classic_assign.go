@@ -112,10 +112,11 @@ func assignTopic(assignees []*assignee, topic string, partitions int32) {
 		}
 	}
 	// What is free comes first, so that it is spread over all who wait.
+	next := turns(subscribed)
 	for _, free := range []bool{true, false} {
 		for p, o := range owners {
 			if target[p] == nil && (len(o) == 0) == free {
-				target[p] = slices.MaxFunc(subscribed, func(a, b *assignee) int { return cmp.Compare(a.quota, b.quota) })
+				target[p], next = next[0], next[1:]
 				target[p].take()
 			}
 		}
@@ -151,4 +152,22 @@ func setQuotas(subscribed []*assignee, owners [][]*assignee) {
 			a.quota++
 		}
 	}
+}
+
+// turns is who gets what no member keeps, one after the other: the member that is to get the most more, the first of
+// several.
+// There are as many turns as partitions that no member keeps.
+func turns(subscribed []*assignee) (next []*assignee) {
+	most := 0
+	for _, a := range subscribed {
+		most = max(most, a.quota)
+	}
+	for level := most; level > 0; level-- { // at most one more than an even share, so this is linear in partitions
+		for _, a := range subscribed {
+			if a.quota >= level {
+				next = append(next, a)
+			}
+		}
+	}
+	return next
 }

@@ -40,12 +40,10 @@ func (m *classicMember) participate(ctx context.Context) error {
 			m.lose(err)
 			return m.fenced(err)
 		case errors.Is(err, kafka.UnknownMemberId):
-			m.lose(err)
-			m.identity.set("", neverJoined)
+			m.returnToJoin(err, "", &failing)
 		case errors.Is(err, kafka.IllegalGeneration):
-			m.lose(err)
 			member, _ := m.identity.get()
-			m.identity.set(member.ID, neverJoined)
+			m.returnToJoin(err, member.ID, &failing)
 		default:
 			failing.report(&m.log, err, fixClassic(err))
 			m.wire.Reset()
@@ -55,11 +53,23 @@ func (m *classicMember) participate(ctx context.Context) error {
 	return nil
 }
 
-// lose revokes all partitions without a commit: the group has gone on without this member.
-func (m *classicMember) lose(why error) {
-	m.logLost(why)
+// returnToJoin makes this a member that has yet to join, under the given id.
+func (m *classicMember) returnToJoin(why error, id string, failing *retry) {
+	if !m.lose(why) {
+		failing.report(&m.log, why, fixClassic(why))
+	}
+	m.identity.set(id, neverJoined)
+}
+
+// lose revokes all partitions without a commit: the group has gone on without this member. It says whether there were
+// any.
+func (m *classicMember) lose(why error) bool {
 	m.synced = neverJoined
-	m.holdings.lose(m.newLease())
+	had := m.holdings.lose(m.newLease())
+	if had {
+		m.logLost(why)
+	}
+	return had
 }
 
 // newLease makes a lease whose commits wait for the end of a rebalance: if the leader dies in it, that takes its
@@ -172,6 +182,7 @@ func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine 
 		watching.Go(func() { m.watch(ctx, mine, orphaned) })
 	}
 	began := time.Now()
+	var missed missedBeats
 	for {
 		if m.holdings.outdated() {
 			return nil
@@ -188,7 +199,7 @@ func (m *classicMember) stay(ctx context.Context, joined kafkawire.Joined, mine 
 			return nil
 		case <-m.holdings.released:
 		case <-beat.C:
-			if err := m.beat(ctx); err != nil {
+			if err := m.beat(ctx, &missed); err != nil {
 				return err
 			}
 			m.confirmUnassigned(ctx, joined)
@@ -229,8 +240,9 @@ func (m *classicMember) targetsNone(ctx context.Context, joined kafkawire.Joined
 }
 
 // beat sends a heartbeat. It returns only errors that are about the membership: that the coordinator cannot be reached,
-// or moves, changes nothing for the partitions.
-func (m *classicMember) beat(ctx context.Context) error {
+// or moves, changes nothing for the partitions. If that lasts it is told, as an instance with nothing to write or to
+// commit would say nothing else of a Kafka that is gone.
+func (m *classicMember) beat(ctx context.Context, missed *missedBeats) error {
 	ctx, cancel := context.WithTimeout(ctx, max(m.session/beatsPerSession, time.Second))
 	defer cancel()
 	member, _ := m.identity.get()
@@ -242,11 +254,22 @@ func (m *classicMember) beat(ctx context.Context) error {
 			return err
 		}
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		*missed = missedBeats{}
+	case !errors.Is(ctx.Err(), context.Canceled): // else it was cut short
 		m.wire.Reset()
-		m.log.Debug().Err(err).Msg("a heartbeat failed; the next one follows")
+		if missed.n++; wait.Report(missed.n) {
+			missed.retry.report(&m.log, err, fixClassic(err))
+		}
 	}
 	return nil
+}
+
+// missedBeats are heartbeats without an answer, one after the other.
+type missedBeats struct {
+	retry retry
+	n     int
 }
 
 // watch closes orphaned when there are partitions that no member has: a topic has another number of them than it had

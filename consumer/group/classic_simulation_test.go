@@ -39,13 +39,15 @@ func (s *simulation) join() {
 
 func deadLease() *memberLease { return newLease(commits{}, newIdentity(kafkawire.GroupMember{})) }
 
-// finish ends one call that hangs, if there is one.
-func finish(calls chan struct{}) {
+// finish ends one call that hangs, and says whether there was one.
+func finish(calls chan struct{}) bool {
 	select {
 	case calls <- struct{}{}:
+		synctest.Wait()
+		return true
 	default:
+		return false
 	}
-	synctest.Wait()
 }
 
 // rebalance has all members join, lets between happen, and hands each its share, unless deaf says that it does not get
@@ -112,15 +114,13 @@ func (m *simulated) end() {
 	}
 }
 
-// rebalanceAll ends all drains and rebalances for as long as a member has reason to.
+// rebalanceAll ends all calls, and those that follow on them, and rebalances for as long as a member has reason to.
 func (s *simulation) rebalanceAll() error {
 	for range 10 {
 		s.rebalance(-1, func() {})
 		again := false
 		for _, m := range s.members {
-			for range 2 * s.n {
-				finish(m.drain)
-				finish(m.look)
+			for finish(m.drain) || finish(m.look) {
 			}
 			again = m.held.outdated() || again
 		}

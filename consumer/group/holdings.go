@@ -100,8 +100,8 @@ func (h *holdings) assign(partitions []int32, pending bool) {
 }
 
 // lose revokes everything, because the group has given it to others: nothing of it can be committed any more. New
-// grants are under the given lease.
-func (h *holdings) lose(next *memberLease) {
+// grants are under the given lease. It says whether there was anything.
+func (h *holdings) lose(next *memberLease) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lease.lose()
@@ -111,6 +111,7 @@ func (h *holdings) lose(next *memberLease) {
 		holding.lost = true
 	}
 	h.revoke(func(int32) bool { return true })
+	return len(h.owned) > 0
 }
 
 // stop revokes everything and grants nothing any more. It returns when the owner has returned from all calls.

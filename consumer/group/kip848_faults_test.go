@@ -43,7 +43,7 @@ func TestKIP848Refused(t *testing.T) {
 			go func() { left <- kip848.member(testMember(), wire, log).Join(ctx, owner) }()
 			select {
 			case <-said:
-			case <-time.After(timeout):
+			case <-time.After(waitTimeout):
 				t.Error("nothing was said")
 			}
 			eventually(t, "a has it", func() bool { return len(owner.Ledger.Of("a")) == 1 })
@@ -185,7 +185,7 @@ func TestKIP848PutToRest(t *testing.T) {
 			t.Errorf("a ended with %v", err)
 		}
 		a.left <- nil
-	case <-time.After(timeout):
+	case <-time.After(waitTimeout):
 		t.Fatal("a has not ended")
 	}
 }

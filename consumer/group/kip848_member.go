@@ -46,7 +46,9 @@ func (m *kip848Member) participate(ctx context.Context) error {
 			m.lose(err)
 			return m.fenced(kafka.FencedInstanceID)
 		case errors.Is(err, kafka.UnknownMemberId), errors.Is(err, kafkawire.ErrFencedMemberEpoch):
-			m.lose(err)
+			if !m.lose(err) {
+				failing.report(&m.log, err, fixKIP848(err))
+			}
 			m.rejoin(ctx)
 		case errors.Is(err, kafkawire.ErrUnreleasedInstanceID):
 			if err := m.fencePrevious(ctx, err); err != nil {
@@ -160,16 +162,19 @@ func (m *kip848Member) confirmUnassigned(ctx context.Context) error {
 	return err
 }
 
-// lose is loseAll because the group has gone on without this member.
-func (m *kip848Member) lose(why error) {
-	m.logLost(why)
-	m.loseAll()
+// lose is loseAll because the group has gone on without this member. It says whether there was anything.
+func (m *kip848Member) lose(why error) bool {
+	had := m.loseAll()
+	if had {
+		m.logLost(why)
+	}
+	return had
 }
 
-// loseAll revokes all partitions without a commit.
-func (m *kip848Member) loseAll() {
+// loseAll revokes all partitions without a commit. It says whether there were any.
+func (m *kip848Member) loseAll() bool {
 	m.reported, m.assigned = nil, nil
-	m.holdings.lose(m.newLease())
+	return m.holdings.lose(m.newLease())
 }
 
 func (m *kip848Member) newLease() *memberLease {

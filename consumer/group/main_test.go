@@ -13,14 +13,15 @@ import (
 func TestMain(m *testing.M) { kafkatest.Main(m) }
 
 const (
-	testTopic = "requests"
-	testGroup = "balanceq"
-	timeout   = 20 * time.Second // of a test that waits for something that should come at once
+	testTopic   = "requests"
+	testGroup   = "balanceq"
+	timeout     = 20 * time.Second // of a rebalance
+	waitTimeout = time.Minute      // of a test that waits for something that should come at once: the machine may be slow
 )
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	kafkatest.Eventually(t, timeout, what, cond)
+	kafkatest.Eventually(t, waitTimeout, what, cond)
 }
 
 func settings(c *kfake.Cluster) kafkawire.Settings {

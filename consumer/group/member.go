@@ -1,13 +1,16 @@
 package group
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
 
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -96,8 +99,8 @@ func (m *member) targetsNone(ctx context.Context, id string) (bool, error) {
 
 // fenced says what FencedInstanceID means to people.
 func (m *member) fenced(err error) error {
-	return fmt.Errorf("consumer group %s: another instance has started with the same instance id %q and fenced this "+
-		"one; give each instance an id of its own: %w", m.cfg.Group, m.cfg.InstanceID, err)
+	return fmt.Errorf("consumer group %s: another instance uses the same instance id %q and has fenced "+
+		"this one; give each instance an id of its own: %w", m.cfg.Group, m.cfg.InstanceID, err)
 }
 
 // logLost tells that the group has taken everything away.
@@ -124,13 +127,20 @@ func (r *retry) report(log *zerolog.Logger, err error, fix string) {
 		r.since = time.Now()
 	}
 	event := log.Debug()
-	if !kafkawire.Transient(err) || time.Since(r.since) > usualOutage {
+	if !kafkawire.Transient(err) && !joinsAgain(err) || time.Since(r.since) > usualOutage {
 		event = log.Warn().Str("event", "group_failing")
 	}
-	if fix != "" {
+	if fix = cmp.Or(fix, kafkawire.Fix(err)); fix != "" {
 		event.Str("fix", fix)
 	}
 	event.Err(err).Msg("the consumer group does not answer as it should; trying again")
+}
+
+// joinsAgain says whether err sends a member back to where it begins. That is normal for one that holds nothing yet: a
+// coordinator that has just loaded the group knows no member that another one let in before.
+func joinsAgain(err error) bool {
+	return errors.Is(err, kafka.UnknownMemberId) || errors.Is(err, kafka.IllegalGeneration) ||
+		errors.Is(err, kafkawire.ErrFencedMemberEpoch)
 }
 
 // identity is which member this is in the group. Generations change while partitions stay, so every commit asks for it.

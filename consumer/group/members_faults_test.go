@@ -1,10 +1,14 @@
 package group
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -187,5 +191,110 @@ func TestCommitDuringRebalance(t *testing.T) {
 				t.Errorf("committed %d", got)
 			}
 		})
+	}
+}
+
+// A coordinator that has just loaded the group knows no member that it let in a moment ago. Who holds nothing yet joins
+// again and warns of nothing: nothing was lost.
+func TestForgottenWhileJoining(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, k kind) {
+		t.Parallel()
+		c := memberBroker(t, 1)
+		done := refuse(c, kmsg.ConsumerGroupHeartbeat, kafka.UnknownMemberId)
+		if k.name == classic.name { // the second join is with the id that the first was given
+			done = refuse(c, kmsg.JoinGroup, 0, kafka.UnknownMemberId)
+		}
+		said := make(chan string, 100)
+		log := zerolog.New(writerFunc(func(b []byte) {
+			if strings.Contains(string(b), `"warn"`) {
+				said <- string(b)
+			}
+		}))
+		wire := kafkawire.NewClient(settings(c), testTopic)
+		defer wire.Close()
+		owner := &testOwner{Name: "a", Ledger: kafkatest.NewLedger()}
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() { left <- k.member(testMember(), wire, log).Join(ctx, owner) }()
+		eventually(t, "a has it", func() bool { return done() && len(owner.Ledger.Of("a")) == 1 })
+		cancel()
+		if err := <-left; err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case line := <-said:
+			t.Error("it warned: " + line)
+		default:
+		}
+	})
+}
+
+// That a coordinator never lets a member in is worth a warning in the end, whatever it answers.
+func TestReportOfWhatGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{kafka.UnknownMemberId, kafka.IllegalGeneration, kafkawire.ErrFencedMemberEpoch} {
+		for _, tt := range []struct {
+			since time.Time
+			want  bool
+		}{{}, {since: time.Now().Add(-2 * usualOutage), want: true}} {
+			log, warned := awaitLog(`"warn"`, "group_failing")
+			failing := retry{since: tt.since}
+			failing.report(&log, err, "")
+			select {
+			case <-warned:
+				if !tt.want {
+					t.Errorf("%v: warned at once", err)
+				}
+			default:
+				if tt.want {
+					t.Errorf("%v: never warned", err)
+				}
+			}
+		}
+	}
+}
+
+// A coordinator that is gone for long is told of by a member that has nothing else to ask Kafka for: not with every
+// heartbeat, and no more once one is answered or cut short.
+func TestReportOfMissedHeartbeats(t *testing.T) {
+	t.Parallel()
+	wire := kafkawire.NewClient(kafkawire.Settings{Brokers: []string{"127.0.0.1:1"}})
+	defer wire.Close()
+	var warned int
+	log := zerolog.New(writerFunc(func(b []byte) {
+		if strings.Contains(string(b), "group_failing") {
+			warned++
+		}
+	}))
+	m := &classicMember{Classic: &Classic{member: newMember(Config{Group: "g"}, wire, log), session: time.Minute},
+		identity: newIdentity(kafkawire.GroupMember{})}
+	missed := missedBeats{retry: retry{since: time.Now().Add(-2 * usualOutage)}, n: 3}
+	for range 4 { // the 4th to the 7th
+		if err := m.beat(t.Context(), &missed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if warned != 1 || missed.n != 7 {
+		t.Errorf("after %d heartbeats: warned %d times", missed.n, warned)
+	}
+	cut, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := m.beat(cut, &missed); err != nil || warned != 1 || missed.n != 7 {
+		t.Errorf("cut short: %v, warned %d times", err, warned)
+	}
+}
+
+// A member that the group has put out has nothing to leave: asking again would hold up the program's end.
+func TestLeavingIsNotRepeatedInVain(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []error{kafkawire.ErrFencedMemberEpoch, kafka.UnknownMemberId, kafka.GroupAuthorizationFailed} {
+		wire := kafkawire.NewClient(kafkawire.Settings{})
+		defer wire.Close()
+		m, asked := &member{wire: wire, log: zerolog.Nop()}, 0
+		m.leave(t.Context(), func(context.Context) error { asked++; return answer })
+		if asked != 1 {
+			t.Errorf("%v: asked %d times", answer, asked)
+		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // Skip is an operator's decision that a group goes on behind a batch of the request topic that cannot be read. It
-// stands in the ledger, where the instance that holds the partition finds it: no other client may commit for it.
+// stands in the ledger, where the instance that holds the partition finds it: brokers refuse the commit of any other
+// client while the group has members, and without any it would have to be stopped.
 type Skip struct {
 	Run       string    `json:"run"` // names the decision
 	Time      time.Time `json:"time"`

@@ -213,8 +213,9 @@ func TestReplayUnderFire(t *testing.T) {
 			for at < len(letters) {
 				rounds++
 				faulty.Store(random.IntN(4) > 0)
-				timeout := time.Duration(1+random.IntN(300)) * time.Millisecond
-				ctx, cancel := context.WithTimeout(t.Context(), timeout) // it may be cut off anywhere
+				// It may be cut off anywhere; on a busy machine 300 ms may be too few for a run to begin.
+				timeout := time.Duration(1+random.IntN(300+20*failures)) * time.Millisecond
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
 				if r == nil {
 					runs++
 					var err error

@@ -21,6 +21,9 @@ type Config struct {
 	Filter                    string // the flags that chose the letters
 	// Retrying, if set, is told of errors that are waited out.
 	Retrying func(error)
+	// Trace, if set, is told of each letter that is made ready. It returns the trace context that the request is to
+	// carry, and what to call when that stands on its topic.
+	Trace func(letter *schemas.Record) (carries schemas.Trace, written func())
 }
 
 // Run puts the requests of dead letters back, each exactly once, whatever is killed and however many runs there are.
@@ -65,6 +68,7 @@ type Candidate struct {
 	Changes []ledger.Change  // what was edited
 	Request schemas.Position // where the request stands now: set by Put
 	rekeyed bool
+	written func() // nil: not traced
 }
 
 const (
@@ -155,8 +159,13 @@ func (r *Run) fence(ctx context.Context) error {
 
 // Prepare makes ready what Put puts back. It keeps a copy of the letter.
 func (r *Run) Prepare(l *deadletter.Letter) *Candidate {
-	l = l.Clone()
-	return &Candidate{Letter: l, Message: schemas.ReplayMessage(l.Record, r.cfg.Run)}
+	a := &Candidate{Letter: l.Clone()}
+	var carries schemas.Trace
+	if r.cfg.Trace != nil {
+		carries, a.written = r.cfg.Trace(a.Letter.Record)
+	}
+	a.Message = schemas.ReplayMessage(a.Letter.Record, r.cfg.Run, carries)
+	return a
 }
 
 // Size is about what its message takes, in bytes.
@@ -168,6 +177,16 @@ func (a *Candidate) Size() int { return messageSize(a.Message) }
 // the topics take only smaller transactions, those before a letter that does not fit at all, which the error names, but
 // none behind it. Where only the ledger knows of more, the error says so.
 func (r *Run) Put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error) {
+	placed, err := r.put(ctx, chunk)
+	for _, a := range placed {
+		if a.written != nil {
+			a.written()
+		}
+	}
+	return placed, err
+}
+
+func (r *Run) put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error) {
 	for hidden := 1; ; {
 		if !r.ready {
 			if err := r.fence(ctx); err != nil {
@@ -230,7 +249,7 @@ func (r *Run) split(chunk []*Candidate) (done, open []*Candidate) {
 // halve is Put for a topic that takes smaller batches.
 func (r *Run) halve(ctx context.Context, chunk, done []*Candidate) ([]*Candidate, error) {
 	for _, half := range [][]*Candidate{chunk[:len(chunk)/2], chunk[len(chunk)/2:]} {
-		put, err := r.Put(ctx, half)
+		put, err := r.put(ctx, half)
 		done = append(done, put...)
 		if err != nil {
 			return done, err

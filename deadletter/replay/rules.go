@@ -59,7 +59,7 @@ func (r *Rules) Obstacle(l *deadletter.Letter) Obstacle {
 func fits(l *deadletter.Letter, limit int) bool {
 	whole := messageSize(schemas.Message{Key: l.Key, Value: l.Value, Headers: l.Headers})
 	// or without what makes it a dead letter
-	return whole+replayHeadroom <= limit || messageSize(schemas.ReplayMessage(l.Record, "")) <= limit
+	return whole+replayHeadroom <= limit || messageSize(schemas.ReplayMessage(l.Record, "", schemas.Trace{})) <= limit
 }
 
 // replayHeadroom is more than the headers of a replay take.

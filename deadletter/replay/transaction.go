@@ -10,10 +10,14 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
+// TransactionalID is the transactional.id of all replays that keep a ledger in that topic: the next one ends what the
+// one before has left open.
+func TransactionalID(ledger string) string { return "balanceq-replay." + ledger }
+
 // initProducer begins a new producer epoch of the transactional id, and ends what a transaction before may have left
 // open in some partitions: all that stands behind it there would stay hidden.
 func (r *Run) initProducer(ctx context.Context) error {
-	id := "balanceq-replay." + r.cfg.Ledger
+	id := TransactionalID(r.cfg.Ledger)
 	var last kafkawire.Ending
 	var err error
 	if r.txn, last, err = r.retry.BeginEpoch(ctx, id, transactionTimeout); err != nil || !last.Decided() {

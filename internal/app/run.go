@@ -9,8 +9,8 @@ import (
 )
 
 // Run works until ctx ends or something fails that cannot be waited out, and stops in the order in which records flow:
-// the consumer drains, commits and leaves; then the producer writes what is left; the HTTP server is the last, so that
-// the end can still be scraped.
+// the consumer drains, commits and leaves; then the producer writes what is left; the HTTP servers and what is sent by
+// OTLP are the last, so that the end can still be seen.
 func (a *App) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -19,14 +19,17 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopWatching()
 	watchers.Go(func() { a.keys.Watch(watching, a.log) })
 	watchers.Go(func() { a.watchdog.Run(watching) })
-	if a.server != nil {
+	watchers.Go(func() { a.scaler.Run(watching) })
+	watchers.Go(func() { a.supervise(watching) })
+	for _, server := range a.servers() {
 		serving.Go(func() {
-			if err := a.server.Serve(); err != nil {
+			if err := server.Serve(); err != nil {
 				stop(err)
 			}
 		})
 	}
-	a.log.Info().Str("http", a.HTTPAddr()).Str("requests", a.cfg.Topics.Requests).Str("results", a.cfg.Topics.Results).
+	a.log.Info().Str("http", a.HTTPAddr()).Str("admin", a.AdminAddr()).Str("requests", a.cfg.Topics.Requests).
+		Str("results", a.cfg.Topics.Results).
 		Str("deadletters", a.cfg.Topics.DeadLetters).Str("group", a.cfg.Kafka.Group).Msg("starting")
 	err := a.consume(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -77,13 +80,14 @@ func (a *App) consume(ctx context.Context) error {
 }
 
 // flushTimeout is what is kept of the shutdown budget for writes that the drain has left behind, and for the HTTP
-// server.
+// servers.
 const flushTimeout = 2 * time.Second
 
 // Close releases everything; it is safe after Run and after a failed New.
 func (a *App) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
+	a.connecting.stop()
 	var err error
 	if a.writing != nil {
 		err = a.writing.Close(ctx)
@@ -94,8 +98,9 @@ func (a *App) Close() error {
 	for _, w := range a.clients {
 		w.Close()
 	}
-	if a.server != nil {
-		err = errors.Join(err, a.server.Shutdown(ctx))
+	for _, server := range a.servers() {
+		err = errors.Join(err, server.Shutdown(ctx))
 	}
+	a.endExport(ctx)
 	return err
 }

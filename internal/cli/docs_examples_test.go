@@ -42,6 +42,7 @@ func TestDocsCommands(t *testing.T) {
 			}
 			for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", " ")) {
 				line, _, _ = strings.Cut(line, " #")
+				line, _, _ = strings.Cut(line, " > ")
 				for part := range strings.SplitSeq(line, "|") {
 					if m := shown.FindStringSubmatch(strings.TrimSpace(part)); m != nil {
 						commands = append(commands, m[1])
@@ -90,6 +91,8 @@ func TestDocsExamples(t *testing.T) {
 					Headers: []schemas.Header{{Key: schemas.HeaderContentType, Value: []byte("application/cloudevents+json")}}})
 			case b.mark == "config":
 				err = loadExample(t, b.text)
+			case b.mark == "values": // of the Helm chart, whose tests look at them
+				continue
 			case b.language == "json" || b.language == "yaml":
 				t.Errorf("%s: an example in %s is not marked:\n%s", page, b.language, b.text)
 			default:
@@ -157,6 +160,7 @@ func loadExample(t *testing.T, text string) error {
 	var environ []string // the secrets that the example's reader has there
 	for word, variable := range map[string]string{
 		"sasl:":  "BALANCEQ_KAFKA_SASL_PASSWORD=secret",
+		"oauth:": "BALANCEQ_KAFKA_SASL_OAUTH_CLIENT_SECRET=secret",
 		"oauth1": "BALANCEQ_CMS_AUTH_CONSUMER_KEY=" + strings.Repeat("c", 48) + "!" + strings.Repeat("k", 48),
 	} {
 		if strings.Contains(text, word) {

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// The table of packages is what their own documentation begins with.
+// The tables of packages, the tools' on a page of their own, are what their own documentation begins with.
 func TestDocsPackages(t *testing.T) {
 	synopses := map[string]string{}
 	err := fs.WalkDir(os.DirFS(moduleRoot), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -36,8 +36,8 @@ func TestDocsPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b strings.Builder
-	b.WriteString("\n| package | |\n|---|---|\n")
+	const head = "\n| package | |\n|---|---|\n"
+	program, tools := head, head
 	prefix := regexp.MustCompile(`^(?:Package|Command) [\w-]+ `)
 	dirs := make([]string, 0, len(synopses))
 	for dir := range synopses {
@@ -48,7 +48,13 @@ func TestDocsPackages(t *testing.T) {
 		if synopses[dir] == "" {
 			t.Errorf("package %s has no documentation", dir)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s |\n", dir, strings.ReplaceAll(prefix.ReplaceAllString(synopses[dir], ""), "|", `\|`))
+		row := fmt.Sprintf("| `%s` | %s |\n", dir, strings.ReplaceAll(prefix.ReplaceAllString(synopses[dir], ""), "|", `\|`))
+		if strings.HasPrefix(dir, "tools/") {
+			tools += row
+		} else {
+			program += row
+		}
 	}
-	generated(t, architecture, "packages", b.String()+"\n")
+	generated(t, architecture, "packages", program+"\n")
+	generated(t, development, "tools", tools+"\n")
 }

@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"github.com/balanceq/balanceq/internal/config"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/schemas"
+	"github.com/balanceq/balanceq/telemetry"
 )
 
 // The documents are held against the program: what they quote parses, validates and exists. Each test names the page.
@@ -23,10 +25,14 @@ const (
 	moduleRoot    = "../.."
 	readme        = "README.md"
 	configuration = "docs/configuration.md"
+	compatibility = "docs/COMPATIBILITY.md"
 	contracts     = "docs/contracts.md"
 	operating     = "docs/operating.md"
 	runbook       = "docs/RUNBOOK.md"
 	architecture  = "docs/ARCHITECTURE.md"
+	failures      = "docs/failures.md"
+	development   = "docs/development.md"
+	security      = "SECURITY.md"
 	changelog     = "CHANGELOG.md" // its releases had other names
 )
 
@@ -47,7 +53,9 @@ func pages(t *testing.T) map[string]string {
 			all[filepath.ToSlash(name)] = readDoc(t, name)
 		}
 	}
-	for _, name := range []string{readme, configuration, contracts, operating, runbook, architecture, changelog} {
+	for _, name := range []string{
+		readme, configuration, contracts, operating, runbook, architecture, failures, development, changelog,
+	} {
 		if all[name] == "" {
 			t.Fatalf("there is no %s", name)
 		}
@@ -73,6 +81,9 @@ func TestDocsREADMEIsShort(t *testing.T) {
 
 func TestDocsReference(t *testing.T) {
 	generated(t, configuration, "config reference", config.Reference())
+	cfg := config.Default()
+	cfg.Delivery = config.DeliveryExactlyOnce
+	generated(t, compatibility, "rights", rights.Table(cfg))
 }
 
 // generated holds the part of a page between two marks against what it is made of, or writes it with -update.
@@ -107,25 +118,24 @@ func TestDocsReasons(t *testing.T) {
 	}
 }
 
-// The table of metrics is complete, and no page names one that is not registered.
+// The table of metrics is the catalogue, and no page names a metric that is not in it. telemetry's own test holds the
+// catalogue against what is served.
 func TestDocsMetrics(t *testing.T) {
+	generated(t, operating, "metrics", metricTable(t))
 	pattern := regexp.MustCompile(`\bbalanceq_[a-z_]+`)
-	registered := map[string]bool{}
-	for _, source := range sources(t, "telemetry") {
-		for _, name := range pattern.FindAllString(source, -1) {
-			registered[name] = true
+	recorded := regexp.MustCompile(`\b\w+:balanceq_[a-z_]+`) // by rules of deploy/prometheus
+	known := map[string]bool{}
+	for _, m := range telemetry.Catalogue {
+		known[m.Name] = true
+		if m.Type == telemetry.Histogram {
+			known[m.Name+"_bucket"], known[m.Name+"_sum"], known[m.Name+"_count"] = true, true, true
 		}
 	}
 	for page, text := range pages(t) {
-		for _, name := range pattern.FindAllString(text, -1) {
-			if !registered[name] && page != changelog {
-				t.Errorf("%s names %s, which telemetry does not register", page, name)
+		for _, name := range pattern.FindAllString(recorded.ReplaceAllString(text, ""), -1) {
+			if !known[name] && page != changelog {
+				t.Errorf("%s names %s, which telemetry does not have", page, name)
 			}
-		}
-	}
-	for name := range registered {
-		if !strings.Contains(readDoc(t, operating), name) {
-			t.Errorf("telemetry registers %s, which %s does not name", name, operating)
 		}
 	}
 }
@@ -133,7 +143,7 @@ func TestDocsMetrics(t *testing.T) {
 // Settings that are named exist, or are the beginning of some that do. Two pages name packages as well.
 func TestDocsSettings(t *testing.T) {
 	reference := config.Reference()
-	sections := "kafka|topics|cms|consumer|producer|results|requests|deadletters|http|watchdog|log|shutdown"
+	sections := "kafka|topics|cms|consumer|producer|results|requests|deadletters|http|watchdog|telemetry|log|shutdown"
 	for page, text := range pages(t) {
 		for _, m := range regexp.MustCompile("`((?:"+sections+")\\.[a-z.-]+)(?:: [^`]+)?`").FindAllStringSubmatch(text, -1) {
 			isPackage := (page == architecture || strings.HasPrefix(page, "docs/adr/")) && !strings.Contains(m[1], "-")
@@ -182,16 +192,43 @@ func TestDocsNames(t *testing.T) {
 	}
 }
 
+// Each row of the threat model says what is stopped, by which tests (TestDocsNames holds that they exist), and what
+// is not.
+func TestDocsThreats(t *testing.T) {
+	_, table, _ := strings.Cut(readDoc(t, security), "<!-- threats -->")
+	table, _, _ = strings.Cut(table, "<!-- /threats -->")
+	rows := 0
+	for line := range strings.Lines(strings.TrimSpace(table)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| who ") {
+			continue
+		}
+		rows++
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
+		if len(cells) != 4 || strings.TrimSpace(cells[1]) == "" || strings.TrimSpace(cells[3]) == "" ||
+			!regexp.MustCompile("`Test[A-Z]").MatchString(cells[2]) {
+			t.Errorf("the row lacks a part: %.120s", line)
+		}
+	}
+	if rows < 10 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
+// explainsCode says that a page names the parts of the source.
+func explainsCode(page string) bool {
+	return page == architecture || page == failures || strings.HasPrefix(page, "docs/adr/")
+}
+
 // Identifiers that are named where the code is explained are in it: a renamed one would be looked for in vain.
 func TestDocsIdentifiers(t *testing.T) {
 	known := map[string]bool{}
-	for _, source := range sources(t, ".") {
+	for _, source := range append(sources(t, "."), readDoc(t, "Makefile"), readDoc(t, "Dockerfile")) {
 		for _, name := range regexp.MustCompile(`\w+`).FindAllString(source, -1) {
 			known[name] = true
 		}
 	}
 	for page, text := range pages(t) {
-		if page != architecture && !strings.HasPrefix(page, "docs/adr/") {
+		if !explainsCode(page) {
 			continue
 		}
 		for _, m := range regexp.MustCompile("`([A-Za-z]\\w*(?:\\.[A-Za-z]\\w*)*)`").FindAllStringSubmatch(text, -1) {

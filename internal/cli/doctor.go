@@ -23,42 +23,43 @@ type doctorOptions struct {
 	contract string
 	codes    []string
 	noCall   bool
-	format   string
+	output   string
 }
 
 func doctorCommand(e *command.Env) *cobra.Command {
 	o := &doctorOptions{}
 	cmd := command.WithConfig(&cobra.Command{
 		Use: "doctor", Short: "Check everything that run needs, and say what to do", Args: command.NoArguments,
-		Long: `Checks everything that run needs, in order: configuration, keys and certificates, Kafka and the topics, DNS, TCP
-and TLS up to the CMS, this machine's clock, and at last one call for a balance, made as run makes it. Each line says
-ok, warn, FAIL or skip (needs something that failed), and what to do. It changes nothing, joins no group and publishes
-nothing. The call counts against the quota of the keys; --no-call leaves it out.
+		Long: `Checks everything that run needs, in order: the configuration and the files that it names, Kafka and the topics,
+DNS, TCP and TLS up to the CMS, this machine's clock, and at last one call for a balance, made as run makes it. Each
+line says ok, warn, FAIL or skip, and what to do; skip names what it needs and is wrong, and all else is checked. It
+changes nothing, joins no group and publishes nothing. The call counts against the quota of the keys; --no-call leaves
+it out.
 
 Exit code 0: run can work, warnings apart. 1: something failed. 2: wrong usage.`,
 		Example: `  balanceq doctor --config balanceq.yaml
-  balanceq doctor --config balanceq.yaml --format json | jq 'select(.status == "fail")'`,
+  balanceq doctor --config balanceq.yaml --output json | jq 'select(.status == "fail")'`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query, err := o.query()
 			if err != nil {
 				return command.WrongUsage(err)
 			}
 			subject := doctor.Subject{Version: command.Version(), Query: query}
-			subject.Loaded, subject.LoadErr = config.Load(cmd.Flags(), e.Environ)
-			return diagnose(cmd.Context(), e.Out, subject, o.format == term.JSON)
+			subject.Loaded, subject.Problems = config.Inspect(cmd.Flags(), e.Environ)
+			return diagnose(cmd.Context(), e.Out, subject, o.output == term.JSON)
 		},
 	})
 	cmd.Flags().StringVar(&o.contract, "contract", "70001",
 		"`id` of the contract to ask about; the default is the sandbox's")
 	cmd.Flags().StringSliceVar(&o.codes, "codes", []string{"AVAILABLE"}, "balance `codes` to ask for")
 	cmd.Flags().BoolVar(&o.noCall, "no-call", false, "leave out the call for a balance")
-	cmd.Flags().StringVar(&o.format, "format", term.Text, "how to show the checks, `text|json`")
+	cmd.Flags().StringVar(&o.output, "output", term.Text, "how to show the checks, `text|json`")
 	return cmd
 }
 
 // query is what to ask the CMS, nil for nothing. It is refused as a request would be.
 func (o *doctorOptions) query() (*cmsclient.Query, error) {
-	if err := term.CheckOutput("--format", o.format); err != nil {
+	if err := term.CheckOutput(o.output); err != nil {
 		return nil, err
 	}
 	if o.noCall {
@@ -80,7 +81,7 @@ func diagnose(ctx context.Context, out io.Writer, subject doctor.Subject, asJSON
 	}
 	checks := doctor.Checks(subject)
 	failed := 0
-	for result := range doctor.Run(ctx, checks) {
+	for result := range doctor.Run(ctx, checks, subject.Problems) {
 		if err := show(out, result); err != nil {
 			return err
 		}

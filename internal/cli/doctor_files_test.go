@@ -137,6 +137,10 @@ func newDoctorFiles(t *testing.T) *doctorFiles {
 	m.Write("decryption-expired.pem", made[2], m.certificate("mastercard encryption", made[2], -day-time.Hour))
 	m.Write("decryption-wrong.pem", made[2], m.certificate("mastercard encryption", made[2], good))
 
+	m.check(os.WriteFile(f.at("short.txt"), []byte("0123456789\n"), 0o600))
+	jwt := base64.RawURLEncoding.EncodeToString([]byte(`{"exp":1700000000}`))
+	m.check(os.WriteFile(f.at("old.jwt"), []byte("e30."+jwt+".c2ln\n"), 0o600))
+
 	m.ca = m.certificate("test authority", m.ecdsa(), good)
 	m.Write("ca.pem", m.ca)
 	f.clients.AddCert(m.ca.Leaf)

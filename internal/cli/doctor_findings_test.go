@@ -36,16 +36,22 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		skips  int
 	}{
 		"no CMS": {set: []string{"cms.url", ""}, check: "configuration", status: "fail",
-			detail: []string{"cms.url: is not set"}, fix: []string{"BALANCEQ_CMS_URL"}, skips: 13},
+			detail: []string{"cms.url: is not set"}, fix: []string{"BALANCEQ_CMS_URL"}, skips: 5},
 		"a value": {set: []string{"cms.timeout", "soon"}, check: "configuration", status: "fail",
-			detail: []string{`cms.timeout: "soon"`}, fix: []string{"write for example"}, skips: 13},
+			detail: []string{`cms.timeout: "soon"`}, fix: []string{"write for example"}, skips: 1},
 		"two values": {set: []string{"cms.timeout", "soon", "log.level", "louder"}, check: "configuration", status: "fail",
-			detail: []string{"cms.timeout", "\nlog.level"}, fix: []string{"\n"}, skips: 13},
+			detail: []string{"cms.timeout", "\nlog.level"}, fix: []string{"\n"}, skips: 1},
+		"brokers": {set: []string{"kafka.brokers", "here"}, check: "configuration", status: "fail",
+			detail: []string{"kafka.brokers: "}, fix: []string{"9092"}, skips: 6},
+		"a topic twice": {set: []string{"topics.results", "again", "topics.deadletters", "again"}, check: "configuration",
+			status: "fail", detail: []string{"is also topics.results"}, fix: []string{"its own topic"}, skips: 3},
+		"a file that is not there": {args: []string{"--config=" + w.files.at("none.yaml")}, check: "configuration",
+			status: "fail", detail: []string{"none.yaml"}, fix: []string{"check --config"}, skips: 18},
 		"password in the proxy": {set: []string{"cms.proxy", "http://joe:" + saslPassword + "@127.0.0.1:1"},
-			check: "configuration", status: "fail", detail: []string{"cms.proxy"}, fix: []string{"HTTPS_PROXY"}, skips: 13},
+			check: "configuration", status: "fail", detail: []string{"cms.proxy"}, fix: []string{"HTTPS_PROXY"}, skips: 5},
 		"a pair": {set: []string{"cms.timeout", "30s", "cms.breaker.window", "10s", "shutdown.timeout", "60s"},
 			check: "configuration", status: "fail", detail: []string{"cms.breaker.window"}, fix: []string{"cms.timeout"},
-			skips: 13},
+			skips: 1},
 		"warning": {set: []string{"shutdown.timeout", "1s"}, check: "configuration", status: "warn",
 			detail: []string{"keys set", "\nshutdown.timeout: 1s is below cms.timeout"}, fix: []string{"raise it"}},
 
@@ -106,11 +112,11 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			detail: []string{`"balanceq" expired `, "(1 day ago)"}, fix: []string{"get a new certificate"}, skips: 3},
 
 		"no Kafka": {set: []string{"kafka.brokers", unused}, check: "Kafka", status: "fail",
-			detail: []string{unused, "refused"}, fix: []string{"kafka.brokers"}, skips: 4},
+			detail: []string{unused, "refused"}, fix: []string{"kafka.brokers"}, skips: 5},
 		"no topics": {set: []string{"topics.results", "not-there", "topics.deadletters", "nor-there"},
 			check: "topics", status: "fail",
 			detail: []string{"topic not-there does not exist", "\ntopic nor-there"}, fix: []string{"balanceq topics create"},
-			skips: 1},
+			skips: 2},
 		"topic too small": {set: []string{"topics.deadletters", w.topics.Broker.Topic(t, 1, "max.message.bytes=1000000")},
 			check: "topics", status: "warn", detail: []string{"would not fit"}, fix: []string{"max.message.bytes"}},
 
@@ -125,8 +131,40 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		"untrusted": {set: []string{"cms.tls.ca-file", ""}, check: "TLS", status: "fail",
 			detail: []string{`certificate "cms.test", issued by "test authority"`, "unknown authority"},
 			fix:    []string{"cms.tls.ca-file"}, skips: 2},
-		"no authorities": {set: []string{"cms.tls.ca-file", w.files.at("none.pem")}, check: "TLS", status: "fail",
-			detail: []string{"cms.tls.ca-file", "none.pem"}, fix: []string{"exists"}, skips: 2},
+		"no authorities": {set: []string{"cms.tls.ca-file", w.files.at("none.pem")}, check: "authorities", status: "fail",
+			detail: []string{"cms.tls.ca-file", "none.pem"}, fix: []string{"exists"}, skips: 3},
+		"rubbish for authorities": {set: []string{"cms.tls.ca-file", w.files.at("rubbish.p12")}, check: "authorities",
+			status: "fail", detail: []string{"cms.tls.ca-file: rubbish.p12 holds no PEM certificate"},
+			fix: []string{"give the authority's"}, skips: 3},
+		"authorities expired": {set: []string{"cms.tls.ca-file", w.files.at("client-expired.pem")}, check: "authorities",
+			status: "fail", detail: []string{"cms.tls.ca-file: client-expired.pem", "expired"},
+			fix: []string{"the authority's new certificate"}, skips: 3},
+
+		"no authorities for Kafka": {set: []string{"kafka.tls.enabled", "true", "kafka.tls.ca-file", w.files.at("none.pem")},
+			check: "Kafka files", status: "fail", detail: []string{"kafka.tls.ca-file", "none.pem"}, fix: []string{"exists"},
+			skips: 6},
+		"certificate for Kafka expired": {set: []string{"kafka.tls.enabled", "true", "kafka.tls.cert-file",
+			w.files.at("client-expired.pem"), "kafka.tls.key-file", w.files.at("client-expired-key.pem")},
+			check: "Kafka files", status: "fail", detail: []string{`kafka.tls.cert-file: "balanceq" expired`},
+			fix: []string{"get a new certificate"}, skips: 6},
+		"token for Kafka expired": {set: []string{"kafka.sasl.mechanism", "oauthbearer", "kafka.sasl.oauth.token-file",
+			w.files.at("old.jwt")}, check: "Kafka files", status: "fail",
+			detail: []string{"kafka.sasl.oauth.token-file: old.jwt: a token that expired"}, fix: []string{"writes the file"},
+			skips: 6},
+		"no token for Kafka": {set: []string{"kafka.sasl.mechanism", "oauthbearer", "kafka.sasl.oauth.token-file",
+			w.files.at("none.jwt")}, check: "Kafka files", status: "fail",
+			detail: []string{"kafka.sasl.oauth.token-file", "none.jwt"}, fix: []string{"exists"}, skips: 6},
+
+		"no token for admins": {set: []string{"http.admin-token-file", w.files.at("none.txt")}, check: "admin access",
+			status: "fail", detail: []string{"http.admin-token-file", "none.txt"}, fix: []string{"exists"}},
+		"a short token for admins": {set: []string{"http.admin-token-file", w.files.at("short.txt")}, check: "admin access",
+			status: "fail", detail: []string{"http.admin-token-file", "fewer than 16 characters"}, fix: []string{"openssl"}},
+		"admin's certificate and key": {set: []string{"http.admin-tls.cert-file", w.files.at("client.pem"),
+			"http.admin-tls.key-file", w.files.at("client-unknown-key.pem")}, check: "admin access", status: "fail",
+			detail: []string{"http.admin-tls.cert-file", "private key does not match"}},
+		"admin's certificate expired": {set: []string{"http.admin-tls.cert-file", w.files.at("client-expired.pem"),
+			"http.admin-tls.key-file", w.files.at("client-expired-key.pem")}, check: "admin access", status: "fail",
+			detail: []string{`http.admin-tls.cert-file: "balanceq" expired`}, fix: []string{"get a new certificate"}},
 		"another host's certificate": {
 			sim:   func(s *cmssim.Config) { s.TLS.Certificates = []tls.Certificate{w.files.elsewhere} },
 			check: "TLS", status: "fail", detail: []string{`"other.test"`, "127.0.0.1"},
@@ -210,7 +248,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			if want := map[bool]int{true: command.ExitFailed, false: command.ExitDone}[test.status == "fail"]; e.code != want {
 				t.Errorf("exit code %d, want %d", e.code, want)
 			}
-			if said := strings.Contains(e.err, "1 of 14 checks failed"); said != (test.status == "fail") {
+			if said := strings.Contains(e.err, "1 of 19 checks failed"); said != (test.status == "fail") {
 				t.Errorf("the error is %q", e.err)
 			}
 			if t.Failed() {

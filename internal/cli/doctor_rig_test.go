@@ -87,6 +87,7 @@ func (w *ward) open(t *testing.T, spoil func(*cmssim.Config)) *clinic {
 			"cms.decryption.key-files": files.at("decryption.pem"),
 			"kafka.brokers":            strings.Join(topics.Broker.Brokers(), ","),
 			"topics.requests":          topics.Requests, "topics.results": topics.Results, "topics.deadletters": topics.Dead,
+			"topics.replays": topics.Replays,
 		},
 		env: []string{"BALANCEQ_CMS_AUTH_CONSUMER_KEY=" + consumerKey, "BALANCEQ_CMS_AUTH_KEY_PASSWORD=" + keyPassword,
 			"BALANCEQ_CMS_DECRYPTION_KEY_PASSWORD=" + otherPassword},
@@ -134,10 +135,10 @@ func (c *clinic) examine(ctx context.Context, args ...string) *examination {
 	return e
 }
 
-// asJSON runs doctor with --format json and reads what it says.
+// asJSON runs doctor with --output json and reads what it says.
 func (c *clinic) asJSON(args ...string) *examination {
 	c.Helper()
-	e := c.examine(c.Context(), append(args, "--format=json")...)
+	e := c.examine(c.Context(), append(args, "--output=json")...)
 	for line := range strings.Lines(e.out) {
 		var one examined
 		decoder := json.NewDecoder(strings.NewReader(line))

@@ -5,6 +5,8 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -28,11 +30,19 @@ func TestResumeCommand(t *testing.T) {
 		want []string
 	}{
 		"one": {[]string{"--service", paused}, 0, []string{"i [2J1 (" + paused + "): resumed; 100 of 100"}},
-		"by listen": {[]string{"--http.listen", strings.TrimPrefix(calm, "http://")}, 0,
+		"by admin": {[]string{"--http.admin", strings.TrimPrefix(calm, "http://")}, 0,
 			[]string{"i2 (" + calm + "): nothing to do; it was not paused"}},
 		"one is gone": {[]string{"--service", gone + "," + paused}, 1,
 			[]string{"resumed", gone + " cannot be reached", "--service http://host:port"}},
-		"off":        {[]string{"--http.listen=off"}, 2, []string{"http.listen is off", "--service"}},
+		"off": {[]string{"--http.admin=off"}, 2, []string{"http.admin is off", "--service"}},
+		"no token": {[]string{"--token-file=" + filepath.Join(t.TempDir(), "none"), "--service", paused}, 2,
+			[]string{"--token-file", "no such file"}},
+		"an empty token": {[]string{"--token-file=" + os.DevNull, "--service", paused}, 2,
+			[]string{"--token-file", "does not hold one token"}},
+		"half a certificate": {[]string{"--cert-file=" + os.DevNull, "--service", paused}, 2,
+			[]string{"--cert-file, --key-file"}},
+		"no authority": {[]string{"--ca-file=" + os.DevNull, "--service", paused}, 2,
+			[]string{"--ca-file", "no PEM certificate"}},
 		"no address": {[]string{"--service=http://"}, 2, []string{"--service"}},
 		"no time":    {[]string{"--timeout=0s"}, 2, []string{"--timeout"}},
 		"arguments":  {[]string{"now"}, 2, []string{"unexpected argument"}},

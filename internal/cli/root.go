@@ -1,12 +1,11 @@
 // Package cli is the program balanceq: its root command, and the commands that have no package of their own. Commands
-// with much to them are in packages below: request, results, deadletters. They share command (how a command begins and
-// ends), term (what they print with), answers (results and dead letters as they come) and instances (running instances
-// over HTTP).
+// with much to them are in packages below: request, results, deadletters, status. They share command (how a command
+// begins and ends), term (what they print with), answers (results and dead letters as they come) and instances (running
+// instances over HTTP).
 package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -15,6 +14,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/deadletters"
 	"github.com/balanceq/balanceq/internal/cli/request"
 	"github.com/balanceq/balanceq/internal/cli/results"
+	"github.com/balanceq/balanceq/internal/cli/status"
 )
 
 // Execute runs the program and returns its exit code.
@@ -26,18 +26,15 @@ func Execute(ctx context.Context, args, environ []string, out, errOut io.Writer)
 // Root is the program with all of its commands.
 func Root(e *command.Env) *cobra.Command { return command.Root(e, commands...) }
 
-// commands are what the program can do, in the order in which its help shows them.
+// commands are what the program can do.
 var commands = []func(*command.Env) *cobra.Command{
-	runCommand, request.Command, results.Command, deadletters.Command, resumeCommand, skipCommand,
-	topicsCommand, doctorCommand, configCommand, versionCommand,
+	runCommand, request.Command, results.Command, deadletters.Command, status.Command, resumeCommand, skipCommand,
+	topicsCommand, aclsCommand, doctorCommand, healthCommand, configCommand, versionCommand,
 }
 
 func versionCommand(e *command.Env) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: command.NoArguments,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(e.Out, "balanceq", command.Version())
-			return err
-		},
+		RunE: func(*cobra.Command, []string) error { return e.PrintVersion() },
 	}
 }

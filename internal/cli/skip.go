@@ -13,6 +13,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
@@ -39,7 +40,7 @@ there within seconds, or the next one to start, and goes on. It says so as an er
 Exit code 0: done, or shown. 1: there is nothing to skip, or Kafka fails. 2: wrong usage.`,
 		Example: `  balanceq skip --partition 3 --offset 1042
   balanceq skip --partition 3 --offset 1042 --execute`,
-	}, func(ctx context.Context, c *command.Call) error {
+	}, command.Needs(rights.Skip, func(ctx context.Context, c *command.Call) error {
 		switch {
 		case o.partition < 0:
 			return command.WrongUsage(errors.New("--partition: name the partition, as /readyz and the log do"))
@@ -47,9 +48,10 @@ Exit code 0: done, or shown. 1: there is nothing to skip, or Kafka fails. 2: wro
 			return command.WrongUsage(errors.New("--offset: name the offset, as /readyz and the log do"))
 		}
 		return command.Interrupted(ctx, skip(ctx, c, o))
-	})
+	}))
 	cmd.Flags().Int32Var(&o.partition, "partition", o.partition, "the `partition` of the request topic")
 	cmd.Flags().Int64Var(&o.offset, "offset", o.offset, "the `offset` at which it stands still")
+	command.NoDefault(cmd.Flags(), "partition", "offset")
 	cmd.Flags().BoolVar(&o.execute, "execute", false, "do it, instead of showing what would be done")
 	return cmd
 }

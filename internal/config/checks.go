@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/balanceq/balanceq/cmsclient"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // checkPrintable refuses what gets into a setting by accident only: line ends, spaces around it, broken encodings.
@@ -65,6 +68,38 @@ func checkSlot(s string) *fault {
 }
 
 func checkTopic(s string) *fault { return checkKafkaName(s, "a topic's name") }
+
+// checkTopics lets an empty list pass.
+func checkTopics(topics []string) *fault {
+	for i, topic := range topics {
+		if f := checkTopic(topic); f != nil {
+			return f
+		}
+		if slices.Contains(topics[:i], topic) {
+			return &fault{fmt.Sprintf("names %q twice", topic), "remove one of them"}
+		}
+	}
+	return nil
+}
+
+// checkEcho refuses what would say something else on a result than on the request.
+func checkEcho(names []string) *fault {
+	if len(names) > schemas.MaxEchoHeaders {
+		return &fault{fmt.Sprintf("has %d names", len(names)), fmt.Sprintf("write at most %d", schemas.MaxEchoHeaders)}
+	}
+	for i, name := range names {
+		switch {
+		case len(name) > 249:
+			return &fault{"has a name that is too long", "write at most 249 characters each"}
+		case schemas.OwnHeader(name):
+			return &fault{fmt.Sprintf("%q has a meaning of its own on results", name), "remove it; content-type, traceparent, " +
+				"tracestate and names that begin with ce_, balanceq- or __ cannot come back"}
+		case slices.Contains(names[:i], name):
+			return &fault{fmt.Sprintf("names %q twice", name), "remove one of them"}
+		}
+	}
+	return nil
+}
 
 // checkKafkaName applies Kafka's rule for topics and group.instance.id (org.apache.kafka.common.internals.Topic): 1 to
 // 249 of a-z A-Z 0-9 . _ -, and neither "." nor "..".
@@ -134,6 +169,24 @@ func checkProxy(s string) *fault {
 	return nil
 }
 
+// checkEndpoint accepts the base URL of an OTLP receiver, or nothing.
+func checkEndpoint(s string) *fault {
+	const fix = "write for example http://otel-collector:4318"
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return &fault{"is no http or https URL", fix} // not quoted: it may hold a password
+	case u.User != nil:
+		return &fault{"contains a user or password", "remove it and use telemetry.otlp.headers"}
+	case u.RawQuery != "" || u.Fragment != "":
+		return &fault{"has something behind its path", fix}
+	}
+	return nil
+}
+
 // splitHostPort takes host:port with a numeric port; the host may be empty.
 func splitHostPort(s string) (host string, port uint16, ok bool) {
 	host, digits, err := net.SplitHostPort(s)
@@ -163,4 +216,35 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// checkTokenURL wants an address that a secret may be sent to.
+func checkTokenURL(s string) *fault {
+	const fix = "write it as https://host/path"
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return nil
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return &fault{"is no http or https URL", fix} // not quoted: it may hold a password
+	case u.User != nil:
+		return &fault{"contains a user or password", "remove it and use kafka.sasl.oauth.client-id"}
+	}
+	return nil
+}
+
+// checkExtensions: keys are letters, values printable ASCII (RFC 7628, section 3.1); auth is the token's own.
+func checkExtensions(extensions []string) *fault {
+	for _, e := range extensions {
+		key, value, ok := strings.Cut(e, "=")
+		letters := key != "" && !strings.ContainsFunc(key, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+		})
+		printable := !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
+		if !ok || !letters || !printable || key == "auth" {
+			return &fault{fmt.Sprintf("%q is no extension", e),
+				"write key=value with a key of letters, for example logicalCluster=lkc-1"}
+		}
+	}
+	return nil
 }

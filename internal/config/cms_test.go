@@ -44,7 +44,7 @@ func TestEverySecretHasAFile(t *testing.T) {
 			}
 		}
 	}
-	if seen != 4 {
+	if seen != 7 {
 		t.Errorf("%d secrets", seen)
 	}
 }

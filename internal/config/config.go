@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"time"
 
 	"github.com/balanceq/balanceq/cmsclient"
@@ -17,10 +18,12 @@ type Config struct {
 	Delivery    string // one of the Delivery constants
 	Results     Results
 	Requests    Requests
+	Registry    Registry
 	DeadLetters DeadLetters
 	Instance    string // never empty after Load
 	HTTP        HTTP
 	Watchdog    Watchdog
+	Telemetry   Telemetry
 	Log         Log
 	Shutdown    Shutdown
 }
@@ -43,7 +46,8 @@ type Kafka struct {
 
 // TLS holds the settings of encrypted connections to Kafka.
 type TLS struct {
-	Enabled bool
+	Enabled    bool
+	ServerName string // empty: the host that is dialled
 	TLSFiles
 }
 
@@ -60,6 +64,29 @@ type SASL struct {
 	Username     string
 	Password     Secret // after Load: also when it came from PasswordFile
 	PasswordFile string
+	OAuth        OAuth
+}
+
+// OAuth says where the tokens of SASLOAuthBearer come from: a file, or an authorization server by client credentials.
+type OAuth struct {
+	TokenFile        string
+	TokenURL         string
+	ClientID         string
+	ClientSecret     Secret // after Load: also when it came from ClientSecretFile
+	ClientSecretFile string
+	Scopes           []string
+	CAFile           string   // empty: the system's authorities
+	Extensions       []string // key=value each
+}
+
+// ExtensionMap returns the extensions by key.
+func (o OAuth) ExtensionMap() map[string]string {
+	all := make(map[string]string, len(o.Extensions))
+	for _, e := range o.Extensions {
+		key, value, _ := strings.Cut(e, "=")
+		all[key] = value
+	}
+	return all
 }
 
 // Topics names the topics. Replays is for the tools, and for what balanceq skip decides.
@@ -121,9 +148,39 @@ type Producer struct {
 	BufferBytes int64
 }
 
-// Results says what is published besides the answers.
+// Results says what is published besides the answers, and where.
 type Results struct {
 	PublishFailures bool
+	EchoHeaders     []string // of requests, that come back; at most schemas.MaxEchoHeaders
+	ReplyTopics     []string // in which requests may want a copy
+	Registry        ResultRegistry
+}
+
+// ResultRegistry is the schema registry that has the schema of results.
+type ResultRegistry struct {
+	URLs         []string // of one registry; empty: results are not framed
+	Subject      string   // empty: see Config.ResultSubject
+	AutoRegister bool
+}
+
+// RequestRegistry is the schema registry that the ids of framed requests are looked up in.
+type RequestRegistry struct {
+	URLs     []string // of one registry; empty: none are
+	Subjects []string // empty: see Config.RequestSubjects
+}
+
+// Registry says how schema registries know us, both of them.
+type Registry struct {
+	Username     string
+	Password     Secret // after Load: also when it came from PasswordFile
+	PasswordFile string
+	TokenFile    string // instead of a user
+	TLSFiles            // of connections to https addresses
+}
+
+// AsksRegistry says whether there is a schema registry.
+func (c Config) AsksRegistry() bool {
+	return len(c.Requests.Registry.URLs)+len(c.Results.Registry.URLs) > 0
 }
 
 // DeadLetters says when there are too many of them.
@@ -135,12 +192,43 @@ type DeadLetters struct {
 // Requests says which valid requests are refused.
 type Requests struct {
 	RefuseCardNumbers bool
+	Registry          RequestRegistry
 }
 
-// HTTP is about balanceq's own HTTP server.
+// HTTP is about balanceq's own HTTP servers: one that only tells, and one that acts and reveals.
 type HTTP struct {
-	Listen       string   // host:port; empty: switched off
-	AllowedHosts []string // names in Host for what is neither a probe nor /metrics
+	Listen         string // of the one that tells, host:port; empty: switched off
+	Admin          string // of the one that acts; empty: switched off
+	AdminTokenFile string // empty: no token is asked for
+	AdminTLS       AdminTLS
+	AllowedHosts   []string // names in Host, besides IP addresses and localhost
+}
+
+// AdminTLS names the PEM files of the server that acts; empty means none.
+type AdminTLS struct {
+	CertFile     string // together with KeyFile, or neither: plain HTTP
+	KeyFile      string
+	ClientCAFile string // empty: clients need no certificate
+}
+
+// Telemetry is about what leaves the instance for an observability backend.
+type Telemetry struct {
+	OTLP   OTLP
+	Traces Traces
+}
+
+// Traces says which requests are traced, where an OTLP endpoint is named.
+type Traces struct {
+	Ratio       float64 // of the requests without a trace context; 0: as OTEL_TRACES_SAMPLER says, else none
+	Parent      string  // ParentRequest or ParentNew
+	DeadLetters bool    // all of them are traced
+}
+
+// OTLP says where OpenTelemetry's protocol goes, over HTTP.
+type OTLP struct {
+	Endpoint    string // base URL, without /v1/…; empty: as the OTEL_ variables say
+	Headers     Secret // name=value,…; after Load: also when it came from HeadersFile
+	HeadersFile string
 }
 
 // Log is about logging.
@@ -158,58 +246,6 @@ type Watchdog struct {
 type Shutdown struct {
 	Timeout time.Duration
 }
-
-// Values of kafka.start, besides times and ages.
-const (
-	StartEarliest = "earliest"
-	StartLatest   = "latest"
-)
-
-// Values of kafka.sasl.mechanism; all but none are the names registered with IANA, in lower case.
-const (
-	SASLNone        = "none"
-	SASLPlain       = "plain"
-	SASLScramSHA256 = "scram-sha-256"
-	SASLScramSHA512 = "scram-sha-512"
-)
-
-// Values of cms.auth.method.
-const (
-	AuthNone   = "none"
-	AuthOAuth1 = "oauth1"
-)
-
-// Values of cms.auth.signature: OAuth 1.0a's RSA-SHA256 and RSA-PSS, as Mastercard's gateway knows them.
-const (
-	SignatureRSASHA256 = "rsa-sha256"
-	SignatureRSAPSS    = "rsa-pss"
-)
-
-// Values of cms.proxy besides an address.
-const (
-	ProxyEnvironment = "environment" // HTTPS_PROXY, HTTP_PROXY, NO_PROXY
-	ProxyOff         = "off"
-)
-
-// Values of kafka.group-protocol. GroupAuto is GroupConsumer where the brokers offer it, else GroupClassic.
-const (
-	GroupAuto     = "auto"
-	GroupClassic  = "classic"
-	GroupConsumer = "consumer" // KIP-848
-)
-
-// Values of delivery.
-const (
-	DeliveryAtLeastOnce = "at-least-once"
-	DeliveryExactlyOnce = "exactly-once"
-)
-
-// Values of log.format. LogFormatAuto is text when standard error is a terminal, else JSON.
-const (
-	LogFormatAuto = "auto"
-	LogFormatJSON = "json"
-	LogFormatText = "text"
-)
 
 // Default returns the configuration that no flag, variable or file has touched. Its Instance is empty: Load fills in
 // the host name.

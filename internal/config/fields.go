@@ -14,16 +14,6 @@ var behindFields = map[string][]string{
 	"TLS.Certificates": {"cms.tls.cert-file", "cms.tls.key-file"},
 }
 
-// kafkaFields are the keys of what kafkawire has as settings of its connections.
-var kafkaFields = map[string]string{
-	"TLSFiles.CA":   "kafka.tls.ca-file",
-	"TLSFiles.Cert": "kafka.tls.cert-file",
-	"SASL":          "kafka.sasl.mechanism",
-}
-
-// KafkaKeyOf returns the key of a setting of kafkawire's connections, by its name in the errors of that package.
-func KafkaKeyOf(field string) string { return kafkaFields[field] }
-
 // FieldName returns the keys that set a field of cmsclient.Config, as its messages are to call it.
 func FieldName(field string) string {
 	if behind, ok := behindFields[field]; ok {

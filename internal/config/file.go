@@ -181,7 +181,11 @@ func (r *fileReader) syntax(err error) {
 		}
 	}
 	text = anchorName.ReplaceAllString(text, "$1")
-	r.report(line, "", "this is not YAML: "+text, "look for wrong indentation, a missing colon or quote from this line on")
+	fix := "look for wrong indentation, a missing colon or quote from this line on"
+	if strings.Contains(text, "cannot start any token") {
+		fix = "indent with spaces, not with a tab, and quote what begins with @, ` or %"
+	}
+	r.report(line, "", "this is not YAML: "+text, fix)
 }
 
 // isNull says that nothing was written, or ~ or null.

@@ -78,12 +78,12 @@ func unknownFlag(fs *pflag.FlagSet, unknown *pflag.NotExistError) error {
 	var known []string
 	fs.VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
-			known = append(known, "--"+f.Name)
+			known = append(known, f.Name)
 		}
 	})
-	near := Nearest("--"+name, known)
+	near := Nearest(name, known)
 	if near == "" {
 		return fmt.Errorf("--%s: unknown flag; --help shows them all", visible(name))
 	}
-	return fmt.Errorf("--%s: unknown flag; did you mean %s?", visible(name), near)
+	return fmt.Errorf("--%s: unknown flag; did you mean --%s?", visible(name), near)
 }

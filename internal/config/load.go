@@ -51,6 +51,40 @@ func (l *Loaded) Given() map[string]string {
 // winning over the ones before it. The error joins everything that is wrong in any of them; see Config.Validate for
 // what is checked. Whether there is a CMS to call is only checked by Config.ValidateRun.
 func Load(fs *pflag.FlagSet, environ []string) (*Loaded, error) {
+	l, problems := collect(fs, environ)
+	if len(problems) > 0 {
+		return nil, finding.Join(findings(problems)...)
+	}
+	return &l.Loaded, nil
+}
+
+// Problem is something that is wrong, with all keys that it is about; without one, it is about the whole of it.
+type Problem struct {
+	finding.Finding
+	Keys []string
+}
+
+// Inspect is Load and Config.ValidateRun for a look at a configuration in which something may be wrong. What is wrong
+// stands in what it returns as it was read, or at its default.
+func Inspect(fs *pflag.FlagSet, environ []string) (*Loaded, []Problem) {
+	l, problems := collect(fs, environ)
+	if p, missing := l.Config.missingURL(); missing && !slices.ContainsFunc(problems, func(other problem) bool {
+		return other.Key == p.Key || other.Key == fileFlag || other.Key == ""
+	}) {
+		problems = append(problems, p)
+	}
+	var all []Problem
+	for _, p := range problems {
+		about := Problem{Finding: p.Finding}
+		if p.Key != "" && p.Key != fileFlag {
+			about.Keys = append([]string{p.Key}, p.with...)
+		}
+		all = append(all, about)
+	}
+	return &l.Loaded, all
+}
+
+func collect(fs *pflag.FlagSet, environ []string) (*loader, []problem) {
 	l := &loader{Loaded: Loaded{Config: Default(), origins: map[string]string{}}}
 	variables := environment(environ)
 
@@ -61,13 +95,13 @@ func Load(fs *pflag.FlagSet, environ []string) (*Loaded, error) {
 	l.nameInstance()
 	l.uncross()
 
-	if problems := slices.Concat(l.problems, l.validate()); len(problems) > 0 {
-		return nil, finding.Join(findings(problems)...)
+	problems := slices.Concat(l.problems, l.validate())
+	if len(problems) == 0 {
+		for _, p := range l.Config.warnings() {
+			l.Warnings = append(l.Warnings, l.locate(p).Finding)
+		}
 	}
-	for _, p := range l.Config.warnings() {
-		l.Warnings = append(l.Warnings, l.locate(p).Finding)
-	}
-	return &l.Loaded, nil
+	return l, problems
 }
 
 // loader collects settings and problems, one source after the other.
@@ -190,7 +224,7 @@ func (l *loader) nameInstance() {
 	l.Config.Instance = name
 }
 
-// uncross lets defaults give way: who wants at most 4 calls need not know that there is a minimum, and that it is 8.
+// uncross lets defaults give way: at most 4 calls can be asked for without a thought of the minimum, which is 8.
 func (l *loader) uncross() {
 	for _, s := range l.Config.spans() {
 		if !s.crossed || l.Origin(s.yields) != originDefault {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -56,9 +57,13 @@ func TestEveryKeyFromEverySource(t *testing.T) {
 		"kafka.sasl.mechanism": {
 			"BALANCEQ_KAFKA_SASL_USERNAME=u", "BALANCEQ_KAFKA_SASL_PASSWORD=p",
 		},
-		"cms.tls.cert-file": {"BALANCEQ_CMS_TLS_KEY_FILE=key.pem"},
-		"cms.tls.key-file":  {"BALANCEQ_CMS_TLS_CERT_FILE=cert.pem"},
-		"cms.auth.method":   {"BALANCEQ_CMS_AUTH_CONSUMER_KEY=k", "BALANCEQ_CMS_AUTH_KEY_FILE=key.p12"},
+		"cms.tls.cert-file":        {"BALANCEQ_CMS_TLS_KEY_FILE=key.pem"},
+		"cms.tls.key-file":         {"BALANCEQ_CMS_TLS_CERT_FILE=cert.pem"},
+		"http.admin-tls.cert-file": {"BALANCEQ_HTTP_ADMIN_TLS_KEY_FILE=key.pem"},
+		"http.admin-tls.key-file":  {"BALANCEQ_HTTP_ADMIN_TLS_CERT_FILE=cert.pem"},
+		"http.admin-tls.client-ca-file": {"BALANCEQ_HTTP_ADMIN_TLS_CERT_FILE=cert.pem",
+			"BALANCEQ_HTTP_ADMIN_TLS_KEY_FILE=key.pem"},
+		"cms.auth.method": {"BALANCEQ_CMS_AUTH_CONSUMER_KEY=k", "BALANCEQ_CMS_AUTH_KEY_FILE=key.p12"},
 	}
 	for i := range keys {
 		k := &keys[i]
@@ -144,13 +149,16 @@ func TestDefaults(t *testing.T) {
 			Auth:       Auth{Method: "none", Signature: "rsa-sha256"},
 			Decryption: Decryption{Fields: []string{"encryptedData", "encryptedValue"}},
 			Proxy:      "environment"},
-		Consumer:    Consumer{CommitInterval: 100 * time.Millisecond, RunAhead: 1024, FetchBytes: 128 << 10},
-		Producer:    Producer{BufferBytes: 32 << 20},
-		Delivery:    "at-least-once",
+		Consumer: Consumer{CommitInterval: 100 * time.Millisecond, RunAhead: 1024, FetchBytes: 128 << 10},
+		Producer: Producer{BufferBytes: 32 << 20},
+		Delivery: "at-least-once",
+		Results: Results{
+			EchoHeaders: []string{"kafka_correlationId", "correlationId", "x-correlation-id", "REPLY_CORRELATION_ID"}},
 		DeadLetters: DeadLetters{Budget: 0.5, BudgetWindow: 5 * time.Minute},
 		Instance:    host,
-		HTTP:        HTTP{Listen: "127.0.0.1:8080"},
+		HTTP:        HTTP{Listen: "127.0.0.1:8080", Admin: "127.0.0.1:8081"},
 		Watchdog:    Watchdog{After: 2 * time.Minute},
+		Telemetry:   Telemetry{Traces: Traces{Parent: "request"}},
 		Log:         Log{Level: "info", Format: "auto"},
 		Shutdown:    Shutdown{Timeout: 20 * time.Second},
 	}
@@ -268,6 +276,16 @@ func TestWarnings(t *testing.T) {
 		"user without mechanism": {[]string{"BALANCEQ_KAFKA_SASL_USERNAME=u"},
 			[]string{"kafka.sasl.mechanism: is none, so the user and password have no effect; " +
 				"set it to the brokers' mechanism"}},
+		"headers over http": {[]string{"BALANCEQ_TELEMETRY_OTLP_ENDPOINT=http://collector:4318",
+			"BALANCEQ_TELEMETRY_OTLP_HEADERS=api-key=hunter2"},
+			[]string{"telemetry.otlp.endpoint: over http anybody on the way can read the headers; use https" +
+				" (BALANCEQ_TELEMETRY_OTLP_ENDPOINT, BALANCEQ_TELEMETRY_OTLP_HEADERS)"}},
+		"reply topics without failures": {[]string{"BALANCEQ_RESULTS_REPLY_TOPICS=replies"},
+			[]string{"results.reply-topics: who waits there hears of no failure while results.publish-failures is false;" +
+				" set that to true (BALANCEQ_RESULTS_REPLY_TOPICS)"}},
+		"reply topics with them": {
+			[]string{"BALANCEQ_RESULTS_REPLY_TOPICS=replies", "BALANCEQ_RESULTS_PUBLISH_FAILURES=true"}, nil},
+		"no headers over http": {[]string{"BALANCEQ_TELEMETRY_OTLP_ENDPOINT=http://collector:4318"}, nil},
 		"plain without TLS": {[]string{"BALANCEQ_KAFKA_SASL_USERNAME=u", "BALANCEQ_KAFKA_SASL_PASSWORD=p",
 			"BALANCEQ_KAFKA_SASL_MECHANISM=plain", "BALANCEQ_KAFKA_BROKERS=127.0.0.1:9092,kafka-1:9092"},
 			[]string{"kafka.sasl.mechanism: plain sends the password unencrypted; set kafka.tls.enabled to true" +
@@ -279,5 +297,30 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// What is wrong in a configuration is told with all of its keys, and the rest of it can be used all the same.
+func TestInspect(t *testing.T) {
+	for name, test := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"nothing":    {[]string{"BALANCEQ_CMS_URL=http://cms"}, ""},
+		"no CMS":     {nil, "[cms.url]"},
+		"an address": {[]string{"BALANCEQ_CMS_URL=cms"}, "[cms.url]"},
+		"a value":    {[]string{"BALANCEQ_CMS_URL=http://cms", "BALANCEQ_CMS_TIMEOUT=soon"}, "[cms.timeout]"},
+		"a pair": {[]string{"BALANCEQ_CMS_URL=http://cms", "BALANCEQ_TOPICS_RESULTS=balance.requests"},
+			"[topics.results topics.requests]"},
+		"no file": {[]string{"BALANCEQ_CONFIG=/none.yaml"}, "[]"},
+	} {
+		loaded, problems := Inspect(nil, append(test.environ, "BALANCEQ_KAFKA_GROUP=g"))
+		var got []string
+		for _, p := range problems {
+			got = append(got, fmt.Sprint(p.Keys))
+		}
+		if strings.Join(got, " ") != test.want || loaded.Config.Kafka.Group != "g" {
+			t.Errorf("%s: %q, want %q; %v", name, got, test.want, problems)
+		}
 	}
 }

@@ -24,8 +24,10 @@ var libraries = []string{"cmsclient", "cmssim", "consumer", "deadletter", "infli
 var dotted = regexp.MustCompile(`(?:^|[^\w./])((?:` + strings.Join(sections(), "|") +
 	`)\.[a-z][a-z-]*(?:\.[a-z][a-z-]*)*)`)
 
-// noKeys are other words with a dot: files of examples, Kafka's scripts.
-var noKeys = []string{"deadletters.ndjson", "deadletters.csv", "requests.csv", "topics.sh"}
+// noKeys are other words with a dot: files of examples, Kafka's scripts and settings, functions of a library.
+var noKeys = []string{"deadletters.ndjson", "deadletters.csv", "requests.csv", "topics.sh", "log.segment.bytes",
+	"log.message.format.version",
+	"kafka.from", "kafka.to", "schema-registry.md"}
 
 func sections() (all []string) {
 	for i := range keys {

@@ -15,12 +15,16 @@ func (c *Config) Validate() error { return finding.Join(findings(c.problems())..
 // ValidateRun is Validate for `run`, which also needs to know where the CMS is.
 func (c *Config) ValidateRun() error {
 	problems := c.problems()
-	if c.CMS.URL == "" {
-		k := lookup("cms.url")
-		problems = append(problems, wrong("is not set", fmt.Sprintf(
-			"set %s, --%s or the file's key to the CMS's base URL, for example %s", k.env(), k.name, k.example), k.name))
+	if p, missing := c.missingURL(); missing {
+		problems = append(problems, p)
 	}
 	return finding.Join(findings(problems)...)
+}
+
+func (c *Config) missingURL() (problem, bool) {
+	k := lookup("cms.url")
+	return wrong("is not set", fmt.Sprintf("set %s, --%s or the file's key to the CMS's base URL, for example %s", k.env(),
+		k.name, k.example), k.name), c.CMS.URL == ""
 }
 
 // problems checks each value first, then the pairs of those that are fine.
@@ -33,7 +37,8 @@ func (c *Config) problems() []problem {
 			bad[keys[i].name] = true
 		}
 	}
-	for _, p := range slices.Concat(c.cmsProblems(), c.kafkaPairs(), c.topicPairs(), c.cmsPairs(), c.limitPairs()) {
+	for _, p := range slices.Concat(c.cmsProblems(), c.kafkaPairs(), c.topicPairs(), c.cmsPairs(), c.limitPairs(),
+		c.httpPairs(), c.registryPairs()) {
 		if !p.about(bad) {
 			problems = append(problems, p)
 			bad[p.Key] = bad[p.Key] || len(p.with) == 0
@@ -57,7 +62,11 @@ func (c *Config) kafkaPairs() (problems []problem) {
 			formatDuration(rebalance)),
 			"lower it or raise the other", "kafka.session-timeout", "kafka.rebalance-timeout")
 	}
-	if sasl := c.Kafka.SASL; sasl.Mechanism != SASLNone {
+	switch sasl := c.Kafka.SASL; sasl.Mechanism {
+	case SASLNone:
+	case SASLOAuthBearer:
+		problems = append(problems, sasl.OAuth.pairs()...)
+	default:
 		if sasl.Username == "" {
 			report(sasl.Mechanism+" needs a user", "set kafka.sasl.username", "kafka.sasl.mechanism", "kafka.sasl.username")
 		}
@@ -68,6 +77,24 @@ func (c *Config) kafkaPairs() (problems []problem) {
 		}
 	}
 	return append(problems, c.Kafka.TLS.pairs("kafka.tls")...)
+}
+
+// pairs: tokens come from one place, which is known whole.
+func (o OAuth) pairs() (problems []problem) {
+	const file, server, mechanism = "kafka.sasl.oauth.token-file", "kafka.sasl.oauth.token-url", "kafka.sasl.mechanism"
+	report := func(what, fix string, names ...string) { problems = append(problems, wrong(what, fix, names...)) }
+	switch {
+	case o.TokenFile == "" && o.TokenURL == "":
+		report("oauthbearer needs a token", "set "+file+", or "+server+" and what belongs to it", mechanism, file, server)
+	case o.TokenFile != "" && o.TokenURL != "":
+		report("is given, and so is "+server, "unset one of them", file, server)
+	case o.TokenURL != "" && o.ClientID == "":
+		report("needs a client id", "set kafka.sasl.oauth.client-id", server, "kafka.sasl.oauth.client-id")
+	case o.TokenURL != "" && !o.ClientSecret.IsSet() && o.ClientSecretFile == "":
+		k := lookup("kafka.sasl.oauth.client-secret")
+		report("needs the client's secret", fmt.Sprintf("set %s or %s-file", k.env(), k.name), server, k.name, k.name+"-file")
+	}
+	return problems
 }
 
 func (c *Config) cmsPairs() (problems []problem) {
@@ -102,6 +129,10 @@ func (c *Config) topicPairs() (problems []problem) {
 	// A record that balanceq writes into a topic that it or its users read as something else would go round for ever.
 	names := []string{"topics.requests", "topics.results", "topics.deadletters", "topics.replays"}
 	for i, topic := range []string{c.Topics.Requests, c.Topics.Results, c.Topics.DeadLetters, c.Topics.Replays} {
+		if slices.Contains(c.Results.ReplyTopics, topic) {
+			problems = append(problems, wrong(fmt.Sprintf("%q is also %s", topic, names[i]),
+				"remove it; requests that name the results topic have their result there anyhow", "results.reply-topics", names[i]))
+		}
 		for _, other := range names[:i] {
 			if lookup(other).bind(c).String() == topic {
 				problems = append(problems, wrong(

@@ -52,6 +52,21 @@ func (v ratio) check() *fault {
 	return nil
 }
 
+// share is a part of the whole: 0 to 1.
+type share struct{ field *float64 }
+
+func (v share) set(s string) error { return setDecimal(v.field, s) }
+func (v share) String() string     { return formatDecimal(*v.field) }
+func (v share) kind() string       { return "ratio" }
+func (v share) expects() string    { return "a number from 0 to 1" }
+
+func (v share) check() *fault {
+	if x := *v.field; !(x >= 0 && x <= 1) { // written so that NaN fails
+		return &fault{v.String() + " is out of range", "write " + v.expects()}
+	}
+	return nil
+}
+
 // rate is how much there may be of something in some time; unit names both, for the reference.
 type rate struct {
 	field *float64

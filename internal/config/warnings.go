@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 )
 
 // warnings returns what works and is probably not meant. The configuration must be valid.
@@ -14,7 +15,16 @@ func (c *Config) warnings() (warnings []problem) {
 			fmt.Sprintf("%s is below cms.timeout (%s), so calls may be cut off and repeated after each restart",
 				formatDuration(c.Shutdown.Timeout), formatDuration(c.CMS.Timeout)), "raise it", "shutdown.timeout", "cms.timeout"))
 	}
-	return slices.Concat(warnings, c.cmsWarnings(), c.kafkaWarnings())
+	if u, err := url.Parse(c.Telemetry.OTLP.Endpoint); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) &&
+		c.Telemetry.OTLP.Headers.IsSet() {
+		warnings = append(warnings, odd("over http anybody on the way can read the headers", "use https",
+			"telemetry.otlp.endpoint", "telemetry.otlp.headers"))
+	}
+	if len(c.Results.ReplyTopics) > 0 && !c.Results.PublishFailures {
+		warnings = append(warnings, odd("who waits there hears of no failure while results.publish-failures is false",
+			"set that to true", "results.reply-topics", "results.publish-failures"))
+	}
+	return slices.Concat(warnings, c.cmsWarnings(), c.kafkaWarnings(), c.httpWarnings(), c.registryWarnings())
 }
 
 func (c *Config) cmsWarnings() (warnings []problem) {
@@ -74,6 +84,13 @@ func (c *Config) kafkaWarnings() (warnings []problem) {
 	if sasl.Mechanism == SASLPlain && !tls.Enabled && slices.ContainsFunc(c.Kafka.Brokers, isRemote) {
 		warn("plain sends the password unencrypted", "set kafka.tls.enabled to true", "kafka.sasl.mechanism",
 			"kafka.tls.enabled")
+	}
+	if sasl.Mechanism == SASLOAuthBearer && !tls.Enabled && slices.ContainsFunc(c.Kafka.Brokers, isRemote) {
+		warn("oauthbearer sends the token unencrypted", "set kafka.tls.enabled to true", "kafka.sasl.mechanism",
+			"kafka.tls.enabled")
+	}
+	if strings.HasPrefix(sasl.OAuth.TokenURL, "http:") {
+		warn("over http anybody on the way can read the client's secret", "use https", "kafka.sasl.oauth.token-url")
 	}
 	if c.Kafka.LeaveOnStop && c.Kafka.InstanceID == "" {
 		warn("has no effect without kafka.instance-id: such an instance always leaves", "set that too, or neither",

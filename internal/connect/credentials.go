@@ -28,12 +28,16 @@ const (
 	expiryReminder  = 24 * time.Hour
 )
 
-// Credentials are the keys and certificates for the CMS. What their files hold can be exchanged while the service runs.
-type Credentials struct{ all []*credential }
+// Credentials are the keys, certificates, passwords and tokens of an instance. What their files hold can be exchanged
+// while the service runs.
+type Credentials struct {
+	all   []*credential
+	token func() telemetry.Token // for Kafka; nil: none
+}
 
 // credential is one of them.
 type credential struct {
-	name    string // "signing", "decryption" or "client-certificate"
+	name    string // such as "signing" or "kafka-certificate"
 	file    file
 	expires func() time.Time // zero: not known
 
@@ -53,6 +57,14 @@ func (c *Credentials) Status() []telemetry.Key {
 		all = append(all, telemetry.Key{Name: one.name, Expires: one.expires(), Failing: one.file.Failing()})
 	}
 	return all
+}
+
+// Token returns the state of the token for Kafka; false: none is used.
+func (c *Credentials) Token() (telemetry.Token, bool) {
+	if c.token == nil {
+		return telemetry.Token{}, false
+	}
+	return c.token(), true
 }
 
 // Watch looks after the files until ctx ends, and logs what changes, what cannot be read and what expires.
@@ -179,6 +191,44 @@ func keysExpire(all []keys.Key, otherwise time.Time) time.Time {
 	return last
 }
 
+// tlsFiles makes the settings of each connection by the files as they are then. section is where the configuration
+// names them, whose how the names of these credentials begin.
+func (c *Credentials) tlsFiles(section, whose string, files config.TLSFiles) (func() *tls.Config, error) {
+	var authorities *keys.File[*x509.CertPool]
+	var pair *keys.File[tls.Certificate]
+	var err error
+	if files.CAFile != "" {
+		if authorities, err = keys.Open(section+".ca-file", []string{files.CAFile}, certPool); err != nil {
+			return nil, err
+		}
+		c.all = append(c.all, &credential{name: whose + "-ca", file: authorities, expires: never})
+	}
+	if files.CertFile != "" {
+		if pair, err = openPair(section, files); err != nil {
+			return nil, err
+		}
+		c.all = append(c.all, &credential{name: whose + "-certificate", file: pair, expires: func() time.Time {
+			return pair.Value().Leaf.NotAfter
+		}})
+	}
+	return func() *tls.Config {
+		now := &tls.Config{MinVersion: tls.VersionTLS12}
+		if authorities != nil {
+			now.RootCAs = authorities.Latest()
+		}
+		if pair != nil {
+			now.Certificates = []tls.Certificate{pair.Latest()}
+		}
+		return now
+	}, nil
+}
+
+// openPair opens a certificate and its key.
+func openPair(section string, files config.TLSFiles) (*keys.File[tls.Certificate], error) {
+	return keys.Open(section+".cert-file, "+section+".key-file", []string{files.CertFile, files.KeyFile},
+		func(contents [][]byte) (tls.Certificate, error) { return tls.X509KeyPair(contents[0], contents[1]) })
+}
+
 // tlsConfig returns the settings of the connections to the CMS; nil where the system's do.
 func (c *Credentials) tlsConfig(cfg config.TLSFiles) (*tls.Config, error) {
 	if cfg == (config.TLSFiles{}) {
@@ -186,13 +236,7 @@ func (c *Credentials) tlsConfig(cfg config.TLSFiles) (*tls.Config, error) {
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.CAFile != "" {
-		file, err := keys.Open("cms.tls.ca-file", []string{cfg.CAFile}, func(contents [][]byte) (*x509.CertPool, error) {
-			pool := x509.NewCertPool()
-			if !pool.AppendCertsFromPEM(contents[0]) {
-				return nil, &keys.FileError{What: "the file holds no PEM certificate", Fix: "give the authority's"}
-			}
-			return pool, nil
-		})
+		file, err := keys.Open("cms.tls.ca-file", []string{cfg.CAFile}, certPool)
 		if err != nil {
 			return nil, err
 		}
@@ -201,10 +245,7 @@ func (c *Credentials) tlsConfig(cfg config.TLSFiles) (*tls.Config, error) {
 	if cfg.CertFile == "" {
 		return out, nil
 	}
-	pair, err := keys.Open("cms.tls.cert-file, cms.tls.key-file", []string{cfg.CertFile, cfg.KeyFile},
-		func(contents [][]byte) (tls.Certificate, error) {
-			return tls.X509KeyPair(contents[0], contents[1])
-		})
+	pair, err := openPair("cms.tls", cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ type breakerLog struct {
 var _ cmsclient.BreakerObserver = (*breakerLog)(nil)
 
 // BreakerChanged implements cmsclient.BreakerObserver.
-func (l *breakerLog) BreakerChanged(from, to cmsclient.BreakerState, _ string) {
+func (l *breakerLog) BreakerChanged(from, to cmsclient.BreakerState, _ cmsclient.Failing) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -44,7 +44,7 @@ const (
 	partitions  = 4
 	simLatency  = 25 * time.Millisecond
 	simJitter   = 10 * time.Millisecond
-	joinBudget  = 20 * time.Second
+	joinBudget  = time.Minute
 	closeBudget = 5 * time.Second
 )
 
@@ -86,7 +86,7 @@ func settingsFor(brokers []string, cmsURL string) config.Config {
 	cfg.CMS.Breaker.Window = 2 * time.Second // the least for this timeout
 	cfg.CMS.Breaker.MinCalls = 10
 	cfg.CMS.Breaker.OpenTime = 2 * time.Second
-	cfg.HTTP.Listen = "127.0.0.1:0"
+	cfg.HTTP.Listen, cfg.HTTP.Admin = "127.0.0.1:0", "127.0.0.1:0"
 	return cfg
 }
 
@@ -108,11 +108,13 @@ func (s *cluster) createTopics(ctx context.Context) error {
 	// for the largest request
 	large := map[string]string{"max.message.bytes": strconv.Itoa(1<<20 + 2*preflight.OutcomeHeadroom)}
 	for _, t := range []kafkawire.Topic{
-		{Name: s.cfg.Topics.Requests},
-		{Name: s.cfg.Topics.Results, Configs: large},
-		{Name: s.cfg.Topics.DeadLetters, Configs: large},
+		{Name: s.cfg.Topics.Requests, Partitions: partitions},
+		{Name: s.cfg.Topics.Results, Partitions: partitions, Configs: large},
+		{Name: s.cfg.Topics.DeadLetters, Partitions: partitions, Configs: large},
+		// to be tried with --keep
+		{Name: s.cfg.Topics.Replays, Partitions: 1, Configs: map[string]string{"retention.ms": "-1"}},
 	} {
-		t.Partitions, t.ReplicationFactor = partitions, 1
+		t.ReplicationFactor = 1
 		if _, err := client.CreateTopic(ctx, t); err != nil {
 			return err
 		}

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/balanceq/balanceq/schemas"
 )
 
 // demo is one performance.
@@ -44,7 +42,7 @@ func perform(ctx context.Context, out io.Writer, v view, keep bool) (err error) 
 		return err
 	}
 	b := newProgress()
-	t, err := newTraffic(ctx, s.settings, s.cfg.Topics.Requests, b, s.log)
+	t, err := newTraffic(ctx, s.kafka.ListenAddrs(), s.cfg.Topics, b)
 	if err != nil {
 		return err
 	}
@@ -72,23 +70,13 @@ func (d *demo) run(ctx context.Context, v view, keep bool) (*report, error) {
 	var processes sync.WaitGroup
 	defer processes.Wait()
 	defer end()
-	topics := d.cluster.cfg.Topics
-	for topic, read := range map[string]func(*schemas.Record) (answer, error){
-		topics.Results: readResult, topics.DeadLetters: readDeadLetter,
-	} {
-		processes.Go(func() {
-			if err := follow(running, d.cluster.settings, topic, read, d.progress); err != nil {
-				d.cluster.log.Error().Str("event", "demo_view_failed").Err(err).Msg("the view no longer follows")
-			}
-		})
-	}
 	processes.Go(func() { d.traffic.run(running) })
 	c := newRecorder(d, time.Now())
 	processes.Go(func() { v.show(running, c.take) })
 
 	err := d.play(ctx)
-	published, closing := d.traffic.close()
-	if err = errors.Join(err, closing); err != nil {
+	published := d.traffic.close()
+	if err != nil {
 		return nil, err
 	}
 	d.begin(actCheck)
@@ -101,7 +89,7 @@ func (d *demo) run(ctx context.Context, v view, keep bool) (*report, error) {
 }
 
 // checkBudget bounds the reading of the topics.
-const checkBudget = 20 * time.Second
+const checkBudget = time.Minute
 
 // check compares what the topics hold once everything is answered.
 func (d *demo) check(ctx context.Context, published int) (*report, error) {

@@ -48,9 +48,9 @@ type ledger struct {
 }
 
 // blur is taken off both ends of a span: the observer hears of a change a moment after it, and a dead letter's time is
-// read a moment after its decision and cut to milliseconds. Against the seconds that the breaker stays open it is
-// nothing.
-const blur = 25 * time.Millisecond
+// read a moment after its decision and cut to milliseconds. On a busy machine such a moment is a tenth of a second;
+// against the seconds that the breaker stays open it is still little.
+const blur = 250 * time.Millisecond
 
 // report is what the checks found.
 type report struct {

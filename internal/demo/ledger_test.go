@@ -43,8 +43,8 @@ func TestLedgerBalances(t *testing.T) {
 	}
 	var out bytes.Buffer
 	printSummary(&out, r)
-	want := "The ledger balances: 7 requests, 7 answered once, 0 lost, 0 repeated, 0 dead-lettered while the breaker " +
-		"was open (open for 6.0 s)\n"
+	want := "The ledger balances: 7 requests, 7 answered once, 0 lost, 0 repeated\n" +
+		"In the 6.0 s that the breaker was open, 0 requests became dead letters\n"
 	if !strings.HasSuffix(out.String(), want) || strings.Contains(out.String(), "WRONG") {
 		t.Errorf("summary:\n%s", &out)
 	}
@@ -133,7 +133,7 @@ func TestLedgerDoesNotBalance(t *testing.T) {
 		},
 		"dead letter just after the opening": {
 			func(b *ledger) { b.deadLetters[0].time = noon.Add(blur + time.Millisecond) },
-			func(r *report) int { return r.whileOpen }, "when the breaker had been open for 26ms",
+			func(r *report) int { return r.whileOpen }, "when the breaker had been open for 251ms",
 		},
 	}
 	for name, test := range tests {
@@ -205,16 +205,16 @@ func TestBreakerLog(t *testing.T) {
 	if spans := l.open(noon); len(spans) != 0 || l.total(noon) != 0 {
 		t.Fatalf("never opened: %v", spans)
 	}
-	l.BreakerChanged(cmsclient.BreakerClosed, cmsclient.BreakerOpen, "")
-	l.BreakerChanged(cmsclient.BreakerOpen, cmsclient.BreakerHalfOpen, "")
-	l.BreakerChanged(cmsclient.BreakerHalfOpen, cmsclient.BreakerOpen, "")
+	l.BreakerChanged(cmsclient.BreakerClosed, cmsclient.BreakerOpen, cmsclient.Failing{})
+	l.BreakerChanged(cmsclient.BreakerOpen, cmsclient.BreakerHalfOpen, cmsclient.Failing{})
+	l.BreakerChanged(cmsclient.BreakerHalfOpen, cmsclient.BreakerOpen, cmsclient.Failing{})
 	now := time.Now().Add(time.Hour)
 	spans := l.open(now)
 	if len(spans) != 2 || spans[0].to.IsZero() || !spans[1].to.Equal(now) || l.total(now) < time.Hour {
 		t.Fatalf("open again: %v", spans)
 	}
-	l.BreakerChanged(cmsclient.BreakerOpen, cmsclient.BreakerHalfOpen, "")
-	l.BreakerChanged(cmsclient.BreakerHalfOpen, cmsclient.BreakerClosed, "")
+	l.BreakerChanged(cmsclient.BreakerOpen, cmsclient.BreakerHalfOpen, cmsclient.Failing{})
+	l.BreakerChanged(cmsclient.BreakerHalfOpen, cmsclient.BreakerClosed, cmsclient.Failing{})
 	if spans := l.open(now); len(spans) != 2 || spans[1].to.Equal(now) {
 		t.Errorf("closed: %v", spans)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// progress holds what the view shows of the traffic: counts, and how long answers took. It follows the topics as any
-// other subscriber would; the ledger is checked without it.
+// progress holds what the view shows of the traffic: counts, and how long answers took. It hears of answers as
+// any program that asks does; the ledger is checked without it.
 type progress struct {
 	mu        sync.Mutex
 	open      map[string]asked // by request id, without an answer so far

@@ -1,6 +1,6 @@
-// Package demo is the program balanceq-demo: it starts an embedded broker, the CMS simulator and the service in its own
-// process, sends traffic through an outage of the CMS, shows what happens, and ends by checking from the topics that
-// every request was answered once.
+// Package demo is the program balanceq-demo: a broker, the CMS simulator and the service in one process, an outage, and
+// a check of the answers. It starts an embedded broker, sends traffic through the outage, shows what happens, and ends
+// by checking from the topics that every request was answered once.
 package demo
 
 import (
@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/pflag"
+
+	"github.com/balanceq/balanceq/internal/interrupt"
 )
 
 // Exit codes, the same in all programs of balanceq.
@@ -21,12 +23,13 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // also: the ledger does not balance, or were not checked
 	exitUsage  = 2
+
+	exitInterrupted = 130 // as shells report a program that Ctrl-C ended
 )
 
 // Main is the program: it ends the process with the exit code of Run.
 func Main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // a second signal ends the program the hard way
+	ctx := interrupt.Context(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -47,7 +50,7 @@ func run(ctx context.Context, args []string, stdout *os.File, stderr io.Writer) 
 		err = fmt.Errorf("unexpected argument %q: there are only flags", flags.Arg(0))
 	}
 	if errors.Is(err, pflag.ErrHelp) {
-		_, _ = fmt.Fprint(stdout, usage, flags.FlagUsages())
+		_, _ = fmt.Fprint(stdout, usage, strings.ReplaceAll(flags.FlagUsages(), "[=true|false]", "")) // all are of one kind
 		return exitDone
 	}
 	if err != nil {
@@ -64,6 +67,7 @@ func run(ctx context.Context, args []string, stdout *os.File, stderr io.Writer) 
 		return exitDone
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		_, _ = fmt.Fprintln(stderr, "balanceq-demo: stopped before the ledger could be checked")
+		return exitInterrupted
 	case !errors.Is(err, errLedger):
 		_, _ = fmt.Fprintf(stderr, "balanceq-demo: %v\n", err)
 	}

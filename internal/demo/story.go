@@ -23,7 +23,7 @@ const (
 	// The trickle may take trickleLimit, and what is open then drainLimit more. The ledger calls lost what has no answer
 	// then.
 	trickleLimit = 30 * time.Second
-	drainLimit   = 8 * time.Second
+	drainLimit   = 20 * time.Second
 	outageTime   = 6 * time.Second
 	retryAfter   = 2 // seconds
 )

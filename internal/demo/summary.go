@@ -7,11 +7,13 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/charmbracelet/lipgloss"
+
 	"github.com/balanceq/balanceq/schemas"
 )
 
-// printSummary writes the ledger: one row a kind, what is wrong, and the verdict. A failing writer is the reader's loss
-// only.
+// printSummary writes the ledger: one row a kind, what is wrong, and the verdict, in colour on a terminal. A failing
+// writer is the reader's loss only.
 func printSummary(out io.Writer, r *report) {
 	_, _ = fmt.Fprintln(out, "\nWhat the topics say, read from start to end:")
 	_, _ = fmt.Fprintln(out)
@@ -39,20 +41,21 @@ func printSummary(out io.Writer, r *report) {
 	_, _ = fmt.Fprintf(w, "  all\t%9d\t%7d\t%d\t\n", total.published, total.results, sum)
 	_ = w.Flush()
 	_, _ = fmt.Fprintln(out)
+	paint := newPainter(lipgloss.NewRenderer(out))
 	if r.balances() {
-		_, _ = fmt.Fprintf(out, "The ledger balances: %s\n", r.tally())
+		_, _ = fmt.Fprintf(out, "%s %s\n", paint.good.Render("The ledger balances:"), r.tally())
 		return
 	}
-	_, _ = fmt.Fprintf(out, "The ledger does NOT balance: %s\n", r.tally())
+	_, _ = fmt.Fprintf(out, "%s %s\n", paint.bad.Render("The ledger does NOT balance:"), r.tally())
 	for _, problem := range r.problems {
 		_, _ = fmt.Fprintf(out, "  - %s\n", problem)
 	}
 }
 
 func (r *report) tally() string {
-	return fmt.Sprintf(
-		"%d requests, %d answered once, %d lost, %d repeated, %d dead-lettered while the breaker was open (open for %s)",
-		r.requests, r.once, r.lost, r.repeated, r.whileOpen, seconds(r.openFor))
+	return fmt.Sprintf("%d requests, %d answered once, %d lost, %d repeated\n"+
+		"In the %s that the breaker was open, %d requests became dead letters",
+		r.requests, r.once, r.lost, r.repeated, seconds(r.openFor), r.whileOpen)
 }
 
 func deadLetterText(counts map[schemas.Reason]int) string {
@@ -74,7 +77,7 @@ func printInvitation(out io.Writer, s *cluster) {
 Everything goes on running. In another terminal, in this folder:
 
   go run ./cmd/balanceq request --kafka.brokers %[1]s --contract 70001 --codes AVAILABLE,BLOCKED --wait
-  curl http://%[2]s/readyz
+  curl http://%[2]s/                          # how it goes, in a browser too
   curl http://%[2]s/metrics
   curl -d '{"outage":"30s"}' %[3]s/faults     # the CMS fails for 30 s
   curl -X DELETE %[3]s/faults                 # and is well again

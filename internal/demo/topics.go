@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/kafkawire"
@@ -27,7 +26,7 @@ func header(r *schemas.Record, name string) string {
 // readRequest understands a record of the requests topic. The contract is that of the key, which malformed requests
 // have, too.
 func readRequest(r *schemas.Record) request {
-	q := request{at: r.Position, id: header(r, headerID), kind: kind(header(r, headerKind))}
+	q := request{at: r.Position, id: header(r, schemas.HeaderEventID), kind: kind(header(r, headerKind))}
 	if _, err := fmt.Sscan(string(r.Key), &q.contract); err != nil {
 		q.kind = "" // not the demo's: the checks say so
 	}
@@ -49,26 +48,8 @@ func readDeadLetter(r *schemas.Record) (answer, error) {
 	if !info.HasSource || info.Reason == "" {
 		return answer{}, fmt.Errorf("reading dead letter %s: its headers name no source or no reason", r.Position)
 	}
-	return answer{at: r.Position, source: info.Source, id: header(r, headerID), reason: info.Reason, time: r.Time}, nil
-}
-
-// follow adds answers to the progress as they come, until ctx ends. What cannot be read is left to the checks to
-// complain of.
-func follow(ctx context.Context, settings kafkawire.Settings, topic string, read func(*schemas.Record) (answer, error),
-	b *progress) error {
-	client := kafkawire.NewClient(settings, topic)
-	defer client.Close()
-	err := tail.Reader{Client: client, Topic: topic, From: kafkawire.Earliest}.Read(ctx,
-		func(partition int32, rec *kafkawire.Record) bool {
-			if a, err := read(record(topic, partition, rec)); err == nil {
-				b.answered(a, time.Now())
-			}
-			return true
-		})
-	if ctx.Err() != nil {
-		return nil
-	}
-	return fmt.Errorf("following %s: %w", topic, err)
+	return answer{at: r.Position, source: info.Source, id: header(r, schemas.HeaderEventID), reason: info.Reason,
+		time: r.Time}, nil
 }
 
 // readLedger reads the three topics from start to end.

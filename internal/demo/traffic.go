@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -9,11 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
+	"github.com/balanceq/balanceq/client"
 	"github.com/balanceq/balanceq/cmssim"
-	"github.com/balanceq/balanceq/kafkawire"
-	"github.com/balanceq/balanceq/producer"
+	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -60,11 +59,8 @@ var shares = []struct {
 // failingContracts are those that the simulator answers with 500 all the time.
 var failingContracts = []int64{70500, 70501}
 
-// Headers that tell the checks what a record was meant to be; dead letters carry them on.
-const (
-	headerID   = "demo-id"
-	headerKind = "demo-kind"
-)
+// headerKind tells the checks what a record was meant to be; dead letters carry it on.
+const headerKind = "demo-kind"
 
 // mix makes requests: always the same ones, in the same order.
 type mix struct {
@@ -105,7 +101,13 @@ func (m *mix) next(now time.Time, onlyGood bool) (request, schemas.Message) {
 	}
 	return q, schemas.Message{
 		Key: strconv.AppendInt(nil, q.contract, 10), Value: value, Time: now,
-		Headers: []schemas.Header{{Key: headerID, Value: []byte(q.id)}, {Key: headerKind, Value: []byte(q.kind)}},
+		Headers: []schemas.Header{ // an event: its id is known even where the request cannot be read
+			{Key: schemas.HeaderEventSpecVersion, Value: []byte("1.0")},
+			{Key: schemas.HeaderEventID, Value: []byte(q.id)},
+			{Key: schemas.HeaderEventSource, Value: []byte("/balanceq-demo")},
+			{Key: schemas.HeaderEventType, Value: []byte("balanceq.balance.request.v1")},
+			{Key: headerKind, Value: []byte(q.kind)},
+		},
 	}
 }
 
@@ -134,25 +136,30 @@ func (m *mix) spoil(body schemas.Request, value []byte) []byte {
 		body.ContractID, body.ContractID+1, body.ID) // a member twice
 }
 
-// traffic publishes requests at a pace that may change.
+// traffic asks at a pace that may change.
 type traffic struct {
-	topic    string
-	wire     *kafkawire.Client
-	producer *producer.Producer
+	client   *client.Client
 	progress *progress
 
 	mu       sync.Mutex
 	perSec   int
 	onlyGood bool
 
+	waits        sync.WaitGroup
 	acknowledged atomic.Int64
 }
 
-// Acknowledged implements producer.Ack.
-func (t *traffic) Acknowledged() { t.acknowledged.Add(1) }
+// Sent implements client.Observer.
+func (t *traffic) Sent() { t.acknowledged.Add(1) }
 
-// WriteFailed implements producer.Observer: the producer logs it and tries again.
-func (t *traffic) WriteFailed(string, int32, error) {}
+// Answered implements client.Observer.
+func (t *traffic) Answered(time.Duration, schemas.Reason) {}
+
+// Unanswered implements client.Observer.
+func (t *traffic) Unanswered() {}
+
+// Failing implements client.Observer: the client tries again.
+func (t *traffic) Failing(error) {}
 
 const (
 	trafficBuffer = 8 << 20 // bytes
@@ -161,14 +168,12 @@ const (
 	maxLag = fullBar
 )
 
-func newTraffic(ctx context.Context, settings kafkawire.Settings, topic string, b *progress,
-	log zerolog.Logger) (*traffic, error) {
-	t := &traffic{topic: topic, wire: kafkawire.NewClient(settings, topic), progress: b}
+func newTraffic(ctx context.Context, brokers []string, topics config.Topics, b *progress) (*traffic, error) {
+	t := &traffic{progress: b}
 	var err error
-	t.producer, err = producer.New(ctx, producer.Config{Topics: []string{topic}, BufferBytes: trafficBuffer}, t.wire, log,
-		t)
+	t.client, err = client.Open(ctx, client.Config{Brokers: brokers, Requests: topics.Requests, Results: topics.Results,
+		DeadLetters: topics.DeadLetters, MaxWaiting: 2 * maxLag, BufferBytes: trafficBuffer, Observer: t})
 	if err != nil {
-		t.wire.Close()
 		return nil, fmt.Errorf("preparing the traffic: %w", err)
 	}
 	return t, nil
@@ -205,20 +210,36 @@ func (t *traffic) run(ctx context.Context) {
 			}
 			for ; due >= 1; due-- {
 				q, message := m.next(now, onlyGood)
-				t.progress.asked(q, now) // before it is written: the answer may be quick
-				if err := t.producer.Write(ctx, t.topic, producer.Keyed, message, t); err != nil {
-					return // ctx ended
+				t.progress.asked(q, now)
+				ticket, err := t.client.SendEncoded(ctx, client.Encoded{Key: message.Key, Value: message.Value,
+					Headers: message.Headers, ID: q.id})
+				if err != nil {
+					return // ctx ended, or the traffic has
 				}
+				t.waits.Go(func() { t.await(ctx, ticket) })
 			}
 		}
 	}
 }
 
-// close waits until everything is acknowledged and returns how many requests that were.
-func (t *traffic) close() (int, error) {
+// await notes what becomes of a request. What is not heard of, the checks find out.
+func (t *traffic) await(ctx context.Context, ticket *client.Ticket) {
+	got, err := ticket.Wait(ctx)
+	refused, isRefused := errors.AsType[*client.RefusedError](err)
+	switch {
+	case isRefused:
+		t.progress.answered(answer{id: ticket.ID(), reason: refused.Reason}, time.Now())
+	case err == nil:
+		t.progress.answered(answer{id: ticket.ID(), outcome: got.Result.Outcome}, time.Now())
+	}
+}
+
+// close waits a moment for what is under way and returns how many requests were acknowledged. What is left, the checks
+// find out.
+func (t *traffic) close() int {
 	ctx, cancel := context.WithTimeout(context.Background(), closeBudget)
 	defer cancel()
-	err := t.producer.Close(ctx)
-	t.wire.Close()
-	return int(t.acknowledged.Load()), err
+	_ = t.client.Close(ctx)
+	t.waits.Wait()
+	return int(t.acknowledged.Load())
 }

@@ -1,14 +1,19 @@
 // Package doctor checks everything that `balanceq run` needs, one thing after the other, and says what to do about what
 // it finds. It changes nothing, takes part in no group, and calls the CMS like a request of run does, at most once.
 //
-//	configuration ─┬─ signing key ──────────────────────────────────┐
-//	               ├─ decryption keys ──────────────────────────────┤
-//	               ├─ client certificate ─────────┐                 │
-//	               ├─ DNS ── TCP ─────────────── TLS ── clock       │
-//	               │                              └───────────── balance
-//	               └─ Kafka ── brokers ─┬─ topics ── order
-//	                                    ├─ group
-//	                                    └─ transactions
+//	signing key ───────────────────────────────────────────────┐
+//	decryption keys ───────────────────────────────────────────┤
+//	authorities, client certificate ──┐                        │
+//	DNS ── TCP ───────────────────── TLS ─┬─ clock             │
+//	                                      └─────────────────── balance
+//	Kafka files ── Kafka ── brokers ─┬─ topics ── order ── replies
+//	                                 ├─ group
+//	                                 └─ transactions
+//	registry files ── schema registry
+//	open files, admin access
+//
+// Each needs some keys of the configuration, too, and no others: where one is wrong, all checks go on that do not need
+// it.
 //
 // No finding holds a secret: keys and passwords are never part of a text, and addresses are shown as host and port.
 package doctor
@@ -20,6 +25,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
 )
 
@@ -31,13 +37,14 @@ const (
 	OK   Status = "ok"
 	Warn Status = "warn" // run works, but somebody should look
 	Fail Status = "fail" // run would not work
-	Skip Status = "skip" // a check that this one builds on did not pass
+	Skip Status = "skip" // something is wrong that this one builds on
 )
 
 // Check is one thing to look at.
 type Check struct {
 	Name  string
 	Needs []string // names of checks before this one that must pass (ok or warn)
+	Keys  []string // of the configuration, and sections of it, that must be right
 	Run   func(context.Context) []finding.Finding
 }
 
@@ -50,14 +57,16 @@ type Result struct {
 	Fix    string `json:"fix"`
 }
 
-// Run makes the checks in their order and yields each result as soon as it is known. It ends early when ctx does; the
-// check that was under way yields nothing then.
-func Run(ctx context.Context, checks []Check) iter.Seq[Result] {
+// Run makes the checks in their order, but for those that need what is wrong, and yields each result as soon as it is
+// known. It ends early when ctx does; the check that was under way yields nothing then.
+func Run(ctx context.Context, checks []Check, wrong []config.Problem) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		passed := map[string]bool{}
 		for _, c := range checks {
 			var result Result
-			if missing := slices.IndexFunc(c.Needs, func(name string) bool { return !passed[name] }); missing >= 0 {
+			if key, is := spoilt(wrong, c.Keys); is {
+				result = Result{Name: c.Name, Status: Skip, Detail: "needs " + key}
+			} else if missing := slices.IndexFunc(c.Needs, func(name string) bool { return !passed[name] }); missing >= 0 {
 				result = Result{Name: c.Name, Status: Skip, Detail: "needs " + c.Needs[missing]}
 			} else {
 				result = summary(c.Name, c.Run(ctx))

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestRun(t *testing.T) {
 	var ran []string
 	check := func(name string, status Status, needs ...string) Check {
-		return Check{name, needs, func(context.Context) []finding.Finding {
+		return Check{name, needs, nil, func(context.Context) []finding.Finding {
 			ran = append(ran, name)
 			severity := finding.Severity(slices.Index(statuses[:], status))
 			return []finding.Finding{{Severity: severity, What: name + " looked"}}
@@ -35,7 +34,7 @@ func TestRun(t *testing.T) {
 		check("f", OK, "b"),
 	}
 	var got []string
-	for r := range Run(t.Context(), checks) {
+	for r := range Run(t.Context(), checks, nil) {
 		got = append(got, r.Name+" "+string(r.Status)+" "+r.Detail)
 	}
 	want := []string{"a ok a looked", "b warn b looked", "c fail c looked", "d skip needs c", "e skip needs d",
@@ -45,6 +44,38 @@ func TestRun(t *testing.T) {
 	}
 	if want := []string{"a", "b", "c", "f"}; !slices.Equal(ran, want) {
 		t.Errorf("ran %v, want %v", ran, want)
+	}
+}
+
+// What is wrong in the configuration is missed by the checks that need it, by name or by section, and by no others;
+// where it is not known what is wrong, by all that need anything.
+func TestRunWithoutSomeKeys(t *testing.T) {
+	for wrong, want := range map[string]string{
+		"cms.tls.ca-file": "b skip needs cms.tls.ca-file, c skip needs cms.tls.ca-file",
+		"cms.timeout":     "c skip needs cms.timeout",
+		"cms":             "b skip needs cms, c skip needs cms",
+		"cmsx.tls":        "",
+		"log.level":       "",
+		"":                "b skip needs configuration, c skip needs configuration, d skip needs configuration",
+	} {
+		problem := config.Problem{Keys: []string{wrong}}
+		if wrong == "" {
+			problem.Keys = nil
+		}
+		var skipped []string
+		for r := range Run(t.Context(), []Check{
+			{Name: "a", Run: func(context.Context) []finding.Finding { return ok("") }},
+			{Name: "b", Keys: []string{"cms.tls"}, Run: func(context.Context) []finding.Finding { return ok("") }},
+			{Name: "c", Keys: []string{"cms"}, Run: func(context.Context) []finding.Finding { return ok("") }},
+			{Name: "d", Keys: []string{"kafka"}, Run: func(context.Context) []finding.Finding { return ok("") }},
+		}, []config.Problem{problem}) {
+			if r.Status == Skip {
+				skipped = append(skipped, r.Name+" skip "+r.Detail)
+			}
+		}
+		if got := strings.Join(skipped, ", "); got != want {
+			t.Errorf("%s: %s, want %s", wrong, got, want)
+		}
 	}
 }
 
@@ -58,7 +89,7 @@ func TestRunYieldsAtOnce(t *testing.T) {
 			return ok("")
 		}})
 	}
-	for r := range Run(t.Context(), checks) {
+	for r := range Run(t.Context(), checks, nil) {
 		events = append(events, "got "+r.Name)
 		if r.Name == "b" {
 			break
@@ -78,7 +109,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		{Name: "c", Run: func(context.Context) []finding.Finding { t.Error("ran"); return ok("") }},
 	}
 	var got []string
-	for r := range Run(ctx, checks) {
+	for r := range Run(ctx, checks, nil) {
 		got = append(got, r.Name)
 	}
 	if !slices.Equal(got, []string{"a"}) {
@@ -89,7 +120,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 // What the list promises: names are unique, and a check needs only what stands before it.
 func TestChecksAreInOrder(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range Checks(Subject{}) {
+	for _, c := range Checks(Subject{Loaded: &config.Loaded{}}) {
 		if seen[c.Name] || c.Run == nil {
 			t.Errorf("%s: twice, or nothing to run", c.Name)
 		}
@@ -98,8 +129,13 @@ func TestChecksAreInOrder(t *testing.T) {
 				t.Errorf("%s needs %s, which comes later or not at all", c.Name, need)
 			}
 		}
-		if len(c.Needs) == 0 && c.Name != configuration {
+		if len(c.Needs)+len(c.Keys) == 0 && c.Name != configuration {
 			t.Errorf("%s needs nothing", c.Name)
+		}
+		for _, key := range c.Keys {
+			if all := config.Reference(); !strings.Contains(all, "`"+key+"`") && !strings.Contains(all, "`"+key+".") {
+				t.Errorf("%s needs %s, which is no key and no section", c.Name, key)
+			}
 		}
 		seen[c.Name] = true
 	}
@@ -131,7 +167,7 @@ func TestSummary(t *testing.T) {
 // Whatever a broker or a file says, what is wrong and its fix stay apart: no semicolon or colon in it ends a sentence.
 func TestErrorsStayInParts(t *testing.T) {
 	const said = "Not authorized; try: later; or not"
-	broken := func(context.Context, config.Config, zerolog.Logger) ([]finding.Finding, error) {
+	broken := func(context.Context, *preflight.Cluster) ([]finding.Finding, error) {
 		return nil, preflight.Unasked(config.Kafka{Brokers: []string{"k1:9092"}}, errors.New(said))
 	}
 	got := summary("brokers", fromRun(broken)(t.Context(), config.Config{}))

@@ -2,8 +2,8 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -12,28 +12,38 @@ import (
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/preflight"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/kafkawire/inspect"
 )
 
-// checkKafka asks the cluster once, about any topic: unlike at the start of run, a cluster that cannot be reached is
-// not waited for, and its error is shown as it is.
+// checkKafka asks the cluster once, what brokers of any age answer: unlike at the start of run, a cluster that cannot
+// be reached is not waited for, and its error is shown as it is.
 func checkKafka(ctx context.Context, cfg config.Config) []finding.Finding {
-	settings, err := connect.Kafka(cfg)
+	credentials := &connect.Credentials{}
+	settings, err := credentials.Kafka(cfg)
 	if err != nil {
 		return failed(err, "correct kafka.tls and kafka.sasl")
 	}
-	client := kafkawire.NewClient(settings)
+	client := kafkawire.NewClient(settings, cfg.Topics.Requests)
 	defer client.Close()
-	_, err = client.DescribeTopic(ctx, cfg.Topics.Requests)
-	if err != nil && !errors.Is(err, kafkawire.ErrNoTopic) && !kafkawire.Forbidden(err) {
+	if _, err := inspect.ListBrokers(ctx, client); err != nil {
 		return finding.Of(preflight.Unasked(cfg.Kafka, err))
 	}
-	return ok(strings.Join(cfg.Kafka.Brokers, ",") + " answers")
+	seen := strings.Join(cfg.Kafka.Brokers, ",") + " answers"
+	if token, used := credentials.Token(); used && !token.Expires.IsZero() {
+		seen += "; the token is good for " + time.Until(token.Expires).Round(time.Second).String()
+	}
+	return ok(seen)
 }
 
 // fromRun makes a check of one that run makes at its start.
 func fromRun(check preflight.Check) func(context.Context, config.Config) []finding.Finding {
 	return func(ctx context.Context, cfg config.Config) []finding.Finding {
-		found, err := check(ctx, cfg, zerolog.Nop())
+		cluster, err := preflight.Open(cfg, zerolog.Nop(), preflight.Timeout)
+		if err != nil {
+			return failed(err, "correct kafka.tls and kafka.sasl")
+		}
+		defer cluster.Close()
+		found, err := check(ctx, cluster)
 		if err != nil {
 			return failed(err, "try again")
 		}

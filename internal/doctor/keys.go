@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -78,27 +77,6 @@ func checkKeyFile(section, name, file string, password config.Secret, expires ti
 	}
 	return checkExpiry(detail, expires, fmt.Sprintf("create a new key in the project, and set %s to its file", name)),
 		expires
-}
-
-func checkClientCertificate(cfg config.Config) []finding.Finding {
-	files := cfg.CMS.TLS
-	if files.CertFile == "" {
-		return ok("not used: cms.tls.cert-file is not set")
-	}
-	for _, f := range []struct{ name, path string }{
-		{"cms.tls.cert-file", files.CertFile}, {"cms.tls.key-file", files.KeyFile},
-	} {
-		if _, err := os.ReadFile(f.path); err != nil {
-			return []finding.Finding{unreadable(f.name, err)}
-		}
-	}
-	const fix = "set cms.tls.cert-file and cms.tls.key-file to the PEM files of one certificate and its key"
-	pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
-	if err != nil {
-		return fail(fmt.Sprintf("cms.tls.cert-file and cms.tls.key-file: %v", err), fix)
-	}
-	return []finding.Finding{checkExpiry(certificateName(pair.Leaf), pair.Leaf.NotAfter,
-		"get a new certificate, and set cms.tls.cert-file to its file")}
 }
 
 // unreadable is the finding about a file that cannot be read. The error names the file.

@@ -22,16 +22,17 @@ import (
 // orderSample is how many of the last offsets are looked at, over all partitions.
 const orderSample = 20_000
 
-// checkOrder looks at the last requests for contracts that stand in several partitions. What cannot be read is
-// passed over: run and the check of the topics tell about it.
-func checkOrder(ctx context.Context, cfg config.Config) []finding.Finding {
+// checkOrder looks at the last requests for contracts that stand in several partitions, and for what they want of their
+// results: those are noted in w, for the check after this one. What cannot be read is passed over: run and the check of
+// the topics tell about it.
+func checkOrder(ctx context.Context, cfg config.Config, w *wishes) []finding.Finding {
 	settings, err := connect.Kafka(cfg)
 	if err != nil {
 		return failed(err, "correct kafka.tls and kafka.sasl")
 	}
 	client := kafkawire.NewClient(settings)
 	defer client.Close()
-	s, err := sampleRequests(ctx, client, cfg.Topics.Requests)
+	s, err := sampleRequests(ctx, client, cfg.Topics.Requests, w)
 	if err != nil && s.requests == 0 {
 		return warn(fmt.Sprintf("the last requests of %s could not be read: %v", cfg.Topics.Requests, err),
 			preflight.KafkaFix(err))
@@ -40,7 +41,7 @@ func checkOrder(ctx context.Context, cfg config.Config) []finding.Finding {
 }
 
 // sampleRequests reads the last requests of the topic. With an error, it has those that were read before.
-func sampleRequests(ctx context.Context, client *kafkawire.Client, topic string) (*placement, error) {
+func sampleRequests(ctx context.Context, client *kafkawire.Client, topic string, w *wishes) (*placement, error) {
 	s := newPlacement(0)
 	partitions, err := client.Partitions(ctx, topic)
 	if err != nil {
@@ -59,6 +60,7 @@ func sampleRequests(ctx context.Context, client *kafkawire.Client, topic string)
 		Skipped: func(int32, tail.Span, error) {}}
 	return s, reader.Read(ctx, func(p int32, rec *kafkawire.Record) bool {
 		s.add(p, rec)
+		w.add(rec)
 		return true
 	})
 }

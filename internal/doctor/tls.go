@@ -142,7 +142,7 @@ func describeChain(chain []*x509.Certificate) string {
 // trustFix says what to do about a certificate that is not trusted.
 func trustFix(err error) string {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "check the host of cms.url: it is not in the certificate of who answers there"
+		return "check the host of cms.url: it is not in the certificate of the server that answers there"
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "check this machine's clock; if it is right, the owner of that host has to renew the certificate"

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/balanceq/balanceq/internal/wait"
 )
 
 // opTimeout bounds what a helper does before it fails the test with what it saw last. It outlasts a broker's restart.
@@ -38,24 +40,41 @@ type server interface {
 // launch starts the chosen broker and waits until it serves. The port may have been taken since it was seen free: then
 // another one is tried.
 func launch(ctx context.Context, c choice, port int) (*Broker, error) {
-	for attempt := 1; ; attempt++ {
-		b := &Broker{kind: c.kind, image: c.image, addrs: c.brokersAt(port), port: port}
+	var b *Broker
+	err := startOnFreePorts(ctx, func() (_ *Broker, err error) {
+		if b != nil {
+			if port, err = FreePort(); err != nil {
+				return nil, err
+			}
+		}
+		b = &Broker{kind: c.kind, image: c.image, addrs: c.brokersAt(port), port: port}
 		switch c.kind {
 		case KindContainer:
 			b.serve = &containerServer{engine: c.engine, image: c.image, port: port}
 		case KindEmbedded:
 			b.serve = &embeddedServer{port: port}
 		}
-		err := b.start(ctx)
-		if err == nil {
-			return b, nil
+		return b, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// startOnFreePorts starts what prepare returns, and prepares it again where a port was taken since it was seen free.
+func startOnFreePorts(ctx context.Context, prepare func() (*Broker, error)) error {
+	for attempt := 1; ; attempt++ {
+		b, err := prepare()
+		if err != nil {
+			return err
+		}
+		if err = b.start(ctx); err == nil {
+			return nil
 		}
 		err = errors.Join(err, b.remove())
 		if attempt == 3 || !portTaken(err) {
-			return nil, err
-		}
-		if port, err = FreePort(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -148,7 +167,12 @@ func (b *Broker) Start(tb testing.TB) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	if err := b.start(ctx); err != nil {
+	err := b.start(ctx)
+	// Packages are tested side by side: a cluster of another one's test may have the port for a moment.
+	for pause := firstPause; err != nil && portTaken(err) && wait.Sleep(ctx, pause); pause = min(2*pause, lastPause) {
+		err = b.start(ctx)
+	}
+	if err != nil {
 		tb.Fatal("kafkatest: starting the broker again: ", err)
 	}
 }

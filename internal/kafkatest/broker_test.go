@@ -1,7 +1,10 @@
 package kafkatest
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -29,5 +32,29 @@ func TestRestart(t *testing.T) {
 	b.ProduceTransaction(t, topic, numbered(900, 905), false)
 	if got := b.ReadAll(t, topic); len(got) != 40 {
 		t.Errorf("got %d records", len(got))
+	}
+}
+
+// portInUse is a server whose port somebody else has for the first tries.
+type portInUse struct{ tries int }
+
+func (s *portInUse) start(context.Context) error {
+	if s.tries--; s.tries >= 0 {
+		return fmt.Errorf("starting: %w", syscall.EADDRINUSE)
+	}
+	return nil
+}
+
+func (*portInUse) stop(context.Context, bool) error { return nil }
+func (*portInUse) remove(context.Context) error     { return nil }
+
+// The one that has taken the port while the broker was down is waited for.
+func TestStartWaitsForItsPort(t *testing.T) {
+	t.Parallel()
+	taken := &portInUse{tries: 3}
+	b := &Broker{addrs: Shared(t).Brokers(), serve: taken}
+	b.Start(t)
+	if taken.tries != -1 {
+		t.Errorf("%d tries are left", taken.tries)
 	}
 }

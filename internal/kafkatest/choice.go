@@ -104,7 +104,7 @@ func (c choice) String() string {
 }
 
 // Describe returns the kind of broker that tests run on in this environment, and what there is to say about it, e.g.
-// "container apache/kafka:4.3.1". It is for who starts tests; it obtains the image and starts nothing.
+// "container apache/kafka:4.3.1". It is for programs that start tests; it obtains the image and starts nothing.
 func Describe(ctx context.Context) (kind, text string, err error) {
 	c, err := choose(ctx, os.Getenv)
 	if err != nil {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -114,7 +117,8 @@ type containerServer struct {
 	engine *Engine
 	image  string
 	port   int
-	id     string // empty until created
+	guard  *Guarded // nil: a broker without
+	id     string   // empty until created
 }
 
 var _ server = (*containerServer)(nil)
@@ -162,13 +166,33 @@ func (s *containerServer) start(ctx context.Context) error {
 		_, err := s.engine.Client.ContainerStart(ctx, s.id, client.ContainerStartOptions{})
 		return err
 	}
+	env, ports := s.env(), map[string]int{listenPort: s.port}
+	var files []testcontainers.ContainerFile
+	if s.guard != nil {
+		s.guard.env(env, s.engine.Host)
+		for l, port := range s.guard.ports {
+			ports[fmt.Sprintf("%d/tcp", listeners[l].port)] = port
+		}
+		contents, err := s.guard.files()
+		if err != nil {
+			return err
+		}
+		for path, text := range contents {
+			files = append(files, testcontainers.ContainerFile{Reader: strings.NewReader(text), ContainerFilePath: path,
+				FileMode: 0o444})
+		}
+	}
 	created, err := s.engine.Provider.CreateContainer(ctx, testcontainers.ContainerRequest{
 		Image:        s.image,
-		Env:          s.env(),
-		ExposedPorts: []string{listenPort},
+		Env:          env,
+		Files:        files,
+		ExposedPorts: slices.Collect(maps.Keys(ports)),
 		WaitingFor:   wait.ForLog("Kafka Server started").WithStartupTimeout(startTimeout),
 		HostConfigModifier: func(config *container.HostConfig) {
-			config.PortBindings = network.PortMap{network.MustParsePort(listenPort): {s.binding()}}
+			config.PortBindings = network.PortMap{}
+			for inside, outside := range ports {
+				config.PortBindings[network.MustParsePort(inside)] = []network.PortBinding{s.binding(outside)}
+			}
 		},
 	})
 	if created != nil {
@@ -187,8 +211,8 @@ func (s *containerServer) start(ctx context.Context) error {
 }
 
 // binding binds the host port on loopback where the engine is on this machine, and on all addresses where it is not.
-func (s *containerServer) binding() network.PortBinding {
-	binding := network.PortBinding{HostPort: strconv.Itoa(s.port)}
+func (s *containerServer) binding(port int) network.PortBinding {
+	binding := network.PortBinding{HostPort: strconv.Itoa(port)}
 	if addr, err := netip.ParseAddr(s.engine.Host); err == nil && addr.IsLoopback() {
 		binding.HostIP = addr
 	}

@@ -2,6 +2,7 @@ package kafkatest
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -20,25 +21,18 @@ const startTimeout = 2 * time.Minute
 type Option func(*settings)
 
 type settings struct {
-	leaks    []goleak.Option
 	onBroker int // tests at once where the broker is a real one
 }
 
 // OnBroker says how many tests run at once on a real broker; else they are 2.
 func OnBroker(n int) Option { return func(s *settings) { s.onBroker = n } }
 
-// Leaks adds options to the check for leaked goroutines that Main does after the last test.
-func Leaks(options ...goleak.Option) Option {
-	return func(s *settings) { s.leaks = append(s.leaks, options...) }
-}
-
 // Main runs the tests of a package with one shared broker, stops everything that was started, fails the run if
 // goroutines leaked, and exits the process. It is the whole of a TestMain.
 func Main(m *testing.M, options ...Option) {
-	s := apply(options)
 	code := Run(m, options...)
 	if code == 0 {
-		if err := FindLeaks(s.leaks...); err != nil {
+		if err := FindLeaks(); err != nil {
 			fmt.Fprintln(os.Stderr, "kafkatest: goroutines leaked:", err)
 			code = 1
 		}
@@ -48,9 +42,9 @@ func Main(m *testing.M, options ...Option) {
 
 // FindLeaks returns an error that shows the goroutines that are left. A control function of kfake that runs while its
 // cluster is closed waits for ever for a lock; only kfake could end it.
-func FindLeaks(options ...goleak.Option) error {
+func FindLeaks() error {
 	const control = "github.com/twmb/franz-go/pkg/kfake.(*Cluster).runControl.func1"
-	return goleak.Find(append(options, goleak.IgnoreAnyFunction(control))...)
+	return goleak.Find(goleak.IgnoreAnyFunction(control))
 }
 
 func apply(options []Option) settings {
@@ -192,6 +186,7 @@ func (s *session) close() error {
 	if s.broker != nil {
 		err = s.broker.remove()
 	}
+	err = errors.Join(err, removeGuarded())
 	watch.close()
 	if s.choice.engine != nil {
 		closeIdle(s.choice.engine.Client)

@@ -82,7 +82,7 @@ func (r *reaperProcess) add(id string) error {
 	return nil
 }
 
-// start requires r.mu. The child does not inherit the output: go test would wait for who holds it.
+// start requires r.mu. The child does not inherit the output: go test would wait for the process that holds it.
 func (r *reaperProcess) start() error {
 	executable, err := os.Executable()
 	if err != nil {

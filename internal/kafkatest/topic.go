@@ -65,12 +65,24 @@ func (b *Broker) Topic(tb testing.TB, partitions int, configs ...string) string 
 // of aborted transactions and control records count).
 func (b *Broker) EndOffsets(tb testing.TB, topic string) map[int32]int64 {
 	tb.Helper()
+	return b.endOffsets(tb, topic, readUncommitted)
+}
+
+// StableOffsets returns, per partition, where a reader of committed records has to stop: at the end, or at the first
+// record of a transaction that is open.
+func (b *Broker) StableOffsets(tb testing.TB, topic string) map[int32]int64 {
+	tb.Helper()
+	return b.endOffsets(tb, topic, readCommitted)
+}
+
+func (b *Broker) endOffsets(tb testing.TB, topic string, isolation int8) map[int32]int64 {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
 	defer cancel()
 	var ends map[int32]int64
 	err := poll(ctx, func(ctx context.Context) error {
 		return b.with(func(cl *kgo.Client) (err error) {
-			ends, err = endOffsets(ctx, cl, topic, readUncommitted)
+			ends, err = endOffsets(ctx, cl, topic, isolation)
 			return err
 		})
 	})
@@ -231,4 +243,36 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
+}
+
+// AddPartitions makes a topic have so many, and returns when each has a leader that answers.
+func AddPartitions(tb testing.TB, brokers []string, topic string, count int32) {
+	tb.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(50*time.Millisecond))
+	if err != nil {
+		tb.Fatal("kafkatest: ", err)
+	}
+	defer cl.Close()
+	add := kmsg.NewCreatePartitionsRequestTopic()
+	add.Topic, add.Count = topic, count
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	req.Topics, req.TimeoutMillis = append(req.Topics, add), int32(opTimeout/time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
+	defer cancel()
+	resp, err := req.RequestWith(ctx, cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if err == nil {
+		err = poll(ctx, func(ctx context.Context) error {
+			ends, err := endOffsets(ctx, cl, topic, readUncommitted)
+			if err == nil && len(ends) != int(count) {
+				err = fmt.Errorf("%d of %d partitions are known", len(ends), count)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		tb.Fatalf("kafkatest: adding partitions to %s: %v", topic, err)
+	}
 }

@@ -1,4 +1,4 @@
-// Package oracle decides whether requests were answered once, rightly and in order. It knows no Kafka: who reads the
+// Package oracle decides whether requests were answered once, rightly and in order. It knows no Kafka: what reads the
 // topics tells it which requests there were, and in which order a reader gets the outcomes. The tests of the program,
 // chaos, the demo and the benchmark share it, so that all of them mean the same by lost, repeated, wrong and out of
 // order.
@@ -71,8 +71,8 @@ func (o *Oracle[K]) Request(q Request[K]) {
 	}
 }
 
-// Outcome adds the next outcome that a reader gets. Only the first ones of their requests have an order: who leaves out
-// what it has seen before must not notice that anything was repeated.
+// Outcome adds the next outcome that a reader gets. Only the first ones of their requests have an order: a reader that
+// leaves out what it has seen before must not notice that anything was repeated.
 func (o *Oracle[K]) Outcome(a Outcome[K]) Verdict {
 	q := o.byID[a.Of]
 	if q == nil {

@@ -6,18 +6,20 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 )
 
 // CheckBrokers is the check whether every broker takes the requests of this configuration, in the versions that are
 // sent: a broker cuts the connection at those that it does not know, and says nothing.
-func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
-	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
+func CheckBrokers(ctx context.Context, c *Cluster) ([]finding.Finding, error) {
+	cfg := c.cfg
+	return c.ask(ctx, func(client *kafkawire.Client) ([]finding.Finding, error) {
 		var uses []inspect.Use
 		if cfg.Kafka.GroupProtocol != config.GroupConsumer {
 			uses = append(uses, inspect.ClassicMember)
@@ -33,9 +35,25 @@ func CheckBrokers(ctx context.Context, cfg config.Config, log zerolog.Logger) ([
 		if slices.ContainsFunc(found, func(f finding.Finding) bool { return f.Severity == finding.Fail }) {
 			return found, nil // a broker as old as this cannot say what else it offers
 		}
-		offered, err := client.OffersConsumerProtocol(ctx)
-		if err != nil {
+		offered, limited := false, false
+		asking, ctx := errgroup.WithContext(ctx)
+		asking.Go(func() (err error) {
+			offered, err = client.OffersConsumerProtocol(ctx)
+			return err
+		})
+		asking.Go(func() error {
+			_, err := inspect.BrokerConfigs(ctx, client, configMaxTransaction)
+			if limited = kafkawire.Forbidden(err); limited {
+				return nil
+			}
+			return err
+		})
+		if err := asking.Wait(); err != nil {
 			return nil, err
+		}
+		if limited {
+			found = append(found, merely(lacks(cfg.Kafka, rights.Right{Operation: "DescribeConfigs", Kind: rights.Cluster}),
+				"their limits are not checked"))
 		}
 		protocols := config.GroupClassic
 		if offered {

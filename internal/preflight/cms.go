@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/finding"
 )
 
 // checkCMS tries the CMS's address, or that of the proxy on the way there. A CMS that is down is no reason not to
 // start: the breaker waits for it.
-func checkCMS(ctx context.Context, cfg config.Config) []finding.Finding {
-	hop, err := connect.FirstHop(cfg.CMS)
+func checkCMS(ctx context.Context, c *Cluster) ([]finding.Finding, error) {
+	hop, err := connect.FirstHop(c.cfg.CMS)
 	if err != nil {
-		return finding.Of(err)
+		return finding.Of(err), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -29,8 +28,8 @@ func checkCMS(ctx context.Context, cfg config.Config) []finding.Finding {
 			Severity: finding.Warn,
 			What:     fmt.Sprintf("%s at %s cannot be reached at the moment: %v", what, hop.Address(), err),
 			Fix:      hop.Fix() + ", unless it is known to be down: requests wait until the CMS answers",
-		}}
+		}}, nil
 	}
 	_ = conn.Close() // only whether it opens matters
-	return nil
+	return nil, nil
 }

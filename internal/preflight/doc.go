@@ -1,3 +1,3 @@
-// Package preflight holds the checks of the cluster and of the way to the CMS that run makes before it joins the group,
-// and that `topics check` and `doctor` make too. None changes anything.
+// Package preflight holds the checks of Kafka and of the way to the CMS that run makes before it joins the group.
+// `topics check` and `doctor` make them too. None changes anything.
 package preflight

@@ -8,11 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rs/zerolog"
-
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 )
@@ -23,32 +22,38 @@ const configMigration = "group.consumer.migration.policy"
 
 // CheckGroup is the check who is in the group, and whether the brokers would let this instance in besides. It does not
 // join.
-func CheckGroup(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
-	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
+func CheckGroup(ctx context.Context, c *Cluster) ([]finding.Finding, error) {
+	cfg := c.cfg
+	return c.ask(ctx, func(client *kafkawire.Client) ([]finding.Finding, error) {
 		offered, err := client.OffersConsumerProtocol(ctx)
 		if err != nil {
 			return nil, err
 		}
 		group, err := inspect.DescribeGroup(ctx, client, cfg.Kafka.Group, offered)
-		if kafkawire.Forbidden(err) || err == nil && !group.Operations.AllowRead() {
-			return []finding.Finding{lacksACL(cfg.Kafka, "Read", "group", cfg.Kafka.Group)}, nil
+		if kafkawire.Forbidden(err) || err == nil && !group.Operations.Allow("Read") {
+			return []finding.Finding{lacks(cfg.Kafka, rights.Right{Operation: "Read", Kind: rights.Group,
+				Name: cfg.Kafka.Group})}, nil
 		}
-		if err != nil {
-			return nil, err
-		}
-		configs, err := inspect.BrokerConfigs(ctx, client, configMigration)
 		if err != nil {
 			return nil, err
 		}
 		protocol := cfg.Kafka.Protocol(offered)
-		found := append(obstacles(cfg.Kafka, protocol, group, configs[configMigration]), firstStart(ctx, client, cfg)...)
+		var found []finding.Finding
+		if len(group.Members) > 0 {
+			configs, err := inspect.BrokerConfigs(ctx, client, configMigration)
+			if err != nil && !kafkawire.Forbidden(err) {
+				return nil, err
+			}
+			found = obstacles(cfg.Kafka, protocol, group, configs[configMigration])
+		}
+		found = append(found, firstStart(ctx, client, cfg)...)
 		return orSeen(found, "%s: joins as %s, %s", cfg.Kafka.Group, protocol, present(group)), nil
 	})
 }
 
 // present says who is in the group.
 func present(g inspect.Group) string {
-	if len(g.Clients) == 0 {
+	if len(g.Members) == 0 {
 		return "no member is in it"
 	}
 	kind := config.GroupClassic
@@ -58,20 +63,20 @@ func present(g inspect.Group) string {
 	if g.Strategy != "" {
 		kind += " (" + g.Strategy + ")"
 	}
-	return fmt.Sprintf("%s in it as %s", count(len(g.Clients), "member"), kind)
+	return fmt.Sprintf("%s in it as %s", count(len(g.Members), "member"), kind)
 }
 
 // obstacles are what speaks against joining a group with these members by the protocol. policy is configMigration, ""
 // where it is not known.
 func obstacles(k config.Kafka, protocol string, g inspect.Group, policy string) []finding.Finding {
-	if len(g.Clients) == 0 {
+	if len(g.Members) == 0 {
 		return nil
 	}
 	closed := func(why, fix string) []finding.Finding {
 		// members that have crashed are gone when their session is over
 		return []finding.Finding{{Severity: finding.Fail, Passing: true,
 			What: fmt.Sprintf("group %s is held by %s, client id %s: %s",
-				k.Group, count(len(g.Clients), "member"), clients(g.Clients), why),
+				k.Group, count(len(g.Members), "member"), clients(g.Clients()), why),
 			Fix: "stop them first" + fix + ", or set another kafka.group"}}
 	}
 	switch {
@@ -97,7 +102,7 @@ func obstacles(k config.Kafka, protocol string, g inspect.Group, policy string) 
 		return nil
 	}
 	// Brokers let these in. Only the client id tells whether they are instances of balanceq.
-	others := slices.DeleteFunc(slices.Clone(g.Clients), func(id string) bool { return id == k.ClientID })
+	others := slices.DeleteFunc(g.Clients(), func(id string) bool { return id == k.ClientID })
 	if len(others) == 0 {
 		return nil
 	}

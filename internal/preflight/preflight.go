@@ -2,53 +2,70 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/balanceq/balanceq/internal/config"
-	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/wait"
-	"github.com/balanceq/balanceq/kafkawire"
 )
 
 // Check is one thing to look at in the cluster. It finds something at any rate: what it saw, where nothing is wrong. It
 // changes nothing, and its error, a *finding.Error, says that the cluster could not be asked.
-type Check func(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error)
+type Check func(ctx context.Context, c *Cluster) ([]finding.Finding, error)
 
 const (
-	kafkaTimeout = 30 * time.Second // a cluster that is starting too gets this long, and a group to become free
-	kafkaPause   = time.Second
-	dialTimeout  = 3 * time.Second
+	// Timeout is what a cluster that is starting too gets, and a group to become free.
+	Timeout     = 30 * time.Second
+	kafkaPause  = time.Second
+	dialTimeout = 3 * time.Second
 )
 
-// Run checks brokers, topics, group, transactions and the CMS's address before the service joins the group. Warnings
-// are logged; the error, a *finding.Error, is everything that would prevent it from working.
+// Run checks the limit of open files, brokers, topics, group, transactions and the CMS's address before the service
+// joins the group. Warnings are logged; the error, a *finding.Error, is everything that would prevent it from working.
 func Run(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
-	found, err := CheckBrokers(ctx, cfg, log)
+	if err := report(CheckFiles(cfg), log); err != nil {
+		return err
+	}
+	cluster, err := Open(cfg, log, Timeout)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	found, err := CheckBrokers(ctx, cluster)
 	if err != nil {
 		return err
 	}
 	if err := report(found, log); err != nil {
 		return err // they would cut the connection at what the other checks ask
 	}
-	found, err = CheckTopics(ctx, cfg, log)
+	found, err = sideBySide(ctx, cluster, CheckTopics, repeated(CheckTransactions), repeated(CheckGroup), checkCMS,
+		repeated(checkRegistry))
 	if err != nil {
 		return err
 	}
-	for _, check := range []Check{CheckTransactions, CheckGroup} {
-		more, err := repeat(ctx, cfg, log, check)
-		if err != nil {
+	return report(found, log)
+}
+
+// sideBySide makes checks at the same time, as each waits for nearly all of its own, and returns what they find in
+// their order.
+func sideBySide(ctx context.Context, c *Cluster, checks ...Check) ([]finding.Finding, error) {
+	found := make([][]finding.Finding, len(checks))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, check := range checks {
+		group.Go(func() (err error) {
+			found[i], err = check(ctx, c)
 			return err
-		}
-		found = append(found, more...)
+		})
 	}
-	return report(append(found, checkCMS(ctx, cfg)...), log)
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
 }
 
 // report logs the warnings and joins what is worse.
@@ -74,73 +91,24 @@ func orSeen(found []finding.Finding, format string, args ...any) []finding.Findi
 	return []finding.Finding{{What: fmt.Sprintf(format, args...)}}
 }
 
-// repeat makes a check again, for some time, while it finds what may be over by itself.
-func repeat(
-	ctx context.Context, cfg config.Config, log zerolog.Logger, check Check,
-) ([]finding.Finding, error) {
-	told := false
-	for deadline := time.Now().Add(kafkaTimeout); ; {
-		found, err := check(ctx, cfg, log)
-		at := slices.IndexFunc(found, func(f finding.Finding) bool { return f.Passing })
-		if err != nil || at < 0 || time.Now().After(deadline) {
-			return found, err
-		}
-		if !told {
-			told = true
-			log.Warn().Str("event", "preflight_waiting").Str("fix", found[at].Remedy()).
-				Int64("limit_ms", kafkaTimeout.Milliseconds()).Msg("waiting: " + found[at].Text())
-		}
-		if !wait.Sleep(ctx, kafkaPause) {
-			return found, nil
+// repeated makes a check again, for some time, while it finds what may be over by itself.
+func repeated(check Check) Check {
+	return func(ctx context.Context, c *Cluster) ([]finding.Finding, error) {
+		told := false
+		for deadline := time.Now().Add(Timeout); ; {
+			found, err := check(ctx, c)
+			at := slices.IndexFunc(found, func(f finding.Finding) bool { return f.Passing })
+			if err != nil || at < 0 || time.Now().After(deadline) {
+				return found, err
+			}
+			if !told {
+				told = true
+				c.log.Warn().Str("event", "preflight_waiting").Str("fix", found[at].Remedy()).
+					Int64("limit_ms", Timeout.Milliseconds()).Msg("waiting: " + found[at].Text())
+			}
+			if !wait.Sleep(ctx, kafkaPause) {
+				return found, nil
+			}
 		}
 	}
-}
-
-// askKafka asks the cluster by a client of its own, and waits for one that cannot be reached yet.
-func askKafka(
-	ctx context.Context, cfg config.Config, log zerolog.Logger,
-	ask func(*kafkawire.Client) ([]finding.Finding, error),
-) ([]finding.Finding, error) {
-	settings, err := connect.Kafka(cfg)
-	if err != nil {
-		return nil, err
-	}
-	client := kafkawire.NewClient(settings)
-	defer client.Close()
-	for deadline := time.Now().Add(kafkaTimeout); ; {
-		found, err := ask(client)
-		if err == nil {
-			return found, nil
-		}
-		if !kafkawire.Transient(err) || time.Now().After(deadline) || !wait.Sleep(ctx, kafkaPause) {
-			return nil, Unasked(cfg.Kafka, err)
-		}
-		client.Reset()
-		log.Warn().Str("event", "kafka_unreachable").Err(err).Strs("brokers", settings.Brokers).
-			Str("fix", KafkaFix(err)).Msg("waiting for Kafka")
-	}
-}
-
-// Unasked is the finding that the cluster could not be asked for something.
-func Unasked(k config.Kafka, err error) error {
-	return &finding.Error{Err: err, Findings: []finding.Finding{{
-		What: fmt.Sprintf("asking Kafka at %s: %v", strings.Join(k.Brokers, ","), err), Fix: KafkaFix(err),
-		Severity: finding.Fail,
-	}}}
-}
-
-// KafkaFix is what to do about an error of asking the cluster for something.
-func KafkaFix(err error) string {
-	if advertised, ok := errors.AsType[*kafkawire.AdvertisedError](err); ok {
-		return fmt.Sprintf("correct advertised.listeners of the broker, so that clients can resolve and reach it, "+
-			"or open the way from here to %s; kafka.brokers itself is right", advertised.Address)
-	}
-	switch {
-	case kafkawire.LoginRefused(err):
-		return "check kafka.sasl.mechanism, kafka.sasl.username and the password"
-	case kafkawire.NoCoordinator(err):
-		return "with fewer than 3 brokers, lower their offsets.topic.replication.factor, " +
-			"transaction.state.log.replication.factor and transaction.state.log.min.isr"
-	}
-	return "check kafka.brokers (and kafka.tls, kafka.sasl), or start the cluster"
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/balanceq/balanceq/consumer/group"
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
+	"github.com/balanceq/balanceq/internal/rights"
+	"github.com/balanceq/balanceq/internal/wait"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 )
 
@@ -56,9 +58,9 @@ func wantFindings(t *testing.T, got []finding.Finding, want ...expected) {
 
 func TestObstacles(t *testing.T) {
 	classic := func(strategy string, ids ...string) inspect.Group {
-		return inspect.Group{Type: inspect.ClassicType, Strategy: strategy, Clients: ids}
+		return inspect.Group{Type: inspect.ClassicType, Strategy: strategy, Members: membersOf(ids...)}
 	}
-	members := func(ids ...string) inspect.Group { return inspect.Group{Consumer: true, Clients: ids} }
+	members := func(ids ...string) inspect.Group { return inspect.Group{Consumer: true, Members: membersOf(ids...)} }
 	held := expected{passing: true, problem: []string{"group g is held by 3 members, client id app (2 times), us",
 		"by range and this instance by balanceq-sticky"},
 		fix: []string{"stop them first (all of them", "kafka.group"}}
@@ -90,7 +92,7 @@ func TestObstacles(t *testing.T) {
 			fix:     []string{"kafka.group-protocol to consumer"}}}},
 		"downgrade only": {config.GroupConsumer, classic("range", ""), "downgrade", []expected{{passing: true,
 			problem: []string{"1 member, client id (none)", "=downgrade"}}}},
-		"something else": {config.GroupConsumer, inspect.Group{Type: "connect", Clients: []string{"app"}}, "", []expected{{
+		"something else": {config.GroupConsumer, inspect.Group{Type: "connect", Members: membersOf("app")}, "", []expected{{
 			passing: true,
 			problem: []string{"protocol type connect"}, fix: []string{"kafka.group"}}}},
 	}
@@ -160,7 +162,7 @@ func TestRefusing(t *testing.T) {
 	)
 }
 
-// Who is to get an ACL is the one that the brokers know us as.
+// The principal that is to get an ACL is the one that the brokers know us as.
 func TestLacksACL(t *testing.T) {
 	brokers := []string{"k1:9092", "k2:9092"}
 	for who, k := range map[string]config.Kafka{
@@ -169,7 +171,8 @@ func TestLacksACL(t *testing.T) {
 		"User:<subject of kafka.tls.cert-file>": {Brokers: brokers, SASL: config.SASL{Mechanism: config.SASLNone},
 			TLS: config.TLS{Enabled: true, TLSFiles: config.TLSFiles{CertFile: "c.pem"}}},
 	} {
-		wantFindings(t, []finding.Finding{lacksACL(k, "Read", "group", "g")}, expected{fatal: true,
+		lacking := lacks(k, rights.Right{Operation: "Read", Kind: rights.Group, Name: "g"})
+		wantFindings(t, []finding.Finding{lacking}, expected{fatal: true,
 			problem: []string{who + " the operation Read on group g"},
 			fix:     []string{"--bootstrap-server k1:9092 --add --allow-principal '" + who + "' --operation Read --group g"}})
 	}
@@ -188,7 +191,7 @@ func TestRepeat(t *testing.T) {
 		takes  time.Duration
 	}{
 		"passes":      {until: 5 * time.Second, want: free, takes: 5 * time.Second},
-		"stays":       {want: held, takes: kafkaTimeout + kafkaPause},
+		"stays":       {want: held, takes: Timeout + kafkaPause},
 		"interrupted": {signal: 2500 * time.Millisecond, want: held, takes: 2500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,13 +204,13 @@ func TestRepeat(t *testing.T) {
 				}
 				began := time.Now()
 				var out bytes.Buffer
-				check := func(context.Context, config.Config, zerolog.Logger) ([]finding.Finding, error) {
+				check := func(context.Context, *Cluster) ([]finding.Finding, error) {
 					if test.until > 0 && time.Since(began) >= test.until {
 						return free, nil
 					}
 					return held, nil
 				}
-				got, err := repeat(ctx, config.Config{}, zerolog.New(&out), check)
+				got, err := repeated(check)(ctx, &Cluster{log: zerolog.New(&out)})
 				if err != nil || !reflect.DeepEqual(got, test.want) {
 					t.Errorf("got %+v, %v", got, err)
 				}
@@ -223,10 +226,39 @@ func TestRepeat(t *testing.T) {
 	}
 	t.Run("error", func(t *testing.T) {
 		broken := errors.New("no cluster")
-		_, err := repeat(t.Context(), config.Config{}, zerolog.Nop(),
-			func(context.Context, config.Config, zerolog.Logger) ([]finding.Finding, error) { return held, broken })
+		_, err := repeated(func(context.Context, *Cluster) ([]finding.Finding, error) { return held, broken })(
+			t.Context(), &Cluster{log: zerolog.Nop()})
 		if !errors.Is(err, broken) {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// Checks that ask different things take the time of the longest, and are told of in their order. One that could not be
+// made ends the others.
+func TestSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		after := func(d time.Duration, what string, err error) Check {
+			return func(ctx context.Context, _ *Cluster) ([]finding.Finding, error) {
+				if !wait.Sleep(ctx, d) {
+					return nil, ctx.Err()
+				}
+				return []finding.Finding{{What: what}}, err
+			}
+		}
+		got, err := sideBySide(t.Context(), nil,
+			after(3*time.Second, "first", nil), after(time.Second, "second", nil), after(2*time.Second, "third", nil))
+		want := []finding.Finding{{What: "first"}, {What: "second"}, {What: "third"}}
+		if took := time.Since(began); err != nil || took != 3*time.Second || !reflect.DeepEqual(got, want) {
+			t.Errorf("after %v: %+v, %v", took, got, err)
+		}
+		began = time.Now()
+		broken := errors.New("no cluster")
+		_, err = sideBySide(t.Context(), nil,
+			after(time.Hour, "never", nil), after(time.Second, "", broken))
+		if took := time.Since(began); !errors.Is(err, broken) || took != time.Second {
+			t.Errorf("after %v: %v", took, err)
 		}
 	})
 }
@@ -243,4 +275,12 @@ func TestUnaskedStaysInParts(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Error("the cause is lost")
 	}
+}
+
+// membersOf are members with these client ids.
+func membersOf(clients ...string) (all []inspect.Member) {
+	for _, id := range clients {
+		all = append(all, inspect.Member{ClientID: id})
+	}
+	return all
 }

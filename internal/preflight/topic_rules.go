@@ -79,17 +79,30 @@ func (r *topicRules) number(topic, setting string) (int64, bool) {
 	return n, err == nil
 }
 
+// topicLoss is what is lost where a topic's setting is not as it should be.
+type topicLoss struct{ topic, lost string }
+
+// outcomes are the topics that results and dead letters are written to.
+func (r *topicRules) outcomes() []string {
+	return append([]string{r.cfg.Topics.Results, r.cfg.Topics.DeadLetters}, r.cfg.Results.ReplyTopics...)
+}
+
 // cleanup wants no topic compacted: brokers refuse records without a key there, and keep the last one of each key only.
 func (r *topicRules) cleanup() {
 	t := r.cfg.Topics
-	for _, c := range []struct{ topic, lost string }{
+	rules := []topicLoss{
 		{t.Requests,
 			"requests without a key cannot be published, and those of a key are removed unread when another one follows"},
 		{t.Results, "results are removed when another one of the same key follows, and what has no key cannot be written"},
 		{t.DeadLetters, "dead letters of requests without a key cannot be written, " +
 			"and others are removed when another one of the same key follows"},
 		{t.Replays, "what it says about a dead letter's earlier replays is removed"},
-	} {
+	}
+	for _, name := range r.cfg.Results.ReplyTopics {
+		rules = append(rules, topicLoss{name,
+			"copies of results are removed when another one of the same key follows, and what has no key cannot be written"})
+	}
+	for _, c := range rules {
 		policy := r.topics[c.topic].Configs[configCleanup]
 		if slices.Contains(strings.Split(policy, ","), "compact") {
 			r.set(finding.Warn, c.topic, configCleanup, "delete", "%s=%s: %s", configCleanup, policy, c.lost)
@@ -127,10 +140,15 @@ func (r *topicRules) retention() {
 func (r *topicRules) sizes() {
 	t := r.cfg.Topics
 	largest, _ := r.limit(t.Requests)
-	for _, c := range []struct{ topic, lost string }{
+	rules := []topicLoss{
 		{t.Results, "results repeat the request's key, and those of the largest requests would not fit"},
 		{t.DeadLetters, "the largest requests would not fit with their dead-letter headers"},
-	} {
+	}
+	for _, name := range r.cfg.Results.ReplyTopics {
+		rules = append(rules, topicLoss{name,
+			"copies of results repeat the request's key, and those that do not fit are not written"})
+	}
+	for _, c := range rules {
 		limit, setting := r.limit(c.topic)
 		if largest > 0 && limit > 0 && limit < largest+OutcomeHeadroom {
 			r.set(finding.Warn, c.topic, setting, strconv.FormatInt(largest+OutcomeHeadroom, 10),
@@ -156,7 +174,7 @@ func (r *topicRules) limit(topic string) (bytes int64, setting string) {
 // times wants outcomes to be taken after an outage of Kafka, and by brokers whose clocks are behind this one. Where
 // brokers put their own time in, they do not compare.
 func (r *topicRules) times() {
-	for _, topic := range []string{r.cfg.Topics.Results, r.cfg.Topics.DeadLetters} {
+	for _, topic := range r.outcomes() {
 		if r.topics[topic].Configs[configTimeType] == "LogAppendTime" {
 			continue
 		}
@@ -177,8 +195,9 @@ func (r *topicRules) times() {
 
 // replicas wants what is written to be on two brokers where there are three, to stay there, and to be writable at all.
 func (r *topicRules) replicas() {
-	for _, topic := range []string{r.cfg.Topics.Requests, r.cfg.Topics.Results, r.cfg.Topics.DeadLetters,
-		r.cfg.Topics.Replays} {
+	outcomes := r.outcomes()
+	t := r.cfg.Topics
+	for _, topic := range append([]string{t.Requests, t.Results, t.DeadLetters, t.Replays}, r.cfg.Results.ReplyTopics...) {
 		n, ok := r.number(topic, configMinInSync)
 		replicas := r.topics[topic].ReplicationFactor
 		if r.topics[topic].Configs[configUnclean] == "true" && replicas > 1 {
@@ -186,7 +205,7 @@ func (r *topicRules) replicas() {
 				"%s=true: a replica that lacks the last records may become the leader, and they are lost",
 				configUnclean)
 		}
-		written := topic == r.cfg.Topics.Results || topic == r.cfg.Topics.DeadLetters
+		written := slices.Contains(outcomes, topic)
 		switch {
 		case !ok || replicas == 0:
 		case n > int64(replicas):

@@ -12,12 +12,14 @@ import (
 )
 
 var ruled = config.Config{Kafka: config.Kafka{Brokers: []string{"k1:9092", "k2:9092"}},
-	Topics: config.Topics{Requests: "q", Results: "r", DeadLetters: "d", Replays: "p"}}
+	Results: config.Results{ReplyTopics: []string{"x"}},
+	Topics:  config.Topics{Requests: "q", Results: "r", DeadLetters: "d", Replays: "p"}}
 
 // goodTopics pass all rules, with the settings that Kafka 4.3 shows.
 func goodTopics() map[string]kafkawire.Topic {
 	topics := map[string]kafkawire.Topic{}
-	for name, limit := range map[string]string{"q": "1114112", "r": "1179648", "d": "1179648", "p": "1048588"} {
+	for name, limit := range map[string]string{"q": "1114112", "r": "1179648", "d": "1179648", "x": "1179648",
+		"p": "1048588"} {
 		topics[name] = kafkawire.Topic{Name: name, Partitions: 12, ReplicationFactor: 3, Configs: map[string]string{
 			configCleanup: "delete", configCompression: "producer", configMaxMessage: limit, configMinInSync: "2",
 			configRetention: "604800000", configSegment: "1073741824", configTimeType: "CreateTime",
@@ -58,12 +60,16 @@ func TestTopicRules(t *testing.T) {
 		"a byte too small": {"d:max.message.bytes=1179647",
 			[]expected{warn("d", configMaxMessage, "1179648", "dead-letter headers")}},
 		"larger requests": {"q:max.message.bytes=2000000",
-			[]expected{warn("r", configMaxMessage, "2065536"), warn("d", configMaxMessage, "2065536")}},
+			[]expected{warn("r", configMaxMessage, "2065536"), warn("d", configMaxMessage, "2065536"),
+				warn("x", configMaxMessage, "2065536")}},
 		"small segments": {"r:segment.bytes=1048576",
 			[]expected{warn("r", configSegment, "1179648", "segment.bytes=1048576")}},
 		"requests' segments": {"q:segment.bytes=1048576 r:max.message.bytes=1114112", nil},
-		"limits unknown":     {"q:max.message.bytes q:segment.bytes r:max.message.bytes=1", nil},
-		"outcome unknown":    {"d:max.message.bytes d:segment.bytes", nil},
+		"copies of results": {"x:max.message.bytes=1048588 x:cleanup.policy=compact x:min.insync.replicas=4", []expected{
+			warn("x", configCleanup, "delete", "copies of results"), warn("x", configMaxMessage, "1179648", "are not written"),
+			fatal(warn("x", configMinInSync, "2", "refuse every write"))}},
+		"limits unknown":  {"q:max.message.bytes q:segment.bytes r:max.message.bytes=1", nil},
+		"outcome unknown": {"d:max.message.bytes d:segment.bytes", nil},
 		"unpacked by brokers": {"d:compression.type=uncompressed",
 			[]expected{warn("d", configCompression, "producer", "too large")}},
 		"packed by brokers":   {"d:compression.type=zstd r:compression.type=gzip", nil},

@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/finding"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/inspect"
 )
@@ -24,23 +23,24 @@ const (
 
 // CheckTransactions is the check whether this instance can use its transactional id; with at-least-once there is
 // nothing to look at. It fences no other instance.
-func CheckTransactions(ctx context.Context, cfg config.Config, log zerolog.Logger) ([]finding.Finding, error) {
+func CheckTransactions(ctx context.Context, c *Cluster) ([]finding.Finding, error) {
+	cfg := c.cfg
 	if cfg.Delivery != config.DeliveryExactlyOnce {
 		return nil, nil
 	}
-	return askKafka(ctx, cfg, log, func(client *kafkawire.Client) ([]finding.Finding, error) {
+	return c.ask(ctx, func(client *kafkawire.Client) ([]finding.Finding, error) {
 		configs, err := inspect.BrokerConfigs(ctx, client, configMaxTransaction, configStateReplicas, configStateInSync)
-		if err != nil {
+		if err != nil && !kafkawire.Forbidden(err) {
 			return nil, err
 		}
-		brokers, err := inspect.Brokers(ctx, client, nil)
+		brokers, err := inspect.ListBrokers(ctx, client)
 		if err != nil {
 			return nil, err
 		}
 		id := cfg.TransactionalID()
 		state, err := client.DescribeTransactional(ctx, id)
 		if kafkawire.Forbidden(err) {
-			return []finding.Finding{lacksACL(cfg.Kafka, "Write", "transactional-id", id)}, nil
+			return []finding.Finding{lacks(cfg.Kafka, rights.Transactional(cfg))}, nil
 		}
 		found := transactionLimits(cfg.Kafka, configs, len(brokers), !kafkawire.NoCoordinator(err))
 		if len(found) > 0 {

@@ -14,6 +14,11 @@ var wall = regexp.MustCompile(`\.(Unix|UnixMilli|UnixMicro|UnixNano|Truncate|UTC
 
 // allowed is where the wall clock is meant, or nothing is compared.
 var allowed = map[string]string{
+	"cmsclient/failures.go":       "what is shown of a failing CMS",
+	"consumer/tracker.go":         "the time of a record, which is a publisher's or a broker's",
+	"telemetry/requests.go":       "the times of records, for a label of a metric",
+	"telemetry/snapshot.go":       "a metric's seconds",
+	"telemetry/status.go":         "what /status shows",
 	"cmsclient/pace.go":           "startOfDay: a quota's day is a UTC day",
 	"telemetry/stall.go":          "marks: compared for equality with another reading of the same time",
 	"telemetry/stall_handlers.go": "marks, as in stall.go",

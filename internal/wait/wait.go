@@ -1,5 +1,5 @@
-// Package wait holds what code that waits needs everywhere: a pause that a context ends, a signal that never blocks its
-// sender, and which of many repetitions is worth a line in the log. It knows nothing else of balanceq.
+// Package wait holds what code that waits needs: a pause that a context ends, and a signal that never blocks its
+// sender. It also says which of many repetitions is worth a line in the log. It knows nothing else of balanceq.
 package wait
 
 import (
@@ -17,6 +17,18 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// Ended returns the error of a context that has ended. A dialer gives up at the context's deadline by a clock of its
+// own, which may be just before the context ends, so a deadline that has passed counts, too.
+func Ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // Signal wakes one goroutine that receives from it. Set while no goroutine receives is remembered, once: the receiver

@@ -2,6 +2,7 @@ package wait
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,33 @@ func TestSleep(t *testing.T) {
 			t.Errorf("slept %v with a context that ends after a minute", time.Since(began))
 		}
 	})
+}
+
+// late is a context that ends a moment after its deadline, as all do.
+type late struct {
+	context.Context
+	deadline time.Time
+}
+
+func (l late) Deadline() (time.Time, bool) { return l.deadline, true }
+
+func TestEnded(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		want error
+	}{
+		"no deadline":            {t.Context(), nil},
+		"canceled":               {ended, context.Canceled},
+		"canceled, and time":     {late{ended, time.Now().Add(time.Hour)}, context.Canceled},
+		"time left":              {late{t.Context(), time.Now().Add(time.Hour)}, nil},
+		"its time has just come": {late{t.Context(), time.Now()}, context.DeadlineExceeded},
+	} {
+		if got := Ended(test.ctx); !errors.Is(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
 }
 
 func TestSignal(t *testing.T) {

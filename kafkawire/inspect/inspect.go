@@ -1,6 +1,5 @@
-// Package inspect asks a cluster what it is like: which requests its brokers take, what this client may do, who is in a
-// group, and how the brokers are configured. It is for checks before the start and for tools; it changes nothing in the
-// cluster.
+// Package inspect asks a cluster what it is like: what its brokers take and how they are configured, what this client
+// may do, and who is in a group. It is for checks before the start and for tools; it changes nothing in the cluster.
 package inspect
 
 import (
@@ -9,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,14 +22,16 @@ type Operations int32
 // unknownOperations is what brokers say that were not asked, or cannot say.
 const unknownOperations = Operations(-1 << 31)
 
-// AllowRead says that records may be read, or the group be joined. Unless the brokers say that not, it is true.
-func (o Operations) AllowRead() bool { return o.allow(kmsg.ACLOperationRead) }
+// operations are those that somebody asks for, by the names that kafka-acls.sh has for them.
+var operations = map[string]kmsg.ACLOperation{
+	"Read": kmsg.ACLOperationRead, "Write": kmsg.ACLOperationWrite, "Describe": kmsg.ACLOperationDescribe,
+	"DescribeConfigs": kmsg.ACLOperationDescribeConfigs,
+}
 
-// AllowWrite says that records may be written. Unless the brokers say that not, it is true.
-func (o Operations) AllowWrite() bool { return o.allow(kmsg.ACLOperationWrite) }
-
-func (o Operations) allow(op kmsg.ACLOperation) bool {
-	return o == unknownOperations || o&(1<<op) != 0
+// Allow says that an operation, Read, Write, Describe or DescribeConfigs, is allowed. Unless the brokers say that it
+// is not, it is true. Read of a group is to join it.
+func (o Operations) Allow(operation string) bool {
+	return o == unknownOperations || o&(1<<operations[operation]) != 0
 }
 
 // TopicOperations asks what this client may do with the topics (Metadata v9). A topic that it may not even see allows
@@ -63,11 +65,49 @@ func TopicOperations(ctx context.Context, c *kafkawire.Client, topics []string) 
 
 // Group is a consumer group as its coordinator sees it.
 type Group struct {
-	Consumer   bool     // its members speak the consumer group protocol (KIP-848), at least one of them
-	Type       string   // protocol type of a classic group, "consumer" where it shares out partitions; "" without members
-	Strategy   string   // assignor of a classic group; "" while it rebalances
-	Clients    []string // client id of each member
+	Consumer   bool   // its members speak the consumer group protocol (KIP-848), at least one of them
+	Type       string // protocol type of a classic group, "consumer" where it shares out partitions; "" without members
+	Strategy   string // assignor of a classic group; "" while it rebalances
+	State      string // as Kafka names it: Empty, PreparingRebalance, Assigning, Stable, …
+	Members    []Member
 	Operations Operations
+}
+
+// Member is a member of a group.
+type Member struct {
+	ID         string
+	InstanceID string // of a static member (KIP-345); "": dynamic
+	ClientID   string
+	Host       string // as the coordinator sees it, without the slash that Kafka puts before it
+	Assigned   []Assigned
+}
+
+// Assigned are partitions that a member holds; of a classic group none while it rebalances.
+type Assigned struct {
+	Topic      string            // "": the brokers name the id only
+	ID         kafkawire.TopicID // zero: the brokers name the topic only, as in a classic group
+	Partitions []int32
+}
+
+// Holds returns the partitions of a topic that the member holds, in ascending order.
+func (m Member) Holds(topic string, id kafkawire.TopicID) []int32 {
+	held := []int32{}
+	for _, a := range m.Assigned {
+		if a.Topic == topic || a.Topic == "" && a.ID == id {
+			held = append(held, a.Partitions...)
+		}
+	}
+	slices.Sort(held)
+	return held
+}
+
+// Clients returns the client id of each member.
+func (g Group) Clients() []string {
+	ids := make([]string, len(g.Members))
+	for i := range g.Members {
+		ids[i] = g.Members[i].ClientID
+	}
+	return ids
 }
 
 // ClassicType is the protocol type of classic groups that share out partitions.
@@ -81,7 +121,7 @@ func DescribeGroup(ctx context.Context, c *kafkawire.Client, group string, consu
 		return Group{}, fmt.Errorf("describing group %s: %w", group, err)
 	}
 	described, err := describeClassic(ctx, c, coordinator, group)
-	if err == nil && consumer && len(described.Clients) == 0 {
+	if err == nil && consumer && len(described.Members) == 0 {
 		err = addConsumers(ctx, c, coordinator, group, &described)
 	}
 	if err != nil {
@@ -102,9 +142,19 @@ func describeClassic(ctx context.Context, c *kafkawire.Client, coordinator int32
 		return Group{}, err
 	}
 	g := &r.Groups[0]
-	described := Group{Type: g.ProtocolType, Strategy: g.Protocol, Operations: Operations(g.AuthorizedOperations)}
+	described := Group{Type: g.ProtocolType, Strategy: g.Protocol, State: g.State,
+		Operations: Operations(g.AuthorizedOperations)}
 	for i := range g.Members {
-		described.Clients = append(described.Clients, g.Members[i].ClientID)
+		m := &g.Members[i]
+		a, err := kafkawire.DecodeAssignment(m.MemberAssignment)
+		if err != nil && g.ProtocolType == ClassicType { // others have a form of their own
+			return described, fmt.Errorf("assignment of member %s: %w", m.MemberID, err)
+		}
+		member := Member{ID: m.MemberID, InstanceID: orNone(m.InstanceID), ClientID: m.ClientID, Host: host(m.ClientHost)}
+		for topic, partitions := range a.Partitions {
+			member.Assigned = append(member.Assigned, Assigned{Topic: topic, Partitions: partitions})
+		}
+		described.Members = append(described.Members, member)
 	}
 	return described, kafkawire.CodeError(g.ErrorCode)
 }
@@ -126,20 +176,38 @@ func addConsumers(ctx context.Context, c *kafkawire.Client, coordinator int32, g
 		return err
 	}
 	described.Consumer = len(g.Members) > 0
+	if described.Consumer {
+		described.State = g.State
+	}
 	for i := range g.Members {
-		described.Clients = append(described.Clients, g.Members[i].ClientID)
+		m := &g.Members[i]
+		member := Member{ID: m.MemberID, InstanceID: orNone(m.InstanceID), ClientID: m.ClientID, Host: host(m.ClientHost)}
+		for _, t := range m.Assignment.TopicPartitions {
+			member.Assigned = append(member.Assigned, Assigned{t.Topic, t.TopicID, t.Partitions})
+		}
+		described.Members = append(described.Members, member)
 	}
 	return nil
 }
 
-// BrokerConfigs returns those of the given configs that a broker of the cluster has and shows to this client: none
-// where it lacks the right to see them.
+func orNone(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// host is an address as Java prints it: "/10.0.0.7".
+func host(s string) string { return strings.TrimPrefix(s, "/") }
+
+// BrokerConfigs returns those of the given configs that a broker of the cluster has. Where this client may not see
+// them, the error is kafkawire.Forbidden.
 func BrokerConfigs(ctx context.Context, c *kafkawire.Client, names ...string) (map[string]string, error) {
-	brokers, err := listBrokers(ctx, c)
+	brokers, err := ListBrokers(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	id := strconv.Itoa(brokers[0].ID)
+	id := strconv.Itoa(int(brokers[0].ID))
 	resp, err := c.API().
 		DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
 			{ResourceType: kafka.ResourceTypeBroker, ResourceName: id, ConfigNames: names},
@@ -149,7 +217,7 @@ func BrokerConfigs(ctx context.Context, c *kafkawire.Client, names ...string) (m
 	}
 	configs := map[string]string{}
 	for _, r := range resp.Resources {
-		if r.Error != nil && !kafkawire.Forbidden(r.Error) {
+		if r.Error != nil {
 			return nil, fmt.Errorf("reading the configuration of broker %s: %w", id, r.Error)
 		}
 		for _, e := range r.ConfigEntries {

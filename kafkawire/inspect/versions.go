@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -38,6 +39,7 @@ const (
 	ClassicMember
 	ConsumerMember // of KIP-848
 	Transactions
+	Login // which is over before anything else can be asked
 )
 
 // sent is every request that balanceq makes. The releases are those of Kafka's message definitions
@@ -75,6 +77,10 @@ var sent = map[Use][]API{
 		{kmsg.TxnOffsetCommit, 3, Release{2, 5}},
 		{kmsg.EndTxn, 3, Release{2, 8}},
 		{kmsg.DescribeTransactions, 0, Release{3, 0}},
+	},
+	Login: {
+		{kmsg.SASLHandshake, 1, Release{1, 0}},
+		{kmsg.SASLAuthenticate, 1, Release{2, 2}},
 	},
 }
 
@@ -125,37 +131,37 @@ const brokerTimeout = 6 * time.Second
 // Brokers asks each broker of the cluster whether it takes the requests (ApiVersions v0, which all do). It fails only
 // if none could be asked.
 func Brokers(ctx context.Context, c *kafkawire.Client, apis []API) ([]Broker, error) {
-	listed, err := listBrokers(ctx, c)
+	brokers, err := ListBrokers(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	var brokers []Broker
-	answered := false
-	for _, b := range listed {
-		id := int32(b.ID) // node ids have 32 bits, kafka-go has them as int
-		broker := Broker{ID: id, Address: fmt.Sprintf("%s:%d", b.Host, b.Port)}
-		broker.Refusals, broker.Err = refusals(ctx, c, broker.ID, apis)
-		answered = answered || broker.Err == nil
-		brokers = append(brokers, broker)
-		err = broker.Err
+	var asking sync.WaitGroup
+	for i := range brokers { // side by side: one that does not answer takes its time
+		b := &brokers[i]
+		asking.Go(func() { b.Refusals, b.Err = refusals(ctx, c, b.ID, apis) })
 	}
-	if !answered {
-		return nil, fmt.Errorf("asking for the versions of the brokers' requests: %w", err)
+	asking.Wait()
+	if !slices.ContainsFunc(brokers, func(b Broker) bool { return b.Err == nil }) {
+		return nil, fmt.Errorf("asking for the versions of the brokers' requests: %w", brokers[len(brokers)-1].Err)
 	}
 	return brokers, nil
 }
 
-// listBrokers returns at least one.
-func listBrokers(ctx context.Context, c *kafkawire.Client) ([]kafka.Broker, error) {
-	c.Reset() // cached metadata may be older than a broker
+// ListBrokers returns the brokers of the cluster, at least one. They have not been asked for anything. The answer may
+// be kafkawire.Settings.Metadata old: that much kafka-go negotiates with brokers of any age.
+func ListBrokers(ctx context.Context, c *kafkawire.Client) ([]Broker, error) {
 	metadata, err := c.API().Metadata(ctx, &kafka.MetadataRequest{})
 	if err == nil && len(metadata.Brokers) == 0 {
 		err = kafka.BrokerNotAvailable
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listing the brokers: %w", err)
+		return nil, fmt.Errorf("listing the brokers: %w", kafkawire.Cause(err))
 	}
-	return metadata.Brokers, nil
+	brokers := make([]Broker, len(metadata.Brokers))
+	for i, b := range metadata.Brokers {
+		brokers[i] = Broker{ID: int32(b.ID), Address: fmt.Sprintf("%s:%d", b.Host, b.Port)} // ids have 32 bits
+	}
+	return brokers, nil
 }
 
 func refusals(ctx context.Context, c *kafkawire.Client, broker int32, apis []API) ([]Refusal, error) {

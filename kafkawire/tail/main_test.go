@@ -16,15 +16,8 @@ const within = 30 * time.Second
 
 // wire returns a client of the given brokers that is closed with the test.
 func wire(tb testing.TB, brokers []string, topics ...string) *kafkawire.Client {
-	tb.Helper()
-	c := kafkawire.NewClient(kafkawire.Settings{Brokers: brokers, ClientID: "tail-test"}, topics...)
-	tb.Cleanup(c.Close)
-	return c
+	settings := kafkawire.Settings{Brokers: brokers, ClientID: "tail-test"}
+	return kafkatest.Closing(tb, kafkawire.NewClient(settings, topics...))
 }
 
-func deadline(tb testing.TB) context.Context {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	tb.Cleanup(cancel)
-	return ctx
-}
+func deadline(tb testing.TB) context.Context { return kafkatest.Deadline(tb, within) }

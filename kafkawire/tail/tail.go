@@ -1,5 +1,5 @@
-// Package tail reads all partitions of a topic without a group, for tools: from a time or a position on, up to the
-// present end or following the topic.
+// Package tail reads all partitions of a topic without a group, for tools. It reads from a time or a position on, up to
+// the present end or following the topic.
 package tail
 
 import (
@@ -25,7 +25,8 @@ type Reader struct {
 	From int64
 	// Within, if set, has the only offsets that are wanted, by partition. It goes with ToEnd.
 	Within map[int32]Span
-	// ToEnd stops at the end of the topic as it was at the start instead of following it.
+	// ToEnd stops at the end of the topic as it was at the start instead of following it, with the partitions that are
+	// added meanwhile.
 	ToEnd bool
 	// Ready, if set, is called once the starting offsets are known: what is written afterwards will be read. ahead is how
 	// many records there are up to the end (ToEnd), or fewer where offsets are without one; -1: there is no end.
@@ -59,8 +60,8 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *kafkaw
 	fetching, stop := context.WithCancel(ctx)
 	group, fetching := errgroup.WithContext(fetching)
 	arrivals := make(chan arrival) // one is read while the next ones are fetched
-	for _, part := range halves(offsets) {
-		group.Go(func() error { return r.fetch(fetching, part, ends, arrivals) })
+	for _, share := range shares(offsets, ends) {
+		group.Go(func() error { return r.fetch(fetching, share, arrivals) })
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -85,15 +86,38 @@ func (r Reader) Read(ctx context.Context, each func(partition int32, rec *kafkaw
 	return <-done
 }
 
-// halves shares out partitions to two who fetch: the broker works for one while the answer to the other is decoded.
-func halves(offsets map[int32]int64) []map[int32]int64 {
-	parts := []map[int32]int64{{}, {}}
+// sharers is how many fetch: the broker works for one while the answer to the other is decoded.
+const sharers = 2
+
+// share is what one of those who fetch reads.
+type share struct {
+	number  int             // from 0
+	offsets map[int32]int64 // by partition: where to go on
+	ends    map[int32]int64 // nil: the topic is followed
+	known   int             // partitions of the topic, of all shares
+}
+
+func shares(offsets, ends map[int32]int64) []*share {
+	all := make([]*share, sharers)
+	for i := range all {
+		all[i] = &share{i, map[int32]int64{}, ends, len(offsets)}
+	}
 	n := 0
 	for p, offset := range offsets {
-		parts[n%len(parts)][p] = offset
+		all[n%sharers].offsets[p] = offset
 		n++
 	}
-	return parts
+	return all
+}
+
+// grow takes in partitions that were added to a topic that is followed, from their beginning: all that is in them is
+// news.
+func (s *share) grow(partitions int) {
+	for ; s.ends == nil && s.known < partitions; s.known++ {
+		if s.known%sharers == s.number {
+			s.offsets[int32(s.known)] = 0
+		}
+	}
 }
 
 // arrival are records of a partition, and what cannot be read behind them.
@@ -105,22 +129,24 @@ type arrival struct {
 }
 
 // fetch sends on what it fetches until all ends are reached. It moves the offsets on.
-func (r Reader) fetch(ctx context.Context, offsets, ends map[int32]int64, arrivals chan<- arrival) error {
+func (r Reader) fetch(ctx context.Context, s *share, arrivals chan<- arrival) error {
 	for ctx.Err() == nil {
-		for p, end := range ends {
-			if offsets[p] >= end {
-				delete(offsets, p)
+		for p, end := range s.ends {
+			if s.offsets[p] >= end {
+				delete(s.offsets, p)
 			}
 		}
-		if len(offsets) == 0 {
+		if s.ends != nil && len(s.offsets) == 0 {
 			return nil
 		}
-		err := r.round(ctx, offsets, ends, arrivals)
+		err := r.round(ctx, s, arrivals)
 		if err != nil && !kafkawire.Transient(err) {
 			return err
 		}
 		if err != nil {
 			r.Client.Reset()
+		}
+		if err != nil || len(s.offsets) == 0 {
 			wait.Sleep(ctx, readerBackoff)
 		}
 	}
@@ -192,13 +218,14 @@ func (r Reader) resolve(ctx context.Context, at int64) (map[int32]int64, error) 
 }
 
 // round fetches once from every leader. What a fetch brings from beyond a partition's end is left out.
-func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, arrivals chan<- arrival) error {
-	leaders, _, err := r.Client.Leaders(ctx, r.Topic)
+func (r Reader) round(ctx context.Context, s *share, arrivals chan<- arrival) error {
+	leaders, partitions, err := r.Client.Leaders(ctx, r.Topic)
 	if err != nil {
 		return err
 	}
+	s.grow(partitions)
 	var unled error // of a partition without a leader; the others are read all the same
-	byLeader, without := kafkawire.ByLeader(leaders, offsets)
+	byLeader, without := kafkawire.ByLeader(leaders, s.offsets)
 	for _, p := range without {
 		unled = fmt.Errorf("reading %s/%d: %w", r.Topic, p, kafkawire.ErrNoLeader)
 	}
@@ -209,8 +236,8 @@ func (r Reader) round(ctx context.Context, offsets, ends map[int32]int64, arriva
 		}
 		for i := range fetched {
 			f := &fetched[i]
-			a, next, err := r.arrival(ctx, f, ends)
-			offsets[f.Partition] = next
+			a, next, err := r.arrival(ctx, f, s.ends)
+			s.offsets[f.Partition] = next
 			select {
 			case arrivals <- a:
 			case <-ctx.Done():

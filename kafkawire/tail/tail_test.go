@@ -83,6 +83,34 @@ func TestReaderToEnd(t *testing.T) {
 	}
 }
 
+// A topic that is followed is read with the partitions that are added to it, from their beginning, also by a share
+// that had none before.
+func TestReaderFollowsAddedPartitions(t *testing.T) {
+	t.Parallel()
+	broker := kafkatest.Shared(t)
+	topic := broker.Topic(t, 1)
+	broker.ProduceTo(t, topic, 0, kafka.Message{Value: []byte("old")})
+	settings := kafkawire.Settings{Brokers: broker.Brokers(), ClientID: "tail-test", Metadata: 100 * time.Millisecond}
+	c := kafkatest.Closing(t, kafkawire.NewClient(settings, topic))
+	each, got := collect()
+	n, ready, done := 0, make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- Reader{Client: c, Topic: topic, From: kafkawire.Latest, Ready: func(int64) { close(ready) }}.Read(deadline(t),
+			func(p int32, r *kafkawire.Record) bool {
+				n++
+				return each(p, r) && n < 4
+			})
+	}()
+	<-ready
+	kafkatest.AddPartitions(t, broker.Brokers(), topic, 4)
+	for p := range int32(4) {
+		broker.ProduceTo(t, topic, p, kafka.Message{Value: fmt.Append(nil, p)})
+	}
+	if err := <-done; err != nil || got() != "0:0 1:1 2:2 3:3" {
+		t.Errorf("read %s, error %v", got(), err)
+	}
+}
+
 func TestReaderFollows(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Shared(t)

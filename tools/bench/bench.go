@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -30,22 +31,30 @@ const (
 	firstContract = 100_000
 )
 
-// bench is one measurement: fresh topics, one simulator.
+// errQuiet: what has not come by then is lost.
+var errQuiet = errors.New("no answer")
+
+// bench is one measurement: fresh topics, a CMS of its own.
 type bench struct {
 	options
-	sim     *cmssim.Server
+	cms     cms
+	sim     *cmssim.Simulator // behind it, where faults are needed
 	client  *kgo.Client
 	suffix  string
-	env     []string    // of the program, besides this process's
-	fail    func(error) // ends the measurement
+	env     []string         // of the program, besides this process's
+	spans   *httptest.Server // takes them, nil: nothing is traced
+	fail    func(error)      // ends the measurement
 	keyFile string
+	// gather is how long answers pile up between two looks at them: many at a time cost the broker and this process less
+	// of what the program could use.
+	gather time.Duration
 
 	mu      sync.Mutex
 	running []*instance // or ended
 }
 
-func newBench(ctx context.Context, o options, sim *cmssim.Server, fail func(error)) (*bench, error) {
-	b := &bench{options: o, sim: sim, suffix: strconv.FormatUint(rand.Uint64(), 36), fail: fail}
+func newBench(ctx context.Context, o options, cms cms, sim *cmssim.Simulator, fail func(error)) (*bench, error) {
+	b := &bench{options: o, cms: cms, sim: sim, suffix: strconv.FormatUint(rand.Uint64(), 36), fail: fail}
 	var err error
 	b.client, err = kgo.NewClient(kgo.SeedBrokers(strings.Split(o.brokers, ",")...),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
@@ -60,6 +69,9 @@ func newBench(ctx context.Context, o options, sim *cmssim.Server, fail func(erro
 	}
 	b.client.AddConsumeTopics(b.topic("results"), b.topic("deadletters"))
 	b.refuse()
+	if b.receiver {
+		b.receiveTraces()
+	}
 	if b.sign {
 		return b, b.makeKey()
 	}
@@ -75,7 +87,7 @@ func (b *bench) refuse() {
 	for i := 0; i < b.contracts; i += b.refused {
 		fault.Match.Contracts = append(fault.Match.Contracts, int64(firstContract+i))
 	}
-	b.sim.Simulator().AddFault(fault)
+	b.sim.AddFault(fault)
 }
 
 // createTopics returns when every partition has a leader: a broker says that topics are made before it knows them
@@ -86,7 +98,7 @@ func (b *bench) createTopics(ctx context.Context) error {
 	create, ask := kmsg.NewPtrCreateTopicsRequest(), kmsg.NewPtrMetadataRequest()
 	for _, name := range b.topics() {
 		t := kmsg.NewCreateTopicsRequestTopic()
-		t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(b.parts), 1
+		t.Topic, t.NumPartitions, t.ReplicationFactor = name, int32(b.partsOf(name)), 1
 		create.Topics = append(create.Topics, t)
 		m := kmsg.NewMetadataRequestTopic()
 		m.Topic = kmsg.StringPtr(name)
@@ -145,6 +157,9 @@ func (b *bench) close() {
 		fmt.Fprintf(os.Stderr, "bench: topics %s are left behind: %v\n", strings.Join(b.topics(), ", "), err)
 	}
 	b.client.Close()
+	if b.spans != nil {
+		b.spans.Close()
+	}
 	if b.keyFile != "" {
 		_ = os.Remove(b.keyFile) // it is of no use to others
 	}
@@ -162,7 +177,7 @@ func (b *bench) makeKey() error {
 	}
 	b.keyFile = file.Name()
 	err = pem.Encode(file, &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
-	b.env = []string{"BALANCEQ_CMS_AUTH_CONSUMER_KEY=" + strings.Repeat("c", 48) + "!" + strings.Repeat("k", 48)}
+	b.env = append(b.env, "BALANCEQ_CMS_AUTH_CONSUMER_KEY="+strings.Repeat("c", 48)+"!"+strings.Repeat("k", 48))
 	b.flags = append(slices.Clone(b.flags), "--cms.auth.method=oauth1", "--cms.auth.key-file="+b.keyFile)
 	return errors.Join(err, file.Close())
 }
@@ -196,14 +211,16 @@ func (b *bench) request(i int, at time.Time) *kgo.Record {
 func (b *bench) requestFor(contract string, i int, at time.Time) *kgo.Record {
 	value := fmt.Sprintf(`{"contractId":"%s","balanceCodes":["AVAILABLE","BLOCKED"],"requestId":"%d-%d"}`,
 		contract, i, at.UnixNano())
-	return &kgo.Record{Topic: b.topic("requests"), Key: []byte(contract), Value: []byte(value)}
+	return &kgo.Record{Topic: b.topic("requests"), Key: []byte(contract), Value: []byte(value), Headers: b.trace(i)}
 }
 
 // preload publishes n requests.
-func (b *bench) preload(ctx context.Context) error {
+func (b *bench) preload(ctx context.Context) error { return b.publish(ctx, b.request) }
+
+func (b *bench) publish(ctx context.Context, request func(i int, at time.Time) *kgo.Record) error {
 	var failed error
 	for i := range b.n {
-		b.client.Produce(ctx, b.request(i, time.Now()), func(_ *kgo.Record, err error) {
+		b.client.Produce(ctx, request(i, time.Now()), func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed = err
 			}
@@ -232,7 +249,10 @@ func (b *bench) collect(ctx context.Context, a *answers, n int, timeout time.Dur
 		case err != nil:
 			return err
 		case len(got)+dead == 0:
-			return fmt.Errorf("no answer for %v: %d of %d", timeout, a.distinct+a.dead, n)
+			return fmt.Errorf("%w for %v: %d of %d", errQuiet, timeout, a.distinct+a.dead, n)
+		}
+		if b.gather > 0 && a.distinct+a.dead < n {
+			wait.Sleep(ctx, b.gather)
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func (b *bench) letters(ctx context.Context, w io.Writer) error {
 	}
 	for _, args := range [][]string{
 		{"list"}, {"list", "--by=contract"}, {"list", "--grep=no-such-text"}, {"export"}, {"replay"},
-		{"replay", "--execute", "--canary=off"},
+		{"replay", "--all", "--execute", "--canary=off"},
 	} {
 		took, used, err := b.tool(ctx, args...)
 		if err != nil {
@@ -49,7 +49,7 @@ func (b *bench) writeDeadLetters(ctx context.Context) error {
 				Key:      []byte(contract), Value: b.requestFor(contract, i, time.Now()).Value,
 			},
 			Reason:    schemas.Reasons[i%len(schemas.Reasons)],
-			Detail:    "cms: rejected, status 400 REQUEST_VALIDATION from MASTERCARD PROCESSING",
+			Detail:    "HTTP 400 REQUEST_VALIDATION from MASTERCARD PROCESSING",
 			RequestID: strconv.Itoa(i), HTTPStatus: 400, CMSReasonCode: "REQUEST_VALIDATION", Attempts: 1,
 			FirstFailure: time.Now(),
 			LastFailure:  time.Now(), CorrelationID: "287e61e3-afbe-4f69-9150-a718b7c426d3", DecidedAt: time.Now(),
@@ -78,7 +78,7 @@ func (b *bench) tool(ctx context.Context, args ...string) (took time.Duration, u
 		b.topic("requests"),
 		"--topics.results="+b.topic("results"), "--topics.deadletters="+b.topic("deadletters"), "--topics.replays="+
 			b.topic("replays"),
-		"--http.listen=off", "--log.level=warn")...)
+		"--http.listen=off", "--http.admin=off", "--log.level=warn")...)
 	var complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.Discard, &complaints
 	began := time.Now()

@@ -168,10 +168,15 @@ func (g *group) awaitStable(ctx context.Context, slots []int, quiet time.Duratio
 	defer cancel()
 	began := time.Now()
 	same := began
+	missing := ""
 	for {
 		c, err := takeCensus(ctx, g.client, g.group())
+		if err != nil && wait.Ended(ctx) != nil && missing != "" { // it was cut off: the look before says more
+			<-ctx.Done()
+			return last, notStable(ctx, missing)
+		}
 		now := time.Now()
-		missing := c.unsettled(names(slots), g.parts)
+		missing = c.unsettled(names(slots), g.parts)
 		if err != nil {
 			missing = err.Error()
 		}
@@ -190,10 +195,13 @@ func (g *group) awaitStable(ctx context.Context, slots []int, quiet time.Duratio
 		}
 		last = c
 		if !wait.Sleep(ctx, censusEvery) {
-			return last, fmt.Errorf("%w; the group was not stable: %s", context.Cause(ctx),
-				cmp.Or(missing, "it changed just now"))
+			return last, notStable(ctx, missing)
 		}
 	}
+}
+
+func notStable(ctx context.Context, missing string) error {
+	return fmt.Errorf("%w; the group was not stable: %s", context.Cause(ctx), cmp.Or(missing, "it changed just now"))
 }
 
 // launch starts an instance in a slot. Static members keep their names as the pods of a stateful set do; dynamic ones

@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/kafkatest"
+	"github.com/balanceq/balanceq/tools/bench/stub"
 )
 
 const parts = 6
@@ -24,13 +24,13 @@ const parts = 6
 func newGroup(t *testing.T) *group {
 	t.Helper()
 	broker := kafkatest.Embedded(t, kfake.NumBrokers(1))
-	sim, err := cmssim.Listen("127.0.0.1:0", cmssim.Config{})
+	cms, err := stub.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = sim.Close() })
+	t.Cleanup(func() { _ = cms.Close() })
 	o := options{brokers: broker.ListenAddrs()[0], parts: parts, contracts: 100}
-	b, err := newBench(t.Context(), o, sim, func(err error) { t.Error(err) })
+	b, err := newBench(t.Context(), o, cms, nil, func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestGroupGetsStable(t *testing.T) {
 			if m := moved(before.owner, after.owner, names([]int{2})); len(m) != parts/2 {
 				t.Errorf("moved: %v of %v -> %v", m, before, after)
 			}
-			brief, stop := context.WithTimeoutCause(ctx, 500*time.Millisecond, fmt.Errorf("enough"))
+			brief, stop := context.WithTimeoutCause(ctx, 2*time.Second, fmt.Errorf("enough"))
 			defer stop()
 			const why = "enough; the group was not stable: its members are [bench-1], not [bench-1 bench-2]"
 			if c, err := g.awaitStable(brief, []int{1, 2}, 0); err == nil || err.Error() != why {

@@ -23,15 +23,31 @@ type instance struct {
 
 // start runs the program under measurement. One that ends unasked ends the measurement.
 func (b *bench) start(flags ...string) (*instance, error) {
+	if b.peer.name != "" && b.peer.name != self {
+		return b.startPeer()
+	}
 	args := []string{
 		"run", "--kafka.brokers=" + b.brokers, "--kafka.group=" + b.group(), "--delivery=" + b.delivery,
 		"--topics.requests=" + b.topic("requests"), "--topics.results=" + b.topic("results"),
-		"--topics.deadletters=" + b.topic("deadletters"), "--cms.url=" + b.sim.URL(),
+		"--topics.deadletters=" + b.topic("deadletters"), "--cms.url=" + b.cms.URL(),
 		"--cms.max-in-flight=" + strconv.Itoa(b.inFlight), "--cms.coalesce=" + strconv.FormatBool(b.coalesce),
-		"--http.listen=off", "--log.level=warn",
+		"--http.listen=off", "--http.admin=off", "--log.level=warn",
 	}
-	p := &instance{cmd: exec.Command(b.binary, append(append(args, flags...), b.flags...)...), exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), b.env...)
+	return b.exec(append(append(append([]string{b.binary}, args...), flags...), b.flags...), b.env)
+}
+
+// startPeer runs a peer instead.
+func (b *bench) startPeer() (*instance, error) {
+	command, err := b.peer.command(b.binary)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", b.peer.name, err)
+	}
+	return b.exec(command, b.environment())
+}
+
+func (b *bench) exec(command, env []string) (*instance, error) {
+	p := &instance{cmd: exec.Command(command[0], command[1:]...), exited: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), env...)
 	// Ctrl-C is for us: we end it in our own way.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if b.keepLogs {

@@ -8,18 +8,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/balanceq/balanceq/cmssim"
 	"github.com/balanceq/balanceq/internal/wait"
+	"github.com/balanceq/balanceq/tools/bench/stub"
 )
 
 // program starts a shell script in place of the program, with the file that it makes when it has begun.
 func program(t *testing.T, script string) (p *instance, failures chan error) {
 	t.Helper()
-	sim, err := cmssim.Listen("127.0.0.1:0", cmssim.Config{})
+	cms, err := stub.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = sim.Close() })
+	t.Cleanup(func() { _ = cms.Close() })
 	binary, begun := filepath.Join(t.TempDir(), "program"), filepath.Join(t.TempDir(), "begun")
 	script = "#!/bin/sh\n" + strings.ReplaceAll(script, "BEGUN", `echo "$@" >`+begun)
 	if err := os.WriteFile(binary, []byte(script), 0o700); err != nil {
@@ -27,7 +27,7 @@ func program(t *testing.T, script string) (p *instance, failures chan error) {
 	}
 	failures = make(chan error, 1)
 	o := options{binary: binary, delivery: exactlyOnce, flags: []string{"--last=1"}}
-	b := &bench{options: o, sim: sim, fail: func(err error) { failures <- err }}
+	b := &bench{options: o, cms: cms, fail: func(err error) { failures <- err }}
 	if p, err = b.start("--first=1"); err != nil {
 		t.Fatal(err)
 	}
@@ -81,18 +81,18 @@ func TestInstanceEndsByItself(t *testing.T) {
 }
 
 func TestInstanceIsMissing(t *testing.T) {
-	sim, err := cmssim.Listen("127.0.0.1:0", cmssim.Config{})
+	cms, err := stub.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = sim.Close() }()
-	b := &bench{options: options{binary: filepath.Join(t.TempDir(), "none")}, sim: sim}
+	defer func() { _ = cms.Close() }()
+	b := &bench{options: options{binary: filepath.Join(t.TempDir(), "none")}, cms: cms}
 	if _, err := b.start(); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "make build") {
 		t.Error(err)
 	}
 }
 
-// Who has a static slot keeps its name, to find what it has left behind; everybody else is a newcomer.
+// An instance with a static slot keeps its name, to find what it has left behind; all others are newcomers.
 func TestLaunchNames(t *testing.T) {
 	for instances, want := range map[string]string{
 		static:  "--kafka.client-id=bench-2 --kafka.instance-id=bench-2 --instance=bench-2",

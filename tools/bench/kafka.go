@@ -23,6 +23,7 @@ const (
 	startTimeout  = 2 * time.Minute
 	removeTimeout = 30 * time.Second
 	listenPort    = "9092/tcp" // inside the container
+	segmentBytes  = "1048576"  // the embedded broker copies a segment each time that it has doubled
 )
 
 // cluster names the brokers to measure against: given ones, one in a container, or an embedded one. end removes what
@@ -34,7 +35,8 @@ func (o options) cluster(ctx context.Context) (addrs string, end func(), err err
 	case o.kafka != "":
 		return startKafka(ctx, o.kafka)
 	}
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1),
+		kfake.BrokerConfigs(map[string]string{"log.segment.bytes": segmentBytes}))
 	if err != nil {
 		return "", nil, fmt.Errorf("starting the embedded broker: %w", err)
 	}

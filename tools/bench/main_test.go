@@ -39,12 +39,13 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for args, want := range map[string]string{
-		"--mode speed":                        `--mode: "speed" is neither`,
-		"--mode batch,":                       `--mode: "" is neither`,
+		"--mode speed":                        `--mode: "speed" is none of batch`,
+		"--mode batch,":                       `--mode: "" is none of batch`,
 		"--mode batch,group":                  "--mode: group is measured alone",
 		"--mode kill --delivery both":         "--delivery both: only batch and rate",
 		"--mode group --delivery both":        "--delivery both: only batch and rate",
 		"--delivery twice":                    `--delivery: "twice" is neither`,
+		"--mode idle --busy 13":               "--busy: must be from 0 to --partitions",
 		"--instances some":                    `--instances: "some" is neither`,
 		"--kafka image --brokers 127.0.0.1:1": "--kafka and --brokers",
 		"--rate 0":                            "--rate",

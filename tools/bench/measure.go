@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"github.com/balanceq/balanceq/cmssim"
 )
 
 // figures are what a measurement is compared by.
@@ -19,12 +17,18 @@ type figure struct {
 
 // run measures each mode, or each in both deliveries by turns, so that what changes on the machine meets both alike.
 func run(ctx context.Context, o options, w io.Writer) error {
+	if slices.Contains(o.modes, modeStalls) {
+		return o.stalls(ctx, w)
+	}
 	addrs, end, err := o.cluster(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
 	o.brokers = addrs
+	if len(o.peers) > 0 {
+		return o.contest(ctx, w)
+	}
 	if o.delivery != both {
 		for _, mode := range o.modes {
 			if _, err := o.measure(ctx, mode, w); err != nil {
@@ -54,33 +58,52 @@ func run(ctx context.Context, o options, w io.Writer) error {
 	return compare(w, o.modes, taken)
 }
 
-// measure makes one measurement, with a simulator and topics of its own.
-func (o options) measure(ctx context.Context, mode string, w io.Writer) (figures, error) {
+// with makes one measurement, with a CMS and topics of its own.
+func (o options) with(ctx context.Context, mode string,
+	measure func(context.Context, *bench) (figures, error)) (figures, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	sim, err := cmssim.Listen("127.0.0.1:0", cmssim.Config{Latency: o.latency})
+	cms, sim, err := o.listen(mode)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = sim.Close() }() // the process ends anyway
-	b, err := newBench(ctx, o, sim, fail)
+	defer func() { _ = cms.Close() }() // the process ends anyway
+	b, err := newBench(ctx, o, cms, sim, fail)
 	if err != nil {
 		return nil, err
 	}
 	defer b.close()
-	switch mode {
-	case modeBatch:
-		return b.batch(ctx, w)
-	case modeRate:
-		return b.pace(ctx, w)
-	case modeKill:
-		return nil, b.kill(ctx, w)
-	case modeOutage:
-		return nil, b.down(ctx, w)
-	case modeLetters:
-		return nil, b.letters(ctx, w)
-	}
-	return nil, b.live(ctx, w)
+	return measure(ctx, b)
+}
+
+func (o options) measure(ctx context.Context, mode string, w io.Writer) (figures, error) {
+	return o.with(ctx, mode, func(ctx context.Context, b *bench) (figures, error) {
+		switch mode {
+		case modeBatch:
+			t, err := b.batch(ctx, w)
+			return figures{{"requests/s", t.PerSecond}, {"CPU, us/request", t.CPU}}, err
+		case modeRate:
+			t, err := b.pace(ctx, w)
+			return figures{{"p50, ms", t.P50}, {"p99, ms", t.P99}, {"CPU, us/request", t.CPU}}, err
+		case modeTransport:
+			return b.transport(ctx, w)
+		case modeKill:
+			return nil, b.kill(ctx, w)
+		case modeOutage:
+			return nil, b.down(ctx, w)
+		case modeLetters:
+			return nil, b.letters(ctx, w)
+		case modeIdle:
+			return b.rest(ctx, w)
+		case modeScale:
+			return nil, b.scale(ctx, w)
+		case modeStart:
+			return b.startStop(ctx, w)
+		case modeAsk:
+			return b.ask(ctx, w)
+		}
+		return nil, b.live(ctx, w)
+	})
 }
 
 // rounds are the figures of at-least-once and exactly-once, round by round.

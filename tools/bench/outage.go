@@ -21,7 +21,7 @@ func (b *bench) down(ctx context.Context, w io.Writer) error {
 	if err := b.preload(ctx); err != nil {
 		return err
 	}
-	sim := b.sim.Simulator()
+	sim := b.sim
 	sim.AddFault(cmssim.Fault{Effect: cmssim.EffectStatus, Status: 503})
 	program, err := b.start()
 	if err != nil {

@@ -8,7 +8,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/balanceq/balanceq/internal/config"
 )
 
 // options are the flags.
@@ -43,6 +46,10 @@ const (
 	exactlyOnce = "exactly-once"
 	bothModes   = "both"
 )
+
+// protocols are what kafka.group-protocol may be: workers that refuse it would end at once, and the run would say so
+// minutes later.
+var protocols = []string{config.GroupAuto, config.GroupClassic, config.GroupConsumer}
 
 // Where a group without offsets starts (kafka.start).
 const (
@@ -142,6 +149,8 @@ func (o *options) check() error {
 	switch {
 	case !slices.Contains([]string{atLeastOnce, exactlyOnce, bothModes}, o.mode):
 		return fmt.Errorf("--mode: %q is none of %s, %s, %s", o.mode, atLeastOnce, exactlyOnce, bothModes)
+	case !slices.Contains(protocols, o.protocol):
+		return fmt.Errorf("--group-protocol: %q is none of %s", o.protocol, strings.Join(protocols, ", "))
 	case o.start != startEarliest && o.start != startLatest:
 		return fmt.Errorf("--start: %q is none of %s, %s", o.start, startEarliest, startLatest)
 	case o.nodes != 1 && o.nodes != 3:

@@ -84,7 +84,7 @@ func (f *fleet) at(slot int) *worker {
 	return f.slots[slot]
 }
 
-// take returns the worker in a slot, who is told to end. From then on the caller owns the slot.
+// take returns the worker in a slot, which is told to end. From then on the caller owns the slot.
 func (f *fleet) take(slot int, killed bool) *worker {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -181,11 +181,13 @@ func (f *forger) write(q request) {
 	at := targetOf(q)
 	o := outcome{
 		position: position{q.partition, f.ends[at]}, dead: at.dead, seq: q.seq, contract: q.contract, source: q.position,
-		reason: reasons[q.fate], id: fmt.Sprint(q.seq), written: f.tick(),
+		reason: reasons[q.fate], id: fmt.Sprint(q.seq), written: f.tick(), key: q.contract,
 	}
 	o.dates = dates{false, o.written, o.written}
 	if o.dead {
 		o.instance = "w1"
+	} else {
+		o.balances = balancesOf(q.contract)
 	}
 	f.ends[at]++
 	f.byTarget[at] = append(f.byTarget[at], o)

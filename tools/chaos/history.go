@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/balanceq/balanceq/cmssim"
 )
 
 // fate is what has to become of a request. It follows from the request alone.
@@ -72,8 +74,10 @@ type outcome struct {
 	seq      int
 	contract string
 	source   position // of its request
-	reason   string   // of a dead letter
-	instance string   // that decided on a dead letter
+	key      string
+	balances string // of a result, as fmt prints []balance
+	reason   string // of a dead letter
+	instance string // that decided on a dead letter
 	// written is when the broker appended a result, and when a dead letter was decided on, which is earlier; Unix
 	// milliseconds.
 	written int64
@@ -139,6 +143,29 @@ type body struct {
 		Partition int32 `json:"partition"`
 		Offset    int64 `json:"offset"`
 	} `json:"source"`
+	Balances []balance `json:"balances"`
+}
+
+// balance is one of a result (schemas/v1/balance-result.schema.json).
+type balance struct {
+	Code     string `json:"balanceCode"`
+	ID       string `json:"balanceId"`
+	Currency string `json:"balanceCurrency"`
+	Value    string `json:"balanceValue"`
+}
+
+// codes are what all requests ask for that are valid.
+var codes = []string{"AVAILABLE", "BLOCKED"}
+
+// balancesOf is what the simulator answers for a contract, in the form of outcome.balances.
+func balancesOf(contract string) string {
+	var all []balance
+	if id, err := strconv.ParseInt(contract, 10, 64); err == nil {
+		for _, b := range cmssim.Balances(id, codes...) {
+			all = append(all, balance(b))
+		}
+	}
+	return fmt.Sprint(all)
 }
 
 func readBody(r *kgo.Record) (b body, seq int, err error) {
@@ -156,11 +183,11 @@ func newRequest(seq, contracts int) *kgo.Record {
 	if seq%contracts%50 == 49 {
 		contract = unknownContracts + contract
 	}
-	codes := `"balanceCodes":["AVAILABLE","BLOCKED"],`
+	asked := fmt.Sprintf(`"balanceCodes":["%s"],`, strings.Join(codes, `","`))
 	if seq%40 == 33 {
-		codes = ""
+		asked = ""
 	}
-	value := fmt.Sprintf(`{"contractId":"%s",%s"requestId":"%d"}`, contract, codes, seq)
+	value := fmt.Sprintf(`{"contractId":"%s",%s"requestId":"%d"}`, contract, asked, seq)
 	return &kgo.Record{Key: []byte(contract), Value: []byte(value)}
 }
 
@@ -190,19 +217,34 @@ func readOutcome(r stored, dead bool) (outcome, error) {
 	o := outcome{
 		position: position{r.Partition, r.Offset}, dead: dead, seq: seq, contract: b.ContractID,
 		source: position{b.Source.Partition, b.Source.Offset}, written: r.Timestamp.UnixMilli(), dates: r.dates,
+		key: string(r.Key),
 	}
-	if dead && err == nil {
+	switch {
+	case err != nil:
+	case dead:
 		err = o.readHeaders(r)
-	}
-	for _, h := range r.Headers {
-		if !dead && h.Key == "ce_id" {
-			o.id = string(h.Value)
-		}
+	default:
+		o.balances = fmt.Sprint(b.Balances)
+		err = o.readEvent(r)
 	}
 	if err != nil {
 		return outcome{}, fmt.Errorf("record %d/%d of %s: %w", r.Partition, r.Offset, r.Topic, err)
 	}
 	return o, nil
+}
+
+// readEvent reads the headers of a result. What they say of its request is what its value says.
+func (o *outcome) readEvent(r stored) error {
+	for _, h := range r.Headers {
+		if h.Key == "ce_id" {
+			o.id = string(h.Value)
+		}
+	}
+	_, behind, _ := strings.Cut(o.id, "/")
+	if at, _, _ := strings.Cut(behind, "@"); at != o.source.String() {
+		return fmt.Errorf("its ce_id is %q, and its value says source %v", o.id, o.source)
+	}
+	return nil
 }
 
 func (o *outcome) readHeaders(r stored) error {

@@ -31,13 +31,18 @@ func TestRequestsAreReadAsTheyAreMade(t *testing.T) {
 }
 
 func TestReadOutcome(t *testing.T) {
-	result := &kgo.Record{Partition: 1, Offset: 9, Timestamp: time.UnixMilli(5), Value: []byte(
-		`{"requestId":"12","contractId":"100012","outcome":"complete","source":{"topic":"r","partition":4,"offset":6}}`)}
+	result := &kgo.Record{Partition: 1, Offset: 9, Timestamp: time.UnixMilli(5), Key: []byte("100012"), Value: []byte(
+		`{"requestId":"12","contractId":"100012","outcome":"complete","balances":[{"balanceCode":"A","balanceId":"1",` +
+			`"balanceCurrency":"EUR","balanceValue":"2.50"}],"source":{"topic":"r","partition":4,"offset":6}}`)}
 	result.Headers = []kgo.RecordHeader{{Key: "ce_id", Value: []byte("r/4/6@Vd3.0")}}
 	got, err := readOutcome(stored{result, dates{true, 6, 7}}, false)
 	if want := (outcome{position: position{1, 9}, id: "r/4/6@Vd3.0", seq: 12, contract: "100012", source: position{4, 6},
-		written: 5, dates: dates{true, 6, 7}}); err != nil || got != want {
+		key: "100012", balances: "[{A 1 EUR 2.50}]", written: 5, dates: dates{true, 6, 7}}); err != nil || got != want {
 		t.Errorf("%+v %v", got, err)
+	}
+	result.Headers[0].Value = []byte("r/4/7@Vd3.0")
+	if _, err := readOutcome(stored{Record: result}, false); err == nil {
+		t.Error("a result is read whose headers are another one's")
 	}
 	letter := newRequest(49, 500)
 	letter.Partition, letter.Offset, letter.Timestamp = 2, 3, time.UnixMilli(5)
@@ -53,6 +58,7 @@ func TestReadOutcome(t *testing.T) {
 	}
 	got, err = readOutcome(stored{Record: letter}, true)
 	if want := (outcome{position: position{2, 3}, dead: true, seq: 49, contract: "404100049", source: position{2, 44},
+		key:    "404100049",
 		reason: "contract-not-found", instance: "w1-1", id: "2/44@Vd3.5", written: 5}); err != nil || got != want {
 		t.Errorf("%+v %v", got, err)
 	}
@@ -123,7 +129,7 @@ func TestFlags(t *testing.T) {
 		t.Errorf("%+v %v", o, err)
 	}
 	for _, wrong := range [][]string{{"--mode=twice"}, {"--workers=0"}, {"--duration=0s"}, {"--faults=x"}, {"--nodes=2"},
-		{"x"}, {"--x"}} {
+		{"--group-protocol=kip848"}, {"x"}, {"--x"}} {
 		if code := run(t.Context(), wrong, io.Discard, io.Discard); code != 2 {
 			t.Errorf("%v: exit code %d", wrong, code)
 		}

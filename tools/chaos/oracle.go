@@ -29,6 +29,7 @@ const (
 	promisePublished = "the request topic holds what was published, once and in order"
 	promiseKnown     = "an outcome belongs to a request"
 	promiseFate      = "nothing is dead-lettered because of an outage, and nothing answered that has no answer"
+	promiseOwn       = "an outcome has its own contract's balances, and its request's key"
 	promiseLost      = "every request has an outcome"
 	promiseRepeated  = "what is repeated keeps to its bound"
 	promiseReread    = "what was committed is not read again"
@@ -81,6 +82,7 @@ func evaluate(h history, r rules) verdict {
 	known, fated := b.enterOutcomes(&v)
 	v.find(promiseKnown, known)
 	v.find(promiseFate, fated)
+	v.find(promiseOwn, b.foreign())
 	v.lost = v.find(promiseLost, b.lost())
 	v.repeated = len(b.once.Repeated)
 	v.find(promiseRepeated, b.repeats(&v, r))
@@ -159,6 +161,35 @@ func (b *ledger) enterOutcomes(v *verdict) (known, fated []string) {
 			came, came.dead, came.reason, q.seq, q))
 	}
 	return known, fated
+}
+
+// foreign returns outcomes with what belongs to another request: an answer that was read, or a message that was made,
+// in memory that another one still used would have it.
+func (b *ledger) foreign() (wrong []string) {
+	due := map[string]string{}
+	for i := range b.history.outcomes {
+		o := &b.history.outcomes[i]
+		q := b.bySeq[o.seq]
+		if q == nil {
+			continue
+		}
+		if o.key != q.contract {
+			wrong = append(wrong, fmt.Sprintf("%v has key %q, and request %d has %q", o, o.key, q.seq, q.contract))
+		}
+		if o.dead {
+			continue
+		}
+		want, known := due[q.contract]
+		if !known {
+			want = balancesOf(q.contract)
+			due[q.contract] = want
+		}
+		if o.balances != want {
+			wrong = append(wrong, fmt.Sprintf("%v, of request %d, has %s; contract %s has %s", o, q.seq, o.balances,
+				q.contract, want))
+		}
+	}
+	return wrong
 }
 
 // due is the outcome that the request is due: a result, or a dead letter with this reason.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -42,6 +43,21 @@ func TestOracleConvicts(t *testing.T) {
 		"request lost": {promise: promiseLost, forge: func(t *rapid.T, h *history) {
 			seq := anyRequest(t, h).seq
 			h.outcomes = slices.DeleteFunc(h.outcomes, func(o outcome) bool { return o.seq == seq })
+		}},
+		"another contract's balances": {promise: promiseOwn, forge: func(t *rapid.T, h *history) {
+			for i := range h.outcomes {
+				if o := &h.outcomes[i]; !o.dead && o.contract != "100001" {
+					o.balances = balancesOf("100001")
+					break
+				}
+			}
+		}},
+		"one balance of two": {promise: promiseOwn, forge: func(t *rapid.T, h *history) {
+			i := slices.IndexFunc(h.outcomes, func(o outcome) bool { return !o.dead })
+			h.outcomes[i].balances = fmt.Sprint([]balance{{"AVAILABLE", "1", "EUR", "1.00"}})
+		}},
+		"another request's key": {promise: promiseOwn, forge: func(t *rapid.T, h *history) {
+			anyDeadLetter(t, h).key = "100001"
 		}},
 		"everything lost": {promise: promiseLost, forge: func(_ *rapid.T, h *history) { h.outcomes = nil }},
 		"repeated beyond the bound": {promise: promiseRepeated, forge: func(t *rapid.T, h *history) {

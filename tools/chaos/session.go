@@ -71,8 +71,9 @@ const (
 	// session.
 	heartbeat = sessionTimeout / 5
 	// staleAfter is longer than a worker is stopped, a broker away and a breaker open, one after the other.
-	staleAfter   = 45 * time.Second
-	breakerSlack = 100 * time.Millisecond
+	staleAfter = 45 * time.Second
+	// breakerSlack is how late, on a busy machine, a worker may tell of a change, or stamp what it has decided before.
+	breakerSlack = 250 * time.Millisecond
 	minWindow    = 16 // requests that may run ahead in each partition, however many there are
 )
 
@@ -110,7 +111,7 @@ func (s *session) set(ctx context.Context, logs string, stderr io.Writer) (err e
 			"--topics.requests=" + s.collector.topics.requests, "--topics.results=" + s.collector.topics.results,
 			"--topics.deadletters=" + s.collector.topics.deadletters, "--cms.url=" + s.sim.url, "--delivery=" + s.mode,
 			"--consumer.run-ahead=" + strconv.Itoa(s.runAhead), "--consumer.commit-interval=" + commitInterval.String(),
-			"--http.listen=off", "--log.format=json", "--log.level=info",
+			"--http.listen=off", "--http.admin=off", "--log.format=json", "--log.level=debug",
 		}, strings.Fields(s.extra)...)}
 	for slot := range s.workers {
 		if err := s.fleet.start(slot); err != nil {

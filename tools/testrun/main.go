@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/balanceq/balanceq/internal/kafkatest"
@@ -47,8 +48,12 @@ func run(unit bool, slowest int, args []string) error {
 		if err != nil {
 			return err
 		}
+		took := usual[kind]
+		if slices.Contains(args, "-race") {
+			took += ", twice that under the race detector,"
+		}
 		_, _ = fmt.Fprintf(os.Stdout, "Broker: %s\nAll tests take %s on two cores (building them comes on top)\n",
-			broker, usual[kind])
+			broker, took)
 	}
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go test passes it on, and tests clean up

@@ -32,7 +32,12 @@ func Read(rec *schemas.Record, topics config.Topics) (*Answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record %s is not a result: %w", rec.Position, err)
 	}
-	return &Answer{Result: &result, RequestID: result.RequestID, ContractID: result.ContractID, value: rec.Value}, nil
+	return OfResult(&result, schemas.Unframe(rec.Value)), nil
+}
+
+// OfResult is a result as an answer. value is its JSON.
+func OfResult(r *schemas.Result, value []byte) *Answer {
+	return &Answer{Result: r, RequestID: r.RequestID, ContractID: r.ContractID, value: value}
 }
 
 // OfLetter is a dead letter as an answer. The ids are those of the request itself, which a dead letter repeats byte for

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -63,11 +64,11 @@ func (a *Answer) text() (outcome, detail string) {
 // resultText is like "AVAILABLE 9811.31 EUR, BLOCKED 12.00 EUR; missing: DUE".
 func resultText(r *schemas.Result) string {
 	if r.Outcome == schemas.OutcomeFailed {
-		return printable.Text(string(r.Reason))
+		return term.Masked(string(r.Reason))
 	}
 	var balances []string
 	for _, b := range r.Balances {
-		text := b.Code
+		text := schemas.Mask(b.Code) // amounts are shown to the last digit
 		if b.Value == "" {
 			text += " without a value"
 		}
@@ -83,12 +84,12 @@ func resultText(r *schemas.Result) string {
 		parts[0] = "no balances"
 	}
 	if len(r.MissingBalanceCodes) > 0 {
-		parts = append(parts, "missing: "+strings.Join(r.MissingBalanceCodes, ", "))
+		parts = append(parts, "missing: "+schemas.Mask(strings.Join(r.MissingBalanceCodes, ", ")))
 	}
 	return printable.Text(strings.Join(parts, "; "))
 }
 
-// DeadLetterText is like "attempts-exhausted: the CMS fails (HTTP 500 SYSTEM_ERROR, 5 attempts)".
+// DeadLetterText is like "attempts-exhausted: HTTP 500 SYSTEM_ERROR from MASTERCARD PROCESSING (5 attempts)".
 func DeadLetterText(i *schemas.DeadLetterInfo) string {
 	text := string(i.Reason)
 	if i.Detail != "" {

@@ -63,9 +63,9 @@ func (s *Shell) File(name, text string) string {
 // Shell calls commands of the program against topics of its own.
 type Shell struct {
 	*testing.T
-	Broker                  *kafkatest.Broker
-	commands                []func(*command.Env) *cobra.Command
-	Requests, Results, Dead string // topics
+	Broker                           *kafkatest.Broker
+	commands                         []func(*command.Env) *cobra.Command
+	Requests, Results, Dead, Replays string // topics
 }
 
 // NewShell makes topics for a shell that has only these commands.
@@ -74,6 +74,7 @@ func NewShell(t *testing.T, commands ...func(*command.Env) *cobra.Command) *Shel
 	return &Shell{
 		T: t, commands: commands, Broker: broker,
 		Requests: broker.Topic(t, 3), Results: broker.Topic(t, 3), Dead: broker.Topic(t, 3),
+		Replays: broker.Topic(t, 1, "retention.ms=-1"),
 	}
 }
 
@@ -81,6 +82,8 @@ func NewShell(t *testing.T, commands ...func(*command.Env) *cobra.Command) *Shel
 type ignored struct{}
 
 func (ignored) WriteFailed(string, int32, error) {}
+
+func (ignored) Wrote(int) {}
 
 func (ignored) Acknowledged() {}
 

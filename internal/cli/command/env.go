@@ -1,5 +1,5 @@
-// Package command is what the commands of balanceq share: what they run in, how a call of one begins and ends, what
-// errors mean for the exit code, and the flags and checks that several of them have.
+// Package command is what the commands of balanceq share: their environment, begin and end, exit codes, and common
+// flags and checks.
 package command
 
 import (
@@ -32,6 +32,8 @@ const (
 	ExitDone   = 0
 	ExitFailed = 1
 	ExitUsage  = 2 // wrong usage or configuration
+
+	ExitInterrupted = 130 // as shells report a program that Ctrl-C ended: there is nothing wrong to look for
 )
 
 // usageError is what the user can fix by calling the program differently.
@@ -58,17 +60,28 @@ func Interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// Execute runs a root command, prints its error, and returns the exit code.
+// Execute runs a root command, prints its error, and returns the exit code. That it was interrupted is no error to
+// print; how far it came is.
 func (e *Env) Execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(e.Out)
 	root.SetErr(e.Err)
+	if completing(args) {
+		complete(root)
+	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitDone
 	}
+	interrupted := errors.Is(err, ErrInterrupted)
 	for line := range strings.Lines(err.Error()) {
-		e.Say("balanceq: %s", strings.TrimRight(line, "\n"))
+		line = strings.TrimRight(line, "\n")
+		if !interrupted || line != ErrInterrupted.Error() { // who did that knows
+			e.Say("balanceq: %s", line)
+		}
+	}
+	if interrupted {
+		return ExitInterrupted
 	}
 	if _, is := errors.AsType[usageError](err); is {
 		return ExitUsage

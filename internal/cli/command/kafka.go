@@ -8,6 +8,7 @@ import (
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/finding"
 	"github.com/balanceq/balanceq/internal/preflight"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
@@ -31,7 +32,8 @@ func (c *Call) ReachTopics(ctx context.Context, names ...string) (kafkawire.Sett
 		t, err := client.DescribeTopic(limited, name, "max.message.bytes")
 		switch {
 		case errors.Is(err, kafkawire.ErrNoTopic):
-			missing = append(missing, finding.Join(preflight.NoTopic(c.Config.Kafka, name)))
+			missing = append(missing, &finding.Error{Err: err,
+				Findings: []finding.Finding{preflight.NoTopic(c.Config.Kafka, name)}})
 		case ctx.Err() != nil:
 			return settings, nil, ErrInterrupted
 		case err != nil && t.Partitions == 0: // a topic whose configuration may not be read can be used all the same
@@ -40,4 +42,20 @@ func (c *Call) ReachTopics(ctx context.Context, names ...string) (kafkawire.Sett
 		topics = append(topics, t)
 	}
 	return settings, topics, errors.Join(missing...)
+}
+
+// Needs is a command for which somebody has to have rights: where Kafka refuses it, it says which are missing.
+func Needs(purpose rights.Purpose, run func(context.Context, *Call) error) func(context.Context, *Call) error {
+	return func(ctx context.Context, c *Call) error {
+		err := run(ctx, c)
+		hidden := errors.Is(err, kafkawire.ErrNoTopic) // or it does not exist
+		if !hidden && !kafkawire.Forbidden(err) {
+			return err
+		}
+		lacking := finding.Join(preflight.Lacking(ctx, c.Config, purpose, err)...)
+		if hidden && lacking != nil {
+			return lacking
+		}
+		return errors.Join(err, lacking)
+	}
 }

@@ -11,8 +11,12 @@ import (
 	"github.com/balanceq/balanceq/internal/config"
 )
 
-// Root makes the program of its commands, in the order in which its help shows them.
+// Root makes the program of its commands.
+//
+// Nothing of it may use a template of cobra's: text/template reaches methods by name, so that the linker has to keep
+// every exported method of everything, which is 4 MB.
 func Root(e *Env, commands ...func(*Env) *cobra.Command) *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:   "balanceq",
 		Short: "Answers balance requests from Kafka by asking the CMS",
@@ -22,10 +26,15 @@ breaker, and publishes exactly one result or one dead letter for each request.
 Every key of the configuration is a flag, an environment variable and a key of the file that
 --config names: kafka.brokers = --kafka.brokers = BALANCEQ_KAFKA_BROKERS.`,
 		SilenceErrors: true, SilenceUsage: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              UnknownCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: UnknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return e.PrintVersion()
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.PersistentFlags().SortFlags = false
 	root.SetUsageFunc(usage(root.UsageFunc()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -33,6 +42,10 @@ Every key of the configuration is a flag, an environment variable and a key of t
 	})
 	for _, command := range commands {
 		root.AddCommand(command(e))
+	}
+	root.InitDefaultCompletionCmd()
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.Short = "Write what makes a shell complete commands and values"
 	}
 	return root
 }
@@ -57,13 +70,13 @@ func UnknownCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		text += "; did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return WrongUsage(errors.New(text + "; balanceq --help lists the commands"))
+	return WrongUsage(errors.New(text + "; " + cmd.CommandPath() + " --help lists the commands"))
 }
 
 // NoArguments refuses arguments of a command that takes flags only.
 func NoArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return WrongUsage(fmt.Errorf("unexpected argument %q: balanceq %s takes flags only", args[0], cmd.Name()))
+		return WrongUsage(fmt.Errorf("unexpected argument %q: %s takes flags only", args[0], cmd.CommandPath()))
 	}
 	return nil
 }
@@ -81,7 +94,9 @@ func usage(printUsage func(*cobra.Command) error) func(*cobra.Command) error {
 				hidden = append(hidden, flag)
 			}
 		})
+		restore := plainBools(cmd)
 		err := printUsage(cmd)
+		restore()
 		for _, flag := range hidden {
 			flag.Hidden = false
 		}
@@ -95,5 +110,28 @@ Configuration:
                         balanceq config reference lists them
 `)
 		return err
+	}
+}
+
+// plainBools lets pflag show --wait as that and not as --wait[=true|false], until restore is called.
+func plainBools(cmd *cobra.Command) (restore func()) {
+	was := map[*pflag.Flag]pflag.Value{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Value.Type() == "bool" {
+			was[f] = f.Value
+			f.Value = struct{ pflag.Value }{f.Value} // without IsBoolFlag
+		}
+	})
+	return func() {
+		for f, value := range was {
+			f.Value = value
+		}
+	}
+}
+
+// NoDefault lets the help of numbers show no default: theirs stands for "not given".
+func NoDefault(flags *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		flags.Lookup(name).DefValue = "0"
 	}
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"runtime/debug"
 )
 
@@ -16,4 +17,10 @@ func Version() string {
 		return info.Main.Version
 	}
 	return "dev"
+}
+
+// PrintVersion prints it.
+func (e *Env) PrintVersion() error {
+	_, err := fmt.Fprintln(e.Out, "balanceq", Version())
+	return err
 }

@@ -57,6 +57,7 @@ var filterFlagNames = []string{"reason", "status", "since", "until", "contract",
 func (f *filterFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.reasons, "reason", nil,
 		"only those with these `reasons`, for example contract-not-found; none: of other writers")
+	command.Words(fs, "reason", append(slices.Clone(schemas.Reasons), reasonNone)...)
 	fs.IntSliceVar(&f.statuses, "status", nil,
 		"only those whose last CMS answer had this HTTP `status`; 0: there was none")
 	fs.StringVar(&f.since, "since", "", "only those since this `time`: 1h ago, or RFC 3339")
@@ -65,6 +66,7 @@ func (f *filterFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.grep, "grep", "", "only those in whose key, value or headers this regular `expression` is found")
 	fs.Int32Var(&f.partition, "partition", -1, "only those of this `partition` of the dead-letter topic")
 	fs.Int64Var(&f.offset, "offset", -1, "only the one at this `offset`, with --partition")
+	command.NoDefault(fs, "partition", "offset")
 	fs.BoolVar(&f.notReplayed, "not-replayed", false, "only those that have not been replayed")
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,11 +16,13 @@ import (
 	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/schemas"
 )
 
 // edit has the request edited until it is valid. Saved as it was, nothing is replayed.
 func (r *replayRun) edit(ctx context.Context, a *replay.Candidate) error {
-	text := editable(a.Letter.Value)
+	frame, framed := frameOf(a.Letter.Value)
+	text := editable(framed)
 	for {
 		edited, err := r.openEditor(ctx, text)
 		if err != nil {
@@ -31,7 +34,7 @@ func (r *replayRun) edit(ctx context.Context, a *replay.Candidate) error {
 		text = edited
 		value := jsontext.Value(bytes.TrimSpace(edited))
 		if err = value.Compact(); err == nil {
-			err = a.Edit(value)
+			err = a.Edit(slices.Concat(frame, value))
 		}
 		if err == nil {
 			break
@@ -42,6 +45,14 @@ func (r *replayRun) edit(ctx context.Context, a *replay.Candidate) error {
 		r.Say("%s: %s → %s", c.Field, orNone(c.From), orNone(c.To))
 	}
 	return nil
+}
+
+// frameOf cuts a schema registry's frame off a value that has text behind it. What is replayed keeps it.
+func frameOf(value []byte) (frame, text []byte) {
+	if text = schemas.Unframe(value); !jsontext.Value(text).IsValid() {
+		return nil, value
+	}
+	return value[:len(value)-len(text)], text
 }
 
 func orNone(s string) string {

@@ -17,6 +17,7 @@ import (
 	"github.com/balanceq/balanceq/deadletter"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/rights"
 )
 
 // exportOptions are the flags of deadletters export.
@@ -45,13 +46,13 @@ records cannot be read, the rest is written and the exit code is 1.
 A file appears under its name when it is complete; until then it is called FILE.partial.`,
 		Example: `  balanceq deadletters export --since 24h > deadletters.ndjson
   balanceq deadletters export --reason invalid-request --file invalid.csv`,
-	}, func(ctx context.Context, c *command.Call) error {
+	}, command.Needs(rights.DeadLetters, func(ctx context.Context, c *command.Call) error {
 		q, err := o.check(time.Now())
 		if err != nil {
 			return command.WrongUsage(err)
 		}
 		return export(ctx, c, o, q)
-	})
+	}))
 	fs := cmd.Flags()
 	o.register(fs)
 	fs.StringVar(&o.format, "format", "",

@@ -12,6 +12,7 @@ import (
 	"github.com/balanceq/balanceq/deadletter/replay"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/kafkawire/tail"
 	"github.com/balanceq/balanceq/schemas"
@@ -40,13 +41,13 @@ In text, contract ids that could be card numbers are masked. --output json is on
 		Example: `  balanceq deadletters history
   balanceq deadletters history --since 24h --by ann
   balanceq deadletters history --run 20260131T115900-4f7a1c --records`,
-	}, func(ctx context.Context, c *command.Call) error {
+	}, command.Needs(rights.DeadLetters, func(ctx context.Context, c *command.Call) error {
 		filter, err := o.check(time.Now())
 		if err != nil {
 			return command.WrongUsage(err)
 		}
 		return command.Interrupted(ctx, history(ctx, c, o, filter))
-	})
+	}))
 	fs := cmd.Flags()
 	fs.StringVar(&o.since, "since", "", "only what was replayed since this `time`: 1h ago, or RFC 3339")
 	fs.StringVar(&o.until, "until", "", "only what was replayed before this `time`: 1h ago, or RFC 3339")
@@ -66,7 +67,7 @@ func (o *historyOptions) check(now time.Time) (f replay.HistoryFilter, err error
 	if o.limit < 0 {
 		return f, fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)
 	}
-	return f, term.CheckOutput("--output", o.output)
+	return f, term.CheckOutput(o.output)
 }
 
 func history(ctx context.Context, c *command.Call, o *historyOptions, filter replay.HistoryFilter) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/schemas"
 )
 
@@ -42,13 +43,13 @@ and holds contract and request ids as they are, as results does; {"unreadable":â
 		Example: `  balanceq deadletters list
   balanceq deadletters list --since 24h --reason contract-not-found --by contract
   balanceq deadletters list --contract 70001 --records --output json`,
-	}, func(ctx context.Context, c *command.Call) error {
+	}, command.Needs(rights.DeadLetters, func(ctx context.Context, c *command.Call) error {
 		q, err := o.check(time.Now())
 		if err != nil {
 			return command.WrongUsage(err)
 		}
 		return list(ctx, c, o, q)
-	})
+	}))
 	fs := cmd.Flags()
 	o.register(fs)
 	fs.StringVar(&o.by, "by", string(deadletter.ByReason), "count by `reason|status|cms-reason|contract|time`")
@@ -77,7 +78,7 @@ func (o *listOptions) check(now time.Time) (*scanQuery, error) {
 	case o.limit < 0:
 		return nil, fmt.Errorf("--limit: %d is less than 0; write for example --limit 10", o.limit)
 	}
-	return q, term.CheckOutput("--output", o.output)
+	return q, term.CheckOutput(o.output)
 }
 
 func list(ctx context.Context, c *command.Call, o *listOptions, q *scanQuery) error {

@@ -15,12 +15,14 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/instances"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/internal/rights"
 )
 
 // replayOptions are the flags of deadletters replay.
 type replayOptions struct {
 	filterFlags
 	execute       bool
+	all           bool
 	edit          bool
 	canary        string
 	canaryTimeout time.Duration
@@ -53,13 +55,17 @@ an instance of the service has its circuit breaker open, is halted or paused.`,
 		Example: `  balanceq deadletters replay --reason contract-not-found --contract 70001
   balanceq deadletters replay --reason contract-not-found --contract 70001 --execute
   balanceq deadletters replay --since 2h --rate 100 --execute
+  balanceq deadletters replay --all --execute
   balanceq deadletters replay --partition 3 --offset 17 --edit --execute`,
-	}, func(ctx context.Context, c *command.Call) error {
+	}, command.Needs(rights.Replay, func(ctx context.Context, c *command.Call) error {
 		q, err := o.check(time.Now())
+		if err == nil {
+			err = o.checkAll(filterText(c.Flags))
+		}
 		if err != nil {
 			return command.WrongUsage(err)
 		}
-		urls, err := instances.URLs(o.services, c.Config.HTTP.Listen)
+		urls, err := instances.URLs(o.services, instances.Listener{Key: "http.listen", Address: c.Config.HTTP.Listen})
 		if err != nil {
 			return command.WrongUsage(err)
 		}
@@ -67,11 +73,9 @@ an instance of the service has its circuit breaker open, is halted or paused.`,
 			Call: c, o: o, query: q, filter: filterText(c.Flags),
 			watch: &serviceWatch{Env: c.Env, strict: len(o.services) > 0},
 		}
-		for _, u := range urls {
-			r.watch.instances = append(r.watch.instances, instances.Instance{URL: u})
-		}
+		r.watch.instances = instances.All(ctx, urls, instances.Access{})
 		return r.run(ctx)
-	})
+	}))
 	fs := cmd.Flags()
 	o.filterFlags.register(fs)
 	o.register(fs)
@@ -80,11 +84,12 @@ an instance of the service has its circuit breaker open, is halted or paused.`,
 
 func (o *replayOptions) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.execute, "execute", false, "replay; without it, nothing is written")
+	fs.BoolVar(&o.all, "all", false, "replay every dead letter, where no filter is given")
 	fs.BoolVar(&o.edit, "edit", false,
 		"edit the request in $EDITOR first; for one dead letter, with --partition and --offset")
 	fs.StringVar(&o.canary, "canary", canaryOn, "replay 1, then 10, then the rest, as long as those get results, `on|off`")
 	fs.DurationVar(&o.canaryTimeout, "canary-timeout", time.Minute, "time that the first ones have to get their results")
-	fs.Float64Var(&o.rate, "rate", 0, "at most so `many` a second; 0: as fast as Kafka takes them")
+	fs.Float64Var(&o.rate, "rate", 0, "at most `n` requests per second (default: as fast as Kafka takes them)")
 	fs.Int64Var(&o.limit, "limit", 0, "replay only the first `n`")
 	fs.IntVar(&o.maxReplays, "max-replays", 3, "leave out requests that have been replayed so often already")
 	fs.StringSliceVar(&o.services, "service", nil, "`URLs` of instances to watch (default: the address of http.listen)")
@@ -112,7 +117,20 @@ func (o *replayOptions) check(now time.Time) (*scanQuery, error) {
 		return nil, errors.New("--edit: what was edited is replayed at once; add --execute")
 	}
 	q.notReplayed = false // the rules see to that, and count them
-	return q, term.CheckOutput("--output", o.output)
+	return q, term.CheckOutput(o.output)
+}
+
+// checkAll sees to it that every dead letter is replayed by someone who has asked for every dead letter.
+func (o *replayOptions) checkAll(filter string) error {
+	chosen := filter != "" || o.limit > 0
+	switch {
+	case o.all && chosen:
+		return errors.New("--all: is for a replay of every dead letter; leave it out, or the filters and --limit")
+	case o.execute && !o.all && !chosen:
+		return errors.New(
+			"--execute: would replay every dead letter; choose some, for example with --reason or --since, or add --all")
+	}
+	return nil
 }
 
 // filterText is the part of the command line that chose the letters, for the ledger.

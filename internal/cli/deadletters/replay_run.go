@@ -18,6 +18,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
+	"github.com/balanceq/balanceq/telemetry/traces"
 )
 
 // replayRun is one run of deadletters replay.
@@ -32,6 +33,7 @@ type replayRun struct {
 
 	chosen   *deadletter.Positions // with --limit: the letters that were counted; nil: all
 	id       string
+	trace    *traces.Replay // nil: not traced
 	replay   *replay.Run
 	canary   *canary // nil: none, or over
 	pace     *rate.Limiter
@@ -45,12 +47,16 @@ type replayRun struct {
 
 func (r *replayRun) run(ctx context.Context) error {
 	topics := r.Config.Topics
-	settings, described, err := r.ReachTopics(ctx, topics.DeadLetters, topics.Replays, topics.Results, topics.Requests)
+	names := []string{topics.DeadLetters, topics.Replays, topics.Requests}
+	if r.follows() {
+		names = append(names, topics.Results)
+	}
+	settings, described, err := r.ReachTopics(ctx, names...)
 	if err != nil {
 		return err
 	}
 	r.settings = settings
-	r.rules = replay.Rules{Requests: topics.Requests, MaxReplays: r.o.maxReplays, MaxBytes: described[3].MaxMessageBytes()}
+	r.rules = replay.Rules{Requests: topics.Requests, MaxReplays: r.o.maxReplays, MaxBytes: described[2].MaxMessageBytes()}
 	if err := r.query.checkPartition(described[0]); err != nil {
 		return err
 	}
@@ -82,10 +88,17 @@ func (r *replayRun) run(ctx context.Context) error {
 	case asJSON:
 		return errors.Join(failed, r.printJSON(result))
 	case !r.o.execute && r.total > 0:
-		_, failed = fmt.Fprintln(r.Out, "nothing was replayed yet; the same command with --execute does it")
+		missing := "--execute"
+		if r.filter == "" && r.o.limit == 0 && !r.o.all {
+			missing = "--all --execute"
+		}
+		_, failed = fmt.Fprintf(r.Out, "nothing was replayed yet; the same command with %s does it\n", missing)
 	}
 	return failed
 }
+
+// follows says whether it waits for the results of the first ones.
+func (r *replayRun) follows() bool { return r.o.canary == canaryOn && !r.o.edit }
 
 // fixEnds makes sure that the same letters are counted and replayed: what comes meanwhile, such as those that fail
 // again, is the next replay's.
@@ -120,7 +133,7 @@ func (r *replayRun) warnRetention(ctx context.Context) {
 }
 
 // execute replays what the plan has counted.
-func (r *replayRun) execute(ctx context.Context) error {
+func (r *replayRun) execute(ctx context.Context) (failed error) {
 	if err := r.watch.begin(ctx); err != nil {
 		return err
 	}
@@ -130,15 +143,23 @@ func (r *replayRun) execute(ctx context.Context) error {
 	reading := kafkawire.NewClient(r.settings, topics.Replays)
 	defer reading.Close()
 	r.id = ledger.NewRunID(time.Now())
+	endTrace, err := r.beginTrace(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { endTrace(failed) }()
 	r.bar = term.NewProgress(r.Err, r.total)
 	r.bar.Unit = "dead letters"
 	defer r.bar.End()
-	var err error
-	r.replay, err = replay.Begin(ctx, replay.Config{
+	cfg := replay.Config{
 		Letters: topics.DeadLetters, Requests: topics.Requests, Ledger: topics.Replays, Run: r.id, By: instances.Operator(),
 		Filter:   r.filter,
 		Retrying: r.retrying,
-	}, wire, reading)
+	}
+	if r.trace != nil {
+		cfg.Trace = r.trace.Send
+	}
+	r.replay, err = replay.Begin(ctx, cfg, wire, reading)
 	if err != nil {
 		return r.ended(ctx, err)
 	}
@@ -146,7 +167,7 @@ func (r *replayRun) execute(ctx context.Context) error {
 	if r.o.rate > 0 {
 		r.pace = rate.NewLimiter(rate.Limit(r.o.rate), r.mostAtOnce())
 	}
-	if r.o.canary == canaryOn && !r.o.edit {
+	if r.follows() {
 		if r.canary, err = beginCanary(ctx, r); err != nil {
 			return err
 		}
@@ -173,9 +194,9 @@ func (r *replayRun) ended(ctx context.Context, err error) error {
 	case errors.Is(err, replay.ErrFenced):
 		return fmt.Errorf("%w: %s; none is replayed twice: give the command again when the other one has ended", err, soFar)
 	case errors.Is(err, command.ErrInterrupted):
-		return fmt.Errorf("interrupted: %s; the same command goes on", soFar)
+		return fmt.Errorf("%w: %s; the same command goes on", command.ErrInterrupted, soFar)
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted: %s; the same command goes on\n%w", soFar, err)
+		return fmt.Errorf("%w: %s; the same command goes on\n%w", command.ErrInterrupted, soFar, err)
 	}
 	return fmt.Errorf("%w\n%s; the same command goes on when that is fixed", err, soFar)
 }

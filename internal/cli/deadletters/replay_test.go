@@ -19,11 +19,11 @@ func TestServiceWatch(t *testing.T) {
 			_, _ = w.Write([]byte(body))
 		}))
 		t.Cleanup(s.Close)
-		return instances.Instance{URL: s.URL}
+		return instances.At(s.URL, instances.Access{})
 	}
 	good, open := serve(`{"ready":true,"breaker":"closed"}`), serve(`{"breaker":"open"}`)
 	halted, paused := serve(`{"halted":"the keys","breaker":"closed"}`), serve(`{"paused":"too many","breaker":"closed"}`)
-	away := instances.Instance{URL: "http://127.0.0.1:1"}
+	away := instances.At("http://127.0.0.1:1", instances.Access{})
 	tests := map[string]struct {
 		instances []instances.Instance
 		want      string
@@ -60,5 +60,29 @@ func TestFilterText(t *testing.T) {
 	}
 	if q, err := f.query(time.Now()); err != nil || len(q.Reasons) != 2 || q.Reasons[1] != "" {
 		t.Errorf("%+v, error %v", q, err)
+	}
+}
+
+// Every dead letter is replayed only by someone who asks for every dead letter.
+func TestReplayOfAllIsAskedFor(t *testing.T) {
+	tests := map[string]struct {
+		o      replayOptions
+		filter string
+		want   string
+	}{
+		"counted":              {replayOptions{}, "", ""},
+		"all":                  {replayOptions{execute: true, all: true}, "", ""},
+		"some":                 {replayOptions{execute: true}, "--reason expired", ""},
+		"the first":            {replayOptions{execute: true, limit: 1}, "", ""},
+		"no filter":            {replayOptions{execute: true}, "", "--execute: would replay every dead letter"},
+		"all, and a filter":    {replayOptions{execute: true, all: true}, "--reason expired", "--all: is for"},
+		"all, and the first":   {replayOptions{all: true, limit: 1}, "", "--all: is for"},
+		"all, without execute": {replayOptions{all: true}, "", ""},
+	}
+	for name, test := range tests {
+		err := test.o.checkAll(test.filter)
+		if (err == nil) != (test.want == "") || (err != nil && !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/balanceq/balanceq/internal/config"
 	"github.com/balanceq/balanceq/internal/connect"
 	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -46,16 +47,17 @@ read or is no dead letter.`,
 		Example: `  balanceq deadletters show 3/17
   balanceq deadletters show 3/17 0/4711 --output json
   balanceq deadletters show 3/17 --raw > request.json`,
-	}, func(ctx context.Context, c *command.Call) error {
+	}, command.Needs(rights.DeadLetters, func(ctx context.Context, c *command.Call) error {
 		positions, err := o.check(c.Args)
 		if err != nil {
 			return command.WrongUsage(err)
 		}
 		return show(ctx, c, o, positions)
-	})
+	}))
 	fs := cmd.Flags()
 	fs.Int32Var(&o.partition, "partition", -1, "the `partition` of the dead-letter topic, with --offset")
 	fs.Int64Var(&o.offset, "offset", -1, "the `offset` in it, with --partition")
+	command.NoDefault(fs, "partition", "offset")
 	fs.BoolVar(&o.raw, "raw", false, "write the value of the one dead letter and nothing else")
 	fs.StringVar(&o.output, "output", term.Text, "how to show them, `text|json`")
 	return cmd
@@ -87,7 +89,7 @@ func (o *showOptions) check(args []string) ([]schemas.Position, error) {
 	case o.raw && o.output != term.Text:
 		return nil, errors.New("--raw and --output: give one of them")
 	}
-	return positions, term.CheckOutput("--output", o.output)
+	return positions, term.CheckOutput(o.output)
 }
 
 // parsePosition reads "3/17", partition and offset.

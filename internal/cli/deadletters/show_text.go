@@ -39,7 +39,11 @@ func letterText(l *deadletter.Letter) string {
 	b.WriteString("\n")
 	whole := fmt.Sprintf("balanceq deadletters show %d/%d ", l.Partition, l.Offset)
 	fmt.Fprintf(&b, "  key      %s\n", bytesText(l.Key, maxShownValue, whole+"--output json"))
-	fmt.Fprintf(&b, "  value    %s\n", bytesText(l.Value, maxShownValue, whole+"--raw"))
+	frame, value := frameOf(l.Value)
+	if id, _ := schemas.SchemaID(l.Value); len(frame) > 0 {
+		fmt.Fprintf(&b, "  framed   as schema id %d\n", id)
+	}
+	fmt.Fprintf(&b, "  value    %s\n", bytesText(value, maxShownValue, whole+"--raw"))
 	for i, h := range l.Headers {
 		title := ""
 		if i == 0 {

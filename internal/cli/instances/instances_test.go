@@ -39,7 +39,7 @@ func TestServiceURLs(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := URLs(test.flag, test.listen)
+			got, err := URLs(test.flag, Listener{Key: "http.listen", Address: test.listen})
 			if !slices.Equal(got, test.want) || (err == nil) != (test.err == "") {
 				t.Fatalf("%q, %v; want %q", got, err, test.want)
 			}
@@ -63,7 +63,7 @@ func answering(t *testing.T, status int, body string) (at Instance, asked *[]*ht
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
-	return Instance{URL: server.URL}, asked
+	return At(server.URL, Access{}), asked
 }
 
 func TestAskInstance(t *testing.T) {
@@ -90,9 +90,12 @@ func TestAskInstance(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"another program":  {200, "<html>", "does not answer as balanceq does"},
-		"an older version": {404, "404 page not found", "answers 404 to POST /resume"},
-		"a login":          {302, "", "answers 302"},
+		"another program": {200, "<html>", "does not answer as balanceq does"},
+		"the probes' port": {404, "not here, but at http.admin, http://127.0.0.1:8081\n",
+			"does not take orders: ask it at its http.admin, http://127.0.0.1:8081"},
+		"a token is missing": {401, "the token is missing or wrong: send it\n", "refuses: the token is missing"},
+		"an older version":   {404, "404 page not found", "answers 404 to POST /resume"},
+		"a login":            {302, "", "answers 302"},
 		"an answer without end": {200, `{"was":"` + strings.Repeat("a", maxInstanceAnswer) + `"}`,
 			"does not answer as balanceq does"},
 	} {
@@ -105,7 +108,7 @@ func TestAskInstance(t *testing.T) {
 			t.Errorf("%s: asked %d times", name, len(*asked))
 		}
 	}
-	if _, err := (Instance{URL: "http://127.0.0.1:1"}).Ready(t.Context()); err == nil ||
+	if _, err := At("http://127.0.0.1:1", Access{}).Ready(t.Context()); err == nil ||
 		strings.Count(err.Error(), "http://") != 1 ||
 		!strings.Contains(err.Error(), "cannot be reached") {
 		t.Error(err)

@@ -27,7 +27,7 @@ type csvSource struct {
 	limit   *recordLimit
 	o       *options
 	columns map[string]int // index by name; nil: the header has not been read
-	line    int            // on which the last record began
+	began   int            // on which the last record began
 }
 
 func newCSVSource(r io.Reader, o *options) *csvSource {
@@ -49,7 +49,7 @@ func (s *csvSource) next() (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	where := "line " + strconv.Itoa(s.line)
+	where := "line " + strconv.Itoa(s.began)
 	if len(fields) != len(s.columns) {
 		return entry{}, &BadRequestError{where, fmt.Sprintf(
 			"has %d columns and the header %d; put cells with commas into quotes",
@@ -75,6 +75,8 @@ func (s *csvSource) next() (entry, error) {
 	return e, nil
 }
 
+func (s *csvSource) line() int { return s.began }
+
 // splitCodes splits at what a balance code may not hold or would not hold in practice.
 func splitCodes(cell string) []string {
 	return strings.FieldsFunc(cell, func(r rune) bool { return r == '|' || r == ',' || r == ' ' || r == '\t' })
@@ -85,6 +87,7 @@ func (s *csvSource) readRecord() ([]string, error) {
 	s.limit.left = maxRecord
 	fields, err := s.csv.Read()
 	if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
+		s.began = syntax.StartLine
 		where, problem := fmt.Sprintf("line %d, column %d", syntax.Line, syntax.Column), syntax.Err.Error()
 		if syntax.StartLine != syntax.Line {
 			problem += fmt.Sprintf(" (it began on line %d)", syntax.StartLine)
@@ -92,12 +95,12 @@ func (s *csvSource) readRecord() ([]string, error) {
 		return nil, &BadRequestError{where, problem}
 	}
 	if errors.Is(err, errRecordTooLong) {
-		return nil, fmt.Errorf("after line %d: %w", s.line, err)
+		return nil, fmt.Errorf("after line %d: %w", s.began, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.line, _ = s.csv.FieldPos(0)
+	s.began, _ = s.csv.FieldPos(0)
 	return fields, nil
 }
 
@@ -112,16 +115,16 @@ func (s *csvSource) readHeader() error {
 	}
 	if len(header) == 1 && strings.ContainsAny(header[0], ";\t") {
 		return fmt.Errorf("line %d: the columns are separated by something other than commas; save the file with commas",
-			s.line)
+			s.began)
 	}
 	columns := map[string]int{}
 	for i, name := range header {
 		name = strings.TrimSpace(name)
 		if !slices.Contains(csvColumns, name) {
-			return fmt.Errorf("line %d: unknown column %q; %s", s.line, term.Shorten(name), suggestColumn(name))
+			return fmt.Errorf("line %d: unknown column %q; %s", s.began, term.Shorten(name), suggestColumn(name))
 		}
 		if _, twice := columns[name]; twice {
-			return fmt.Errorf("line %d: column %s is there twice; remove one", s.line, name)
+			return fmt.Errorf("line %d: column %s is there twice; remove one", s.began, name)
 		}
 		columns[name] = i
 	}
@@ -129,7 +132,7 @@ func (s *csvSource) readHeader() error {
 		if _, ok := columns[name]; !ok && !s.o.noValidate {
 			return fmt.Errorf(
 				"line %d: column %s is missing; the header is contractId,balanceCodes and, if wanted, requestId and deadline",
-				s.line, name)
+				s.began, name)
 		}
 	}
 	s.columns = columns

@@ -13,9 +13,9 @@ import (
 
 // ndjsonSource reads a request a line and leaves its bytes as they are. Empty lines are passed over.
 type ndjsonSource struct {
-	r    *bufio.Reader
-	o    *options
-	line int
+	r     *bufio.Reader
+	o     *options
+	began int
 }
 
 func newNDJSONSource(r io.Reader, o *options) *ndjsonSource {
@@ -28,7 +28,7 @@ func (s *ndjsonSource) next() (entry, error) {
 		if err != nil {
 			return entry{}, err
 		}
-		where := "line " + strconv.Itoa(s.line)
+		where := "line " + strconv.Itoa(s.began)
 		if length > len(text) {
 			return entry{}, &BadRequestError{where, fmt.Sprintf("has %d bytes; send at most %d", length, schemas.MaxRequestSize)}
 		}
@@ -47,6 +47,8 @@ func (s *ndjsonSource) next() (entry, error) {
 	}
 }
 
+func (s *ndjsonSource) line() int { return s.began }
+
 // eventHeaders make an event in CloudEvents' binary mode of a request, whose id is then the request's if it has none.
 func eventHeaders(id string) []schemas.Header {
 	return []schemas.Header{
@@ -60,7 +62,7 @@ func eventHeaders(id string) []schemas.Header {
 // readLine returns the next line without its end, and its length. Of a line longer than maxRecord it keeps the
 // beginning.
 func (s *ndjsonSource) readLine() (text []byte, length int, err error) {
-	s.line++
+	s.began++
 	for {
 		piece, err := s.r.ReadSlice('\n')
 		length += len(piece)

@@ -18,7 +18,6 @@ const (
 	publishTimeout = 30 * time.Second // without any acknowledgement, before publishing is given up
 	flushTimeout   = 5 * time.Second  // for what is under way when publishing was interrupted
 	batchOverhead  = 256              // bytes that a batch and its one record add to key, value and headers, generously
-	listedSkips    = 20               // skipped lines that are listed at the end; the others are only counted
 )
 
 // publisher sends the requests of an input to a topic.
@@ -26,15 +25,40 @@ type publisher struct {
 	in       *input
 	topic    string
 	maxBytes int // of a message, by the topic's configuration; 0: not known
-	producer *producer.Producer
+	way      way
 	pace     *rate.Limiter // nil: no limit
-	tracker  *tracker      // nil: answers are not waited for
 	skipping bool
+	ids      []string // of what was sent, where that was made from flags
 
-	sent    atomic.Int64
-	acked   atomic.Int64
-	skipped int64
-	skips   []error // the first of them
+	sent     atomic.Int64
+	acked    atomic.Int64
+	failing  atomic.Pointer[error] // why it last failed to write, or to read answers
+	lastLine int                   // of the input, on which the last request began that was sent
+	skipped  badLines
+}
+
+// way is how requests get into the topic: written only, or asked, with their answers awaited.
+type way interface {
+	send(ctx context.Context, e *entry) error
+	close(ctx context.Context) // waits for acknowledgements until ctx ends
+}
+
+// writing sends requests without waiting for answers.
+type writing struct {
+	producer *producer.Producer
+	topic    string
+	ack      producer.Ack
+}
+
+func (w writing) send(ctx context.Context, e *entry) error {
+	if err := w.producer.Write(ctx, w.topic, producer.Keyed, e.Message, w.ack); err != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func (w writing) close(ctx context.Context) {
+	_ = w.producer.Close(ctx) // what was not acknowledged shows in the counts
 }
 
 // Acknowledged counts a request that is in the topic.
@@ -73,9 +97,9 @@ func readAhead(ctx context.Context, in *input) <-chan read {
 
 // publish sends everything, until the first request that is not valid (unless those are skipped) or the end of ctx.
 func (b *publisher) publish(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
+	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	reads := readAhead(ctx, b.in)
+	reads := readAhead(reading, b.in)
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,7 +114,7 @@ func (b *publisher) publish(ctx context.Context) error {
 			bad, isBad := errors.AsType[*BadRequestError](r.err)
 			switch {
 			case isBad && b.skipping:
-				b.skip(bad)
+				b.skipped.add(b.inputError(bad))
 			case r.err != nil:
 				return b.inputError(r.err)
 			default:
@@ -123,35 +147,20 @@ func (b *publisher) checkSize(e *entry) error {
 	return nil
 }
 
-func (b *publisher) skip(bad *BadRequestError) {
-	b.skipped++
-	if len(b.skips) < listedSkips {
-		b.skips = append(b.skips, b.inputError(bad))
-	}
-}
-
 func (b *publisher) send(ctx context.Context, e *entry) error {
 	if b.pace != nil {
 		if err := b.pace.Wait(ctx); err != nil {
 			return context.Cause(ctx)
 		}
 	}
-	if b.tracker == nil {
-		if err := b.producer.Write(ctx, b.topic, producer.Keyed, e.Message, b); err != nil {
-			return context.Cause(ctx)
-		}
-		b.sent.Add(1)
-		return nil
-	}
-	w, err := b.tracker.expect(ctx, e.id, b.Acknowledged)
-	if err != nil {
+	if err := b.way.send(ctx, e); err != nil {
 		return err
 	}
-	if err := b.producer.Write(ctx, b.topic, producer.Keyed, e.Message, w); err != nil {
-		b.tracker.cancel(w)
-		return context.Cause(ctx)
-	}
 	b.sent.Add(1)
+	b.lastLine = e.line
+	if e.line == 0 && e.id != "" {
+		b.ids = append(b.ids, e.id)
+	}
 	return nil
 }
 
@@ -161,20 +170,12 @@ func (b *publisher) flush(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(flushTimeout, cancel) })
 	defer stop()
-	_ = b.producer.Close(closing) // what was not acknowledged shows in the counts
+	b.way.close(closing)
 }
 
 // skippedError lists the requests that were left out.
 func (b *publisher) skippedError() error {
-	if b.skipped == 0 {
-		return nil
-	}
-	all := []error{fmt.Errorf("%s not valid and left out", was(b.skipped, "line"))}
-	all = append(all, b.skips...)
-	if more := b.skipped - int64(len(b.skips)); more > 0 {
-		all = append(all, fmt.Errorf("… and %d more", more))
-	}
-	return errors.Join(all...)
+	return b.skipped.error(was(b.skipped.count, "line") + " not valid and left out")
 }
 
 // was is like "1 line was" or "2 lines were".

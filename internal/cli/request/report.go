@@ -9,6 +9,7 @@ import (
 
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 )
 
 // report says what happened, and returns what of it is a failure.
@@ -16,13 +17,19 @@ func (r *publishing) report(took time.Duration, err error) error {
 	acked, sent := r.pub.acked.Load(), r.pub.sent.Load()
 	summary := "published " + term.Pace(acked, "request", took)
 	var t tally
-	if r.tracker != nil {
-		r.tracker.abandon()
-		t = r.tracker.counts()
+	if r.asking != nil {
+		t = r.asking.counts()
 		summary += "; " + t.String()
 	}
 	if acked > 0 || err == nil {
 		r.Say("%s", summary)
+	}
+	if r.asking == nil && acked == sent {
+		for _, id := range r.pub.ids {
+			if _, failed := fmt.Fprintln(r.Out, "request", printable.Text(id)); err == nil {
+				err = failed
+			}
+		}
 	}
 	if errors.Is(err, context.Canceled) {
 		err = command.ErrInterrupted
@@ -32,7 +39,11 @@ func (r *publishing) report(took time.Duration, err error) error {
 		all = append(all, fmt.Errorf("%s sent, but not acknowledged: they may or may not be in the topic",
 			was(sent-acked, "more request")))
 	}
-	all = append(all, r.unanswered(t, errors.Is(err, command.ErrInterrupted)), deadLettered(t))
+	if err != nil && sent == acked && r.pub.lastLine > 0 {
+		r.Say("the requests up to line %[1]d are published; to go on behind it: --from-line %[2]d",
+			r.pub.lastLine, r.pub.lastLine+1)
+	}
+	all = append(all, r.unanswered(t, errors.Is(err, command.ErrInterrupted)), deadLettered(t), r.missing(t))
 	return errors.Join(all...)
 }
 
@@ -76,4 +87,12 @@ func deadLettered(t tally) error {
 		return nil
 	}
 	return fmt.Errorf("%s answered by a dead letter", was(t.deadLettered, "request"))
+}
+
+// missing is a failure where it was asked to be one.
+func (r *publishing) missing(t tally) error {
+	if !r.o.failOnMissing || t.partial == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s answered without all of the balances that it asked for", was(t.partial, "request"))
 }

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 
 	"github.com/balanceq/balanceq/internal/cli/answers"
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
+	"github.com/balanceq/balanceq/internal/printable"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/producer"
 	"github.com/balanceq/balanceq/schemas"
@@ -21,8 +24,7 @@ type publishing struct {
 	*command.Call
 	o        *options
 	pub      *publisher
-	tracker  *tracker // nil without --wait
-	printer  *answers.Printer
+	asking   *asking // nil without --wait
 	progress *term.Progress
 	start    time.Time
 }
@@ -42,19 +44,15 @@ func publishAll(ctx context.Context, c *command.Call, o *options) error {
 	if err != nil {
 		return errors.Join(err, in.close())
 	}
-	r := newRun(c, o, in, described[0].MaxMessageBytes())
-	wire := kafkawire.NewClient(settings, topics.Requests)
-	defer wire.Close()
-	r.pub.producer, err = producer.New(ctx, producer.Config{
-		Topics: []string{topics.Requests}, BufferBytes: int(c.Config.Producer.BufferBytes),
-	}, wire, c.Log.Hook(r.progress), writeFailures{})
-	if ctx.Err() != nil {
-		err = command.ErrInterrupted
-	}
-	if err != nil {
+	maxBytes := described[0].MaxMessageBytes()
+	if err := checkFile(ctx, c, o, maxBytes); err != nil {
 		return errors.Join(err, in.close())
 	}
-	return r.run(ctx, settings)
+	r := newRun(c, o, in, maxBytes)
+	if o.wait {
+		return r.ask(ctx, settings)
+	}
+	return r.write(ctx, settings)
 }
 
 func newRun(c *command.Call, o *options, in *input, maxBytes int) *publishing {
@@ -66,101 +64,110 @@ func newRun(c *command.Call, o *options, in *input, maxBytes int) *publishing {
 		// A burst of 10 ms: finer steps than that are lost in the timers.
 		r.pub.pace = rate.NewLimiter(rate.Limit(o.rate), max(1, int(o.rate/100)))
 	}
-	if o.wait {
-		r.tracker = newTracker(maxUnanswered, o.timeout)
-		r.pub.tracker = r.tracker
-		r.printer = &answers.Printer{Out: c.Out, JSON: o.output == term.JSON, Clear: r.progress.Clear}
-	}
 	return r
 }
 
-// writeFailures is told of writes that are repeated; the producer has logged them.
-type writeFailures struct{}
+// ask publishes and shows the answers.
+func (r *publishing) ask(ctx context.Context, settings kafkawire.Settings) error {
+	asks, err := openClient(ctx, r.Call, settings, &heard{pub: r.pub, log: r.Log.Hook(r.progress)})
+	if err != nil {
+		return r.notStarted(ctx, err)
+	}
+	r.asking = newAsking(asks, maxUnanswered, r.o.timeout)
+	r.pub.way = r.asking
+	printer := &answers.Printer{Out: r.Out, JSON: r.o.output == term.JSON, Clear: r.progress.Clear}
+	r.asking.show = func(a *answers.Answer, took time.Duration, id string) error {
+		return printer.Show(a, fmt.Sprintf("%7s", term.Latency(took)), "request "+printable.Text(id))
+	}
+	return r.run(ctx)
+}
+
+// write publishes and waits for no answers.
+func (r *publishing) write(ctx context.Context, settings kafkawire.Settings) error {
+	wire := kafkawire.NewClient(settings, r.pub.topic)
+	defer wire.Close()
+	p, err := producer.New(ctx, producer.Config{
+		Topics: []string{r.pub.topic}, BufferBytes: int(r.Config.Producer.BufferBytes),
+	}, wire, r.Log.Hook(r.progress), &heard{pub: r.pub})
+	if err != nil {
+		return r.notStarted(ctx, err)
+	}
+	r.pub.way = writing{p, r.pub.topic, r.pub}
+	return r.run(ctx)
+}
+
+func (r *publishing) notStarted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		err = command.ErrInterrupted
+	}
+	return errors.Join(err, r.pub.in.close())
+}
+
+// heard keeps why writing, or reading answers, last failed, for when it is given up.
+type heard struct {
+	pub *publisher
+	log zerolog.Logger // of a client, which has none; a producer logs for itself
+	n   atomic.Int64
+}
 
 // WriteFailed implements producer.Observer.
-func (writeFailures) WriteFailed(string, int32, error) {}
+func (h *heard) WriteFailed(_ string, _ int32, err error) { h.pub.failing.Store(&err) }
 
-// run publishes everything and, with --wait, shows the answers. It stops, in this order: publishing, flushing, waiting
-// for answers, following. The watch runs over all of it, as flushing and waiting end through it too.
-func (r *publishing) run(outer context.Context, settings kafkawire.Settings) error {
+// Wrote implements producer.Observer.
+func (h *heard) Wrote(int) {}
+
+// Failing implements client.Observer.
+func (h *heard) Failing(err error) {
+	h.pub.failing.Store(&err)
+	n := h.n.Add(1)
+	if !kafkawire.Report(int(n), err) {
+		return
+	}
+	failure := h.log.Warn().Str("event", "asking_failing").Err(err).Int64("failures", n)
+	if fix := kafkawire.Fix(err); fix != "" {
+		failure = failure.Str("fix", fix)
+	}
+	failure.Msg("Kafka cannot be written to or read from; trying again")
+}
+
+// Sent implements client.Observer.
+func (h *heard) Sent() { h.pub.Acknowledged() }
+
+// Answered implements client.Observer.
+func (h *heard) Answered(time.Duration, schemas.Reason) {}
+
+// Unanswered implements client.Observer.
+func (h *heard) Unanswered() {}
+
+// run publishes everything and, with --wait, shows the answers. The watch runs over all of it: waiting ends through it
+// too.
+func (r *publishing) run(outer context.Context) error {
 	ctx, stop := context.WithCancelCause(outer)
 	defer stop(nil)
+	if r.asking != nil {
+		r.asking.stop = stop
+	}
 	watched := make(chan struct{})
 	go func() { defer close(watched); r.watch(ctx, stop) }()
-	following := make(chan struct{})
-	var err error
-	if r.tracker == nil {
-		close(following)
-	} else {
-		ready := make(chan struct{})
-		go func() {
-			defer close(following)
-			if err := r.follow(ctx, settings, func() { close(ready) }); err != nil {
-				stop(err)
-			}
-		}()
-		err = awaitStart(ctx, ready)
-	}
-	if err == nil {
-		err = r.pub.publish(ctx)
-	} else {
-		_ = r.pub.in.close() // it was only opened
+	err := r.pub.publish(ctx)
+	took := time.Since(r.start)
+	if r.asking != nil {
+		r.asking.wait()
 	}
 	r.pub.flush(ctx)
-	took := time.Since(r.start)
-	if r.tracker != nil && ctx.Err() == nil {
-		if waitErr := r.tracker.Wait(ctx); err == nil {
-			err = waitErr
-		}
+	if r.asking == nil {
+		took = time.Since(r.start) // the last acknowledgement
 	}
 	if cause := context.Cause(ctx); err == nil {
 		err = cause
 	}
 	stop(nil)
 	<-watched
-	<-following
 	r.progress.End()
 	return r.report(took, err)
 }
 
-// awaitStart waits until the answers' topics are followed: only then will an answer be seen.
-func awaitStart(ctx context.Context, ready <-chan struct{}) error {
-	timer := time.NewTimer(command.ReachTimeout)
-	defer timer.Stop()
-	select {
-	case <-ready:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return fmt.Errorf("the topics of the answers could not be read within %s; try: balanceq topics check",
-			command.ReachTimeout)
-	}
-}
-
-func (r *publishing) follow(ctx context.Context, settings kafkawire.Settings, ready func()) error {
-	topics := r.Config.Topics
-	f := answers.Follower{
-		Settings: settings, Topics: []string{topics.Results, topics.DeadLetters}, From: kafkawire.Latest, Ready: ready,
-	}
-	var failed error
-	err := f.Follow(ctx, func(rec *schemas.Record) bool {
-		a, err := answers.Read(rec, topics)
-		if err != nil || (a.Result != nil && a.Result.Outcome == schemas.OutcomeFailed) {
-			return true // not an answer, or one about a request whose dead letter says more
-		}
-		w := r.tracker.take(a.RequestID)
-		if w == nil {
-			return true
-		}
-		failed = r.printer.Show(a, fmt.Sprintf("%7s", term.Latency(time.Since(w.sent))), "")
-		r.tracker.complete(a)
-		return failed == nil
-	})
-	return errors.Join(err, failed)
-}
-
-// watch draws the progress, gives up requests whose answer does not come, and everything when Kafka takes nothing.
+// watch draws the progress, and gives everything up when Kafka takes nothing.
 func (r *publishing) watch(ctx context.Context, stop context.CancelCauseFunc) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -175,12 +182,13 @@ func (r *publishing) watch(ctx context.Context, stop context.CancelCauseFunc) {
 			if acked != before || acked == r.pub.sent.Load() {
 				moved = now
 			}
+			if err := r.failing(); kafkawire.Forbidden(err) {
+				stop(err) // nothing is gained by waiting
+				return
+			}
 			if now.Sub(moved) > publishTimeout {
 				stop(fmt.Errorf("no acknowledgement from Kafka for %s: %w", publishTimeout, r.failing()))
 				return
-			}
-			if r.tracker != nil {
-				r.tracker.expire(now)
 			}
 			r.progress.Draw(r.pub.in.read.Load(), r.progressText(acked))
 		}
@@ -188,16 +196,16 @@ func (r *publishing) watch(ctx context.Context, stop context.CancelCauseFunc) {
 }
 
 func (r *publishing) failing() error {
-	if err := r.pub.producer.Status().Failing; err != nil {
-		return err
+	if err := r.pub.failing.Load(); err != nil {
+		return *err
 	}
 	return errors.New("a partition has no leader; try: balanceq topics check")
 }
 
 func (r *publishing) progressText(acked int64) string {
 	text := fmt.Sprintf("%d published, %.0f/s", acked, float64(acked)/time.Since(r.start).Seconds())
-	if r.tracker != nil {
-		text += fmt.Sprintf(", %d answered", r.tracker.counts().answers())
+	if r.asking != nil {
+		text += fmt.Sprintf(", %d answered", r.asking.counts().answers())
 	}
 	return text
 }

@@ -55,7 +55,14 @@ func TestRequestUsage(t *testing.T) {
 		"rate NaN": {[]string{"--file", "x.csv", "--rate", "NaN"},
 			"--rate: is not a number of requests per second"},
 		"output without wait": {[]string{"--file", "x.csv", "--output", "json"},
-			"--timeout and --output: are about the answers; add --wait"},
+			"--timeout, --output and --fail-on-missing: are about the answers; add --wait"},
+		"from-line without file": {[]string{"--contract", "1", "--codes", "A", "--from-line", "2"},
+			"--from-line: belongs to --file"},
+		"from no line": {[]string{"--file", "x.csv", "--from-line", "0"}, "--from-line: 0 is no line"},
+		"dry run with wait": {[]string{"--file", "x.csv", "--dry-run", "--wait"},
+			"--dry-run: publishes nothing; leave out --wait"},
+		"fail-on-missing without wait": {[]string{"--file", "x.csv", "--fail-on-missing"},
+			"--fail-on-missing: are about the answers; add --wait"},
 		"unknown output": {[]string{"--file", "x.csv", "--wait", "--output", "xml"},
 			`--output: "xml" is not known; write text or json`},
 		"timeout":      {[]string{"--file", "x.csv", "--wait", "--timeout", "0s"}, "--timeout: must be more than 0"},
@@ -81,16 +88,17 @@ func TestRequestPublishes(t *testing.T) {
 	s := clitest.NewShell(t, Command)
 	c := s.Run(command.ExitDone, "request", "--contract", "70001,2", "--contract", "3", "--codes", "AVAILABLE,BLOCKED")
 	clitest.WantText(t, "the summary", c.Err.String(), "published 3 requests in ")
-	if c.Out.String() != "" {
-		t.Errorf("output %q", &c.Out)
+	ids := strings.Fields(strings.ReplaceAll(c.Out.String(), "request ", ""))
+	if len(ids) != 3 {
+		t.Fatalf("output %q, want the ids of three requests", &c.Out)
 	}
 	c = s.Run(command.ExitDone, "request", "--contract", "4", "--codes", "A", "--id", "r-1", "--deadline",
 		"2026-01-31T12:00:00Z")
 	clitest.WantText(t, "the summary", c.Err.String(), "published 1 request in ")
 	want := map[string]string{
-		"70001": `{"contractId":"70001","balanceCodes":["AVAILABLE","BLOCKED"]}`,
-		"2":     `{"contractId":"2","balanceCodes":["AVAILABLE","BLOCKED"]}`,
-		"3":     `{"contractId":"3","balanceCodes":["AVAILABLE","BLOCKED"]}`,
+		"70001": `{"contractId":"70001","balanceCodes":["AVAILABLE","BLOCKED"],"requestId":"` + ids[0] + `"}`,
+		"2":     `{"contractId":"2","balanceCodes":["AVAILABLE","BLOCKED"],"requestId":"` + ids[1] + `"}`,
+		"3":     `{"contractId":"3","balanceCodes":["AVAILABLE","BLOCKED"],"requestId":"` + ids[2] + `"}`,
 		"4":     `{"contractId":"4","balanceCodes":["A"],"requestId":"r-1","deadline":"2026-01-31T12:00:00Z"}`,
 	}
 	if got := s.Published(); !maps.Equal(got, want) {
@@ -103,10 +111,11 @@ func TestRequestFile(t *testing.T) {
 	s := clitest.NewShell(t, Command)
 	path := s.File("requests.csv", "contractId,balanceCodes\n1,A\n2,A\nx,A\n4,A\n5,\n")
 	c := s.Run(command.ExitFailed, "request", "--file", path)
-	clitest.WantText(t, "the error", c.Err.String(), "published 2 requests in ",
-		"balanceq: "+path+`: line 4, column contractId: "x" has something other than digits`)
-	if n := s.Count(s.Requests); n != 2 {
-		t.Errorf("%d requests were published, want those before the invalid line", n)
+	clitest.WantText(t, "the error", c.Err.String(), "2 lines were not valid, so nothing was published",
+		"balanceq: "+path+`: line 4, column contractId: "x" has something other than digits`,
+		"line 6, column balanceCodes: is empty")
+	if n := s.Count(s.Requests); n != 0 {
+		t.Errorf("%d requests were published of a file that is not valid", n)
 	}
 	c = s.Run(command.ExitFailed, "request", "--file", path, "--skip-invalid")
 	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ",
@@ -114,6 +123,40 @@ func TestRequestFile(t *testing.T) {
 		"line 4, column contractId: ", "line 6, column balanceCodes: is empty")
 	c = s.Run(command.ExitDone, "request", "--file", path, "--no-validate")
 	clitest.WantText(t, "the summary", c.Err.String(), "published 5 requests in ")
+}
+
+func TestRequestDryRun(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
+	s := clitest.NewShell(t, Command)
+	good := s.File("good.csv", "contractId,balanceCodes\n1,A\n2,A\n")
+	bad := s.File("bad.ndjson", `{"contractId":"1","balanceCodes":["A"]}`+"\n{}\n")
+	c := s.Run(command.ExitDone, "request", "--file", good, "--dry-run")
+	clitest.WantText(t, "the output", c.Out.String(), "2 requests are valid; nothing was published\n")
+	c = s.Run(command.ExitFailed, "request", "--file", bad, "--dry-run")
+	clitest.WantText(t, "the output", c.Out.String(), "1 request is valid; nothing was published\n")
+	clitest.WantText(t, "the error", c.Err.String(), "1 line is not valid\n", "bad.ndjson: line 2: ")
+	c = s.Run(command.ExitDone, "request", "--contract=1,2", "--codes=A", "--dry-run")
+	clitest.WantText(t, "the output", c.Out.String(), "2 requests are valid")
+	if n := s.Count(s.Requests); n != 0 {
+		t.Errorf("%d requests were published", n)
+	}
+}
+
+// A file is published from a line on, and what is wrong before that line is not looked at.
+func TestRequestFromLine(t *testing.T) {
+	kafkatest.OnlyOnce(t, "what the command prints and how it ends")
+	s := clitest.NewShell(t, Command)
+	for name, text := range map[string]string{
+		"requests.csv":    "contractId,balanceCodes\nx,A\n2,A,A\n4,A\n5,A\n",
+		"requests.ndjson": "x\n{}\n\n" + `{"contractId":"4","balanceCodes":["A"]}` + "\n" + `{"contractId":"5","balanceCodes":["A"]}`,
+	} {
+		before := s.Count(s.Requests)
+		c := s.Run(command.ExitDone, "request", "--file", s.File(name, text), "--from-line=4")
+		clitest.WantText(t, "the summary", c.Err.String(), "published 2 requests in ")
+		if n := s.Count(s.Requests) - before; n != 2 {
+			t.Errorf("%s: %d requests were published", name, n)
+		}
+	}
 }
 
 func TestRequestSkipListIsBounded(t *testing.T) {
@@ -171,8 +214,8 @@ func TestRequestInterrupted(t *testing.T) {
 	c := s.Start("request", "--wait", "--contract", "1,2,3", "--codes", "A")
 	kafkatest.Eventually(t, 30*time.Second, "all requests are published", func() bool { return s.Count(s.Requests) == 3 })
 	c.Stop()
-	c.Wait(t, command.ExitFailed)
-	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ", "balanceq: interrupted\n",
+	c.Wait(t, command.ExitInterrupted)
+	clitest.WantText(t, "the error", c.Err.String(), "published 3 requests in ",
 		"3 requests were not answered yet; later answers are shown by: ")
 }
 
@@ -223,7 +266,7 @@ func TestRequestNoKafka(t *testing.T) {
 		start := time.Now()
 		code := clitest.Execute(context.Background(), append(args, "--kafka.brokers", "127.0.0.1:1"), nil, &out, &errOut,
 			Command, results.Command)
-		if code != command.ExitFailed || time.Since(start) > command.ReachTimeout+time.Second {
+		if code != command.ExitFailed || time.Since(start) > 3*command.ReachTimeout {
 			t.Errorf("exit code %d after %v", code, time.Since(start))
 		}
 		clitest.WantText(t, "the error", errOut.String(), "asking Kafka at 127.0.0.1:1: ", "check kafka.brokers")

@@ -23,11 +23,14 @@ type source interface {
 	// next returns the next request, or io.EOF after the last one. After a *badRequest the source goes on with the next
 	// one; any other error is the end.
 	next() (entry, error)
+	// line is the one on which that request began, from 1; 0: it is of no file.
+	line() int
 }
 
 // entry is a request that is ready to be published.
 type entry struct {
 	where   string // in the input, for messages: "line 7"
+	line    int    // as the source's
 	Message schemas.Message
 	id      string // of the request; "": none
 }
@@ -45,7 +48,7 @@ func (e *BadRequestError) Error() string { return e.Where + ": " + e.Problem }
 var Nowhere = schemas.Position{Topic: "\n"}
 
 // newEntry decodes the request for its contract id, which becomes the key, and its id. The error is a
-// *schemas.RequestError; the entry is complete all the same, for who wants to publish it nevertheless.
+// *schemas.RequestError; the entry is complete all the same, for a caller that wants to publish it nevertheless.
 func newEntry(where string, value []byte) (entry, error) {
 	req, err := schemas.DecodeRequest(&schemas.Record{Position: Nowhere, Value: value})
 	e := entry{where: where, Message: schemas.Message{Value: value}}
@@ -128,7 +131,7 @@ func (s *flagSource) next() (entry, error) {
 	}
 	d := Draft{ContractID: s.o.contracts[s.done], Codes: s.o.codes, id: s.o.id, deadline: s.o.deadline}
 	s.done++
-	if d.id == "" && s.o.wait {
+	if d.id == "" {
 		d.id = NewID()
 	}
 	e, err := d.Entry("request " + strconv.Itoa(s.done))
@@ -137,6 +140,26 @@ func (s *flagSource) next() (entry, error) {
 		return e, &BadRequestError{Where: FlagOf[member], Problem: bad.Problem}
 	}
 	return e, nil
+}
+
+func (s *flagSource) line() int { return 0 }
+
+// fromLine passes over what begins before a line, valid or not.
+type fromLine struct {
+	source
+	from int
+}
+
+func (s fromLine) next() (entry, error) {
+	for {
+		e, err := s.source.next()
+		_, bad := errors.AsType[*BadRequestError](err)
+		e.line = s.line()
+		if (err == nil || bad) && e.line < s.from {
+			continue
+		}
+		return e, err
+	}
 }
 
 // checkFlags makes all requests once, so that nothing is published when one of them is not valid.
@@ -183,10 +206,9 @@ func openInput(o *options, stdin io.Reader) (*input, error) {
 		r, in.close = file, file.Close
 	}
 	r = &countingReader{r: r, n: &in.read}
+	in.source = fromLine{newNDJSONSource(r, o), o.fromLine}
 	if o.format == command.FormatCSV {
-		in.source = newCSVSource(r, o)
-	} else {
-		in.source = newNDJSONSource(r, o)
+		in.source = fromLine{newCSVSource(r, o), o.fromLine}
 	}
 	return in, nil
 }

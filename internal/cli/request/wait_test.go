@@ -22,16 +22,24 @@ func TestRequestWait(t *testing.T) {
 	s.Respond(clitest.AnswerAll)
 	c := s.Run(command.ExitDone, "request", "--wait", "--contract", "70001,2", "--codes", "AVAILABLE")
 	clitest.WantText(t, "the summary", c.Err.String(), "published 2 requests in ", "answered 2: 2 complete")
-	if got := regexp.MustCompile(`(?m)^ *[0-9.]+m?s  (70001   |2       )  complete     AVAILABLE 9811.31 EUR$`).
+	if got := regexp.MustCompile(
+		`(?m)^ *[0-9.]+m?s  (70001   |2       )  complete     AVAILABLE 9811.31 EUR  request [0-9a-f-]{36}$`).
 		FindAllString(c.Out.String(), -1); len(got) != 2 {
 		t.Errorf("output:\n%s", &c.Out)
 	}
 
 	c = s.Run(command.ExitFailed, "request", "--wait", "--contract", "3,4041", "--codes", "AVAILABLE,DUE")
-	clitest.WantText(t, "the output", c.Out.String(), "  3         partial      AVAILABLE 9811.31 EUR; missing: DUE\n",
-		"  4041      dead letter  contract-not-found: the CMS has no such contract (HTTP 404 CONTRACT_DOES_NOT_EXIST)\n")
+	clitest.WantText(t, "the output", c.Out.String(),
+		"  3         partial      AVAILABLE 9811.31 EUR; missing: DUE  request ",
+		"  4041      dead letter  contract-not-found: the CMS has no such contract (HTTP 404 CONTRACT_DOES_NOT_EXIST)  "+
+			"request ")
 	clitest.WantText(t, "the error", c.Err.String(), "answered 2: 1 partial, 1 dead letter",
 		"1 request was answered by a dead letter")
+
+	c = s.Run(command.ExitDone, "request", "--wait", "--contract", "3", "--codes", "AVAILABLE,DUE")
+	clitest.WantText(t, "the summary", c.Err.String(), "answered 1: 1 partial")
+	c = s.Run(command.ExitFailed, "request", "--wait", "--fail-on-missing", "--contract", "3", "--codes", "AVAILABLE,DUE")
+	clitest.WantText(t, "the error", c.Err.String(), "1 request was answered without all of the balances")
 
 	// Bytes that are no JSON can be followed too.
 	c = s.Run(command.ExitFailed, "request", "--wait", "--no-validate", "--file", s.File("x.ndjson", "\x1b[31mred\n"))

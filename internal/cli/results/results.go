@@ -15,6 +15,7 @@ import (
 	"github.com/balanceq/balanceq/internal/cli/command"
 	"github.com/balanceq/balanceq/internal/cli/term"
 	"github.com/balanceq/balanceq/internal/printable"
+	"github.com/balanceq/balanceq/internal/rights"
 	"github.com/balanceq/balanceq/kafkawire"
 	"github.com/balanceq/balanceq/schemas"
 )
@@ -47,12 +48,12 @@ contract are in order. Times are UTC. --output json prints each result as it is,
 "outcome":"dead-letter" for each dead letter.`,
 		Example: `  balanceq results --since 1h --contract 70001
   balanceq results --from-beginning --exit --deadletters --output json`,
-	}, func(ctx context.Context, c *command.Call) error {
+	}, command.Needs(rights.Results, func(ctx context.Context, c *command.Call) error {
 		if err := o.check(time.Now()); err != nil {
 			return command.WrongUsage(err)
 		}
 		return show(ctx, c, o)
-	})
+	}))
 	fs := cmd.Flags()
 	fs.BoolVar(&o.fromBeginning, "from-beginning", false, "begin with the oldest result that the topic still has")
 	fs.StringVar(&o.since, "since", "", "begin with the results since this `time`: 1h ago, or RFC 3339")
@@ -66,7 +67,7 @@ contract are in order. Times are UTC. --output json prints each result as it is,
 }
 
 func (o *options) check(now time.Time) error {
-	if err := term.CheckOutput("--output", o.output); err != nil {
+	if err := term.CheckOutput(o.output); err != nil {
 		return err
 	}
 	var err error

@@ -16,10 +16,10 @@ const (
 	JSON = "json"
 )
 
-// CheckOutput checks what was given for --output or another flag that chooses between text and JSON.
-func CheckOutput(flag, form string) error {
+// CheckOutput checks what was given for --output.
+func CheckOutput(form string) error {
 	if form != Text && form != JSON {
-		return fmt.Errorf("%s: %q is not known; write text or json", flag, Shorten(form))
+		return fmt.Errorf("--output: %q is not known; write text or json", Shorten(form))
 	}
 	return nil
 }

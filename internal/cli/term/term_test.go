@@ -33,12 +33,12 @@ func TestText(t *testing.T) {
 
 func TestCheckOutput(t *testing.T) {
 	for _, form := range []string{Text, JSON} {
-		if err := CheckOutput("--output", form); err != nil {
+		if err := CheckOutput(form); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := CheckOutput("--format", "yaml"); err == nil ||
-		err.Error() != `--format: "yaml" is not known; write text or json` {
+	if err := CheckOutput("yaml"); err == nil ||
+		err.Error() != `--output: "yaml" is not known; write text or json` {
 		t.Error(err)
 	}
 }
