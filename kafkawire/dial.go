@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -33,6 +34,7 @@ func (e *AdvertisedError) Unwrap() error { return e.Err }
 type dialer struct {
 	Settings
 	formatter *kmsg.RequestFormatter
+	dialled   *atomic.Int64
 }
 
 func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -49,6 +51,7 @@ func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 		_ = conn.Close() // the error says more
 		return nil, err
 	}
+	d.dialled.Add(1)
 	return secured, nil
 }
 

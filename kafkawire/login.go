@@ -137,19 +137,10 @@ func printed(text *string) *string {
 // ask has one request answered on a connection of its own.
 func ask[R kmsg.Response](ctx context.Context, conn net.Conn, req kmsg.Request, f *kmsg.RequestFormatter) (R, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	e := &exchange{ctx, req, f}
+	e := &exchange{ctx: ctx, req: req, formatter: f}
 	resp, err := e.converse(conn)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
-	if err != nil {
-		var none R
-		return none, err
-	}
-	a, ok := resp.(*answer)
-	if !ok {
-		var none R
-		return none, fmt.Errorf("kafka: unexpected answer %T", resp)
-	}
-	return Typed[R](a.resp, nil)
+	return Typed[R](resp, err)
 }

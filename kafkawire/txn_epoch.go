@@ -12,48 +12,75 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Ending is how the last transaction of a transactional id has ended: the state of the id in DescribeTransactions
-// (KIP-664).
-type Ending string
+// ending is how the last transaction of a transactional id has ended: the state of the id in DescribeTransactions
+// (KIP-664). Any state that is not listed here (a transaction under way) decides nothing.
+type ending string
 
-// The endings that say so. Any other state (never used, a transaction under way) decides nothing.
 const (
-	EndCommitted Ending = "CompleteCommit"
-	EndAborted   Ending = "CompleteAbort"
-
-	endEmpty Ending = "Empty" // there was no transaction since the last InitProducerId
+	endCommitted ending = "CompleteCommit"
+	endAborted   ending = "CompleteAbort"
+	endEmpty     ending = "Empty" // there was no transaction since the last InitProducerId
+	endUnknown   ending = ""      // the id was never used, or not for a long time, or may not be described
 
 	preparing = "Prepare" // begins the states in which the brokers are ending a transaction
 )
 
-// Decided says whether the ending is a decision that EndAgain can repeat.
-func (e Ending) Decided() bool { return e == EndCommitted || e == EndAborted }
+// Epochs are the epochs of one transactional id, as one process begins them one after the other. What the brokers may
+// have left open of a transaction before is remembered from Begin until EndAgain has ended it.
+type Epochs struct {
+	ID      string
+	Timeout time.Duration // of a transaction; the coordinator aborts one that takes longer
 
-// BeginEpoch gives the transactional id a new epoch (InitProducerId): a producer that had it before is fenced, an open
-// transaction is aborted. It returns how the last transaction before that has ended.
+	txn  Transactional
+	last ending // of the transaction before txn; endUnknown once EndAgain is through
+}
+
+// Begin begins another epoch (InitProducerId): a producer that had the id before is fenced, an open transaction is
+// aborted. Then comes EndAgain if something is LeftOpen.
+//
+// An EndAgain that has failed may have left its own transaction open. To abort that would be to abort what it was to
+// commit, so it is ended first, as it would have been; one that was not begun, or is over, is answered in error. What
+// is asked afterwards is the state of that transaction, or Empty: what was to be repeated stays as it is.
+func (e *Epochs) Begin(ctx context.Context, r Retry) (Transactional, error) {
+	if e.LeftOpen() && e.txn.ID != "" {
+		err := r.Do(ctx, func(ctx context.Context) error {
+			return r.Client.EndTransaction(ctx, e.txn, e.last == endCommitted)
+		})
+		if _, answered := errors.AsType[kafka.Error](err); err != nil && (!answered || Passes(err)) {
+			return Transactional{}, err
+		}
+	}
+	var err error
+	e.txn, err = e.begin(ctx, r)
+	return e.txn, err
+}
+
+// begin learns how the last transaction has ended, also where it fails.
 //
 // A request that is late, or a process that was thought dead, may begin one more transaction after that was asked for.
 // InitProducerId aborts it, which the brokers answer with CONCURRENT_TRANSACTIONS: so after every answer in error the
 // state is asked for again, or EndAgain could commit what was aborted. Once InitProducerId has worked, earlier epochs
 // are refused. If its answer was lost, the state is Empty: that is our own doing, and what was said before stands.
-func (r Retry) BeginEpoch(ctx context.Context, id string,
-	timeout time.Duration) (t Transactional, last Ending, err error) {
+func (e *Epochs) begin(ctx context.Context, r Retry) (t Transactional, err error) {
 	err = r.Do(ctx, func(ctx context.Context) error {
-		ending, err := r.ending(ctx, id)
+		last, err := r.ending(ctx, e.ID)
 		if err != nil {
 			return err
 		}
-		if ending != endEmpty {
-			last = ending
+		if last != endEmpty && last != endUnknown {
+			e.last = last
 		}
-		t, err = r.Client.InitTransactional(ctx, id, timeout)
+		t, err = r.Client.InitTransactional(ctx, e.ID, e.Timeout)
 		return err
 	})
-	return t, last, err
+	return t, err
 }
 
+// LeftOpen says that something of the transaction before may be open: EndAgain comes before anything else.
+func (e *Epochs) LeftOpen() bool { return e.last == endCommitted || e.last == endAborted }
+
 // ending waits while the brokers are ending a transaction.
-func (r Retry) ending(ctx context.Context, id string) (ending Ending, err error) {
+func (r Retry) ending(ctx context.Context, id string) (how ending, err error) {
 	err = r.Do(ctx, func(ctx context.Context) error {
 		state, err := r.Client.DescribeTransactional(ctx, id)
 		if err != nil {
@@ -62,18 +89,18 @@ func (r Retry) ending(ctx context.Context, id string) (ending Ending, err error)
 		if strings.HasPrefix(state, preparing) {
 			return kafka.ConcurrentTransactions
 		}
-		ending = Ending(state)
+		how = ending(state)
 		return nil
 	})
 	if Forbidden(err) {
-		return "", nil // InitTransactional will say what is missing
+		return endUnknown, nil // InitTransactional will say what is missing
 	}
-	return ending, err
+	return how, err
 }
 
 // EndAgain ends what the brokers may have left open of a transaction that they call ended, in the partitions to which
-// transactions of the id write and in the offsets of the group (if one is named). t is the epoch that BeginEpoch has
-// begun, and last what it has returned; with an ending that decides nothing, EndAgain does nothing.
+// transactions of the id write and in the offsets of the group (if one is named). Where nothing is LeftOpen it does
+// nothing.
 //
 // A single broker that is killed while it ends a transaction (Kafka 4.3.1) comes back as coordinator before it knows
 // itself as leader again, takes the partitions for deleted, and leaves out the markers by which the transaction ends
@@ -82,26 +109,30 @@ func (r Retry) ending(ctx context.Context, id string) (ending Ending, err error)
 // repeats the decision; where nothing is open, it does nothing.
 //
 // It may return before the markers are written. The next InitTransactional or AddPartitions waits for them.
-func (r Retry) EndAgain(
-	ctx context.Context, t Transactional, last Ending, group string, partitions map[string][]int32,
-) error {
-	if !last.Decided() {
+func (e *Epochs) EndAgain(ctx context.Context, r Retry, group string, partitions map[string][]int32) error {
+	if !e.LeftOpen() {
 		return nil
 	}
-	var err error
-	if group != "" {
-		err = r.Do(ctx, func(ctx context.Context) error { return r.Client.AddOffsets(ctx, t, group) })
-	}
-	if err == nil {
-		err = r.addThoseThere(ctx, t, partitions)
-	}
-	if err == nil {
-		err = r.Do(ctx, func(ctx context.Context) error { return r.Client.EndTransaction(ctx, t, last == EndCommitted) })
-	}
-	if err != nil {
+	if err := r.endAgain(ctx, e.txn, e.last == endCommitted, group, partitions); err != nil {
 		return fmt.Errorf("ending what is left of the transaction before: %w", FirstFenced(err))
 	}
+	e.last = endUnknown
 	return nil
+}
+
+func (r Retry) endAgain(
+	ctx context.Context, t Transactional, commit bool, group string, partitions map[string][]int32,
+) error {
+	if group != "" {
+		err := r.Do(ctx, func(ctx context.Context) error { return r.Client.AddOffsets(ctx, t, group) })
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.addThoseThere(ctx, t, partitions); err != nil {
+		return err
+	}
+	return r.Do(ctx, func(ctx context.Context) error { return r.Client.EndTransaction(ctx, t, commit) })
 }
 
 // youngBroker is how long a broker that has just started may not know a topic yet.

@@ -20,7 +20,8 @@ const (
 
 // commit is Transactions.Commit. This file is the algorithm, from top to bottom:
 //
-//	initProducer    InitProducerId   only after a transaction without a definite end: a new epoch, then resolveInDoubt
+//	initProducer    InitProducerId   a new epoch, then endAgain and resolveInDoubt; only after a transaction without a
+//	                                 definite end, or where the connection that brought that is gone
 //	gather                           which outcomes and offsets one transaction holds
 //	begin           AddPartitionsToTxn
 //	send            Produce          until the brokers have every batch
@@ -46,7 +47,7 @@ func (c *committer) commit(
 		return nil, ctx.Err()
 	}
 	committed, err = c.transactions(ctx, member, asked)
-	for errors.Is(err, errMoved) {
+	for errors.Is(err, errMoved) || errors.Is(err, kafkawire.ErrReconnected) {
 		var more Offsets
 		more, err = c.transactions(ctx, member, asked)
 		maps.Copy(committed, more)
@@ -153,7 +154,9 @@ func (c *committer) transact(ctx context.Context, member func() kafkawire.Member
 	began := time.Now()
 	c.ready = false // until all of it has a definite answer
 	if err := c.fill(ctx, member, p); err != nil {
-		c.abort(ctx)
+		if !errors.Is(err, kafkawire.ErrReconnected) { // nothing was begun
+			c.abort(ctx)
+		}
 		return err
 	}
 	if err := c.end(ctx); err != nil {
@@ -237,13 +240,12 @@ func (c *committer) abort(ctx context.Context) {
 // initProducer begins a new epoch of the transactional id: the transaction before is over then, one way or the other,
 // requests that are still on their way are refused, and sequences start at 0.
 func (c *committer) initProducer(ctx context.Context) error {
-	var last kafkawire.Ending
 	var err error
-	if c.txn, last, err = c.retry().BeginEpoch(ctx, c.cfg.ID, c.cfg.Timeout); err != nil {
+	if c.txn, err = c.epochs.Begin(ctx, c.retry()); err != nil {
 		return err
 	}
 	c.layout.restart(c.txn.Producer, c.cfg.BatchBytes)
-	if err := c.endAgain(ctx, last); err != nil {
+	if err := c.endAgain(ctx); err != nil {
 		return err
 	}
 	if err := c.resolveInDoubt(ctx); err != nil {
@@ -256,14 +258,14 @@ func (c *committer) initProducer(ctx context.Context) error {
 }
 
 // endAgain ends what the brokers may have left open of the transaction before.
-func (c *committer) endAgain(ctx context.Context, last kafkawire.Ending) error {
-	if !last.Decided() {
+func (c *committer) endAgain(ctx context.Context) error {
+	if !c.epochs.LeftOpen() {
 		return nil
 	}
 	if err := c.retry().Do(ctx, c.refreshLayout); err != nil {
 		return err
 	}
-	return c.retry().EndAgain(ctx, c.txn, last, c.cfg.Group, c.layout.partitions())
+	return c.epochs.EndAgain(ctx, c.retry(), c.cfg.Group, c.layout.partitions())
 }
 
 // resolveInDoubt removes the outcomes that are in the log after all: those that the group's offsets cover, which were

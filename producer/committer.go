@@ -24,12 +24,13 @@ type committer struct {
 	failing  failing
 
 	mu         sync.Mutex // guards what follows: there is one transaction at a time
-	txn        kafkawire.Transactional
-	ready      bool          // txn can begin a transaction; otherwise initProducer first
-	answerLost bool          // a request of this epoch may still arrive at a broker
-	pause      time.Duration // before the next transaction, as the one before failed
-	pace       pace          // how much one transaction holds
-	answered   bool          // some partition took, or refused, what this transaction wrote to it
+	epochs     kafkawire.Epochs
+	txn        kafkawire.Transactional // of the latest epoch
+	ready      bool                    // txn can begin a transaction; otherwise initProducer first
+	answerLost bool                    // a request of this epoch may still arrive at a broker
+	pause      time.Duration           // before the next transaction, as the one before failed
+	pace       pace                    // how much one transaction holds
+	answered   bool                    // some partition took, or refused, what this transaction wrote to it
 	layout     layout
 	stored     Offsets // committed offsets, as far as known
 	doubt      Offsets // of the transaction whose end is not known
@@ -45,6 +46,7 @@ func newCommitter(
 	most := max(cfg.BufferBytes, leastPace)
 	c := &committer{
 		cfg: cfg, outcomes: outcomes, wire: wire, log: log, obs: obs, outbox: pending,
+		epochs: kafkawire.Epochs{ID: cfg.ID, Timeout: cfg.Timeout},
 		layout: layout{}, stored: Offsets{}, pace: pace{limit: min(firstPortion, most), most: most, aim: cfg.Timeout / 3},
 	}
 	for _, name := range outcomes.Topics() {

@@ -3,6 +3,7 @@ package producer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -16,18 +17,11 @@ import (
 	"github.com/balanceq/balanceq/kafkawire"
 )
 
-// ending is a transaction that was ended.
-type ending struct {
-	partitions int
-	commit     bool
-}
-
-// endings answers what the coordinator is asked of the transactional id with states, one after the other, and returns
-// what is ended from then on.
-func endings(cluster *kfake.Cluster, states []string) func() []ending {
+// steps answers what the coordinator is asked of the state of the transactional id with states, one after the other,
+// and returns what is asked of it from then on, in order.
+func steps(cluster *kfake.Cluster, states ...string) func() []string {
 	var mu sync.Mutex
-	var ends []ending
-	added := 0
+	var seen []string
 	cluster.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		mu.Lock()
@@ -40,22 +34,30 @@ func endings(cluster *kfake.Cluster, states []string) func() []ending {
 			states = append(states[1:], states[0])
 			resp.TransactionStates = append(resp.TransactionStates, state)
 			return resp, nil, true
+		case *kmsg.InitProducerIDRequest:
+			seen = append(seen, "epoch")
+		case *kmsg.AddOffsetsToTxnRequest:
+			seen = append(seen, "offsets")
 		case *kmsg.AddPartitionsToTxnRequest:
+			n := 0
 			for i := range r.Topics {
-				added += len(r.Topics[i].Partitions)
+				n += len(r.Topics[i].Partitions)
 			}
+			seen = append(seen, fmt.Sprintf("%d partitions", n))
 		case *kmsg.EndTxnRequest:
-			ends = append(ends, ending{added, r.Commit})
-			added = 0
+			seen = append(seen, map[bool]string{true: "commit", false: "abort"}[r.Commit])
 		}
 		return nil, nil, false
 	})
-	return func() []ending {
+	return func() []string {
 		mu.Lock()
 		defer mu.Unlock()
-		return ends
+		return slices.Clone(seen)
 	}
 }
+
+// again is how a transaction is ended again, all partitions of both topics.
+func again(end string) []string { return []string{"epoch", "offsets", "8 partitions", end} }
 
 // A new epoch of an id whose last transaction has ended, as far as its coordinator knows, has it end once more, the
 // same way, in all partitions. What the coordinator does not decide is not decided by us.
@@ -63,23 +65,23 @@ func TestSweepRepeatsTheDecision(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		states []string
-		want   []ending
+		want   []string
 	}{
-		"committed":           {[]string{"CompleteCommit"}, []ending{{8, true}}},
-		"aborted":             {[]string{"CompleteAbort"}, []ending{{8, false}}},
-		"about to commit":     {[]string{"PrepareCommit", "PrepareCommit", "CompleteCommit"}, []ending{{8, true}}},
-		"about to be aborted": {[]string{"PrepareAbort", "CompleteAbort"}, []ending{{8, false}}},
-		"under way":           {[]string{"Ongoing"}, nil},
-		"without one":         {[]string{"Empty"}, nil},
+		"committed":           {[]string{"CompleteCommit"}, again("commit")},
+		"aborted":             {[]string{"CompleteAbort"}, again("abort")},
+		"about to commit":     {[]string{"PrepareCommit", "PrepareCommit", "CompleteCommit"}, again("commit")},
+		"about to be aborted": {[]string{"PrepareAbort", "CompleteAbort"}, again("abort")},
+		"under way":           {[]string{"Ongoing"}, []string{"epoch"}},
+		"without one":         {[]string{"Empty"}, []string{"epoch"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := kafkatest.Embedded(t, transactionTopics...)
 			b := onEmbedded(t, cluster, nil)
-			ended := endings(cluster, test.states)
+			asked := steps(cluster, test.states...)
 			b.again("a")
-			if got := ended(); !slices.Equal(got, test.want) {
-				t.Errorf("ended %v, want %v", got, test.want)
+			if got := asked(); !slices.Equal(got, test.want) {
+				t.Errorf("asked %v, want %v", got, test.want)
 			}
 		})
 	}
@@ -92,21 +94,21 @@ func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 	for name, test := range map[string]struct {
 		states []string
 		answer error // to the first InitProducerId
-		want   []ending
+		want   []string
 	}{
 		"it is being aborted": {[]string{"CompleteCommit", "PrepareAbort", "CompleteAbort"}, kerr.ConcurrentTransactions,
-			[]ending{{8, false}}},
+			again("abort")},
 		"it was aborted": {[]string{"CompleteCommit", "CompleteAbort"}, kerr.ConcurrentTransactions,
-			[]ending{{8, false}}},
-		"the answer was lost": {[]string{"CompleteCommit", "Empty"}, errors.New("cut"), []ending{{8, true}}},
+			again("abort")},
+		"the answer was lost": {[]string{"CompleteCommit", "Empty"}, errors.New("cut"), again("commit")},
 		"the brokers were busy": {[]string{"CompleteCommit", "CompleteCommit"}, kerr.CoordinatorNotAvailable,
-			[]ending{{8, true}}},
+			again("commit")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cluster := kafkatest.Embedded(t, transactionTopics...)
 			b := onEmbedded(t, cluster, nil)
-			ended := endings(cluster, test.states)
+			asked := steps(cluster, test.states...)
 			cluster.ControlKey(int16(kmsg.InitProducerID), func(req kmsg.Request) (kmsg.Response, error, bool) { // once
 				var code *kerr.Error
 				if !errors.As(test.answer, &code) {
@@ -117,8 +119,8 @@ func TestSweepKnowsWhatBeganMeanwhile(t *testing.T) {
 				return resp, nil, true
 			})
 			b.again("a")
-			if got := ended(); !slices.Equal(got, test.want) {
-				t.Errorf("ended %v, want %v", got, test.want)
+			if got := asked(); !slices.Equal(got, test.want) {
+				t.Errorf("asked %v, want %v after the first", got, test.want)
 			}
 		})
 	}
@@ -153,8 +155,11 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 				Partitions: []int32{0, 1, 2, 3}, Err: answer, Count: -1}
 			cluster.Fault(refusal)
 			names := append([]string{"requests/0/0"}, b.write(0, 1, 5)...)
-			if err := b.committer.endAgain(deadline(t), kafkawire.EndCommitted); err != nil {
-				t.Fatal(err)
+			asked := steps(cluster, "CompleteCommit")
+			err := b.committer.initProducer(deadline(t))
+			got := asked()
+			if want := []string{"4 partitions", "commit"}; err != nil || !slices.Equal(got[len(got)-2:], want) {
+				t.Fatalf("%v; asked %v, want %v in the end", err, got, want)
 			}
 			b.mustCommit(map[int32]int64{0: 6})
 			b.wantSeen(names)
@@ -164,7 +169,7 @@ func TestSweepWithoutWhatIsRefused(t *testing.T) {
 			kafkatest.Eventually(t, within, "with all of them refused it fails", func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*transientTimeout)
 				defer cancel()
-				err := b.committer.endAgain(ctx, kafkawire.EndCommitted)
+				err := b.committer.initProducer(ctx)
 				return errors.Is(err, kafka.Error(answer.Code))
 			})
 		})
@@ -181,15 +186,105 @@ func TestSweepIsNotSeen(t *testing.T) {
 		b.mustCommit(map[int32]int64{0: n + 1})
 		b = b.again("a")
 	}
-	for _, state := range []kafkawire.Ending{kafkawire.EndCommitted, kafkawire.EndAborted, "Empty", ""} {
-		if err := b.committer.endAgain(deadline(t), state); err != nil {
+	names = append(names, b.write(0, 3, 1)...)
+	for _, aborted := range []bool{false, true, true} {
+		if err := b.committer.initProducer(deadline(t)); err != nil {
 			t.Fatal(err)
 		}
+		if aborted {
+			asked := b.committer.gather(at(map[int32]int64{0: 4}))
+			if err := b.committer.fill(deadline(t), outsider(b.group), asked); err != nil {
+				t.Fatal(err)
+			}
+			b.committer.abort(deadline(t))
+		}
 	}
-	names = append(names, b.write(0, 3, 1)...)
+	b.committer.ready = false
 	b.mustCommit(map[int32]int64{0: 4})
 	b.wantSeen(names)
 	if got := b.stored(0)[0]; got != 4 {
 		t.Errorf("stored offset %d", got)
+	}
+}
+
+// The brokers have left open what they call committed, and what is to end it fails, at each of its steps. It is never
+// aborted: the next try ends its own transaction as it would have, and then all of it again.
+func TestSweepFails(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		step  kmsg.Key
+		state string // after that
+	}{
+		"before it has begun": {kmsg.AddOffsetsToTxn, "Empty"},
+		"under way":           {kmsg.AddPartitionsToTxn, "CompleteCommit"},
+		"at its end":          {kmsg.EndTxn, "CompleteCommit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			b := onEmbedded(t, cluster, nil)
+			asked := steps(cluster, "CompleteCommit", test.state)
+			refusal := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{test.step}, Err: kerr.CoordinatorNotAvailable, Count: -1})
+			// not cut off before it has come that far
+			kafkatest.Eventually(t, within, "it is refused", func() bool {
+				ctx, cancel := context.WithTimeout(t.Context(), 2*transientTimeout)
+				defer cancel()
+				if err := b.committer.initProducer(ctx); err == nil {
+					t.Fatal("it did not fail")
+				}
+				return refusal.Hits() > 0
+			})
+			before := len(asked())
+			refusal.Remove()
+			if err := b.committer.initProducer(deadline(t)); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := asked()[before:], append([]string{"commit"}, again("commit")...); !slices.Equal(got, want) {
+				t.Errorf("asked %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// The connection over which a transaction was ended is gone: the broker may be another process, which has left
+// something of it open. So nothing is begun before that is ended again.
+func TestNextTransactionOverAnotherConnection(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cut   bool // the first request of the next transaction, before it is applied; else the connection was idle
+		alone bool // offsets, without an outcome
+	}{
+		"cut":                 {true, false},
+		"cut, offsets alone":  {true, true},
+		"idle":                {false, false},
+		"idle, offsets alone": {false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
+			b := onEmbedded(t, cluster, nil)
+			names := []string{"requests/0/0"}
+			want := append(again("commit"), "offsets", "commit")
+			if !test.alone {
+				names = append(names, b.write(0, 1, 1)...)
+				want = append(again("commit"), "1 partitions", "offsets", "commit")
+			}
+			asked := steps(cluster, "CompleteCommit")
+			if test.cut {
+				cut := func(kmsg.Request) (kmsg.Response, error, bool) { return nil, errors.New("cut"), true }
+				cluster.ControlKey(int16(kmsg.AddPartitionsToTxn), cut)
+				cluster.ControlKey(int16(kmsg.AddOffsetsToTxn), cut)
+			} else {
+				b.committer.wire.Reset()
+			}
+			b.mustCommit(map[int32]int64{0: 6})
+			if got := asked(); !slices.Equal(got, want) {
+				t.Errorf("asked %v, want %v", got, want)
+			}
+			if len(b.obs.seen()) > 0 {
+				t.Errorf("told %v", b.obs.seen())
+			}
+			b.wantSeen(names)
+		})
 	}
 }

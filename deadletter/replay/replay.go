@@ -42,6 +42,7 @@ type Run struct {
 	own      map[schemas.Position]schemas.Position // letters of this run that the ledger was found to have
 
 	retry     kafkawire.Retry
+	epochs    kafkawire.Epochs
 	txn       kafkawire.Transactional
 	ready     bool // txn can begin a transaction; otherwise fence first
 	doubt     int  // so many letters were in the last transaction, and only the ledger says whether it was committed
@@ -91,7 +92,9 @@ const maxHidden = 5
 // Begin fences any other run and reads the ledger. The clients are for this run alone.
 func Begin(ctx context.Context, cfg Config, wire, reading *kafkawire.Client) (*Run, error) {
 	r := &Run{
-		cfg: cfg, wire: wire, retry: kafkawire.Retry{Client: wire}, ledger: ledger.Reader{Client: reading, Topic: cfg.Ledger},
+		cfg: cfg, wire: wire, ledger: ledger.Reader{Client: reading, Topic: cfg.Ledger},
+		retry:    kafkawire.Retry{Client: wire},
+		epochs:   kafkawire.Epochs{ID: TransactionalID(cfg.Ledger), Timeout: transactionTimeout},
 		Replayed: &deadletter.Positions{}, own: map[schemas.Position]schemas.Position{}, pause: retryPause,
 	}
 	r.retry.Failed = func(err error, _ int) {
@@ -208,6 +211,7 @@ func (r *Run) put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error)
 				r.Replayed.Add(a.Letter.Partition, a.Letter.Offset)
 			}
 			return append(done, open...), nil
+		case errors.Is(err, kafkawire.ErrReconnected): // nothing was begun
 		case kafkawire.Fenced(err) && time.Since(began) < transactionTimeout/2: // else the coordinator's timeout has ended it
 			return done, ErrFenced
 		case errors.Is(err, errHidden) && hidden >= maxHidden:

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,22 +18,20 @@ func TransactionalID(ledger string) string { return "balanceq-replay." + ledger 
 // initProducer begins a new producer epoch of the transactional id, and ends what a transaction before may have left
 // open in some partitions: all that stands behind it there would stay hidden.
 func (r *Run) initProducer(ctx context.Context) error {
-	id := TransactionalID(r.cfg.Ledger)
-	var last kafkawire.Ending
 	var err error
-	if r.txn, last, err = r.retry.BeginEpoch(ctx, id, transactionTimeout); err != nil || !last.Decided() {
+	if r.txn, err = r.epochs.Begin(ctx, r.retry); err != nil || !r.epochs.LeftOpen() {
 		return err
 	}
 	all := map[string][]int32{r.cfg.Ledger: {ledger.Partition}}
 	for p := range r.partitions {
 		all[r.cfg.Requests] = append(all[r.cfg.Requests], int32(p))
 	}
-	if err := r.retry.EndAgain(ctx, r.txn, last, "", all); err != nil {
+	if err := r.epochs.EndAgain(ctx, r.retry, "", all); err != nil {
 		return err
 	}
 	// Returns when that has come to its end, so that the ledger shows all that was committed.
 	return r.retry.Do(ctx, func(ctx context.Context) error {
-		r.txn, err = r.wire.InitTransactional(ctx, id, transactionTimeout)
+		r.txn, err = r.wire.InitTransactional(ctx, r.epochs.ID, r.epochs.Timeout)
 		return err
 	})
 }
@@ -49,7 +48,7 @@ func (r *Run) transact(ctx context.Context, chunk []*Candidate) error {
 			r.doubt = len(chunk)
 		}
 		r.end += int64(len(chunk)) + 1 // the mark of the end
-	} else if !kafkawire.Fenced(err) {
+	} else if !kafkawire.Fenced(err) && !errors.Is(err, kafkawire.ErrReconnected) {
 		// So that readers need not wait for the next one, and to hear who has the id: a partition's leader may call its
 		// transaction invalid before it knows of the new epoch.
 		if ended := r.wire.EndTransaction(ctx, r.txn, false); kafkawire.Fenced(ended) {
