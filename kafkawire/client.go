@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -36,7 +35,6 @@ type Client struct {
 	api       *kafka.Client
 	formatter *kmsg.RequestFormatter
 	opened    opened
-	dialled   *atomic.Int64 // how many connections were opened
 
 	coordinators coordinators
 }
@@ -46,15 +44,13 @@ type Client struct {
 func NewClient(s Settings, topics ...string) *Client {
 	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID(s.ClientID))
 	s.Metadata = cmp.Or(s.Metadata, metadataTTL)
-	dialled := new(atomic.Int64)
 	t := &kafka.Transport{
 		ClientID:    s.ClientID,
 		DialTimeout: dialTimeout, IdleTimeout: 30 * time.Second,
 		MetadataTTL: s.Metadata, MetadataTopics: topics,
-		Dial: dialer{s, f, dialled}.dial,
+		Dial: dialer{s, f}.dial,
 	}
 	return &Client{
-		dialled:   dialled,
 		transport: t,
 		api:       &kafka.Client{Addr: kafka.TCP(s.Brokers...), Transport: t, Timeout: callTimeout},
 		formatter: f,
@@ -79,19 +75,14 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 func (c *Client) Any(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return response(c.roundTrip(ctx, &exchange{ctx, req, c.formatter, c.dialled, nil}))
+	return c.roundTrip(ctx, &exchange{ctx, req, c.formatter})
 }
 
 // Broker sends a request to the broker of that node id.
 func (c *Client) Broker(ctx context.Context, id int32, req kmsg.Request) (kmsg.Response, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return response(c.brokerOver(ctx, id, req, nil))
-}
-
-// brokerOver is Broker over a connection that is known; nil: over any.
-func (c *Client) brokerOver(ctx context.Context, id int32, req kmsg.Request, known *connection) (*answer, error) {
-	return c.roundTrip(ctx, &brokerExchange{exchange{ctx, req, c.formatter, c.dialled, known}, id})
+	return c.roundTrip(ctx, &brokerExchange{exchange{ctx, req, c.formatter}, id})
 }
 
 // Connect opens connections that will be used soon, to the leaders of a topic and to the coordinator of a group ("": of
@@ -141,23 +132,16 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callTimeout)
 }
 
-func (c *Client) roundTrip(ctx context.Context, msg kafka.Request) (*answer, error) {
+func (c *Client) roundTrip(ctx context.Context, msg kafka.Request) (kmsg.Response, error) {
 	m, err := c.transport.RoundTrip(ctx, c.api.Addr, msg)
 	if err != nil {
 		return nil, err
 	}
-	a, ok := m.(*answer)
+	answer, ok := m.(*answer)
 	if !ok {
 		return nil, fmt.Errorf("kafka: unexpected answer %T", m)
 	}
-	return a, nil
-}
-
-func response(a *answer, err error) (kmsg.Response, error) {
-	if err != nil {
-		return nil, err
-	}
-	return a.resp, nil
+	return answer.resp, nil
 }
 
 // Leaders returns the node id of each partition's leader; a partition without one is missing. The answer may be

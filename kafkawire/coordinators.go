@@ -58,31 +58,28 @@ func (c *coordinators) forgetAll() {
 
 // Coordinator sends a request to the coordinator of a consumer group.
 func (c *Client) Coordinator(ctx context.Context, group string, req kmsg.Request) (kmsg.Response, error) {
-	return response(c.coordinate(ctx, coordinated{groupKey, group}, req, nil))
+	return c.coordinate(ctx, coordinated{groupKey, group}, req)
 }
 
 // transactionCall asks the coordinator of the transactional id.
 func (c *Client) transactionCall(ctx context.Context, id string, req kmsg.Request) (kmsg.Response, error) {
-	return response(c.coordinate(ctx, coordinated{transactionKey, id}, req, nil))
+	return c.coordinate(ctx, coordinated{transactionKey, id}, req)
 }
 
 // coordinate sends a request to the coordinator that is known, or looks it up. After an answer that says that it is
-// another one, and after none at all, the next request looks it up again: the caller tries again anyway. Where a
-// connection is known, it goes over that or fails with ErrReconnected.
-func (c *Client) coordinate(
-	ctx context.Context, of coordinated, req kmsg.Request, known *connection,
-) (*answer, error) {
+// another one, and after none at all, the next request looks it up again: the caller tries again anyway.
+func (c *Client) coordinate(ctx context.Context, of coordinated, req kmsg.Request) (kmsg.Response, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	id, err := c.coordinatorOf(ctx, of)
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.brokerOver(ctx, id, req, known)
-	if err != nil || moved(a.resp) {
+	resp, err := c.Broker(ctx, id, req)
+	if err != nil || moved(resp) {
 		c.coordinators.forget(of)
 	}
-	return a, err
+	return resp, err
 }
 
 // GroupCoordinator returns the node id of the broker that coordinates a group, or the error that says why there is

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -34,7 +33,6 @@ func (e *AdvertisedError) Unwrap() error { return e.Err }
 type dialer struct {
 	Settings
 	formatter *kmsg.RequestFormatter
-	dialled   *atomic.Int64
 }
 
 func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -51,7 +49,6 @@ func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 		_ = conn.Close() // the error says more
 		return nil, err
 	}
-	d.dialled.Add(1)
 	return secured, nil
 }
 

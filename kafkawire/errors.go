@@ -28,10 +28,10 @@ func Cause(err error) error {
 // Kafka's own come from the connection: the request may or may not have been applied.
 //
 // Two that Repeat cures are left out: CONCURRENT_TRANSACTIONS needs neither the pause nor the Reset, and after
-// UNKNOWN_SERVER_ERROR a transaction had better begin again. So it must after ErrReconnected.
+// UNKNOWN_SERVER_ERROR a transaction had better begin again.
 func Transient(err error) bool {
 	return err != nil && RemedyOf(err) == Repeat && !errors.Is(err, ErrCorrupt) && !errors.Is(err, kafka.Unknown) &&
-		!errors.Is(err, ErrReconnected) && !ConcurrentTransactions(err) && !errors.Is(err, kafka.DuplicateSequenceNumber)
+		!ConcurrentTransactions(err) && !errors.Is(err, kafka.DuplicateSequenceNumber)
 }
 
 // ProducerStateLost says that the broker no longer knows the producer id's sequence (KIP-98): the batch may or may not

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -26,27 +25,12 @@ type exchange struct {
 	ctx       context.Context //nolint:containedctx // of the caller: kafka-go's hook RawExchange is called without one
 	req       kmsg.Request
 	formatter *kmsg.RequestFormatter
-	dialled   *atomic.Int64 // Client.dialled
-	known     *connection   // no other may carry it, unless opened before; nil: any may
 }
 
 // answer is what an exchange returns through the Transport.
 type answer struct {
 	exchange
 	resp kmsg.Response
-	over connection
-}
-
-// connection is one that has carried an answer, and how many were opened by then.
-type connection struct {
-	rw      io.ReadWriter
-	dialled int64
-}
-
-// before says that a connection to the same broker was there when c carried its answer, so that the same process is at
-// its other end.
-func (c *connection) before(rw io.ReadWriter, dialled int64) bool {
-	return rw == c.rw || dialled == c.dialled
 }
 
 type brokerExchange struct {
@@ -87,24 +71,18 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b 
 // deadline passes. That may happen just as the answer is complete; then the connection must not go back to the pool
 // with that deadline on it, and an error is what keeps it out. By then the caller has gone.
 func (e *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	if e.known != nil && !e.known.before(rw, e.dialled.Load()) {
-		return nil, ErrReconnected
-	}
-	stop := func() bool { return true }
 	if conn, ok := rw.(interface{ SetDeadline(time.Time) error }); ok {
-		stop = context.AfterFunc(e.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+		stop := context.AfterFunc(e.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+		resp, err := e.converse(rw)
+		if !stop() && err == nil {
+			err = context.Cause(e.ctx)
+		}
+		return resp, err
 	}
-	resp, err := e.converse(rw)
-	if !stop() && err == nil {
-		err = context.Cause(e.ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &answer{exchange: *e, resp: resp, over: connection{rw, e.dialled.Load()}}, nil
+	return e.converse(rw)
 }
 
-func (e *exchange) converse(rw io.ReadWriter) (kmsg.Response, error) {
+func (e *exchange) converse(rw io.ReadWriter) (protocol.Message, error) {
 	const correlation = 0x62616c71
 	if err := e.send(rw, correlation); err != nil {
 		return nil, err
@@ -138,7 +116,7 @@ func (e *exchange) converse(rw io.ReadWriter) (kmsg.Response, error) {
 	if err := resp.ReadFrom(body); err != nil {
 		return nil, fmt.Errorf("kafka: decoding the answer to request %d: %w", e.req.Key(), err)
 	}
-	return resp, nil
+	return &answer{exchange: *e, resp: resp}, nil
 }
 
 // send writes the request. Its buffer is free from then on: kept until the answer, each request that waits for one

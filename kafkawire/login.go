@@ -137,10 +137,19 @@ func printed(text *string) *string {
 // ask has one request answered on a connection of its own.
 func ask[R kmsg.Response](ctx context.Context, conn net.Conn, req kmsg.Request, f *kmsg.RequestFormatter) (R, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	e := &exchange{ctx: ctx, req: req, formatter: f}
+	e := &exchange{ctx, req, f}
 	resp, err := e.converse(conn)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
-	return Typed[R](resp, err)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	a, ok := resp.(*answer)
+	if !ok {
+		var none R
+		return none, fmt.Errorf("kafka: unexpected answer %T", resp)
+	}
+	return Typed[R](a.resp, nil)
 }

@@ -20,13 +20,24 @@ const (
 // (ListOffsets v4, read-committed): of a time, the first record with that or a later one, -1 where there is none. Each
 // partition asked for is in the answer, or in PartitionsError; any other error is one of all partitions.
 func (c *Client) ListOffsets(ctx context.Context, topic string, partitions []int32, at int64) (map[int32]int64, error) {
-	return c.listOffsets(ctx, topic, partitions, at, readCommitted)
+	return c.offsetsOf(ctx, topic, partitions, at, readCommitted)
 }
 
 // LogEnds returns where the partitions end, open transactions included (the high watermark). Errors are as in
 // ListOffsets.
 func (c *Client) LogEnds(ctx context.Context, topic string, partitions []int32) (map[int32]int64, error) {
-	return c.listOffsets(ctx, topic, partitions, Latest, readUncommitted)
+	return c.offsetsOf(ctx, topic, partitions, Latest, readUncommitted)
+}
+
+// LeaderEpochs asks each partition's leader for its epoch, which grows with every leader: where it is the same as
+// before, the partition has had one all the time. Errors are as in ListOffsets.
+func (c *Client) LeaderEpochs(ctx context.Context, topic string, partitions []int32) (map[int32]int32, error) {
+	answers, err := c.listOffsets(ctx, topic, partitions, Latest, readUncommitted)
+	epochs := make(map[int32]int32, len(answers))
+	for p, a := range answers {
+		epochs[p] = a.LeaderEpoch
+	}
+	return epochs, err
 }
 
 // Isolation levels (KIP-98).
@@ -35,8 +46,18 @@ const (
 	readCommitted   = 1
 )
 
-func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int32, at int64,
+func (c *Client) offsetsOf(ctx context.Context, topic string, partitions []int32, at int64,
 	isolation int8) (map[int32]int64, error) {
+	answers, err := c.listOffsets(ctx, topic, partitions, at, isolation)
+	offsets := make(map[int32]int64, len(answers))
+	for p, a := range answers {
+		offsets[p] = a.Offset
+	}
+	return offsets, err
+}
+
+func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int32, at int64,
+	isolation int8) (map[int32]kmsg.ListOffsetsResponseTopicPartition, error) {
 	leaders, _, err := c.Leaders(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -62,7 +83,7 @@ func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int
 			answers <- answer{of, list, err}
 		}()
 	}
-	offsets := make(map[int32]int64, len(partitions))
+	answered := make(map[int32]kmsg.ListOffsetsResponseTopicPartition, len(partitions))
 	for range byLeader {
 		a := <-answers
 		for _, p := range a.list {
@@ -70,15 +91,15 @@ func (c *Client) listOffsets(ctx context.Context, topic string, partitions []int
 				failed[p.Partition] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p.Partition, CodeError(p.ErrorCode))
 				continue
 			}
-			offsets[p.Partition] = p.Offset
+			answered[p.Partition] = p
 		}
 		for p := range a.of {
-			if _, ok := offsets[p]; !ok && failed[p] == nil {
+			if _, ok := answered[p]; !ok && failed[p] == nil {
 				failed[p] = fmt.Errorf("listing offsets of %s/%d: %w", topic, p, cmp.Or(a.err, errNoAnswer))
 			}
 		}
 	}
-	return offsets, failed.orNil()
+	return answered, failed.orNil()
 }
 
 var errNoAnswer = errors.New("the broker left it out of its answer")

@@ -19,19 +19,7 @@ import (
 type Transactional struct {
 	ID       string
 	Producer ProducerID
-	last     *lastEnd // nil: there is none to think of
 }
-
-// lastEnd is the connection over which the end of a transaction was answered. The next begins over that one, or over
-// one that was there by then: where another has to be opened, the coordinator may be a process that has lost what was
-// left to do of the end (Epochs.EndAgain). What the next transaction wrote would then belong to the one before, and if
-// it were aborted, so would that be.
-type lastEnd struct{ over *connection }
-
-// ErrReconnected says that a transaction was not begun, as the connection over which the one before was ended is gone:
-// only another epoch can go on (Epochs).
-var ErrReconnected = errors.New(
-	"kafka: another transaction needs another epoch, as the connection to the coordinator is not that of the last end")
 
 // ConcurrentTransactions says that the coordinator is still ending the transaction before: the same request works in a
 // few milliseconds, without a Reset.
@@ -61,34 +49,11 @@ func (c *Client) InitTransactional(ctx context.Context, id string, timeout time.
 	if err != nil {
 		return Transactional{}, fmt.Errorf("initialising transactional id %s: %w", id, err)
 	}
-	return Transactional{id, ProducerID{ID: r.ProducerID, Epoch: r.ProducerEpoch}, &lastEnd{}}, nil
-}
-
-// add sends a request that may begin a transaction. The connection that it wants may not be back in the pool yet, in
-// which case another one was opened: so it asks twice.
-func (c *Client) add(ctx context.Context, t Transactional, req kmsg.Request) (kmsg.Response, error) {
-	var known *connection
-	if t.last != nil {
-		known = t.last.over
-	}
-	a, err := c.coordinate(ctx, coordinated{transactionKey, t.ID}, req, known)
-	if errors.Is(err, ErrReconnected) {
-		a, err = c.coordinate(ctx, coordinated{transactionKey, t.ID}, req, known)
-	}
-	return response(a, err)
-}
-
-// added notes that a transaction has begun.
-func (t Transactional) added() { t.endedOver(nil) }
-
-func (t Transactional) endedOver(conn *connection) {
-	if t.last != nil {
-		t.last.over = conn
-	}
+	return Transactional{ID: id, Producer: ProducerID{ID: r.ProducerID, Epoch: r.ProducerEpoch}}, nil
 }
 
 // AddPartitions announces where the transaction will write (AddPartitionsToTxn v3); the first of them begins it. All
-// are added or none. ErrReconnected: none is, nor will be.
+// are added or none.
 func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[string][]int32) error {
 	req := kmsg.NewPtrAddPartitionsToTxnRequest()
 	req.Version = 3
@@ -98,7 +63,7 @@ func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[
 		topic.Topic, topic.Partitions = name, partitions
 		req.Topics = append(req.Topics, topic)
 	}
-	r, err := Typed[*kmsg.AddPartitionsToTxnResponse](c.add(ctx, t, req))
+	r, err := Typed[*kmsg.AddPartitionsToTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err != nil {
 		return fmt.Errorf("adding partitions to a transaction: %w", err)
 	}
@@ -115,9 +80,6 @@ func (c *Client) AddPartitions(ctx context.Context, t Transactional, topics map[
 				return failed[0] // they all say so
 			}
 		}
-	}
-	if len(failed) == 0 {
-		t.added()
 	}
 	return errors.Join(failed...)
 }
@@ -176,20 +138,18 @@ func (c *Client) ProduceTransactional(ctx context.Context, t Transactional, lead
 	return nil
 }
 
-// AddOffsets announces that the transaction will commit offsets of the group (AddOffsetsToTxn v3). It may
-// begin it, too.
+// AddOffsets announces that the transaction will commit offsets of the group (AddOffsetsToTxn v3).
 func (c *Client) AddOffsets(ctx context.Context, t Transactional, group string) error {
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
 	req.Version = 3
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = t.ID, t.Producer.ID, t.Producer.Epoch, group
-	r, err := Typed[*kmsg.AddOffsetsToTxnResponse](c.add(ctx, t, req))
+	r, err := Typed[*kmsg.AddOffsetsToTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err == nil {
 		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return fmt.Errorf("adding offsets to a transaction: %w", err)
 	}
-	t.added()
 	return nil
 }
 
@@ -255,14 +215,12 @@ func (c *Client) EndTransaction(ctx context.Context, t Transactional, commit boo
 	req := kmsg.NewPtrEndTxnRequest()
 	req.Version = 3
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = t.ID, t.Producer.ID, t.Producer.Epoch, commit
-	a, err := c.coordinate(ctx, coordinated{transactionKey, t.ID}, req, nil)
-	r, err := Typed[*kmsg.EndTxnResponse](response(a, err))
+	r, err := Typed[*kmsg.EndTxnResponse](c.transactionCall(ctx, t.ID, req))
 	if err == nil {
 		err = CodeError(r.ErrorCode)
 	}
 	if err != nil {
 		return fmt.Errorf("ending a transaction: %w", err)
 	}
-	t.endedOver(&a.over)
 	return nil
 }

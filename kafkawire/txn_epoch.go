@@ -26,21 +26,22 @@ const (
 )
 
 // Epochs are the epochs of one transactional id, as one process begins them one after the other. What the brokers may
-// have left open of a transaction before is remembered from Begin until EndAgain has ended it.
+// have left open of a transaction that they call ended is remembered until EndAgain has ended it.
 type Epochs struct {
 	ID      string
 	Timeout time.Duration // of a transaction; the coordinator aborts one that takes longer
 
 	txn  Transactional
-	last ending // of the transaction before txn; endUnknown once EndAgain is through
+	last ending // of the last transaction
+	open bool   // something of it may be, until it has ended that way once more
 }
 
 // Begin begins another epoch (InitProducerId): a producer that had the id before is fenced, an open transaction is
 // aborted. Then comes EndAgain if something is LeftOpen.
 //
-// An EndAgain that has failed may have left its own transaction open. To abort that would be to abort what it was to
-// commit, so it is ended first, as it would have been; one that was not begun, or is over, is answered in error. What
-// is asked afterwards is the state of that transaction, or Empty: what was to be repeated stays as it is.
+// A transaction after the one that is LeftOpen may be under way: an EndAgain that has failed, or one that has nothing
+// in it yet. To abort that would be to abort what was committed, so it is ended first, as the one before was. One that
+// was not begun, or is over, is answered in error.
 func (e *Epochs) Begin(ctx context.Context, r Retry) (Transactional, error) {
 	if e.LeftOpen() && e.txn.ID != "" {
 		err := r.Do(ctx, func(ctx context.Context) error {
@@ -68,7 +69,7 @@ func (e *Epochs) begin(ctx context.Context, r Retry) (t Transactional, err error
 			return err
 		}
 		if last != endEmpty && last != endUnknown {
-			e.last = last
+			e.last, e.open = last, true
 		}
 		t, err = r.Client.InitTransactional(ctx, e.ID, e.Timeout)
 		return err
@@ -76,8 +77,22 @@ func (e *Epochs) begin(ctx context.Context, r Retry) (t Transactional, err error
 	return t, err
 }
 
-// LeftOpen says that something of the transaction before may be open: EndAgain comes before anything else.
-func (e *Epochs) LeftOpen() bool { return e.last == endCommitted || e.last == endAborted }
+// Committed notes that a transaction of the epoch has ended so.
+func (e *Epochs) Committed() { e.last = endCommitted }
+
+// LeaveOpen notes that the brokers may have left something open of the last transaction. Another may have begun, but
+// has nothing in it: Begin ends it.
+func (e *Epochs) LeaveOpen() { e.open = true }
+
+// LeftOpen says that something of the last transaction may be open, and that it is known how that has ended: EndAgain
+// comes before anything else.
+func (e *Epochs) LeftOpen() bool { return e.open && (e.last == endCommitted || e.last == endAborted) }
+
+// Wait returns when the last transaction has come to its end, as far as the coordinator knows.
+func (e *Epochs) Wait(ctx context.Context, r Retry) error {
+	_, err := r.ending(ctx, e.ID)
+	return err
+}
 
 // ending waits while the brokers are ending a transaction.
 func (r Retry) ending(ctx context.Context, id string) (how ending, err error) {
@@ -102,13 +117,14 @@ func (r Retry) ending(ctx context.Context, id string) (how ending, err error) {
 // transactions of the id write and in the offsets of the group (if one is named). Where nothing is LeftOpen it does
 // nothing.
 //
-// A single broker that is killed while it ends a transaction (Kafka 4.3.1) comes back as coordinator before it knows
-// itself as leader again, takes the partitions for deleted, and leaves out the markers by which the transaction ends
-// there: its records would stay invisible, all that follows them, too, and its offsets unstable (error 88). A marker of
-// the same producer id, whatever the epoch, ends what is open. So a transaction without records over all partitions
-// repeats the decision; where nothing is open, it does nothing.
+// A coordinator that finds no leader for a partition takes it for deleted, and leaves out the marker by which the
+// transaction ends there (Kafka 4.3.1): a single broker does so when it was killed and comes back, before it knows
+// itself as leader again, and when it is stopped, after it has given up its partitions. The records would stay
+// invisible, all that follows them, too, and offsets unstable (error 88). A marker of the same producer id, whatever
+// the epoch, ends what is open. So a transaction without records over all partitions repeats the decision; where
+// nothing is open, it does nothing.
 //
-// It may return before the markers are written. The next InitTransactional or AddPartitions waits for them.
+// It may return before the markers are written. Wait, or the next InitTransactional or AddPartitions, waits for them.
 func (e *Epochs) EndAgain(ctx context.Context, r Retry, group string, partitions map[string][]int32) error {
 	if !e.LeftOpen() {
 		return nil
@@ -116,7 +132,7 @@ func (e *Epochs) EndAgain(ctx context.Context, r Retry, group string, partitions
 	if err := r.endAgain(ctx, e.txn, e.last == endCommitted, group, partitions); err != nil {
 		return fmt.Errorf("ending what is left of the transaction before: %w", FirstFenced(err))
 	}
-	e.last = endUnknown
+	e.open = false
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package kafkawire
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -172,58 +170,6 @@ func TestTransactionAnswers(t *testing.T) {
 			err := x.call(wire(t, cluster.ListenAddrs()))
 			if err == nil || !strings.Contains(err.Error(), x.text) || x.is != nil && !errors.Is(err, x.is) {
 				t.Errorf("error %v, want %v with %q", err, x.is, x.text)
-			}
-		})
-	}
-}
-
-// A transaction begins over the connection that brought the end of the one before, or not at all; within it, any will
-// do.
-func TestTransactionOverOneConnection(t *testing.T) {
-	t.Parallel()
-	cluster := kafkatest.Embedded(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "results"))
-	c := wire(t, cluster.ListenAddrs())
-	results := map[string][]int32{"results": {0}}
-	begin := map[string]func(context.Context, Transactional) error{
-		"partitions": func(ctx context.Context, txn Transactional) error { return c.AddPartitions(ctx, txn, results) },
-		"offsets":    func(ctx context.Context, txn Transactional) error { return c.AddOffsets(ctx, txn, "g") },
-	}
-	for name, begin := range begin {
-		t.Run(name, func(t *testing.T) {
-			ctx := deadline(t)
-			txn, err := c.InitTransactional(ctx, name, time.Minute)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Reset()
-			for range 2 { // the first of an epoch, and one over the same connection
-				for range 2 {
-					if err := begin(ctx, txn); err != nil {
-						t.Fatal(err)
-					}
-					c.Reset()
-				}
-				if err := c.EndTransaction(ctx, txn, true); err != nil {
-					t.Fatal(err)
-				}
-			}
-			cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn},
-				Err: kerr.ConcurrentTransactions, Count: 1})
-			if err := begin(ctx, txn); !ConcurrentTransactions(err) {
-				t.Fatalf("error %v", err)
-			}
-			c.Reset()
-			if err := begin(ctx, txn); !errors.Is(err, ErrReconnected) || Transient(err) {
-				t.Errorf("over another connection: %v", err)
-			}
-			if err := c.EndTransaction(ctx, txn, false); !errors.Is(err, kafka.InvalidTransactionState) {
-				t.Errorf("ending what was not begun: %v", err)
-			}
-			if txn, err = c.InitTransactional(ctx, name, time.Minute); err != nil {
-				t.Fatal(err)
-			}
-			if err := begin(ctx, txn); err != nil {
-				t.Errorf("in another epoch: %v", err)
 			}
 		})
 	}

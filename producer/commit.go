@@ -21,11 +21,11 @@ const (
 // commit is Transactions.Commit. This file is the algorithm, from top to bottom:
 //
 //	initProducer    InitProducerId   a new epoch, then endAgain and resolveInDoubt; only after a transaction without a
-//	                                 definite end, or where the connection that brought that is gone
+//	                                 definite end, or one that the brokers may have left open
 //	gather                           which outcomes and offsets one transaction holds
-//	begin           AddPartitionsToTxn
+//	begin           AddPartitionsToTxn, AddOffsetsToTxn; ListOffsets, whether the one before has ended everywhere
 //	send            Produce          until the brokers have every batch
-//	addOffsets      AddOffsetsToTxn, TxnOffsetCommit
+//	addOffsets      TxnOffsetCommit
 //	end             EndTxn           or abort
 //	resolveInDoubt  OffsetFetch      were outcomes committed whose EndTxn was not answered?
 //
@@ -33,8 +33,8 @@ const (
 // answer was lost may arrive late and count for the next transaction of the same epoch. So after every loss there is a
 // new epoch.
 //
-// What is refused for good is held and tried again by itself (hold.go); how a batch is sent and in which form is in
-// commit_send.go and commit_form.go; what it means to be fenced is in fencing.go.
+// What is refused for good is held and tried again by itself (hold.go). How a transaction begins is in commit_begin.go,
+// how a batch is sent and in which form in commit_send.go and commit_form.go, what it means to be fenced in fencing.go.
 func (c *committer) commit(
 	ctx context.Context, member func() kafkawire.Member, asked Offsets,
 ) (committed Offsets, err error) {
@@ -47,7 +47,7 @@ func (c *committer) commit(
 		return nil, ctx.Err()
 	}
 	committed, err = c.transactions(ctx, member, asked)
-	for errors.Is(err, errMoved) || errors.Is(err, kafkawire.ErrReconnected) {
+	for errors.Is(err, errMoved) || errors.Is(err, errLeftOpen) {
 		var more Offsets
 		more, err = c.transactions(ctx, member, asked)
 		maps.Copy(committed, more)
@@ -153,10 +153,13 @@ func (c *committer) transact(ctx context.Context, member func() kafkawire.Member
 	}
 	began := time.Now()
 	c.ready = false // until all of it has a definite answer
-	if err := c.fill(ctx, member, p); err != nil {
-		if !errors.Is(err, kafkawire.ErrReconnected) { // nothing was begun
-			c.abort(ctx)
-		}
+	queues, err := c.begin(ctx, p)
+	if err != nil {
+		c.epochs.LeaveOpen() // nothing is in it yet, and to abort it might abort the one before
+		return err
+	}
+	if err := c.fill(ctx, member, queues, p); err != nil {
+		c.abort(ctx)
 		return err
 	}
 	if err := c.end(ctx); err != nil {
@@ -164,6 +167,7 @@ func (c *committer) transact(ctx context.Context, member func() kafkawire.Member
 		return err
 	}
 	c.ready = !c.answerLost
+	c.epochs.Committed()
 	c.pace.took(p.size, time.Since(began))
 	c.holds.cured(p)
 	maps.Copy(c.stored, p.offsets)
@@ -171,45 +175,19 @@ func (c *committer) transact(ctx context.Context, member func() kafkawire.Member
 	return nil
 }
 
-// fill puts outcomes and offsets into a transaction.
-func (c *committer) fill(ctx context.Context, member func() kafkawire.Member, p portion) error {
-	c.answered = false
-	if err := c.retry().Do(ctx, c.refreshLayout); err != nil {
-		return err
-	}
-	queues := c.layout.load(p)
-	if err := c.begin(ctx, queues); err != nil {
-		return err
-	}
+// fill puts outcomes and offsets into a transaction that has begun.
+func (c *committer) fill(
+	ctx context.Context, member func() kafkawire.Member, queues []*queue, p portion,
+) error {
 	if err := c.send(ctx, queues, p.size); err != nil {
 		return err
 	}
 	return c.addOffsets(ctx, member, p.offsets)
 }
 
-// begin announces where the transaction writes.
-func (c *committer) begin(ctx context.Context, queues []*queue) error {
-	if len(queues) == 0 {
-		return nil
-	}
-	partitions := map[string][]int32{}
-	for _, q := range queues {
-		partitions[q.topic] = append(partitions[q.topic], q.partition)
-	}
-	err := c.retry().Do(ctx, func(ctx context.Context) error { return c.wire.AddPartitions(ctx, c.txn, partitions) })
-	if err != nil {
-		c.answered = len(kafkawire.Leaves(err)) < len(queues)
-	}
-	return err
-}
-
 // addOffsets puts the group's offsets into the transaction. The group may be between two generations, or have entered
 // one that the member has not heard of: that passes for a member that stays, so it is waited for.
 func (c *committer) addOffsets(ctx context.Context, member func() kafkawire.Member, offsets Offsets) error {
-	err := c.retry().Do(ctx, func(ctx context.Context) error { return c.wire.AddOffsets(ctx, c.txn, c.cfg.Group) })
-	if err != nil {
-		return err
-	}
 	began := time.Now()
 	again := func(err error) bool {
 		rebalancing := errors.Is(err, kafka.RebalanceInProgress) || errors.Is(err, kafka.IllegalGeneration)
@@ -245,6 +223,7 @@ func (c *committer) initProducer(ctx context.Context) error {
 		return err
 	}
 	c.layout.restart(c.txn.Producer, c.cfg.BatchBytes)
+	c.written = nil
 	if err := c.endAgain(ctx); err != nil {
 		return err
 	}

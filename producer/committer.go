@@ -31,6 +31,7 @@ type committer struct {
 	pause      time.Duration           // before the next transaction, as the one before failed
 	pace       pace                    // how much one transaction holds
 	answered   bool                    // some partition took, or refused, what this transaction wrote to it
+	written    map[place]int32         // leader epochs of where the last transaction wrote, from before it did
 	layout     layout
 	stored     Offsets // committed offsets, as far as known
 	doubt      Offsets // of the transaction whose end is not known

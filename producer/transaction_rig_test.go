@@ -144,6 +144,16 @@ func (b *rig) commit(offsets map[int32]int64) error {
 	return err
 }
 
+// underWay makes all of a transaction but its end.
+func (b *rig) underWay(offsets map[int32]int64) error {
+	p := b.committer.gather(at(offsets))
+	queues, err := b.committer.begin(deadline(b.tb), p)
+	if err != nil {
+		return err
+	}
+	return b.committer.fill(deadline(b.tb), outsider(b.group), queues, p)
+}
+
 func (b *rig) mustCommit(offsets map[int32]int64) {
 	b.tb.Helper()
 	if err := b.commit(offsets); err != nil {

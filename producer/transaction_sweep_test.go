@@ -132,7 +132,7 @@ func TestInitProducerSaysWhatItAborts(t *testing.T) {
 	t.Parallel()
 	b := onShared(t, "a")
 	b.write(0, 0, 5)
-	if err := b.committer.fill(deadline(t), outsider(b.group), b.committer.gather(at(map[int32]int64{0: 5}))); err != nil {
+	if err := b.underWay(map[int32]int64{0: 5}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := b.committer.wire.InitTransactional(deadline(t), b.committer.cfg.ID, b.committer.cfg.Timeout)
@@ -192,8 +192,7 @@ func TestSweepIsNotSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if aborted {
-			asked := b.committer.gather(at(map[int32]int64{0: 4}))
-			if err := b.committer.fill(deadline(t), outsider(b.group), asked); err != nil {
+			if err := b.underWay(map[int32]int64{0: 4}); err != nil {
 				t.Fatal(err)
 			}
 			b.committer.abort(deadline(t))
@@ -246,45 +245,58 @@ func TestSweepFails(t *testing.T) {
 	}
 }
 
-// The connection over which a transaction was ended is gone: the broker may be another process, which has left
-// something of it open. So nothing is begun before that is ended again.
-func TestNextTransactionOverAnotherConnection(t *testing.T) {
+// Between the end of a transaction and the next, something happens after which the brokers may have left the former
+// open. Then nothing is written before it has ended again, and what has begun is not aborted.
+func TestNextTransactionWaitsForTheEnd(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		cut   bool // the first request of the next transaction, before it is applied; else the connection was idle
-		alone bool // offsets, without an outcome
-	}{
-		"cut":                 {true, false},
-		"cut, offsets alone":  {true, true},
-		"idle":                {false, false},
-		"idle, offsets alone": {false, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(1))...)
-			b := onEmbedded(t, cluster, nil)
-			names := []string{"requests/0/0"}
-			want := append(again("commit"), "offsets", "commit")
-			if !test.alone {
-				names = append(names, b.write(0, 1, 1)...)
-				want = append(again("commit"), "1 partitions", "offsets", "commit")
-			}
-			asked := steps(cluster, "CompleteCommit")
-			if test.cut {
-				cut := func(kmsg.Request) (kmsg.Response, error, bool) { return nil, errors.New("cut"), true }
-				cluster.ControlKey(int16(kmsg.AddPartitionsToTxn), cut)
-				cluster.ControlKey(int16(kmsg.AddOffsetsToTxn), cut)
-			} else {
-				b.committer.wire.Reset()
-			}
-			b.mustCommit(map[int32]int64{0: 6})
-			if got := asked(); !slices.Equal(got, want) {
-				t.Errorf("asked %v, want %v", got, want)
-			}
-			if len(b.obs.seen()) > 0 {
-				t.Errorf("told %v", b.obs.seen())
-			}
-			b.wantSeen(names)
-		})
+	const nothing, cut, moved, away = "nothing", "the first request is lost", "another leader", "no leader"
+	for _, what := range []string{nothing, cut, moved, away} {
+		for _, alone := range []bool{false, true} { // offsets, without an outcome
+			t.Run(fmt.Sprintf("%s, offsets alone %t", what, alone), func(t *testing.T) {
+				t.Parallel()
+				cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(2))...)
+				b := onEmbedded(t, cluster, nil)
+				names := []string{"requests/0/0"}
+				want := []string{"offsets", "commit"}
+				if !alone {
+					names = append(names, b.write(0, 1, 1)...)
+					want = slices.Insert(want, 0, "1 partitions")
+				}
+				if what == moved || what == away {
+					want = slices.Concat(want[:len(want)-1], []string{"commit"}, again("commit"), want)
+				}
+				asked := steps(cluster, "CompleteCommit")
+				over := func() {}
+				switch what {
+				case cut:
+					want = slices.Concat(want[:len(want)-1], []string{"commit"}, again("commit"), want)
+					lose := func(kmsg.Request) (kmsg.Response, error, bool) { return nil, errors.New("cut"), true } // once
+					first := kmsg.AddPartitionsToTxn
+					if alone {
+						first = kmsg.AddOffsetsToTxn
+					}
+					cluster.ControlKey(int16(first), lose)
+				case moved:
+					for p := range int32(4) {
+						to := (cluster.LeaderFor("results", p) + 1) % 2
+						if err := cluster.MoveTopicPartition("results", p, to); err != nil {
+							t.Fatal(err)
+						}
+					}
+				case away:
+					over = cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "results",
+						Err: kerr.LeaderNotAvailable, Count: -1}).Remove
+				}
+				b.mustCommit(map[int32]int64{0: 6})
+				over()
+				if got := asked(); !slices.Equal(got, want) {
+					t.Errorf("asked %v, want %v", got, want)
+				}
+				if len(b.obs.seen()) > 0 {
+					t.Errorf("told %v", b.obs.seen())
+				}
+				b.wantSeen(names)
+			})
+		}
 	}
 }

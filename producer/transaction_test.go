@@ -72,8 +72,7 @@ func TestOpenAndAbortedTransactions(t *testing.T) {
 	b := onShared(t, "a")
 	names := b.write(0, 0, 20)
 	for _, commit := range []bool{false, true} {
-		if err := b.committer.fill(deadline(t), outsider(b.group),
-			b.committer.gather(at(map[int32]int64{0: 20}))); err != nil {
+		if err := b.underWay(map[int32]int64{0: 20}); err != nil {
 			t.Fatal(err)
 		}
 		kafkatest.Eventually(t, within, "they are in the log", func() bool { return len(b.outcomesSeen(false)) >= 20 })
@@ -122,8 +121,7 @@ func TestZombieIsFenced(t *testing.T) {
 			zombie := onShared(t, "a")
 			names := zombie.write(0, 0, 10)
 			if step == "filled" {
-				if err := zombie.committer.fill(deadline(t), outsider(zombie.group),
-					zombie.committer.gather(at(map[int32]int64{0: 10}))); err != nil {
+				if err := zombie.underWay(map[int32]int64{0: 10}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -133,8 +131,7 @@ func TestZombieIsFenced(t *testing.T) {
 			}
 			err := zombie.committer.wire.EndTransaction(deadline(t), zombie.committer.txn, true)
 			if step == "before" {
-				err = zombie.committer.fill(deadline(t), outsider(zombie.group),
-					zombie.committer.gather(at(map[int32]int64{0: 10})))
+				err = zombie.underWay(map[int32]int64{0: 10})
 			}
 			if !kafkawire.Fenced(err) {
 				t.Errorf("the zombie is answered %v", err)
@@ -214,8 +211,7 @@ func TestBrokerRestartInATransaction(t *testing.T) {
 	broker := kafkatest.New(t)
 	b := transactions(t, broker.Brokers(), broker.Topic(t, 1), broker.Topic(t, 2), broker.Topic(t, 1), "a", nil)
 	names := b.write(0, 0, 50)
-	if err := b.committer.fill(deadline(t), outsider(b.group),
-		b.committer.gather(at(map[int32]int64{0: 30}))); err != nil {
+	if err := b.underWay(map[int32]int64{0: 30}); err != nil {
 		t.Fatal(err)
 	}
 	broker.Restart(t, true)

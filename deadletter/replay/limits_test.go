@@ -286,33 +286,6 @@ func TestReplayRepeatsTheDecision(t *testing.T) {
 	}
 }
 
-// The connection over which a transaction was ended is gone: the next has another epoch, as what was left open of the
-// one before is to be ended first.
-func TestReplayOverAnotherConnection(t *testing.T) {
-	t.Parallel()
-	b, c, letters := onCluster(t, 10)
-	r := b.shortTimeouts("one")
-	b.mustPut(r, letters[:5], 5, 5)
-	var epochs atomic.Int32
-	c.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		if _, is := req.(*kmsg.InitProducerIDRequest); is {
-			epochs.Add(1)
-		}
-		return nil, nil, false
-	})
-	b.mustPut(r, letters[5:7], 2, 2)
-	if n := epochs.Load(); n != 0 {
-		t.Errorf("%d epochs over the same connection", n)
-	}
-	r.wire.Reset()
-	b.mustPut(r, letters[7:], 3, 3)
-	if n := epochs.Load(); n != 1 {
-		t.Errorf("%d epochs over another one, want 1", n)
-	}
-	b.check(c, letters)
-}
-
 // Another run begins while this one is within a transaction: the leader of a partition may say so in its own words.
 func TestReplayOvertakenWithin(t *testing.T) {
 	t.Parallel()

@@ -211,7 +211,6 @@ func (r *Run) put(ctx context.Context, chunk []*Candidate) ([]*Candidate, error)
 				r.Replayed.Add(a.Letter.Partition, a.Letter.Offset)
 			}
 			return append(done, open...), nil
-		case errors.Is(err, kafkawire.ErrReconnected): // nothing was begun
 		case kafkawire.Fenced(err) && time.Since(began) < transactionTimeout/2: // else the coordinator's timeout has ended it
 			return done, ErrFenced
 		case errors.Is(err, errHidden) && hidden >= maxHidden:

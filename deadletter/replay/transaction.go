@@ -2,7 +2,6 @@ package replay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -29,11 +28,7 @@ func (r *Run) initProducer(ctx context.Context) error {
 	if err := r.epochs.EndAgain(ctx, r.retry, "", all); err != nil {
 		return err
 	}
-	// Returns when that has come to its end, so that the ledger shows all that was committed.
-	return r.retry.Do(ctx, func(ctx context.Context) error {
-		r.txn, err = r.wire.InitTransactional(ctx, r.epochs.ID, r.epochs.Timeout)
-		return err
-	})
+	return r.epochs.Wait(ctx, r.retry) // so that the ledger shows all that was committed
 }
 
 // transact puts letters and their ledger entries into one transaction. On an error the next one fences first, which
@@ -48,7 +43,7 @@ func (r *Run) transact(ctx context.Context, chunk []*Candidate) error {
 			r.doubt = len(chunk)
 		}
 		r.end += int64(len(chunk)) + 1 // the mark of the end
-	} else if !kafkawire.Fenced(err) && !errors.Is(err, kafkawire.ErrReconnected) {
+	} else if !kafkawire.Fenced(err) {
 		// So that readers need not wait for the next one, and to hear who has the id: a partition's leader may call its
 		// transaction invalid before it knows of the new epoch.
 		if ended := r.wire.EndTransaction(ctx, r.txn, false); kafkawire.Fenced(ended) {
