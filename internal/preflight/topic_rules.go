@@ -45,9 +45,8 @@ const (
 	leastEarly = time.Minute // by which this machine's clock may be ahead of the brokers'
 )
 
-// topicRules check the settings of the topics that could be read, by name. They are warnings where the service can do
-// its work in spite of them, and failures where every write would be refused. A setting that a broker does not have or
-// show is passed over.
+// topicRules check the settings of the topics that could be read, by name. They are warnings: the service can do its
+// work in spite of them, or tells what is refused. A setting that a broker does not have or show is passed over.
 type topicRules struct {
 	cfg    config.Config
 	topics map[string]kafkawire.Topic
@@ -65,8 +64,8 @@ func checkTopicSettings(cfg config.Config, topics map[string]kafkawire.Topic) []
 }
 
 // set adds a finding that another value of a topic's setting fixes.
-func (r *topicRules) set(severity finding.Severity, topic, setting, value, problem string, args ...any) {
-	r.found = append(r.found, finding.Finding{Severity: severity,
+func (r *topicRules) set(topic, setting, value, problem string, args ...any) {
+	r.found = append(r.found, finding.Finding{Severity: finding.Warn,
 		What: fmt.Sprintf("topic %s: ", topic) + fmt.Sprintf(problem, args...),
 		Fix: fmt.Sprintf(
 			"set %s of %s to %s: kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "+
@@ -105,7 +104,7 @@ func (r *topicRules) cleanup() {
 	for _, c := range rules {
 		policy := r.topics[c.topic].Configs[configCleanup]
 		if slices.Contains(strings.Split(policy, ","), "compact") {
-			r.set(finding.Warn, c.topic, configCleanup, "delete", "%s=%s: %s", configCleanup, policy, c.lost)
+			r.set(c.topic, configCleanup, "delete", "%s=%s: %s", configCleanup, policy, c.lost)
 		}
 	}
 }
@@ -132,7 +131,7 @@ func (r *topicRules) retention() {
 		if c.topic == t.Replays {
 			value = "-1"
 		}
-		r.set(finding.Warn, c.topic, configRetention, value, "%s=%d (%v): %s", configRetention, ms, milliseconds(ms), c.lost)
+		r.set(c.topic, configRetention, value, "%s=%d (%v): %s", configRetention, ms, milliseconds(ms), c.lost)
 	}
 }
 
@@ -151,11 +150,11 @@ func (r *topicRules) sizes() {
 	for _, c := range rules {
 		limit, setting := r.limit(c.topic)
 		if largest > 0 && limit > 0 && limit < largest+OutcomeHeadroom {
-			r.set(finding.Warn, c.topic, setting, strconv.FormatInt(largest+OutcomeHeadroom, 10),
+			r.set(c.topic, setting, strconv.FormatInt(largest+OutcomeHeadroom, 10),
 				"%s=%d, and %s takes messages of %d bytes: %s", setting, limit, t.Requests, largest, c.lost)
 		}
 		if kind := r.topics[c.topic].Configs[configCompression]; kind == "uncompressed" {
-			r.set(finding.Warn, c.topic, configCompression, "producer",
+			r.set(c.topic, configCompression, "producer",
 				"%s=%s: brokers unpack what is compressed to fit, and then refuse it as too large", configCompression, kind)
 		}
 	}
@@ -180,13 +179,13 @@ func (r *topicRules) times() {
 		}
 		for _, setting := range []string{configTimeBefore, configTimeApart} {
 			if ms, ok := r.number(topic, setting); ok && ms < leastLate.Milliseconds() {
-				r.set(finding.Warn, topic, setting, strconv.FormatInt(leastLate.Milliseconds(), 10),
+				r.set(topic, setting, strconv.FormatInt(leastLate.Milliseconds(), 10),
 					"%s=%d (%v): brokers refuse what was decided longer ago, as after an outage of Kafka",
 					setting, ms, milliseconds(ms))
 			}
 		}
 		if ms, ok := r.number(topic, configTimeAfter); ok && ms < leastEarly.Milliseconds() {
-			r.set(finding.Warn, topic, configTimeAfter, strconv.FormatInt(leastEarly.Milliseconds(), 10),
+			r.set(topic, configTimeAfter, strconv.FormatInt(leastEarly.Milliseconds(), 10),
 				"%s=%d (%v): brokers refuse everything while the clock here is ahead of theirs by more",
 				configTimeAfter, ms, milliseconds(ms))
 		}
@@ -201,7 +200,7 @@ func (r *topicRules) replicas() {
 		n, ok := r.number(topic, configMinInSync)
 		replicas := r.topics[topic].ReplicationFactor
 		if r.topics[topic].Configs[configUnclean] == "true" && replicas > 1 {
-			r.set(finding.Warn, topic, configUnclean, "false",
+			r.set(topic, configUnclean, "false",
 				"%s=true: a replica that lacks the last records may become the leader, and they are lost",
 				configUnclean)
 		}
@@ -209,15 +208,11 @@ func (r *topicRules) replicas() {
 		switch {
 		case !ok || replicas == 0:
 		case n > int64(replicas):
-			severity := finding.Warn
-			if written {
-				severity = finding.Fail
-			}
-			r.set(severity, topic, configMinInSync, strconv.Itoa(max(1, replicas-1)),
-				"%s=%d, and there are %d replicas: brokers refuse every write that waits for all of them",
+			r.set(topic, configMinInSync, strconv.Itoa(max(1, replicas-1)),
+				"%s=%d, and there are %d replicas: Kafka 3.9 and 4 wait for those, older brokers refuse every write",
 				configMinInSync, n, replicas)
 		case written && n < 2 && replicas >= 3:
-			r.set(finding.Warn, topic, configMinInSync, "2",
+			r.set(topic, configMinInSync, "2",
 				"it has %d replicas and %s=%d: what a single broker has counts as written, and is lost with it",
 				replicas, configMinInSync, n)
 		}
