@@ -223,7 +223,6 @@ func (c *committer) initProducer(ctx context.Context) error {
 		return err
 	}
 	c.layout.restart(c.txn.Producer, c.cfg.BatchBytes)
-	c.written = nil
 	if err := c.endAgain(ctx); err != nil {
 		return err
 	}
@@ -234,17 +233,6 @@ func (c *committer) initProducer(ctx context.Context) error {
 	c.log.Debug().Str("transactional-id", c.cfg.ID).Int64("producer", c.txn.Producer.ID).
 		Int16("epoch", c.txn.Producer.Epoch).Msg("began an epoch of the transactional id")
 	return nil
-}
-
-// endAgain ends what the brokers may have left open of the transaction before.
-func (c *committer) endAgain(ctx context.Context) error {
-	if !c.epochs.LeftOpen() {
-		return nil
-	}
-	if err := c.retry().Do(ctx, c.refreshLayout); err != nil {
-		return err
-	}
-	return c.epochs.EndAgain(ctx, c.retry(), c.cfg.Group, c.layout.partitions())
 }
 
 // resolveInDoubt removes the outcomes that are in the log after all: those that the group's offsets cover, which were

@@ -3,9 +3,16 @@ package producer
 import (
 	"context"
 	"errors"
+	"time"
+
+	"github.com/segmentio/kafka-go"
 
 	"github.com/balanceq/balanceq/kafkawire"
 )
+
+// leaderWait is how long the end of a transaction is not repeated for want of a leader. A partition that has none for
+// longer does not keep the others waiting.
+const leaderWait = 10 * time.Second
 
 // begin announces where a transaction writes and makes sure that the one before has ended there. Nothing is in it yet.
 func (c *committer) begin(ctx context.Context, p portion) ([]*queue, error) {
@@ -79,6 +86,54 @@ func (c *committer) confirm(ctx context.Context, queues []*queue) error {
 }
 
 const unknownEpoch = -1 // of a partition whose leader was not there to be asked
+
+// endAgain ends what the brokers may have left open of the transaction before. They may leave that open, too: so each
+// partition has to have a leader, and confirm compares.
+func (c *committer) endAgain(ctx context.Context) error {
+	c.written = nil
+	if !c.epochs.LeftOpen() {
+		return nil
+	}
+	if err := c.retry().Do(ctx, c.refreshLayout); err != nil {
+		return err
+	}
+	all := map[place]bool{}
+	for _, topic := range c.layout {
+		for _, q := range topic.queues {
+			all[place{q.topic, q.partition}] = true
+		}
+	}
+	var before map[place]int32
+	err := c.retry().Do(ctx, func(ctx context.Context) error {
+		before = c.leaderEpochs(ctx, all)
+		return c.waitForLeaders(all, before)
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.epochs.EndAgain(ctx, c.retry(), c.cfg.Group, c.layout.partitions()); err != nil {
+		return err
+	}
+	c.written = before
+	return nil
+}
+
+// waitForLeaders fails while a partition has had no leader for less than leaderWait.
+func (c *committer) waitForLeaders(of map[place]bool, epochs map[place]int32) (err error) {
+	for at := range of {
+		if _, has := epochs[at]; has {
+			delete(c.leaderless, at)
+			continue
+		}
+		if _, known := c.leaderless[at]; !known {
+			c.leaderless[at] = time.Now()
+		}
+		if time.Since(c.leaderless[at]) < leaderWait {
+			err = &kafkawire.PartitionError{Topic: at.topic, Partition: at.partition, Err: kafka.LeaderNotAvailable}
+		}
+	}
+	return err
+}
 
 // leaderEpochs are those of the partitions whose leaders answer within the time that a transaction has for them.
 func (c *committer) leaderEpochs(ctx context.Context, of map[place]bool) map[place]int32 {

@@ -32,6 +32,7 @@ type committer struct {
 	pace       pace                    // how much one transaction holds
 	answered   bool                    // some partition took, or refused, what this transaction wrote to it
 	written    map[place]int32         // leader epochs of where the last transaction wrote, from before it did
+	leaderless map[place]time.Time     // since when partitions have had no leader, as far as endAgain has seen
 	layout     layout
 	stored     Offsets // committed offsets, as far as known
 	doubt      Offsets // of the transaction whose end is not known
@@ -47,8 +48,9 @@ func newCommitter(
 	most := max(cfg.BufferBytes, leastPace)
 	c := &committer{
 		cfg: cfg, outcomes: outcomes, wire: wire, log: log, obs: obs, outbox: pending,
-		epochs: kafkawire.Epochs{ID: cfg.ID, Timeout: cfg.Timeout},
-		layout: layout{}, stored: Offsets{}, pace: pace{limit: min(firstPortion, most), most: most, aim: cfg.Timeout / 3},
+		epochs:     kafkawire.Epochs{ID: cfg.ID, Timeout: cfg.Timeout},
+		leaderless: map[place]time.Time{},
+		layout:     layout{}, stored: Offsets{}, pace: pace{limit: min(firstPortion, most), most: most, aim: cfg.Timeout / 3},
 	}
 	for _, name := range outcomes.Topics() {
 		c.layout[name] = &topic{name: name}

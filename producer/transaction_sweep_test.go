@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -255,21 +256,19 @@ func TestNextTransactionWaitsForTheEnd(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, offsets alone %t", what, alone), func(t *testing.T) {
 				t.Parallel()
 				cluster := kafkatest.Embedded(t, append(transactionTopics, kfake.NumBrokers(2))...)
-				b := onEmbedded(t, cluster, nil)
+				b := onEmbedded(t, cluster, func(c *TransactionConfig) { c.Timeout = 3 * time.Second })
 				names := []string{"requests/0/0"}
 				want := []string{"offsets", "commit"}
 				if !alone {
 					names = append(names, b.write(0, 1, 1)...)
 					want = slices.Insert(want, 0, "1 partitions")
 				}
-				if what == moved || what == away {
+				if what != nothing {
 					want = slices.Concat(want[:len(want)-1], []string{"commit"}, again("commit"), want)
 				}
 				asked := steps(cluster, "CompleteCommit")
-				over := func() {}
 				switch what {
 				case cut:
-					want = slices.Concat(want[:len(want)-1], []string{"commit"}, again("commit"), want)
 					lose := func(kmsg.Request) (kmsg.Response, error, bool) { return nil, errors.New("cut"), true } // once
 					first := kmsg.AddPartitionsToTxn
 					if alone {
@@ -284,11 +283,16 @@ func TestNextTransactionWaitsForTheEnd(t *testing.T) {
 						}
 					}
 				case away:
-					over = cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "results",
-						Err: kerr.LeaderNotAvailable, Count: -1}).Remove
+					leader := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "results",
+						Err: kerr.LeaderNotAvailable, Count: -1})
+					err := b.commit(map[int32]int64{0: 6})
+					if !errors.Is(err, kafka.LeaderNotAvailable) || slices.Contains(asked(), "8 partitions") {
+						t.Fatalf("without a leader: %v; asked %v", err, asked())
+					}
+					leader.Remove()
+					want = slices.Insert(want, slices.Index(want, "epoch"), "epoch", "commit") // once more
 				}
 				b.mustCommit(map[int32]int64{0: 6})
-				over()
 				if got := asked(); !slices.Equal(got, want) {
 					t.Errorf("asked %v, want %v", got, want)
 				}
@@ -299,4 +303,36 @@ func TestNextTransactionWaitsForTheEnd(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A partition that has had no leader for long keeps the others waiting no more.
+func TestSweepWithoutALeader(t *testing.T) {
+	t.Parallel()
+	cluster := kafkatest.Embedded(t, transactionTopics...)
+	b := onEmbedded(t, cluster, nil)
+	away := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: "deadletters", Partitions: []int32{3},
+		Err: kerr.LeaderNotAvailable, Count: -1})
+	asked := steps(cluster, "CompleteCommit")
+	without := place{"deadletters", 3}
+	b.committer.leaderless[without] = time.Now().Add(-leaderWait)
+	for range 2 {
+		if err := b.committer.initProducer(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+		if got := asked(); !slices.Equal(got[len(got)-4:], again("commit")) {
+			t.Errorf("asked %v", got)
+		}
+		if _, known := b.committer.written[without]; known || len(b.committer.written) != 7 {
+			t.Errorf("leader epochs %v", b.committer.written)
+		}
+	}
+	names := append([]string{"requests/0/0"}, b.write(0, 1, 5)...)
+	b.mustCommit(map[int32]int64{0: 6})
+	away.Remove()
+	b.committer.ready = false
+	b.mustCommit(map[int32]int64{1: 1})
+	if len(b.committer.leaderless) != 0 {
+		t.Errorf("it has a leader: %v", b.committer.leaderless)
+	}
+	b.wantSeen(names)
 }
