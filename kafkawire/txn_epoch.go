@@ -40,8 +40,8 @@ type Epochs struct {
 // aborted. Then comes EndAgain if something is LeftOpen.
 //
 // A transaction after the one that is LeftOpen may be under way: an EndAgain that has failed, or one that has nothing
-// in it yet. To abort that would be to abort what was committed, so it is ended first, as the one before was. One that
-// was not begun, or is over, is answered in error.
+// in it yet. To abort that would be to abort what was committed, so it is ended first, as the one before was. If none
+// is under way, that is the same decision once more, or answered in error.
 func (e *Epochs) Begin(ctx context.Context, r Retry) (Transactional, error) {
 	if e.LeftOpen() && e.txn.ID != "" {
 		err := r.Do(ctx, func(ctx context.Context) error {

@@ -174,9 +174,9 @@ func TestProducerOnASlowLine(t *testing.T) {
 			t.Errorf("partition %d holds %d values, want %d", partition, len(got[partition]), len(values))
 		}
 	}
-	// The first request's six writes fail, and another's where the machine held one message up for two seconds. Sized once
-	// and for all, every request of six would fail, and nothing be written.
-	if n := len(obs.seen()); n == 0 {
-		t.Error("no write failed: the test proves nothing")
+	// The first request's six writes fail, and another where the machine held one message up for two seconds. Requests
+	// that were sized once and for all made it 30.
+	if n := len(obs.seen()); n == 0 || n > 18 {
+		t.Errorf("%d writes failed: none proves nothing, many that it has not learnt", n)
 	}
 }
